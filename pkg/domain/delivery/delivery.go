@@ -1,0 +1,174 @@
+// Package delivery holds what lies between a decision and a cluster: assignments, tombstones, agent
+// revisions, and the reports by which an agent says what it did.
+package delivery
+
+import (
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// Revision of an agent's target state. It grows in the transaction that changes one of its assignments; zero means none yet.
+type Revision int64
+
+// State of an assignment.
+type State string
+
+// The states. A removing assignment is the tombstone: it lives until the agent has acknowledged the removal.
+const (
+	Assigned State = "assigned"
+	Removing State = "removing"
+)
+
+// Assignment is the one fact that an agent acts on. Only the scheduler writes it.
+type Assignment struct {
+	Agent       agent.ID
+	Stack       stack.ID
+	Object      stack.ObjectID // while Removing: the object that was last assigned
+	State       State
+	Revision    Revision // the agent's revision in which this assignment last changed
+	Reason      string   // why it is assigned or removed, as placement recorded it
+	Traceparent string
+	Since       time.Time // of this object or state
+}
+
+// Wanted is an assignment with what an agent needs to act on it.
+type Wanted struct {
+	Assignment
+	StackName string
+	Generator tenancy.GeneratorID
+	Sequence  stack.Sequence
+	Checksum  stack.Checksum
+	Size      int64
+	Marker    bool
+	Status    *Status // what the agent last reported; nil if nothing
+}
+
+// Phase is how far an agent is with an assignment.
+type Phase string
+
+// The phases. PhasePending is the zero meaning: nothing has been reported.
+const (
+	PhasePending  Phase = "pending"
+	PhaseFetching Phase = "fetching"
+	PhaseApplying Phase = "applying"
+	PhaseApplied  Phase = "applied"
+	PhaseFailed   Phase = "failed"
+	PhaseRemoving Phase = "removing"
+	PhaseRemoved  Phase = "removed"
+)
+
+// Phases returns every phase in order.
+func Phases() []Phase {
+	return []Phase{PhasePending, PhaseFetching, PhaseApplying, PhaseApplied, PhaseFailed, PhaseRemoving, PhaseRemoved}
+}
+
+// ParsePhase returns the phase named s, or Invalid.
+func ParsePhase(s string) (Phase, error) {
+	for _, p := range Phases() {
+		if string(p) == s {
+			return p, nil
+		}
+	}
+	return "", fault.Newf(fault.Invalid, "invalid_report", "phase %q is not known", s)
+}
+
+// Health of what was applied.
+type Health string
+
+// The healths, best first after unknown.
+const (
+	HealthUnknown     Health = "unknown"
+	HealthHealthy     Health = "healthy"
+	HealthProgressing Health = "progressing"
+	HealthDegraded    Health = "degraded"
+	HealthFailing     Health = "failing"
+)
+
+// Healths returns every health.
+func Healths() []Health {
+	return []Health{HealthUnknown, HealthHealthy, HealthProgressing, HealthDegraded, HealthFailing}
+}
+
+// ParseHealth returns the health named s, or Invalid with the contract's code.
+func ParseHealth(s string) (Health, error) {
+	for _, h := range Healths() {
+		if string(h) == s {
+			return h, nil
+		}
+	}
+	return "", fault.Newf(fault.Refused, "invalid_health_record", "health status %q is not known", s)
+}
+
+// Status is what an agent last reported for one assignment.
+type Status struct {
+	Agent      agent.ID
+	Stack      stack.ID
+	Object     stack.ObjectID
+	Sequence   stack.Sequence
+	Phase      Phase
+	Health     Health
+	Message    string
+	ObservedAt time.Time // the agent's clock
+	ReportedAt time.Time // the broker's clock
+	Since      time.Time // broker's clock: since when phase and health are what they are
+}
+
+// Report is one line of an agent's report.
+type Report struct {
+	Stack      stack.ID
+	Object     stack.ObjectID
+	Sequence   stack.Sequence
+	Phase      Phase
+	Health     Health
+	Message    string
+	ObservedAt time.Time
+}
+
+// Removal acknowledges a tombstone: the agent has removed Stack as told in Revision.
+type Removal struct {
+	Stack    stack.ID
+	Revision Revision
+}
+
+// Mark orders the reports of one agent: Seq within a boot; a boot that another has followed is over for good.
+type Mark struct {
+	Boot string // UUID, new on each start of the agent
+	Seq  int64
+}
+
+// boots that are remembered as over
+const keptBoots = 8
+
+// Order is the state of an agent's report stream.
+type Order struct {
+	Current Mark
+	Over    []string // former boots, newest last
+}
+
+// Accept says whether a report marked m is news, and the state after it. Duplicates and reports of a
+// former boot are not news and change nothing.
+func (o Order) Accept(m Mark) (Order, bool) {
+	if m.Boot == o.Current.Boot {
+		if m.Seq <= o.Current.Seq {
+			return o, false
+		}
+		return Order{Current: m, Over: o.Over}, true
+	}
+	for _, b := range o.Over {
+		if b == m.Boot {
+			return o, false
+		}
+	}
+	over := append([]string(nil), o.Over...)
+	if o.Current.Boot != "" {
+		over = append(over, o.Current.Boot)
+	}
+	if len(over) > keptBoots {
+		over = over[len(over)-keptBoots:]
+	}
+	return Order{Current: m, Over: over}, true
+}

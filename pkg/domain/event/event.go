@@ -1,0 +1,46 @@
+// Package event names what happens in Brokkr. An event is written to the outbox in the transaction that
+// made it true; schedulers, webhooks, audit and live channels read it from there.
+package event
+
+import (
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// Type is an event's name in the past tense.
+type Type string
+
+// The types. Webhook names of the v1 contract are kept where they exist.
+const (
+	AgentRegistered         Type = "agent.registered"
+	AgentDeregistered       Type = "agent.deregistered"
+	AgentChanged            Type = "agent.changed" // name, status, labels, annotations, targets
+	ConsentChanged          Type = "consent.changed"
+	GeneratorDeleted        Type = "generator.deleted"
+	StackCreated            Type = "stack.created"
+	StackChanged            Type = "stack.changed" // name, labels, annotations
+	StackDeleted            Type = "stack.deleted"
+	DeploymentCreated       Type = "deployment.created"
+	DeploymentApplied       Type = "deployment.applied"
+	DeploymentFailed        Type = "deployment.failed"
+	PlacementDecided        Type = "placement.decided"
+	PlacementApproved       Type = "placement.approved"
+	RemovalAcknowledgedType      = "removal.acknowledged"
+)
+
+// Event is one row of the outbox. Only the ids that matter are set.
+type Event struct {
+	Seq         int64 // given by the store; gaps are possible and order is not commit order
+	ID          string
+	Type        Type
+	Agent       agent.ID
+	Stack       stack.ID
+	Object      stack.ObjectID
+	Generator   tenancy.GeneratorID
+	Traceparent string
+	Data        map[string]any // the webhook payload's data; small, never manifests
+	At          time.Time
+}
