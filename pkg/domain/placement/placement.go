@@ -1,0 +1,114 @@
+// Package placement decides which clusters run which stack. Decide is a pure function: no context, clock
+// or I/O; the same input gives the same output in any order of the input.
+package placement
+
+import (
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// Cluster is what placement knows of one live agent.
+type Cluster struct {
+	Agent       agent.ID
+	Name        string
+	Version     int64 // of the agent's row, for compare-and-set
+	Status      agent.Status
+	Labels      map[string]bool
+	Annotations map[string]string
+	Generators  map[tenancy.GeneratorID]bool // approved registrations
+	Targets     map[stack.ID]bool            // explicit targets
+}
+
+// Subject is what placement knows of one stack.
+type Subject struct {
+	Stack       stack.ID
+	Name        string
+	Generator   tenancy.GeneratorID
+	Version     int64 // of the stack's row, for compare-and-set
+	Labels      map[string]bool
+	Annotations map[string]string
+	Deleted     bool
+	Newest      *stack.Object // newest live deployment object; nil if none was published
+	Generation  int64         // of the stack's decisions, for compare-and-set
+	Approved    int64         // a held decision of this generation was approved; 0 none
+	Hold        *Hold
+}
+
+// Prior is a stack's assignments as they stand.
+type Prior map[agent.ID]delivery.Assignment
+
+// Rule names what made or refused a match.
+type Rule string
+
+// The rules of plain matching.
+const (
+	RuleTarget     Rule = "target"
+	RuleLabel      Rule = "label"
+	RuleAnnotation Rule = "annotation"
+	RuleConsent    Rule = "consent"
+	RuleNoMatch    Rule = "no_match"
+	RuleDeleted    Rule = "stack_deleted"
+	RuleMarker     Rule = "deletion_marker"
+	RuleAgentGone  Rule = "agent_deleted"
+	RuleNoObject   Rule = "nothing_published"
+)
+
+// Reason is one cause of a verdict, as data; Wanted and Observed are short texts.
+type Reason struct {
+	Rule     Rule   `json:"rule"`
+	Wanted   string `json:"wanted,omitempty"`
+	Observed string `json:"observed,omitempty"`
+	Message  string `json:"message"`
+}
+
+// Verdict says for one cluster whether it is picked, and why.
+type Verdict struct {
+	Agent   agent.ID `json:"agent_id"`
+	Cluster string   `json:"cluster"`
+	Picked  bool     `json:"picked"`
+	Reasons []Reason `json:"reasons"`
+}
+
+// Hold is a decision that waits for approval, with the reason.
+type Hold struct {
+	Since   time.Time  `json:"since"`
+	Reason  string     `json:"reason"`
+	Removes []agent.ID `json:"removes"`
+	Of      int        `json:"of"` // clusters that the stack has now
+	// Fingerprint binds an approval to exactly this set of removals.
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Change is one assignment that a decision changes.
+type Change struct {
+	Agent   agent.ID       `json:"agent_id"`
+	State   delivery.State `json:"state"`
+	Object  stack.ObjectID `json:"deployment_object_id"`
+	Reason  string         `json:"reason"`
+	Drop    bool           `json:"drop,omitempty"` // the agent is gone: forget the assignment, nothing is removed anywhere
+	Version int64          `json:"-"`              // the agent's row version on which a removal rests
+}
+
+// Decision is the outcome of Decide for one stack.
+type Decision struct {
+	Stack    stack.ID   `json:"stack_id"`
+	Verdicts []Verdict  `json:"verdicts"` // every cluster, by agent id
+	Changes  []Change   `json:"changes"`  // what differs from prior, by agent id; empty: nothing to commit
+	Hold     *Hold      `json:"hold,omitempty"`
+	WakeAt   *time.Time `json:"wake_at,omitempty"`
+}
+
+// Record is a decision as it was committed, kept for explanation.
+type Record struct {
+	Stack       stack.ID
+	Generation  int64
+	Object      stack.ObjectID
+	Decision    Decision
+	Cause       string // the event that triggered it
+	Traceparent string
+	At          time.Time
+}

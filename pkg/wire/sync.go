@@ -1,0 +1,94 @@
+// Package wire holds the messages between gateway and agent (contract part B.2). It has no behaviour; golden
+// files keep the shapes. Fields are only ever added.
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// MaxWaitSeconds is the longest time that a sync may park.
+const MaxWaitSeconds = 55
+
+// SyncRequest is one cycle of an agent: heartbeat, status, acknowledgement and change detection.
+type SyncRequest struct {
+	BootID      string          `json:"boot_id"` // UUID, new on each start of the agent
+	Seq         int64           `json:"seq"`     // grows with each request of a boot; orders reports
+	Revision    int64           `json:"revision"`
+	WaitSeconds int             `json:"wait_seconds,omitempty"` // 0-55
+	Heartbeat   Heartbeat       `json:"heartbeat"`
+	Status      json.RawMessage `json:"status,omitempty"` // cluster status, only when it changed
+	Applied     []Applied       `json:"applied,omitempty"`
+	Removed     []Removed       `json:"removed,omitempty"`
+}
+
+// Heartbeat is liveness as the agent sees it.
+type Heartbeat struct {
+	K8sReachable    *bool  `json:"k8s_reachable,omitempty"`
+	K8sAPILatencyMS *int32 `json:"k8s_api_latency_ms,omitempty"`
+}
+
+// Applied reports one assignment.
+type Applied struct {
+	StackID            string    `json:"stack_id"`
+	DeploymentObjectID string    `json:"deployment_object_id"`
+	SequenceID         int64     `json:"sequence_id"`
+	Phase              string    `json:"phase"`  // delivery.Phase
+	Health             string    `json:"health"` // delivery.Health
+	Message            string    `json:"message,omitempty"`
+	ObservedAt         time.Time `json:"observed_at"`
+}
+
+// Removed names a removal: in an answer the order to remove, in a request its acknowledgement.
+type Removed struct {
+	StackID  string `json:"stack_id"`
+	Revision int64  `json:"revision"`
+}
+
+// SyncResponse tells the agent its target state if that changed.
+type SyncResponse struct {
+	Revision int64 `json:"revision"`
+	// Stacks is the whole target state; null (absent) means that Revision did not change. Absence of a stack
+	// in it never means removal: only Removed does.
+	Stacks  *[]Stack  `json:"stacks,omitempty"`
+	Removed []Removed `json:"removed,omitempty"`
+	Pending Pending   `json:"pending"`
+	Next    Next      `json:"next"`
+}
+
+// Stack is one assignment of the target state.
+type Stack struct {
+	StackID            string `json:"stack_id"`
+	StackName          string `json:"stack_name"`
+	GeneratorID        string `json:"generator_id"`
+	DeploymentObjectID string `json:"deployment_object_id"`
+	SequenceID         int64  `json:"sequence_id"`
+	Checksum           string `json:"checksum"` // lower-case hex SHA-256; content at /api/v1/manifests/{checksum}
+	Size               int64  `json:"size"`
+	Revision           int64  `json:"revision"` // of the agent, in which this assignment last changed
+	Traceparent        string `json:"traceparent,omitempty"`
+	Policy             Policy `json:"policy,omitzero"`
+}
+
+// Policy is how the agent treats a stack. Empty fields mean the agent's default.
+type Policy struct {
+	Prune          string   `json:"prune,omitempty"` // delete | orphan
+	PruneAdopted   bool     `json:"prune_adopted,omitempty"`
+	PruneProtected bool     `json:"prune_protected,omitempty"` // PVCs and CRDs may be pruned
+	Adopt          string   `json:"adopt,omitempty"`           // always | if_no_diff | never
+	Drift          string   `json:"drift,omitempty"`           // correct | report | ignore
+	IgnorePaths    []string `json:"ignore_paths,omitempty"`    // JSON pointers left to others
+	ServiceAccount string   `json:"service_account,omitempty"` // namespace/name that the agent impersonates
+}
+
+// Pending counts work that waits for this agent in other queues.
+type Pending struct {
+	WorkOrders  int `json:"work_orders"`
+	Diagnostics int `json:"diagnostics"`
+	Webhooks    int `json:"webhooks"`
+}
+
+// Next tells the agent how long to park its next sync.
+type Next struct {
+	WaitSeconds int `json:"wait_seconds"`
+}
