@@ -1,0 +1,215 @@
+package localpg_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/platform/localpg"
+)
+
+// dataDir is a folder that the user postgres can reach when the test runs as root, unlike t.TempDir.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "localpg-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "data")
+}
+
+func start(t *testing.T, cfg localpg.Config) *localpg.Server {
+	t.Helper()
+	cfg.FsyncOff = true
+	s, err := localpg.Start(t.Context(), cfg)
+	if errors.Is(err, localpg.ErrNotInstalled) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func exec1(t *testing.T, dsn, query string) (got string) {
+	t.Helper()
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(query).Scan(&got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return got
+}
+
+func TestRestartKeepsDataAndAddress(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t), Database: "some name", Settings: map[string]string{"max_connections": "33"}}
+	first := start(t, cfg)
+	exec1(t, first.URL(), "CREATE TABLE a AS SELECT 'kept' AS v")
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-first.Done():
+	default:
+		t.Error("Done is not closed after Stop")
+	}
+	second := start(t, cfg)
+	if got := exec1(t, second.URL(), "SELECT v FROM a"); got != "kept" {
+		t.Errorf("got %q after restart, want kept", got)
+	}
+	if first.URL() != second.URL() {
+		t.Errorf("got URL %s after restart, want %s", second.URL(), first.URL())
+	}
+	if got := exec1(t, second.URL(), "SHOW max_connections"); got != "33" {
+		t.Errorf("got max_connections %s, want 33", got)
+	}
+	info, err := os.Stat(filepath.Join(cfg.DataDir, "password"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got password file %v, %v, want mode 0600", info, err)
+	}
+	u, err := url.Parse(second.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(u.User.Username(), "wrong")
+	db, err := sql.Open("postgres", u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Ping(); err == nil {
+		t.Error("a wrong password is accepted")
+	}
+}
+
+func TestSecondStartIsRefused(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t)}
+	s := start(t, cfg)
+	if _, err := localpg.Start(t.Context(), cfg); !errors.Is(err, localpg.ErrInUse) {
+		t.Errorf("got %v, want ErrInUse", err)
+	}
+	if got := exec1(t, s.URL(), "SELECT 'alive'"); got != "alive" {
+		t.Errorf("the first server suffered: got %q", got)
+	}
+}
+
+func TestStalePidFile(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t)}
+	s := start(t, cfg)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A process that lives, but is no PostgreSQL: this one.
+	pid := filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid")
+	if err := os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, start(t, cfg).URL(), "SELECT 1")
+}
+
+func TestOtherMajorVersion(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t)}
+	if err := start(t, cfg).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, "pgdata", "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := localpg.Start(t.Context(), cfg)
+	if !errors.Is(err, localpg.ErrVersion) || !strings.Contains(err.Error(), "made by PostgreSQL 9") {
+		t.Errorf("got %v, want ErrVersion naming 9", err)
+	}
+}
+
+func TestUnreachableDirectoryIsExplained(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs PostgreSQL as another user")
+	}
+	start(t, localpg.Config{DataDir: dataDir(t)}) // skips where PostgreSQL is absent
+	dir := dataDir(t)
+	if err := os.Chmod(filepath.Dir(dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := localpg.Start(t.Context(), localpg.Config{DataDir: dir})
+	if err == nil || !strings.Contains(err.Error(), "cannot enter "+filepath.Dir(dir)) {
+		t.Errorf("got %v, want an error about %s", err, filepath.Dir(dir))
+	}
+	_, err = localpg.Start(t.Context(), localpg.Config{DataDir: dataDir(t), RunAs: "nobody-of-this-name"})
+	if err == nil || !strings.Contains(err.Error(), "there is no user") {
+		t.Errorf("got %v, want an error about the user", err)
+	}
+}
+
+// TestHelperProcess is not a test: it is the process that TestServerOfAKilledProcess kills.
+func TestHelperProcess(t *testing.T) {
+	dir := os.Getenv("LOCALPG_TEST_DIR")
+	if dir == "" {
+		t.Skip("run by TestServerOfAKilledProcess")
+	}
+	if _, err := localpg.Start(t.Context(), localpg.Config{DataDir: dir, FsyncOff: true}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+}
+
+func TestServerOfAKilledProcess(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t)}
+	if err := start(t, cfg).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHelperProcess$")
+	cmd.Env = append(os.Environ(), "LOCALPG_TEST_DIR="+cfg.DataDir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidFile := filepath.Join(cfg.DataDir, "pid")
+	waitFor(t, "the helper's server", func() bool { _, err := os.Stat(pidFile); return err == nil })
+	b, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	exec1(t, start(t, cfg).URL(), "SELECT 1") // whether the system has ended the old server yet or not
+	waitFor(t, "the old server's end", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Installs what tests and the demo need from the system: PostgreSQL's server programs and redis-server. Go itself is only
+# checked. Does and says nothing if all is there; may be run again at any time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "install-deps: $*" >&2; }
+
+check_go() {
+  local want have
+  want=$(awk '$1 == "go" { print $2; exit }' go.mod)
+  if ! command -v go >/dev/null; then
+    say "Go $want or later is missing, see https://go.dev/doc/install"
+    exit 1
+  fi
+  have=$(go env GOVERSION)
+  have=${have#go}
+  have=${have%% *}
+  # sort -V knows that 1.26.8 comes after 1.26.0
+  if [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" != "$want" ] &&
+    [ "$(go env GOTOOLCHAIN)" = local ]; then
+    say "Go $want or later is needed, this is $have, see https://go.dev/doc/install"
+    exit 1
+  fi
+}
+
+has_postgres() {
+  command -v initdb >/dev/null && command -v postgres >/dev/null && return 0
+  local dir
+  for dir in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin /usr/pgsql-*/bin; do
+    if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then return 0; fi
+  done
+  command -v pg_config >/dev/null && [ -x "$(pg_config --bindir)/initdb" ]
+}
+
+has_redis() { command -v redis-server >/dev/null; }
+
+# Debian starts a database cluster and a Redis service when it installs their packages. Neither is of use here: a
+# configuration file that says so keeps the cluster from being made, policy-rc.d keeps the services from being started. Both are taken away
+# afterwards.
+install_debian() {
+  local sudo=() policy=/usr/sbin/policy-rc.d made_policy= no_cluster=/etc/postgresql-common/createcluster.d/brokkr-none.conf
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      say "run as root: apt-get install -y --no-install-recommends $*"
+      exit 1
+    fi
+    sudo=(sudo)
+  fi
+  "${sudo[@]}" mkdir -p "${no_cluster%/*}"
+  echo 'create_main_cluster = false' | "${sudo[@]}" tee "$no_cluster" >/dev/null
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+    made_policy=1
+  fi
+  local status=0
+  say "installing $*"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
+    apt-get install -y -q --no-install-recommends "$@" ||
+      { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }' sh "$@" >&2 || status=$?
+  "${sudo[@]}" rm -f "$no_cluster"
+  if [ -n "$made_policy" ]; then "${sudo[@]}" rm -f "$policy"; fi
+  return $status
+}
+
+check_go
+postgres= redis=
+has_postgres || postgres=postgresql
+has_redis || redis=redis
+if [ -z "$postgres$redis" ]; then exit 0; fi
+
+if command -v apt-get >/dev/null; then
+  # shellcheck disable=SC2086 # an empty name is no package
+  install_debian $postgres ${redis:+redis-server}
+elif command -v brew >/dev/null; then
+  # shellcheck disable=SC2086
+  brew install $postgres $redis
+else
+  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server}"
+  exit 1
+fi
+
+has_postgres || { say "PostgreSQL's server programs are still not found"; exit 1; }
+has_redis || { say "redis-server is still not found"; exit 1; }
