@@ -222,7 +222,7 @@ type Commit struct {
 // Decisions commit what the scheduler decided, and keep the record.
 type Decisions interface {
 	// Commit checks that the lease is held in its epoch and not over, that stack version and generation are as expected,
-	// and that each agent of a removal still has Change.Version; if one is not so, it is a Conflict and nothing is written.
+	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions.
 	Commit(ctx context.Context, c Commit) (map[agent.ID]delivery.Revision, error)

@@ -53,7 +53,6 @@ const (
 	RuleNoMatch    Rule = "no_match"
 	RuleDeleted    Rule = "stack_deleted"
 	RuleMarker     Rule = "deletion_marker"
-	RuleAgentGone  Rule = "agent_deleted"
 	RuleNoObject   Rule = "nothing_published"
 )
 

@@ -1,0 +1,204 @@
+package placement
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+// Brake bounds how much one decision may remove without approval. The zero Brake never holds.
+type Brake struct {
+	Share float64 // of the stack's clusters; more is held
+	AtOne int     // removals below this number are never held
+	// FleetLeft is how many removals the window over the whole fleet still admits; negative means no bound.
+	FleetLeft int
+}
+
+// Input is everything that a decision for one stack rests on.
+type Input struct {
+	Subject  Subject
+	Clusters []Cluster // every live agent, in any order
+	Prior    Prior
+	Brake    Brake
+}
+
+// Decide matches one stack against the clusters: a cluster gets the stack's newest object if the generator has
+// its consent and it is an explicit target, shares a label, or shares an annotation. What was assigned and is
+// wanted no longer becomes a removal, always with a recorded reason; what a brake stops is held as a whole, while
+// assignments that add or update go on. An assignment of an agent that is not among the clusters is left alone: that
+// an agent is missing from a read is no reason to remove anything.
+func Decide(in Input, now time.Time) Decision {
+	d := Decision{Stack: in.Subject.Stack}
+	clusters := slices.Clone(in.Clusters)
+	slices.SortFunc(clusters, func(a, b Cluster) int { return cmp.Compare(a.Agent, b.Agent) })
+	var removals []Change
+	for _, c := range clusters {
+		v := match(in.Subject, c)
+		d.Verdicts = append(d.Verdicts, v)
+		was, assigned := in.Prior[c.Agent]
+		switch {
+		case v.Picked && (!assigned || was.State != delivery.Assigned || was.Object != in.Subject.Newest.ID):
+			d.Changes = append(d.Changes, Change{Agent: c.Agent, State: delivery.Assigned, Object: in.Subject.Newest.ID, Reason: why(v), Version: c.Version})
+		case !v.Picked && assigned && was.State == delivery.Assigned && removes(v):
+			removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Reason: why(v), Version: c.Version})
+		}
+	}
+	if hold := brake(in, removals, now); hold != nil {
+		d.Hold = hold
+	} else {
+		d.Changes = append(d.Changes, removals...)
+	}
+	slices.SortFunc(d.Changes, func(a, b Change) int { return cmp.Compare(a.Agent, b.Agent) })
+	return d
+}
+
+// removes reports whether a refusal is a positive reason to remove. That no object is published is not: it would make a
+// failed read of objects a removal.
+func removes(v Verdict) bool {
+	return !slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Rule == RuleNoObject })
+}
+
+func match(s Subject, c Cluster) Verdict {
+	v := Verdict{Agent: c.Agent, Cluster: c.Name}
+	refuse := func(r Rule, wanted, observed, message string) Verdict {
+		v.Reasons = append(v.Reasons, Reason{Rule: r, Wanted: wanted, Observed: observed, Message: message})
+		return v
+	}
+	switch {
+	case s.Deleted:
+		return refuse(RuleDeleted, "", "", "the stack is deleted")
+	case s.Newest == nil:
+		return refuse(RuleNoObject, "a deployment object", "none", "nothing has been published to the stack")
+	case s.Newest.Marker:
+		return refuse(RuleMarker, "", "", "the newest deployment object is a deletion marker")
+	case !c.Generators[s.Generator]:
+		return refuse(RuleConsent, "an approved registration with the stack's generator", "none",
+			"the agent has no approved registration with the stack's generator")
+	}
+	if c.Targets[s.Stack] {
+		v.Reasons = append(v.Reasons, Reason{Rule: RuleTarget, Message: "the stack is an explicit target of the agent"})
+	}
+	for _, l := range sorted(s.Labels) {
+		if c.Labels[l] {
+			v.Reasons = append(v.Reasons, Reason{Rule: RuleLabel, Wanted: l, Observed: l, Message: fmt.Sprintf("both have the label %q", l)})
+		}
+	}
+	for _, k := range sorted(s.Annotations) {
+		if val := s.Annotations[k]; c.Annotations[k] == val {
+			if _, has := c.Annotations[k]; has {
+				kv := k + "=" + val
+				v.Reasons = append(v.Reasons, Reason{Rule: RuleAnnotation, Wanted: kv, Observed: kv, Message: fmt.Sprintf("both have the annotation %q", kv)})
+			}
+		}
+	}
+	if len(v.Reasons) > 0 {
+		v.Picked = true
+		return v
+	}
+	return refuse(RuleNoMatch, describe(s.Labels, s.Annotations), describe(c.Labels, c.Annotations),
+		"no explicit target, no shared label and no shared annotation")
+}
+
+func describe(labels map[string]bool, annotations map[string]string) string {
+	parts := sorted(labels)
+	for _, k := range sorted(annotations) {
+		parts = append(parts, k+"="+annotations[k])
+	}
+	if len(parts) == 0 {
+		return "no labels or annotations"
+	}
+	const most = 20
+	if len(parts) > most {
+		parts = append(parts[:most], fmt.Sprintf("and %d more", len(parts)-most))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func why(v Verdict) string {
+	parts := make([]string, 0, len(v.Reasons))
+	for _, r := range v.Reasons {
+		parts = append(parts, r.Message)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// brake returns the hold under which removals wait, or nil. What a user names himself is not braked: a deleted stack
+// or a deletion marker says exactly what goes.
+func brake(in Input, removals []Change, now time.Time) *Hold {
+	s := in.Subject
+	if len(removals) == 0 || s.Deleted || (s.Newest != nil && s.Newest.Marker) || in.Brake.Share <= 0 {
+		return nil
+	}
+	has := 0
+	for _, p := range in.Prior {
+		if p.State == delivery.Assigned {
+			has++
+		}
+	}
+	h := Hold{Since: now, Of: has}
+	for _, r := range removals {
+		h.Removes = append(h.Removes, r.Agent)
+	}
+	h.Fingerprint = fingerprint(s.Stack, h.Removes)
+	n := len(removals)
+	switch {
+	case n >= in.Brake.AtOne && float64(n) > in.Brake.Share*float64(has):
+		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
+	case in.Brake.FleetLeft >= 0 && n > in.Brake.FleetLeft:
+		h.Reason = fmt.Sprintf("would remove %d more assignments than the fleet's window admits (%d left)", n-in.Brake.FleetLeft, in.Brake.FleetLeft)
+	default:
+		return nil
+	}
+	if s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint {
+		if s.Approved == s.Generation {
+			return nil
+		}
+		h.Since = s.Hold.Since
+	}
+	return &h
+}
+
+func fingerprint(s stack.ID, removes []agent.ID) string {
+	h := sha256.New()
+	fmt.Fprintln(h, s)
+	for _, a := range removes {
+		fmt.Fprintln(h, a)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Differs reports whether Decide could change the assignment of c: a cheap test that says which stacks a change of one
+// cluster concerns.
+func Differs(s Subject, c Cluster, prior Prior) bool {
+	was, assigned := prior[c.Agent]
+	v := match(s, c)
+	if v.Picked {
+		return !assigned || was.State != delivery.Assigned || was.Object != s.Newest.ID
+	}
+	return assigned && was.State == delivery.Assigned && removes(v)
+}
+
+// News reports whether d is worth a commit: it changes an assignment, or what is held.
+func (d Decision) News(s Subject) bool {
+	if len(d.Changes) > 0 || (d.Hold == nil) != (s.Hold == nil) {
+		return true
+	}
+	return d.Hold != nil && (d.Hold.Fingerprint != s.Hold.Fingerprint || d.Hold.Reason != s.Hold.Reason)
+}

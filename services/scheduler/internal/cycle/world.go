@@ -1,0 +1,145 @@
+// Package cycle is the scheduler's loop: keep a snapshot by the outbox, decide for what changed, commit, tell the
+// gateways. Deciding is pure (package placement); this package only reads, commits and retries.
+package cycle
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// world is the snapshot. One goroutine owns it.
+type world struct {
+	clusters map[agent.ID]placement.Cluster
+	list     []placement.Cluster // of clusters, remade when they change
+	subjects map[stack.ID]placement.Subject
+	priors   map[stack.ID]placement.Prior
+	assigned int // assignments in state assigned, over the fleet
+}
+
+// load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
+func load(ctx context.Context, f ports.Facts) (*world, error) {
+	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}}
+	subjects, err := f.Subjects(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read stacks: %w", err)
+	}
+	clusters, err := f.Clusters(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read clusters: %w", err)
+	}
+	if w.priors, err = f.Prior(ctx, nil); err != nil {
+		return nil, fmt.Errorf("read assignments: %w", err)
+	}
+	for _, c := range clusters {
+		w.clusters[c.Agent] = c
+	}
+	for _, s := range subjects {
+		w.subjects[s.Stack] = s
+	}
+	w.relist()
+	for _, p := range w.priors {
+		w.assigned += assigned(p)
+	}
+	return w, nil
+}
+
+func (w *world) relist() {
+	w.list = make([]placement.Cluster, 0, len(w.clusters))
+	for _, c := range w.clusters {
+		w.list = append(w.list, c)
+	}
+}
+
+// refreshClusters reads these agents again and returns those whose facts may have changed.
+func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	got, err := f.Clusters(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read %d clusters: %w", len(ids), err)
+	}
+	for _, id := range ids {
+		delete(w.clusters, id) // gone unless it was read again
+	}
+	for _, c := range got {
+		w.clusters[c.Agent] = c
+	}
+	w.relist()
+	return nil
+}
+
+// refreshStacks reads these stacks and their assignments again.
+func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	subjects, err := f.Subjects(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read %d stacks: %w", len(ids), err)
+	}
+	priors, err := f.Prior(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read assignments of %d stacks: %w", len(ids), err)
+	}
+	for _, id := range ids {
+		w.assigned -= assigned(w.priors[id])
+		delete(w.subjects, id)
+		delete(w.priors, id)
+	}
+	for _, s := range subjects {
+		w.subjects[s.Stack] = s
+	}
+	for id, p := range priors {
+		w.priors[id] = p
+		w.assigned += assigned(p)
+	}
+	return nil
+}
+
+// concerned returns the stacks whose assignment on one of these agents would change.
+func (w *world) concerned(ids []agent.ID) []stack.ID {
+	var out []stack.ID
+	for id, s := range w.subjects {
+		for _, a := range ids {
+			if c, ok := w.clusters[a]; ok && placement.Differs(s, c, w.priors[id]) {
+				out = append(out, id)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// committed brings the snapshot to where the commit left the store.
+func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision) {
+	s := w.subjects[d.Stack]
+	s.Generation, s.Hold, s.Approved = generation, d.Hold, 0
+	w.subjects[d.Stack] = s
+	prior := make(placement.Prior, len(w.priors[d.Stack])+len(d.Changes))
+	for a, p := range w.priors[d.Stack] {
+		prior[a] = p
+	}
+	w.assigned -= assigned(prior)
+	for _, c := range d.Changes {
+		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, State: c.State, Revision: revisions[c.Agent], Reason: c.Reason}
+	}
+	w.assigned += assigned(prior)
+	w.priors[d.Stack] = prior
+}
+
+func assigned(p placement.Prior) int {
+	n := 0
+	for _, a := range p {
+		if a.State == delivery.Assigned {
+			n++
+		}
+	}
+	return n
+}
