@@ -267,16 +267,19 @@ const (
 )
 
 // Wakeup is one notification; Lost says that notifications may have been missed before it (a new connection),
-// so that the reader must look at everything.
+// so that the reader must look at everything. Deaf says that the connection is gone: notifications are missed from
+// about now until a Lost one comes. Both stand alone, without channel and payload.
 type Wakeup struct {
 	Channel string
 	Payload string
 	Lost    bool
+	Deaf    bool
 }
 
 // Wakeups tell of commits. They only save time: a reader that misses one finds the fact on its next round.
 type Wakeups interface {
 	// Listen delivers wakeups of the channels until ctx ends; then the returned channel is closed. The first
-	// value is a Lost one. It reconnects by itself.
+	// value is a Lost one. It reconnects by itself: it tells Deaf when it notices that the connection is gone (a
+	// silent one within a second or so), and Lost when it listens again.
 	Listen(ctx context.Context, channels ...string) (<-chan Wakeup, error)
 }
