@@ -1,0 +1,78 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+type assignments struct{ s session }
+
+// wanted adds to an assignment what an agent needs to act on it.
+func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
+	st, _ := s.stacks.get(one(a.Stack))
+	o, _ := s.objects.get(one(a.Object))
+	w := delivery.Wanted{
+		Assignment: a, StackName: st.Name, Generator: st.Generator,
+		Sequence: o.Sequence, Checksum: o.Checksum, Size: o.Size, Marker: o.Marker,
+	}
+	if status, ok := s.statuses.get(two{string(a.Agent), string(a.Stack)}); ok {
+		w.Status = &status
+	}
+	return w
+}
+
+func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision, []delivery.Wanted, error) {
+	var rev delivery.Revision
+	out, err := read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
+		rev, _ = s.revisions.get(one(a))
+		var out []delivery.Wanted
+		for _, as := range valuesOf(s.assignments, string(a)) {
+			out = append(out, s.wanted(as))
+		}
+		slices.SortFunc(out, func(x, y delivery.Wanted) int {
+			return cmp.Or(cmp.Compare(y.Sequence, x.Sequence), cmp.Compare(x.Stack, y.Stack))
+		})
+		return out, nil
+	})
+	return rev, out, err
+}
+
+func (r assignments) OfStack(ctx context.Context, id stack.ID) ([]delivery.Wanted, error) {
+	return read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
+		var out []delivery.Wanted
+		for _, a := range keysOf(s.stackAgents, string(id)) {
+			as, _ := s.assignments.get(two{a, string(id)})
+			out = append(out, s.wanted(as))
+		}
+		return out, nil
+	})
+}
+
+func (r assignments) Revisions(ctx context.Context, ids []agent.ID) (map[agent.ID]delivery.Revision, error) {
+	return read(ctx, r.s, func(s *state) (map[agent.ID]delivery.Revision, error) {
+		out := make(map[agent.ID]delivery.Revision, len(ids))
+		for _, id := range ids {
+			if rev, ok := s.revisions.get(one(id)); ok {
+				out[id] = rev
+			}
+		}
+		return out, nil
+	})
+}
+
+func (r assignments) Refers(ctx context.Context, a agent.ID, sum stack.Checksum) (bool, error) {
+	return read(ctx, r.s, func(s *state) (bool, error) {
+		for _, as := range valuesOf(s.assignments, string(a)) {
+			o, ok := s.objects.get(one(as.Object))
+			if ok && as.State == delivery.Assigned && o.Checksum == sum {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+}

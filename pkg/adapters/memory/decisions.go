@@ -1,0 +1,106 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+type decisions struct{ s session }
+
+func (r decisions) Commit(ctx context.Context, co ports.Commit) (map[agent.ID]delivery.Revision, error) {
+	return write(ctx, r.s, func(c *change) (map[agent.ID]delivery.Revision, error) {
+		if err := c.mayCommit(co); err != nil {
+			return nil, err
+		}
+		revisions := map[agent.ID]delivery.Revision{}
+		for _, ch := range co.Changes {
+			rev, grown := revisions[ch.Agent]
+			if !grown {
+				rev = c.growRevision(ch.Agent)
+				revisions[ch.Agent] = rev
+			}
+			c.assign(co, ch, rev)
+		}
+		d, _ := c.decisions.get(one(co.Stack))
+		d.generation = co.Generation + 1
+		d.approved, d.hold, d.record = 0, copyHold(co.Hold), copyRecord(co.Record)
+		d.record.Stack, d.record.Generation = co.Stack, d.generation
+		c.decisions.put(one(co.Stack), d)
+		return revisions, nil
+	})
+}
+
+// mayCommit checks everything on which the decision rests.
+func (c *change) mayCommit(co ports.Commit) error {
+	l, ok := c.leases.get(one(co.Lease.Name))
+	if !ok || l.Holder != co.Lease.Holder || l.Epoch != co.Lease.Epoch || !l.Until.After(c.now()) {
+		return fault.Newf(fault.Conflict, "lease_lost", "lease %s is not held by %s in epoch %d", co.Lease.Name, co.Lease.Holder, co.Lease.Epoch)
+	}
+	st, ok := c.stacks.get(one(co.Stack))
+	if !ok {
+		return noStack(co.Stack)
+	}
+	if st.Version != co.StackVersion {
+		return stale("stack", co.Stack)
+	}
+	if d, _ := c.decisions.get(one(co.Stack)); d.generation != co.Generation {
+		return stale("the decision of stack", co.Stack)
+	}
+	for _, ch := range co.Changes {
+		if err := c.mayChange(co.Stack, ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *change) mayChange(id stack.ID, ch placement.Change) error {
+	a, live := c.liveAgent(ch.Agent)
+	if !live || a.Version != ch.Version {
+		return stale("agent", ch.Agent)
+	}
+	if o, ok := c.objects.get(one(ch.Object)); !ok || o.Stack != id {
+		return noObject(ch.Object)
+	}
+	return nil
+}
+
+func (c *change) assign(co ports.Commit, ch placement.Change, rev delivery.Revision) {
+	k := two{string(ch.Agent), string(co.Stack)}
+	c.assignments.put(k, delivery.Assignment{
+		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, State: ch.State, Revision: rev, Reason: ch.Reason,
+		Traceparent: co.Record.Traceparent, Since: micro(co.Record.At),
+	})
+	c.stackAgents.put(two{string(co.Stack), string(ch.Agent)}, nothing{})
+}
+
+func (r decisions) Latest(ctx context.Context, id stack.ID) (placement.Record, *placement.Hold, error) {
+	var hold *placement.Hold
+	rec, err := read(ctx, r.s, func(s *state) (placement.Record, error) {
+		d, ok := s.decisions.get(one(id))
+		if !ok {
+			return placement.Record{}, notFound("decision_not_found", "a decision for stack", id)
+		}
+		hold = copyHold(d.hold)
+		return copyRecord(d.record), nil
+	})
+	return rec, hold, err
+}
+
+func (r decisions) Approve(ctx context.Context, id stack.ID, fingerprint string) error {
+	return r.s.update(ctx, func(c *change) error {
+		d, _ := c.decisions.get(one(id))
+		if d.hold == nil || d.hold.Fingerprint != fingerprint {
+			return fault.Newf(fault.Refused, "nothing_to_approve", "no decision with this fingerprint waits for stack %s", id)
+		}
+		d.approved = d.generation
+		c.decisions.put(one(id), d)
+		return nil
+	})
+}

@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+type objects struct{ s session }
+
+func noObject(id any) error {
+	return notFound("deployment_object_not_found", "deployment object", id)
+}
+
+func (r objects) Insert(ctx context.Context, o stack.Object) (stack.Object, error) {
+	return write(ctx, r.s, func(c *change) (stack.Object, error) {
+		if _, ok := c.liveStack(o.Stack); !ok {
+			return stack.Object{}, noStack(o.Stack)
+		}
+		if !c.blobs.has(one(o.Checksum)) {
+			return stack.Object{}, noBlob(o.Checksum)
+		}
+		if c.objects.has(one(o.ID)) {
+			return stack.Object{}, duplicate("deployment_objects_pkey", "deployment object", o.ID)
+		}
+		o = copyObject(o)
+		o.DeletedAt = nil
+		o.Sequence = stack.Sequence(c.sequences.object.Add(1))
+		c.objects.put(one(o.ID), o)
+		c.stackObjects.put(numbered{string(o.Stack), int64(o.Sequence)}, o.ID)
+		c.touchStack(o.Stack)
+		return copyObject(o), nil
+	})
+}
+
+func (r objects) Get(ctx context.Context, scope tenancy.Scope, id stack.ObjectID) (stack.Object, error) {
+	return read(ctx, r.s, func(s *state) (stack.Object, error) {
+		o, ok := s.objects.get(one(id))
+		if !ok || o.DeletedAt != nil {
+			return stack.Object{}, noObject(id)
+		}
+		if st, _ := s.stacks.get(one(o.Stack)); !s.seesStack(scope, st) {
+			return stack.Object{}, noObject(id)
+		}
+		return copyObject(o), nil
+	})
+}
+
+func (r objects) Newest(ctx context.Context, id stack.ID) (stack.Object, error) {
+	return read(ctx, r.s, func(s *state) (stack.Object, error) {
+		o, ok := s.newest(id)
+		if !ok {
+			return stack.Object{}, noObject("of stack " + string(id))
+		}
+		return copyObject(o), nil
+	})
+}
+
+func (r objects) OfStack(ctx context.Context, id stack.ID) ([]stack.Object, error) {
+	return read(ctx, r.s, func(s *state) ([]stack.Object, error) {
+		var out []stack.Object
+		s.stackObjects.back(numbered{string(id), maxSequence}, func(k numbered, oid stack.ObjectID) bool {
+			if k.a != string(id) {
+				return false
+			}
+			if o, ok := s.objects.get(one(oid)); ok && o.DeletedAt == nil {
+				out = append(out, copyObject(o))
+			}
+			return true
+		})
+		return out, nil
+	})
+}
+
+type blobs struct{ s session }
+
+func noBlob(sum stack.Checksum) error { return notFound("manifest_not_found", "manifest", sum) }
+
+func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) {
+	h := sha256.Sum256(content)
+	sum := stack.Checksum(hex.EncodeToString(h[:]))
+	return write(ctx, r.s, func(c *change) (stack.Checksum, error) {
+		if !c.blobs.has(one(sum)) {
+			c.blobs.put(one(sum), append([]byte{}, content...))
+		}
+		return sum, nil
+	})
+}
+
+func (r blobs) Get(ctx context.Context, sum stack.Checksum) ([]byte, error) {
+	return read(ctx, r.s, func(s *state) ([]byte, error) {
+		b, ok := s.blobs.get(one(sum))
+		if !ok {
+			return nil, noBlob(sum)
+		}
+		return bytes.Clone(b), nil
+	})
+}
+
+func (r blobs) GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Checksum][]byte, error) {
+	return read(ctx, r.s, func(s *state) (map[stack.Checksum][]byte, error) {
+		out := make(map[stack.Checksum][]byte, len(sums))
+		for _, sum := range sums {
+			if b, ok := s.blobs.get(one(sum)); ok {
+				out[sum] = bytes.Clone(b)
+			}
+		}
+		return out, nil
+	})
+}

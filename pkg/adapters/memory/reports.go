@@ -1,0 +1,116 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+)
+
+type reports struct{ s session }
+
+func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, _ time.Time) (bool, error) {
+	return write(ctx, r.s, func(c *change) (bool, error) {
+		if _, ok := c.liveAgent(a); !ok {
+			return false, noAgent(a)
+		}
+		o, _ := c.reportOrders.get(one(a))
+		next, news := o.Accept(m)
+		if news {
+			c.reportOrders.put(one(a), next)
+		}
+		return news, nil
+	})
+}
+
+func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []delivery.Report) ([]delivery.Status, error) {
+	at = micro(at)
+	return write(ctx, r.s, func(c *change) ([]delivery.Status, error) {
+		var out []delivery.Status
+		for _, rep := range list {
+			k := two{string(a), string(rep.Stack)}
+			if !c.assignments.has(k) {
+				continue
+			}
+			old, known := c.statuses.get(k)
+			if known && rep.Sequence < old.Sequence {
+				continue
+			}
+			s := delivery.Status{
+				Agent: a, Stack: rep.Stack, Object: rep.Object, Sequence: rep.Sequence, Phase: rep.Phase, Health: rep.Health,
+				Message: rep.Message, ObservedAt: micro(rep.ObservedAt), ReportedAt: at, Since: at,
+			}
+			moved := !known || s.Phase != old.Phase || s.Health != old.Health
+			if !moved {
+				s.Since = old.Since
+			}
+			c.statuses.put(k, s)
+			if moved || s.Object != old.Object {
+				out = append(out, s)
+			}
+		}
+		return out, nil
+	})
+}
+
+func (r reports) Acknowledge(ctx context.Context, a agent.ID, rem delivery.Removal) (bool, error) {
+	return write(ctx, r.s, func(c *change) (bool, error) {
+		as, ok := c.assignments.get(two{string(a), string(rem.Stack)})
+		if !ok || as.State != delivery.Removing || as.Revision > rem.Revision {
+			return false, nil
+		}
+		c.dropAssignment(a, rem.Stack)
+		c.growRevision(a)
+		return true, nil
+	})
+}
+
+func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, error) {
+	return write(ctx, r.s, func(c *change) (agent.Event, error) {
+		if _, ok := c.liveAgent(e.Agent); !ok {
+			return agent.Event{}, noAgent(e.Agent)
+		}
+		if !c.objects.has(one(e.Object)) {
+			return agent.Event{}, noObject(e.Object)
+		}
+		e = copyEvent(e)
+		last := two{string(e.Agent), string(e.Object)}
+		if n, ok := c.lastEvents.get(last); ok {
+			k := numbered{string(e.Agent), n}
+			old, _ := c.events.get(k)
+			if old.Type == e.Type && old.Status == e.Status && sameText(old.Message, e.Message) {
+				old.Count++
+				old.UpdatedAt = e.UpdatedAt
+				c.events.put(k, old)
+				return copyEvent(old), nil
+			}
+		}
+		e.Count = 1
+		n := c.sequences.event.Add(1)
+		c.events.put(numbered{string(e.Agent), n}, e)
+		c.lastEvents.put(last, n)
+		return copyEvent(e), nil
+	})
+}
+
+func sameText(x, y *string) bool {
+	if x == nil || y == nil {
+		return x == y
+	}
+	return *x == *y
+}
+
+func (r reports) Events(ctx context.Context, a agent.ID) ([]agent.Event, error) {
+	return read(ctx, r.s, func(s *state) ([]agent.Event, error) {
+		var out []agent.Event
+		s.events.back(numbered{string(a), maxSequence}, func(k numbered, e agent.Event) bool {
+			if k.a != string(a) {
+				return false
+			}
+			out = append(out, copyEvent(e))
+			return true
+		})
+		return out, nil
+	})
+}

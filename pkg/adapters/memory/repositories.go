@@ -1,0 +1,85 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// session runs the methods of repositories: inside one transaction, or each in its own. A method checks
+// everything before it changes anything, so that one that fails has changed nothing.
+type session interface {
+	view(ctx context.Context, fn func(*state) error) error
+	update(ctx context.Context, fn func(*change) error) error
+}
+
+// repositories implements ports.Repositories on a session.
+type repositories struct{ s session }
+
+func (r repositories) Generators() ports.Generators       { return generators(r) }
+func (r repositories) Credentials() ports.Credentials     { return credentials(r) }
+func (r repositories) Registrations() ports.Registrations { return registrations(r) }
+func (r repositories) Agents() ports.Agents               { return agents(r) }
+func (r repositories) Stacks() ports.Stacks               { return stacks(r) }
+func (r repositories) Objects() ports.Objects             { return objects(r) }
+func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
+func (r repositories) Assignments() ports.Assignments     { return assignments(r) }
+func (r repositories) Reports() ports.Reports             { return reports(r) }
+func (r repositories) Facts() ports.Facts                 { return facts(r) }
+func (r repositories) Decisions() ports.Decisions         { return decisions(r) }
+func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
+func (r repositories) Leases() ports.Leases               { return leases(r) }
+
+// read returns what fn finds.
+func read[T any](ctx context.Context, s session, fn func(*state) (T, error)) (T, error) {
+	var out T
+	err := s.view(ctx, func(st *state) (err error) {
+		out, err = fn(st)
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return out, nil
+}
+
+// write returns what fn makes.
+func write[T any](ctx context.Context, s session, fn func(*change) (T, error)) (T, error) {
+	var out T
+	err := s.update(ctx, func(c *change) (err error) {
+		out, err = fn(c)
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return out, nil
+}
+
+func notFound(code, what string, id any) error {
+	return fault.Newf(fault.NotFound, code, "%s %v is not there", what, id)
+}
+
+func stale(what string, id any) error {
+	return fault.Newf(fault.Conflict, "conflict", "%s %v has changed meanwhile", what, id)
+}
+
+const (
+	uniqueViolation   = "unique_violation"
+	alreadyRegistered = "already_registered"
+)
+
+func duplicate(constraint, what string, value any) error {
+	return fault.Newf(fault.Conflict, uniqueViolation, "%s %v exists already", what, value).With("constraint", constraint)
+}
+
+func isDuplicate(err error) bool {
+	if err == nil {
+		return false
+	}
+	code := fault.CodeOf(err)
+	return code == uniqueViolation || code == alreadyRegistered
+}

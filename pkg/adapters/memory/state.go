@@ -1,0 +1,228 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// state is everything that the store knows at one moment. A published state never changes.
+type state struct {
+	now func() time.Time // the store's clock
+
+	generators     table[one, tenancy.Generator]
+	generatorNames table[one, tenancy.GeneratorID] // live only
+
+	credentials       table[one, tenancy.Credential]
+	credentialShorts  table[one, tenancy.CredentialID]
+	subjectCredential table[two, nothing] // subject, credential
+
+	registrations       table[two, tenancy.Registration] // agent, generator
+	generatorRegistered table[two, nothing]              // generator, agent
+
+	agents           table[one, agent.Agent]
+	agentNames       table[two, agent.ID]         // name, cluster; live only
+	agentLabels      table[two, agent.Label]      // agent, label
+	agentAnnotations table[two, agent.Annotation] // agent, key
+	targets          table[two, agent.Target]     // agent, stack
+	stackTargets     table[two, nothing]          // stack, agent
+
+	stacks           table[one, stack.Stack]
+	stackNames       table[two, stack.ID]         // generator, name; live only
+	stackLabels      table[two, stack.Label]      // stack, label
+	stackAnnotations table[two, stack.Annotation] // stack, key
+
+	objects      table[one, stack.Object]
+	stackObjects table[numbered, stack.ObjectID] // stack, sequence
+	blobs        table[one, []byte]
+
+	assignments  table[two, delivery.Assignment] // agent, stack
+	stackAgents  table[two, nothing]             // stack, agent
+	statuses     table[two, delivery.Status]     // agent, stack
+	revisions    table[one, delivery.Revision]
+	reportOrders table[one, delivery.Order]
+
+	events     table[numbered, agent.Event] // agent, order of insertion
+	lastEvents table[two, int64]            // agent, object -> order of insertion
+
+	decisions table[one, decision]
+	outbox    table[numbered, event.Event]
+	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
+}
+
+// decision is what is kept of a stack's decisions.
+type decision struct {
+	generation int64
+	approved   int64
+	hold       *placement.Hold
+	record     placement.Record
+}
+
+func newState(now func() time.Time) *state {
+	return &state{
+		now:        now,
+		generators: newTable[one, tenancy.Generator](), generatorNames: newTable[one, tenancy.GeneratorID](),
+		credentials: newTable[one, tenancy.Credential](), credentialShorts: newTable[one, tenancy.CredentialID](),
+		subjectCredential: newTable[two, nothing](),
+		registrations:     newTable[two, tenancy.Registration](), generatorRegistered: newTable[two, nothing](),
+		agents: newTable[one, agent.Agent](), agentNames: newTable[two, agent.ID](),
+		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](),
+		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
+		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
+		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](),
+		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
+		blobs:       newTable[one, []byte](),
+		assignments: newTable[two, delivery.Assignment](), stackAgents: newTable[two, nothing](),
+		statuses: newTable[two, delivery.Status](), revisions: newTable[one, delivery.Revision](),
+		reportOrders: newTable[one, delivery.Order](),
+		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
+		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
+	}
+}
+
+// clone returns a state that may be changed without changing s.
+func (s *state) clone() *state {
+	return &state{
+		now:        s.now,
+		generators: s.generators.clone(), generatorNames: s.generatorNames.clone(),
+		credentials: s.credentials.clone(), credentialShorts: s.credentialShorts.clone(),
+		subjectCredential: s.subjectCredential.clone(),
+		registrations:     s.registrations.clone(), generatorRegistered: s.generatorRegistered.clone(),
+		agents: s.agents.clone(), agentNames: s.agentNames.clone(),
+		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(),
+		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
+		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
+		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(),
+		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),
+		blobs:       s.blobs.clone(),
+		assignments: s.assignments.clone(), stackAgents: s.stackAgents.clone(),
+		statuses: s.statuses.clone(), revisions: s.revisions.clone(),
+		reportOrders: s.reportOrders.clone(),
+		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
+		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
+	}
+}
+
+// liveGenerator returns the generator unless it is unknown or deleted.
+func (s *state) liveGenerator(id tenancy.GeneratorID) (tenancy.Generator, bool) {
+	g, ok := s.generators.get(one(id))
+	return g, ok && g.DeletedAt == nil
+}
+
+func (s *state) liveAgent(id agent.ID) (agent.Agent, bool) {
+	a, ok := s.agents.get(one(id))
+	return a, ok && a.DeletedAt == nil
+}
+
+func (s *state) liveStack(id stack.ID) (stack.Stack, bool) {
+	st, ok := s.stacks.get(one(id))
+	return st, ok && st.DeletedAt == nil
+}
+
+// seesAgent reports whether scope sees the agent.
+func (s *state) seesAgent(scope tenancy.Scope, id agent.ID) bool {
+	switch {
+	case scope.All:
+		return true
+	case scope.Generator != "":
+		r, ok := s.registrations.get(two{string(id), string(scope.Generator)})
+		return ok && r.State == tenancy.RegistrationApproved
+	default:
+		return scope.Agent != "" && scope.Agent == id
+	}
+}
+
+// seesStack reports whether scope sees the stack; a tombstone shows an agent nothing.
+func (s *state) seesStack(scope tenancy.Scope, st stack.Stack) bool {
+	if scope.Agent != "" && !scope.All {
+		a, ok := s.assignments.get(two{string(scope.Agent), string(st.ID)})
+		return ok && a.State == delivery.Assigned
+	}
+	return scope.Owns(st.Generator)
+}
+
+// touchAgent grows the agent's version.
+func (s *state) touchAgent(id agent.ID) {
+	if a, ok := s.agents.get(one(id)); ok {
+		a.Version++
+		s.agents.put(one(id), a)
+	}
+}
+
+// touchStack grows the stack's version.
+func (s *state) touchStack(id stack.ID) {
+	if st, ok := s.stacks.get(one(id)); ok {
+		st.Version++
+		s.stacks.put(one(id), st)
+	}
+}
+
+// growRevision moves the agent to its next revision and returns it.
+func (s *state) growRevision(id agent.ID) delivery.Revision {
+	r, _ := s.revisions.get(one(id))
+	r++
+	s.revisions.put(one(id), r)
+	return r
+}
+
+// newest returns the live object of the stack with the highest sequence.
+func (s *state) newest(id stack.ID) (stack.Object, bool) {
+	var found stack.Object
+	var ok bool
+	s.stackObjects.back(numbered{string(id), maxSequence}, func(k numbered, o stack.ObjectID) bool {
+		if k.a != string(id) {
+			return false
+		}
+		found, ok = s.objects.get(one(o))
+		ok = ok && found.DeletedAt == nil
+		return !ok
+	})
+	return found, ok
+}
+
+// dropAssignment forgets an assignment with its status; with the last one of a deleted stack go the stack's labels,
+// annotations and targets.
+func (s *state) dropAssignment(a agent.ID, st stack.ID) {
+	s.assignments.drop(two{string(a), string(st)})
+	s.stackAgents.drop(two{string(st), string(a)})
+	s.statuses.drop(two{string(a), string(st)})
+	if len(keysOf(s.stackAgents, string(st))) > 0 {
+		return
+	}
+	if row, ok := s.stacks.get(one(st)); !ok || row.DeletedAt == nil {
+		return
+	}
+	for _, l := range keysOf(s.stackLabels, string(st)) {
+		s.stackLabels.drop(two{string(st), l})
+	}
+	for _, k := range keysOf(s.stackAnnotations, string(st)) {
+		s.stackAnnotations.drop(two{string(st), k})
+	}
+	for _, owner := range keysOf(s.stackTargets, string(st)) {
+		s.dropTarget(agent.ID(owner), st)
+		s.touchAgent(agent.ID(owner))
+	}
+}
+
+func (s *state) dropTarget(a agent.ID, st stack.ID) bool {
+	s.stackTargets.drop(two{string(st), string(a)})
+	return s.targets.drop(two{string(a), string(st)})
+}
+
+// dropRegistration forgets a consent with the agent's targets on the generator's stacks.
+func (s *state) dropRegistration(a agent.ID, g tenancy.GeneratorID) {
+	s.registrations.drop(two{string(a), string(g)})
+	s.generatorRegistered.drop(two{string(g), string(a)})
+	for _, id := range keysOf(s.targets, string(a)) {
+		if st, ok := s.stacks.get(one(id)); ok && st.Generator == g {
+			s.dropTarget(a, st.ID)
+		}
+	}
+	s.touchAgent(a)
+}

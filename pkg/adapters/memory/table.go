@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"cmp"
+
+	"github.com/google/btree"
+)
+
+// key orders the rows of a table.
+type key[K any] interface{ compare(K) int }
+
+// one is a key of one text.
+type one string
+
+func (k one) compare(o one) int { return cmp.Compare(k, o) }
+
+// two is a key of two texts; a scan over its first part is an index lookup.
+type two struct{ a, b string }
+
+func (k two) compare(o two) int {
+	if c := cmp.Compare(k.a, o.a); c != 0 {
+		return c
+	}
+	return cmp.Compare(k.b, o.b)
+}
+
+// numbered is a key of a text and a number.
+type numbered struct {
+	a string
+	n int64
+}
+
+func (k numbered) compare(o numbered) int {
+	if c := cmp.Compare(k.a, o.a); c != 0 {
+		return c
+	}
+	return cmp.Compare(k.n, o.n)
+}
+
+// nothing is the value of tables that are only indexes.
+type nothing struct{}
+
+type row[K key[K], V any] struct {
+	k K
+	v V
+}
+
+const degree = 16
+
+// table is an ordered map whose copies share what neither has changed: a copy costs nothing, a write costs
+// the path to its row. Values are shared by copies too, so whoever stores or returns one with pointers copies them.
+type table[K key[K], V any] struct{ tree *btree.BTreeG[row[K, V]] }
+
+func newTable[K key[K], V any]() table[K, V] {
+	return table[K, V]{tree: btree.NewG(degree, func(x, y row[K, V]) bool { return x.k.compare(y.k) < 0 })}
+}
+
+// clone returns a copy; only one goroutine at a time may clone or write, any number may read meanwhile.
+func (t table[K, V]) clone() table[K, V] { return table[K, V]{tree: t.tree.Clone()} }
+
+func (t table[K, V]) get(k K) (V, bool) {
+	r, ok := t.tree.Get(row[K, V]{k: k})
+	return r.v, ok
+}
+
+func (t table[K, V]) has(k K) bool { return t.tree.Has(row[K, V]{k: k}) }
+
+func (t table[K, V]) put(k K, v V) { t.tree.ReplaceOrInsert(row[K, V]{k: k, v: v}) }
+
+func (t table[K, V]) drop(k K) bool {
+	_, ok := t.tree.Delete(row[K, V]{k: k})
+	return ok
+}
+
+// each calls fn in order until it returns false.
+func (t table[K, V]) each(fn func(K, V) bool) {
+	t.tree.Ascend(func(r row[K, V]) bool { return fn(r.k, r.v) })
+}
+
+// from is each, beginning with the first key that is not less than k.
+func (t table[K, V]) from(k K, fn func(K, V) bool) {
+	t.tree.AscendGreaterOrEqual(row[K, V]{k: k}, func(r row[K, V]) bool { return fn(r.k, r.v) })
+}
+
+// back is each in descending order, beginning with the last key that is not greater than k.
+func (t table[K, V]) back(k K, fn func(K, V) bool) {
+	t.tree.DescendLessOrEqual(row[K, V]{k: k}, func(r row[K, V]) bool { return fn(r.k, r.v) })
+}
+
+// keysOf returns the second parts of the keys whose first part is a, in order.
+func keysOf[V any](t table[two, V], a string) []string {
+	var out []string
+	t.from(two{a: a}, func(k two, _ V) bool {
+		if k.a != a {
+			return false
+		}
+		out = append(out, k.b)
+		return true
+	})
+	return out
+}
+
+// valuesOf returns the values of the keys whose first part is a, in order.
+func valuesOf[V any](t table[two, V], a string) []V {
+	var out []V
+	t.from(two{a: a}, func(k two, v V) bool {
+		if k.a != a {
+			return false
+		}
+		out = append(out, v)
+		return true
+	})
+	return out
+}
