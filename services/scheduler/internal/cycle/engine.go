@@ -1,0 +1,307 @@
+package cycle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// Shards says for which stacks this replica may decide.
+type Shards interface {
+	Of(s stack.ID) int
+	Lease(shard int) (ports.Lease, bool)
+	Gained() <-chan int
+}
+
+// Options of the engine; the zero value of a field is its default.
+type Options struct {
+	Poll        time.Duration // how often the outbox is read without a wakeup; 2 s
+	Resync      time.Duration // how often everything is read and decided again, jittered; 5 min
+	GapFor      time.Duration // how long a missing outbox sequence is waited for; 30 s
+	Share       float64       // removal brake: share of a stack's clusters, and of the fleet's assignments in Window; 0.2
+	AtOne       int           // removal brake: fewer removals at once are never held; 5
+	FleetFloor  int           // removals that Window always admits; 10
+	Window      time.Duration // of the fleet's removal brake; 10 min
+	ReviewHolds time.Duration // how often held decisions are decided again; 15 s
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.Poll, 2*time.Second)
+	set(&o.Resync, 5*time.Minute)
+	set(&o.GapFor, 30*time.Second)
+	set(&o.Window, 10*time.Minute)
+	set(&o.ReviewHolds, 15*time.Second)
+	if o.Share == 0 {
+		o.Share = 0.2
+	}
+	if o.AtOne == 0 {
+		o.AtOne = 5
+	}
+	if o.FleetFloor == 0 {
+		o.FleetFloor = 10
+	}
+	return o
+}
+
+// Engine decides. Run is its only goroutine; it owns the snapshot.
+type Engine struct {
+	store   ports.Store
+	wake    ports.Wakeups
+	signals ports.Signals
+	shards  Shards
+	now     func() time.Time
+	log     *slog.Logger
+	tracer  trace.Tracer
+	metrics *Metrics
+	opt     Options
+
+	world   *world
+	cursor  ports.Cursor
+	dirty   map[stack.ID]cause
+	retry   map[stack.ID]int // failed tries in a row of what is dirty
+	removed []removal        // in the window
+}
+
+// cause is what made a stack dirty: the newest event that concerns it.
+type cause struct {
+	event       event.Type
+	traceparent string
+}
+
+type removal struct {
+	at time.Time
+	n  int
+}
+
+// New returns an engine.
+func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
+	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
+		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}}
+}
+
+// Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
+// brought up to date.
+func (e *Engine) Run(ctx context.Context) error {
+	wakeups, err := e.wake.Listen(ctx, ports.OutboxGrew)
+	if err != nil {
+		return fmt.Errorf("listen for commits: %w", err)
+	}
+	poll, holds := time.NewTicker(e.opt.Poll), time.NewTicker(e.opt.ReviewHolds)
+	defer poll.Stop()
+	defer holds.Stop()
+	resync := time.NewTimer(0)
+	defer resync.Stop()
+	for {
+		full := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-wakeups:
+			if !ok {
+				wakeups = nil // ctx is ending
+			}
+		case <-poll.C:
+		case <-holds.C:
+			e.reviewHolds()
+		case s := <-e.shards.Gained():
+			full = e.gained(ctx, s)
+		case <-resync.C:
+			full = true
+		}
+		if err := e.round(ctx, full); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			e.metrics.rounds.WithLabelValues("failed").Inc()
+			e.log.WarnContext(ctx, "scheduling round failed; it is tried again", "error", err.Error())
+			if e.world == nil {
+				resync.Reset(e.opt.Poll)
+				continue
+			}
+		} else {
+			e.metrics.rounds.WithLabelValues("ok").Inc()
+		}
+		if full {
+			resync.Reset(jitter(e.opt.Resync))
+		}
+	}
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d*9/10 + time.Duration(rand.Int64N(int64(d)/5+1)) //nolint:gosec // spreads load, secures nothing
+}
+
+// gained collects further shards that are waiting and reports that the snapshot must be read anew: what others decided
+// meanwhile is not in it.
+func (e *Engine) gained(ctx context.Context, first int) bool {
+	n := 1
+	for {
+		select {
+		case <-e.shards.Gained():
+			n++
+			continue
+		case <-ctx.Done():
+		default:
+		}
+		e.log.DebugContext(ctx, "reading everything for new shards", "first", first, "shards", n)
+		return true
+	}
+}
+
+func (e *Engine) round(ctx context.Context, full bool) error {
+	if full || e.world == nil {
+		if err := e.reload(ctx); err != nil {
+			return err
+		}
+	} else if err := e.catchUp(ctx); err != nil {
+		return err
+	}
+	e.metrics.snapshot(len(e.world.clusters), len(e.world.subjects), e.world.assigned)
+	return e.decideDirty(ctx)
+}
+
+// reload reads the outbox's end first, so that what commits while the facts are read is seen again as an event.
+func (e *Engine) reload(ctx context.Context) error {
+	end, err := e.store.Outbox().End(ctx)
+	if err != nil {
+		return fmt.Errorf("read the end of the outbox: %w", err)
+	}
+	w, err := load(ctx, e.store.Facts())
+	if err != nil {
+		return err
+	}
+	e.world, e.cursor = w, end
+	for id := range w.subjects {
+		if _, ok := e.dirty[id]; !ok {
+			e.dirty[id] = cause{event: "resync"}
+		}
+	}
+	return nil
+}
+
+const batch = 500
+
+// catchUp applies the events since the last round to the snapshot.
+func (e *Engine) catchUp(ctx context.Context) error {
+	for {
+		events, cursor, err := e.store.Outbox().Read(ctx, e.cursor, e.now(), e.opt.GapFor, batch)
+		if err != nil {
+			return fmt.Errorf("read the outbox: %w", err)
+		}
+		if err := e.take(ctx, events); err != nil {
+			return err // the cursor stays: the same events are read again
+		}
+		e.cursor = cursor
+		if len(events) < batch {
+			return nil
+		}
+	}
+}
+
+func (e *Engine) take(ctx context.Context, events []event.Event) error {
+	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
+	for _, ev := range events {
+		c := cause{event: ev.Type, traceparent: ev.Traceparent}
+		switch ev.Type {
+		case event.StackCreated, event.StackChanged, event.StackDeleted, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged:
+			stacks[ev.Stack] = c
+		case event.AgentRegistered, event.AgentChanged, event.AgentDeregistered, event.ConsentChanged:
+			agents[ev.Agent] = c
+			if ev.Stack != "" {
+				stacks[ev.Stack] = c
+			}
+		case event.GeneratorDeleted:
+			for id, s := range e.world.subjects {
+				if s.Generator == ev.Generator {
+					stacks[id] = c
+				}
+			}
+		case event.DeploymentApplied, event.DeploymentFailed, event.PlacementDecided:
+			// no fact of placement: what agents report, and our own and other replicas' decisions on their shards
+		}
+	}
+	delete(stacks, "")
+	delete(agents, "")
+	f := e.store.Facts()
+	if err := e.world.refreshClusters(ctx, f, keys(agents)); err != nil {
+		return err
+	}
+	if err := e.world.refreshStacks(ctx, f, keys(stacks)); err != nil {
+		return err
+	}
+	for id, c := range stacks {
+		if _, ok := e.world.subjects[id]; ok {
+			e.dirty[id] = c
+		}
+	}
+	if len(agents) > 0 {
+		for _, id := range e.world.concerned(keys(agents)) {
+			if _, ok := stacks[id]; !ok {
+				e.dirty[id] = first(agents)
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) reviewHolds() {
+	if e.world == nil {
+		return
+	}
+	for id, s := range e.world.subjects {
+		if _, ok := e.dirty[id]; s.Hold != nil && !ok {
+			e.dirty[id] = cause{event: "hold.reviewed"}
+		}
+	}
+}
+
+func keys[K comparable, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+func first[K comparable, V any](m map[K]V) V {
+	for _, v := range m {
+		return v
+	}
+	var zero V
+	return zero
+}
+
+// fleetLeft is how many removals the window still admits.
+func (e *Engine) fleetLeft(now time.Time) int {
+	n, keep := 0, e.removed[:0]
+	for _, r := range e.removed {
+		if now.Sub(r.at) < e.opt.Window {
+			keep = append(keep, r)
+			n += r.n
+		}
+	}
+	e.removed = keep
+	return max(e.opt.FleetFloor, int(e.opt.Share*float64(e.world.assigned+n))) - n
+}
+
+func (e *Engine) input(id stack.ID, now time.Time) placement.Input {
+	return placement.Input{
+		Subject: e.world.subjects[id], Clusters: e.world.list, Prior: e.world.priors[id],
+		Brake: placement.Brake{Share: e.opt.Share, AtOne: e.opt.AtOne, FleetLeft: e.fleetLeft(now)},
+	}
+}

@@ -1,0 +1,132 @@
+// Package scheduler is the face of the scheduler service: it decides which clusters run what and commits that as
+// assignments. Any number of replicas share the work by leases.
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/shard"
+)
+
+// Config of the scheduler's behaviour.
+type Config struct {
+	Shards       int           `koanf:"shards"`            // shares into which stacks are divided; the same on all replicas
+	LeaseTTL     time.Duration `koanf:"lease_ttl"`         // a dead replica's shards are taken over after this long
+	Poll         time.Duration `koanf:"poll"`              // how often the outbox is read without a notification
+	Resync       time.Duration `koanf:"resync"`            // how often everything is read and decided again
+	BrakeShare   float64       `koanf:"brake_share"`       // largest share of a stack's clusters that one decision may remove it from
+	BrakeAtLeast int           `koanf:"brake_at_least"`    // fewer removals are never held
+	BrakeFleet   int           `koanf:"brake_fleet_floor"` // removals that every window admits, whatever the fleet's size
+	BrakeWindow  time.Duration `koanf:"brake_window"`      // window of the fleet's brake
+	KeepEvents   time.Duration `koanf:"keep_events"`       // outbox retention
+}
+
+// Defaults returns the configuration that is used where nothing else is said.
+func Defaults() Config {
+	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
+		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour}
+}
+
+// Validate reports every value that cannot work.
+func (c Config) Validate() error {
+	var p config.Problems
+	p.Add(c.Shards < 1 || c.Shards > 1000, "scheduler.shards", "is %d, not between 1 and 1000", c.Shards)
+	p.Add(c.LeaseTTL < time.Second, "scheduler.lease_ttl", "is %s, less than 1s", c.LeaseTTL)
+	p.Add(c.Poll < 10*time.Millisecond, "scheduler.poll", "is %s, less than 10ms", c.Poll)
+	p.Add(c.Resync < time.Second, "scheduler.resync", "is %s, less than 1s", c.Resync)
+	p.Add(c.BrakeShare <= 0 || c.BrakeShare > 1, "scheduler.brake_share", "is %v, not above 0 and at most 1", c.BrakeShare)
+	p.Add(c.BrakeAtLeast < 1, "scheduler.brake_at_least", "is %d, less than 1", c.BrakeAtLeast)
+	p.Add(c.BrakeFleet < 1, "scheduler.brake_fleet_floor", "is %d, less than 1", c.BrakeFleet)
+	p.Add(c.BrakeWindow < time.Second, "scheduler.brake_window", "is %s, less than 1s", c.BrakeWindow)
+	p.Add(c.KeepEvents < time.Hour, "scheduler.keep_events", "is %s, less than 1h", c.KeepEvents)
+	return p.Err()
+}
+
+// Deps are what the scheduler works with.
+type Deps struct {
+	Store     ports.Store
+	Wakeups   ports.Wakeups
+	Signals   ports.Signals
+	Telemetry *telemetry.Telemetry
+	Clock     func() time.Time
+	Version   string
+}
+
+// Service is a scheduler replica.
+type Service struct {
+	log    *slog.Logger
+	engine *cycle.Engine
+	keeper *shard.Keeper
+	tidy   *janitor.Janitor
+	health *health.Checker
+}
+
+// New builds a replica; nothing runs yet.
+func New(_ context.Context, c Config, d Deps) (*Service, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("read the host's name: %w", err)
+	}
+	holder := host + "/" + uuid.NewString()
+	log := d.Telemetry.Log.With("component", "scheduler", "replica", holder)
+	keeper := shard.NewKeeper(d.Store.Leases(), holder, c.Shards, c.LeaseTTL, d.Clock, log)
+	engine := cycle.New(d.Store, d.Wakeups, d.Signals, keeper, d.Clock, log, d.Telemetry.Tracer("scheduler"), cycle.NewMetrics(d.Telemetry.Registry), cycle.Options{
+		Poll: c.Poll, Resync: c.Resync, Share: c.BrakeShare, AtOne: c.BrakeAtLeast, FleetFloor: c.BrakeFleet, Window: c.BrakeWindow,
+	})
+	d.Telemetry.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "brokkr_scheduler_shards_held", Help: "Shards that this replica holds.",
+	}, func() float64 { return float64(keeper.Held()) }))
+	return &Service{
+		log: log, engine: engine, keeper: keeper,
+		tidy: janitor.New(d.Store, holder, c.KeepEvents, d.Clock, log),
+		health: health.New(d.Version,
+			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
+			health.Check{Name: "leases", Probe: func(context.Context) error {
+				if keeper.Held() == 0 {
+					return fault.New(fault.Unavailable, "no_lease", "no shard is held: other replicas have them, or the database is away")
+				}
+				return nil
+			}}),
+	}, nil
+}
+
+// Handler serves health.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", s.health.Live)
+	mux.HandleFunc("GET /readyz", s.health.Ready)
+	mux.HandleFunc("GET /health", s.health.Detail)
+	return mux
+}
+
+// Run schedules until ctx ends; then it finishes the decision in hand and gives up its leases.
+func (s *Service) Run(ctx context.Context) error {
+	g := lifecycle.Group{Log: s.log}
+	g.Add("leases", s.keeper.Run)
+	g.Add("janitor", s.tidy.Run)
+	g.Add("engine", s.engine.Run)
+	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("scheduler: %w", err)
+	}
+	return nil
+}
