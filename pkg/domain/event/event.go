@@ -15,20 +15,20 @@ type Type string
 
 // The types. Webhook names of the v1 contract are kept where they exist.
 const (
-	AgentRegistered         Type = "agent.registered"
-	AgentDeregistered       Type = "agent.deregistered"
-	AgentChanged            Type = "agent.changed" // name, status, labels, annotations, targets
-	ConsentChanged          Type = "consent.changed"
-	GeneratorDeleted        Type = "generator.deleted"
-	StackCreated            Type = "stack.created"
-	StackChanged            Type = "stack.changed" // name, labels, annotations
-	StackDeleted            Type = "stack.deleted"
-	DeploymentCreated       Type = "deployment.created"
-	DeploymentApplied       Type = "deployment.applied"
-	DeploymentFailed        Type = "deployment.failed"
-	PlacementDecided        Type = "placement.decided"
-	PlacementApproved       Type = "placement.approved"
-	RemovalAcknowledgedType      = "removal.acknowledged"
+	AgentRegistered     Type = "agent.registered"
+	AgentDeregistered   Type = "agent.deregistered"
+	AgentChanged        Type = "agent.changed" // name, status, labels, annotations, targets
+	ConsentChanged      Type = "consent.changed"
+	GeneratorDeleted    Type = "generator.deleted"
+	StackCreated        Type = "stack.created"
+	StackChanged        Type = "stack.changed" // name, labels, annotations
+	StackDeleted        Type = "stack.deleted"
+	DeploymentCreated   Type = "deployment.created"
+	DeploymentApplied   Type = "deployment.applied"
+	DeploymentFailed    Type = "deployment.failed"
+	PlacementDecided    Type = "placement.decided"
+	PlacementApproved   Type = "placement.approved"
+	RemovalAcknowledged Type = "removal.acknowledged"
 )
 
 // Event is one row of the outbox. Only the ids that matter are set.
