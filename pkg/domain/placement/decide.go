@@ -158,7 +158,7 @@ func brake(in Input, removals []Change, now time.Time) *Hold {
 		return nil
 	}
 	if s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint {
-		if s.Approved == s.Generation {
+		if s.Approved != 0 && s.Approved == s.Generation {
 			return nil
 		}
 		h.Since = s.Hold.Since

@@ -88,8 +88,7 @@ type Change struct {
 	State   delivery.State `json:"state"`
 	Object  stack.ObjectID `json:"deployment_object_id"`
 	Reason  string         `json:"reason"`
-	Drop    bool           `json:"drop,omitempty"` // the agent is gone: forget the assignment, nothing is removed anywhere
-	Version int64          `json:"-"`              // the agent's row version on which a removal rests
+	Version int64          `json:"-"` // the agent's row version on which a removal rests
 }
 
 // Decision is the outcome of Decide for one stack.
