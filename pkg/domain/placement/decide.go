@@ -148,22 +148,28 @@ func brake(in Input, removals []Change, now time.Time) *Hold {
 		h.Removes = append(h.Removes, r.Agent)
 	}
 	h.Fingerprint = fingerprint(s.Stack, h.Removes)
+	if s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint {
+		if s.Approved != 0 && s.Approved == s.Generation {
+			return nil
+		}
+		return s.Hold // until it is approved, or something else would be removed
+	}
 	n := len(removals)
 	switch {
 	case n >= in.Brake.AtOne && float64(n) > in.Brake.Share*float64(has):
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
 	case in.Brake.FleetLeft >= 0 && n > in.Brake.FleetLeft:
-		h.Reason = fmt.Sprintf("would remove %d more assignments than the fleet's window admits (%d left)", n-in.Brake.FleetLeft, in.Brake.FleetLeft)
+		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.FleetLeft)
+	case s.Hold != nil && overlap(s.Hold.Removes, h.Removes):
+		h.Reason = s.Hold.Reason // a part of what waits for approval is still among the removals
 	default:
 		return nil
 	}
-	if s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint {
-		if s.Approved != 0 && s.Approved == s.Generation {
-			return nil
-		}
-		h.Since = s.Hold.Since
-	}
 	return &h
+}
+
+func overlap(a, b []agent.ID) bool {
+	return slices.ContainsFunc(a, func(x agent.ID) bool { return slices.Contains(b, x) })
 }
 
 func fingerprint(s stack.ID, removes []agent.ID) string {

@@ -25,14 +25,13 @@ type Shards interface {
 
 // Options of the engine; the zero value of a field is its default.
 type Options struct {
-	Poll        time.Duration // how often the outbox is read without a wakeup; 2 s
-	Resync      time.Duration // how often everything is read and decided again, jittered; 5 min
-	GapFor      time.Duration // how long a missing outbox sequence is waited for; 30 s
-	Share       float64       // removal brake: share of a stack's clusters, and of the fleet's assignments in Window; 0.2
-	AtOne       int           // removal brake: fewer removals at once are never held; 5
-	FleetFloor  int           // removals that Window always admits; 10
-	Window      time.Duration // of the fleet's removal brake; 10 min
-	ReviewHolds time.Duration // how often held decisions are decided again; 15 s
+	Poll       time.Duration // how often the outbox is read without a wakeup; 2 s
+	Resync     time.Duration // how often everything is read and decided again, jittered; 5 min
+	GapFor     time.Duration // how long a missing outbox sequence is waited for; 30 s
+	Share      float64       // removal brake: share of a stack's clusters, and of the fleet's assignments in Window; 0.2
+	AtOne      int           // removal brake: fewer removals at once are never held; 5
+	FleetFloor int           // removals that Window always admits; 10
+	Window     time.Duration // of the fleet's removal brake; 10 min
 }
 
 func (o Options) withDefaults() Options {
@@ -45,7 +44,6 @@ func (o Options) withDefaults() Options {
 	set(&o.Resync, 5*time.Minute)
 	set(&o.GapFor, 30*time.Second)
 	set(&o.Window, 10*time.Minute)
-	set(&o.ReviewHolds, 15*time.Second)
 	if o.Share == 0 {
 		o.Share = 0.2
 	}
@@ -101,9 +99,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for commits: %w", err)
 	}
-	poll, holds := time.NewTicker(e.opt.Poll), time.NewTicker(e.opt.ReviewHolds)
+	poll := time.NewTicker(e.opt.Poll)
 	defer poll.Stop()
-	defer holds.Stop()
 	resync := time.NewTimer(0)
 	defer resync.Stop()
 	for {
@@ -116,8 +113,6 @@ func (e *Engine) Run(ctx context.Context) error {
 				wakeups = nil // ctx is ending
 			}
 		case <-poll.C:
-		case <-holds.C:
-			e.reviewHolds()
 		case s := <-e.shards.Gained():
 			full = e.gained(ctx, s)
 		case <-resync.C:
@@ -257,17 +252,6 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		}
 	}
 	return nil
-}
-
-func (e *Engine) reviewHolds() {
-	if e.world == nil {
-		return
-	}
-	for id, s := range e.world.subjects {
-		if _, ok := e.dirty[id]; s.Hold != nil && !ok {
-			e.dirty[id] = cause{event: "hold.reviewed"}
-		}
-	}
 }
 
 func keys[K comparable, V any](m map[K]V) []K {
