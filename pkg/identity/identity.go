@@ -14,13 +14,14 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// How long a verified credential is trusted without asking the store: long while revocations are heard, so short
-// otherwise that a revocation is still felt within a second.
+// How long a credential is trusted without asking the store: long while revocations are heard, so short otherwise
+// that a revocation is still felt within a second.
 const (
-	trustHeard   = time.Minute
+	trustHeard   = 10 * time.Minute
 	trustUnheard = 500 * time.Millisecond
 	maxRemember  = 100_000
-	touchEvery   = 30 * time.Second
+	touchEvery   = time.Minute
+	touchLimit   = 10 * time.Second
 )
 
 // Verifier verifies PAKs. It is safe for concurrent use; Run must be running for long trust and for last-used times.
@@ -39,7 +40,7 @@ type Verifier struct {
 
 type entry struct {
 	cred tenancy.Credential
-	at   time.Time
+	at   time.Time // before the store was asked
 }
 
 // NewVerifier returns a verifier over the stored credentials.
@@ -47,30 +48,71 @@ func NewVerifier(creds ports.Credentials, wake ports.Wakeups, now func() time.Ti
 	return &Verifier{creds: creds, wake: wake, now: now, known: map[string]entry{}, used: map[tenancy.CredentialID]time.Time{}}
 }
 
-// OnRevoked calls f with each short token whose revocation is heard (empty: any may be revoked). Set before Run.
-func (v *Verifier) OnRevoked(f func(short string)) { v.onEnd = append(v.onEnd, f) }
+// OnRevoked calls f with each short token whose revocation is heard, after the verifier has forgotten it (empty:
+// revocations may have been missed, so any may be revoked). f must not block.
+func (v *Verifier) OnRevoked(f func(short string)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.onEnd = append(v.onEnd, f)
+}
 
 // Request verifies the Authorization header of r.
 func (v *Verifier) Request(ctx context.Context, r *http.Request) (tenancy.Principal, error) {
-	p, err := pak.FromHeader(r.Header.Get("Authorization"))
+	p, err := fromHeader(r)
 	if err != nil {
 		return tenancy.Principal{}, err
 	}
 	return v.Verify(ctx, p)
 }
 
+func fromHeader(r *http.Request) (pak.PAK, error) {
+	h := r.Header.Get("Authorization")
+	if h == "" {
+		return pak.PAK{}, unauthorized(ReasonMissing)
+	}
+	p, err := pak.FromHeader(h)
+	if err != nil {
+		return pak.PAK{}, unauthorized(ReasonMalformed)
+	}
+	return p, nil
+}
+
 // Verify returns the principal of p. Unknown, wrong, expired and revoked keys are all Unauthenticated alike.
 func (v *Verifier) Verify(ctx context.Context, p pak.PAK) (tenancy.Principal, error) {
-	c, err := v.lookup(ctx, p.Short())
-	if fault.Is(err, fault.NotFound) {
-		return tenancy.Principal{}, unauthorized()
+	c, ok := v.remembered(p.Short())
+	if !ok {
+		var err error
+		c, err = v.lookup(ctx, p.Short())
+		if fault.Is(err, fault.NotFound) {
+			return tenancy.Principal{}, unauthorized(ReasonUnknown)
+		}
+		if err != nil {
+			return tenancy.Principal{}, err
+		}
 	}
-	if err != nil {
-		return tenancy.Principal{}, err
+	return v.check(p, c)
+}
+
+// Remembered is Verify without the store: false unless p is known to be good.
+func (v *Verifier) Remembered(p pak.PAK) (tenancy.Principal, bool) {
+	c, ok := v.remembered(p.Short())
+	if !ok {
+		return tenancy.Principal{}, false
 	}
+	principal, err := v.check(p, c)
+	return principal, err == nil
+}
+
+func (v *Verifier) check(p pak.PAK, c tenancy.Credential) (tenancy.Principal, error) {
 	now := v.now()
-	if !p.Matches(c.Hash) || !c.Usable(now) {
-		return tenancy.Principal{}, unauthorized()
+	switch {
+	case !p.Matches(c.Hash):
+		return tenancy.Principal{}, unauthorized(ReasonWrong)
+	case c.Usable(now):
+	case c.RevokedAt != nil && !now.Before(*c.RevokedAt):
+		return tenancy.Principal{}, unauthorized(ReasonRevoked)
+	default:
+		return tenancy.Principal{}, unauthorized(ReasonExpired)
 	}
 	v.mu.Lock()
 	v.used[c.ID] = now
@@ -78,22 +120,21 @@ func (v *Verifier) Verify(ctx context.Context, p pak.PAK) (tenancy.Principal, er
 	return tenancy.Of(c), nil
 }
 
-func unauthorized() error {
-	return fault.New(fault.Unauthenticated, "unauthorized", "the PAK is unknown, wrong, expired or revoked")
-}
-
-func (v *Verifier) lookup(ctx context.Context, short string) (tenancy.Credential, error) {
+func (v *Verifier) remembered(short string) (tenancy.Credential, bool) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	e, ok := v.known[short]
 	trust := trustUnheard
 	if v.heard {
 		trust = trustHeard
 	}
-	epoch := v.epoch
+	return e.cred, ok && v.now().Sub(e.at) < trust
+}
+
+func (v *Verifier) lookup(ctx context.Context, short string) (tenancy.Credential, error) {
+	v.mu.Lock()
+	epoch, asked := v.epoch, v.now()
 	v.mu.Unlock()
-	if ok && v.now().Sub(e.at) < trust {
-		return e.cred, nil
-	}
 	c, err := v.creds.ByShort(ctx, short)
 	if err != nil {
 		return tenancy.Credential{}, err
@@ -104,7 +145,7 @@ func (v *Verifier) lookup(ctx context.Context, short string) (tenancy.Credential
 		if len(v.known) >= maxRemember {
 			clear(v.known)
 		}
-		v.known[short] = entry{cred: c, at: v.now()}
+		v.known[short] = entry{cred: c, at: asked}
 	}
 	return c, nil
 }
@@ -120,34 +161,47 @@ func (v *Verifier) Run(ctx context.Context) error {
 	for {
 		select {
 		case w, ok := <-wakeups:
-			if !ok {
-				v.forget("", false)
-				return v.touch(context.WithoutCancel(ctx))
-			}
-			if w.Lost {
-				v.forget("", true)
-			} else {
-				v.forget(w.Payload, true)
+			switch {
+			case !ok:
+				v.deaf()
+				last, cancel := context.WithTimeout(context.WithoutCancel(ctx), touchLimit)
+				defer cancel()
+				return v.touch(last)
+			case w.Deaf:
+				v.deaf()
+			case w.Lost:
+				v.forget("")
+			default:
+				v.forget(w.Payload)
 			}
 		case <-tick.C:
-			if err := v.touch(ctx); err != nil && ctx.Err() == nil {
-				v.forget("", true) // the store is away: trust nothing for longer than needed; times are kept for the next try
-			}
+			some, cancel := context.WithTimeout(ctx, touchLimit)
+			_ = v.touch(some) // the times are kept for the next try; the last try's error is Run's
+			cancel()
 		}
 	}
 }
 
-func (v *Verifier) forget(short string, heard bool) {
+// deaf shortens all trust: revocations may go unheard from now on.
+func (v *Verifier) deaf() {
+	v.mu.Lock()
+	v.heard = false
+	v.mu.Unlock()
+}
+
+// forget drops what a heard revocation names, or everything.
+func (v *Verifier) forget(short string) {
 	v.mu.Lock()
 	v.epoch++
-	v.heard = heard
+	v.heard = true
 	if short == "" {
 		clear(v.known)
 	} else {
 		delete(v.known, short)
 	}
+	tell := v.onEnd
 	v.mu.Unlock()
-	for _, f := range v.onEnd {
+	for _, f := range tell {
 		f(short)
 	}
 }

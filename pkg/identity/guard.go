@@ -1,0 +1,199 @@
+package identity
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// Defaults of a Guard.
+const (
+	defaultPerMinute  = 60
+	defaultMaxSources = 10_000
+)
+
+// GuardConfig of a Guard.
+type GuardConfig struct {
+	Service    string // names the service in metrics
+	PerMinute  int    // failures that one source may make in a minute; 60 if zero
+	MaxSources int    // that are remembered at a time; 10,000 if zero
+	// TrustedProxies are believed when they name the client in X-Forwarded-For. Without them the source is the peer.
+	TrustedProxies []netip.Prefix
+}
+
+// Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64). A source that
+// has failed too often is answered Limited without asking the store, except for keys that are remembered as good:
+// so a stranger behind the same address locks nobody out who was there before. It is safe for concurrent use.
+type Guard struct {
+	verifier *Verifier
+	config   GuardConfig
+	failures *prometheus.CounterVec
+
+	mu      sync.Mutex
+	recent  *list.List // of *source, most recently failed first
+	sources map[netip.Addr]*list.Element
+}
+
+// source is a bucket that holds the failures that are still allowed.
+type source struct {
+	addr netip.Addr
+	left float64
+	at   time.Time
+}
+
+// NewGuard returns a guard whose failures are counted by reason, never by source. It registers its counter with reg.
+func NewGuard(v *Verifier, c GuardConfig, reg prometheus.Registerer) *Guard {
+	if c.PerMinute == 0 {
+		c.PerMinute = defaultPerMinute
+	}
+	if c.MaxSources == 0 {
+		c.MaxSources = defaultMaxSources
+	}
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "brokkr_auth_failures_total", Help: "Failed authentications by reason.", ConstLabels: prometheus.Labels{"service": c.Service},
+	}, []string{"reason"})
+	reg.MustRegister(failures)
+	for _, r := range Reasons() {
+		failures.WithLabelValues(string(r))
+	}
+	return &Guard{verifier: v, config: c, failures: failures, recent: list.New(), sources: map[netip.Addr]*list.Element{}}
+}
+
+// Middleware lets only authenticated requests pass, with the principal in their context (Of).
+func (g *Guard) Middleware(onError func(context.Context, http.ResponseWriter, error)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, err := g.Authenticate(r)
+			if err != nil {
+				onError(r.Context(), w, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
+		})
+	}
+}
+
+// Authenticate returns the principal of r: Unauthenticated for a bad key, Limited for a source that failed too
+// often, Unavailable if the store cannot be asked.
+func (g *Guard) Authenticate(r *http.Request) (tenancy.Principal, error) {
+	p, err := g.authenticate(r)
+	if err != nil {
+		g.failures.WithLabelValues(string(ReasonOf(err))).Inc()
+	}
+	return p, err
+}
+
+func (g *Guard) authenticate(r *http.Request) (tenancy.Principal, error) {
+	from := g.source(r)
+	key, err := fromHeader(r)
+	if err == nil {
+		if p, ok := g.verifier.Remembered(key); ok {
+			return p, nil
+		}
+	}
+	if wait := g.blocked(from); wait > 0 {
+		f := fault.New(fault.Limited, "too_many_failures", "too many failed authentications from this address").Because(ReasonLimited)
+		f.RetryAfter = wait
+		return tenancy.Principal{}, f
+	}
+	var p tenancy.Principal
+	if err == nil {
+		p, err = g.verifier.Verify(r.Context(), key)
+	}
+	if fault.Is(err, fault.Unauthenticated) {
+		g.failed(from)
+	}
+	return p, err
+}
+
+// blocked returns how long the source must wait; zero if it may try.
+func (g *Guard) blocked(from netip.Addr) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s, ok := g.find(from)
+	if !ok || s.left >= 1 {
+		return 0
+	}
+	return time.Duration((1-s.left)/float64(g.config.PerMinute)*float64(time.Minute)).Round(time.Millisecond) + time.Millisecond
+}
+
+func (g *Guard) failed(from netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s, ok := g.find(from)
+	if !ok {
+		for len(g.sources) >= g.config.MaxSources {
+			g.drop(g.recent.Back())
+		}
+		s = &source{addr: from, left: float64(g.config.PerMinute), at: g.verifier.now()}
+		g.sources[from] = g.recent.PushFront(s)
+	}
+	s.left = max(0, s.left-1)
+	g.recent.MoveToFront(g.sources[from])
+}
+
+// find returns the source as it is now; one that is whole again is forgotten.
+func (g *Guard) find(from netip.Addr) (*source, bool) {
+	e, ok := g.sources[from]
+	if !ok {
+		return nil, false
+	}
+	s := e.Value.(*source) //nolint:forcetypeassert // the list holds nothing else
+	now := g.verifier.now()
+	s.left += now.Sub(s.at).Minutes() * float64(g.config.PerMinute)
+	s.at = now
+	if s.left >= float64(g.config.PerMinute) {
+		g.drop(e)
+		return nil, false
+	}
+	return s, true
+}
+
+func (g *Guard) drop(e *list.Element) {
+	delete(g.sources, e.Value.(*source).addr) //nolint:forcetypeassert // the list holds nothing else
+	g.recent.Remove(e)
+}
+
+// source is the client that r comes from: the nearest address that is not a trusted proxy.
+func (g *Guard) source(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{} // not TCP: all of these are one source
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && g.trusted(addr); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = next
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	return addr
+}
+
+func (g *Guard) trusted(a netip.Addr) bool {
+	for _, p := range g.config.TrustedProxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
