@@ -1,0 +1,98 @@
+# The targets of everyday work; `make help` is made from the comments behind `##`.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+MAINS   := $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go services/*/cmd/*/main.go))
+LINT    := bin/tools/golangci-lint
+TESTENV := go run ./internal/testenv/cmd/testenv
+E2E     := $(wildcard test/e2e/go.mod)
+# Packages whose point is concurrency, and all that the agent and the services do.
+RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
+
+.PHONY: help demo test quick servers race e2e clusters-test deps unit arch fmt vet lint tidy drift verify build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## broker, two clusters, two agents and a stack that travels, until Ctrl-C (KUBECONFIGS=a,b: your own clusters)
+	@./deploy/demo/demo.sh
+
+test: deps quick servers race e2e clusters-test ## everything: quick checks, then real Postgres, Redis and Kubernetes API servers, then whole processes
+
+quick: fmt vet arch unit ## checks and tests that need no server
+
+unit: ## tests that need no server; those that do are skipped
+	@echo "== unit tests"
+	@env -u CI -u BROKKR_TEST_POSTGRES -u BROKKR_TEST_REDIS -u BROKKR_TEST_KUBECONFIGS go test ./...
+
+servers: deps ## all tests with real servers around them
+	@echo "== tests with PostgreSQL, Redis and two Kubernetes control planes"
+	@$(TESTENV) --kube 2 -- env CI=true go test ./...
+
+race: deps ## the same under the race detector, in shuffled order, where concurrency matters
+	@echo "== race detector"
+	@command -v $${CC:-cc} >/dev/null || { echo "the race detector needs a C compiler: apt-get install gcc, or xcode-select --install" >&2; exit 1; }
+	@$(TESTENV) --kube 2 -- env CI=true CGO_ENABLED=1 go test -race -shuffle=on -count=1 $(RACE)
+
+e2e: deps ## journeys across real processes
+ifneq ($(E2E),)
+	@echo "== end to end"
+	@$(TESTENV) --kube 2 -- env CI=true go -C test/e2e test -count=1 -timeout 30m ./...
+else
+	@echo "== end to end: test/e2e has no tests in this checkout"
+endif
+
+clusters-test: deps ## the test control planes themselves
+	@echo "== test control planes"
+	@binary=$$(test/kubecluster/build.sh) && cd test/kubecluster && KUBECLUSTER=$$binary GOWORK=off CGO_ENABLED=0 go test -count=1 ./...
+
+deps: ## install what tests and the demo need from the system (PostgreSQL, Redis)
+	@tools/install-deps.sh
+
+arch: ## who may import whom
+	@echo "== imports"
+	@go test -count=1 ./internal/arch
+
+fmt: ## fail if a file is not gofmt'ed
+	@echo "== gofmt"
+	@bad=$$(gofmt -l $(wildcard cmd deploy internal migrations pkg services test tools)); [ -z "$$bad" ] || { echo "not gofmt'ed (gofmt -w them):"; echo "$$bad"; exit 1; }
+
+vet: ## go vet
+	@echo "== go vet"
+	@go vet ./...
+
+# Built outside of the workspace: the linter's libraries must not raise those that ship.
+$(LINT): tools/go.mod tools/go.sum
+	@echo "building golangci-lint, a minute or two the first time" >&2
+	@GOWORK=off go -C tools build -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $(LINT)
+
+lint: $(LINT) ## golangci-lint with the rules of .golangci.yml
+	@echo "== golangci-lint"
+	@$(LINT) run ./...
+ifneq ($(E2E),)
+	@cd test/e2e && ../../$(LINT) run ./...
+endif
+
+tidy: ## fail if go.mod or go.sum is not tidy
+	@echo "== go mod tidy"
+	@GOWORK=off go mod tidy -diff
+	@GOWORK=off go -C tools mod tidy -diff
+
+drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree
+	@echo "== migrations and OpenAPI"
+	@$(TESTENV) --no-redis -- env CI=true go test -count=1 ./pkg/adapters/postgres/... ./services/api/... ./services/gateway/...
+
+verify: fmt vet lint arch tidy drift ## everything a reviewer should not have to look at
+
+build: ## the programs, into bin/
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(MAINS)
+	@ls bin | grep '^brokkr' | sed 's,^,bin/,'
+
+clean: ## remove what was built in the checkout
+	@rm -rf bin dist
