@@ -624,7 +624,7 @@ func (x observedLeases) Release(ctx context.Context, p1 string, p2 string) (err 
 	return err
 }
 
-func (x observedLeases) List(ctx context.Context, p1 string) (r0 []Lease, err error) {
+func (x observedLeases) List(ctx context.Context, p1 string) (r0 []ports.Lease, err error) {
 	ctx, done := x.o.start(ctx, "Leases", "List")
 	defer func() { done(err) }()
 	r0, err = x.in.List(ctx, p1)

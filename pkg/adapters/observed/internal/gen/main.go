@@ -11,6 +11,7 @@ import (
 	"go/printer"
 	"go/token"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -114,13 +115,18 @@ func method(b *bytes.Buffer, fset *token.FileSet, exported map[string]bool, role
 	return nil
 }
 
+// identifier matches a name with its package, if it has one, so that agent.ID is not taken for ID.
+var identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_.]*`) //nolint:gochecknoglobals // a constant
+
 func typeText(fset *token.FileSet, exported map[string]bool, e ast.Expr) string {
 	var b bytes.Buffer
 	if err := printer.Fprint(&b, fset, e); err != nil {
 		return "invalid"
 	}
-	if exported[b.String()] {
-		return "ports." + b.String()
-	}
-	return b.String()
+	return identifier.ReplaceAllStringFunc(b.String(), func(id string) string {
+		if exported[id] {
+			return "ports." + id
+		}
+		return id
+	})
 }
