@@ -61,8 +61,7 @@ func (c *change) mayCommit(co ports.Commit) error {
 }
 
 func (c *change) mayChange(id stack.ID, ch placement.Change) error {
-	a, live := c.liveAgent(ch.Agent)
-	if !live || a.Version != ch.Version {
+	if a, live := c.liveAgent(ch.Agent); !live || a.Version != ch.Version {
 		return stale("agent", ch.Agent)
 	}
 	if o, ok := c.objects.get(one(ch.Object)); !ok || o.Stack != id {

@@ -1,0 +1,149 @@
+package porttest
+
+import (
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+func assignmentCases() map[string]func(*world) {
+	return map[string]func(*world){
+		"an agent sees what it needs":      assignmentsOfAgent,
+		"highest sequence first":           assignmentOrder,
+		"a stack's are by agent":           assignmentsOfStack,
+		"nothing assigned":                 assignmentsNone,
+		"revisions of many agents":         assignmentRevisions,
+		"content is for those assigned it": assignmentRefers,
+	}
+}
+
+func assignmentsOfAgent(w *world) {
+	p := w.place(1)
+	a := p.agents[0]
+	rev, list, err := w.Assignments().OfAgent(w.ctx, a.ID)
+	wantNone(w.T, "of agent", err)
+	if rev <= 0 || len(list) != 1 {
+		w.Fatalf("got revision %d and %d assignments, want a revision and one", rev, len(list))
+	}
+	got := list[0]
+	if got.Since.IsZero() {
+		w.Fatal("since: got the zero time")
+	}
+	want := delivery.Wanted{
+		Assignment: delivery.Assignment{
+			Agent: a.ID, Stack: p.stack.ID, Object: p.object.ID, State: delivery.Assigned, Revision: rev, Reason: "pinned",
+			Traceparent: traceparent, Since: got.Since,
+		},
+		StackName: "web", Generator: p.generator.ID, Sequence: p.object.Sequence, Checksum: p.object.Checksum, Size: p.object.Size,
+	}
+	wantSame(w.T, "assignment", got, want)
+
+	marker := w.newObject(p.stack.ID, "")
+	marker.Marker = true
+	marker, err = w.Objects().Insert(w.ctx, marker)
+	wantNone(w.T, "insert marker", err)
+	next := w.decide(p.stack.ID, w.assign(a.ID, marker))[a.ID]
+	wantGrown(w.T, "revision", rev, next)
+	now, held := w.held(a.ID)
+	got = held[p.stack.ID]
+	if now != next || got.Object != marker.ID || !got.Marker || got.Sequence != marker.Sequence || got.Revision != next {
+		w.Fatalf("after the marker: got revision %d and %+v, want %d and the marker", now, got, next)
+	}
+}
+
+func assignmentOrder(w *world) {
+	g := w.generator("ci")
+	a := w.agent("edge")
+	objects := map[stack.ID]stack.Object{}
+	var ids []stack.ID
+	for _, n := range []string{"one", "two", "three"} {
+		s := w.stack(g.ID, n)
+		objects[s.ID] = w.publish(s.ID, n)
+		ids = append(ids, s.ID)
+	}
+	objects[ids[0]] = w.publish(ids[0], "newest")
+	for _, id := range ids {
+		w.decide(id, w.assign(a.ID, objects[id]))
+	}
+	w.decide(ids[2], w.remove(a.ID, objects[ids[2]]))
+	_, list, err := w.Assignments().OfAgent(w.ctx, a.ID)
+	wantNone(w.T, "of agent", err)
+	var got []stack.ID
+	for _, x := range list {
+		got = append(got, x.Stack)
+	}
+	wantSame(w.T, "stacks", got, []stack.ID{ids[0], ids[2], ids[1]})
+	wantSame(w.T, "state of the tombstone", list[1].State, delivery.Removing)
+}
+
+func assignmentsOfStack(w *world) {
+	p, other := w.place(4), w.place(1)
+	w.decide(p.stack.ID, w.remove(p.agents[1].ID, p.object))
+	list, err := w.Assignments().OfStack(w.ctx, p.stack.ID)
+	wantNone(w.T, "of stack", err)
+	if len(list) != len(p.agents) {
+		w.Fatalf("got %d assignments, want %d", len(list), len(p.agents))
+	}
+	for i, x := range list {
+		if i > 0 && list[i-1].Agent >= x.Agent {
+			w.Fatalf("agents out of order: %s before %s", list[i-1].Agent, x.Agent)
+		}
+		if x.Stack != p.stack.ID || x.StackName != "web" || x.Checksum != p.object.Checksum || x.Agent == other.agents[0].ID {
+			w.Fatalf("assignment: got %+v", x)
+		}
+		if (x.State == delivery.Removing) != (x.Agent == p.agents[1].ID) {
+			w.Fatalf("state of %s: got %s", x.Agent, x.State)
+		}
+	}
+}
+
+func assignmentsNone(w *world) {
+	s := w.stack(w.generator("ci").ID, "web")
+	for _, id := range []agent.ID{w.agent("edge").ID, newID[agent.ID]()} {
+		rev, held := w.held(id)
+		if rev != 0 || len(held) != 0 {
+			w.Fatalf("got revision %d and %v, want 0 and nothing", rev, held)
+		}
+	}
+	list, err := w.Assignments().OfStack(w.ctx, s.ID)
+	wantNone(w.T, "of stack", err)
+	wantSame(w.T, "assignments", list, nil)
+}
+
+func assignmentRevisions(w *world) {
+	p := w.place(2)
+	idle := w.agent("idle")
+	var want map[agent.ID]delivery.Revision
+	for range 3 {
+		want = w.decide(p.stack.ID, w.assign(p.agents[0].ID, w.publish(p.stack.ID, "again")))
+	}
+	other, _ := w.held(p.agents[1].ID)
+	want[p.agents[1].ID] = other
+	got, err := w.Assignments().Revisions(w.ctx, []agent.ID{p.agents[0].ID, idle.ID, p.agents[1].ID, newID[agent.ID](), p.agents[0].ID})
+	wantNone(w.T, "revisions", err)
+	wantSame(w.T, "revisions", got, want)
+	none, err := w.Assignments().Revisions(w.ctx, nil)
+	wantNone(w.T, "revisions of nobody", err)
+	wantSame(w.T, "revisions of nobody", none, nil)
+}
+
+func assignmentRefers(w *world) {
+	p, foreign := w.place(2), w.place(1)
+	refers := func(what string, a agent.ID, sum stack.Checksum, want bool) {
+		w.Helper()
+		got, err := w.Assignments().Refers(w.ctx, a, sum)
+		wantNone(w.T, "refers", err)
+		wantSame(w.T, what, got, want)
+	}
+	a, b := p.agents[0].ID, p.agents[1].ID
+	refers("its own content", a, p.object.Checksum, true)
+	refers("another agent's content", a, foreign.object.Checksum, false)
+	refers("an unknown agent", newID[agent.ID](), p.object.Checksum, false)
+	refers("unknown content", a, stack.Checksum(someHash), false)
+	next := w.publish(p.stack.ID, "next")
+	refers("what is not assigned yet", a, next.Checksum, false)
+	w.decide(p.stack.ID, w.assign(a, next), w.remove(b, p.object))
+	refers("the newer content", a, next.Checksum, true)
+	refers("the former content", a, p.object.Checksum, false)
+	refers("the content of a tombstone", b, p.object.Checksum, false)
+}
