@@ -76,7 +76,7 @@ func (r facts) Subjects(ctx context.Context, ids []stack.ID) ([]placement.Subjec
 func (s *state) subject(st stack.Stack) placement.Subject {
 	d, _ := s.decisions.get(one(st.ID))
 	p := placement.Subject{
-		Stack: st.ID, Name: st.Name, Generator: st.Generator, Version: st.Version, Deleted: st.DeletedAt != nil,
+		Stack: st.ID, Name: st.Name, Generator: st.Generator, Version: st.Version, Deleted: st.DeletedAt != nil, DeletedAt: ptr(st.DeletedAt),
 		Labels: map[string]bool{}, Annotations: map[string]string{},
 		Generation: d.generation, Approved: d.approved, Hold: copyHold(d.hold),
 	}

@@ -32,6 +32,7 @@ type Subject struct {
 	Labels      map[string]bool
 	Annotations map[string]string
 	Deleted     bool
+	DeletedAt   *time.Time    // when, if Deleted
 	Newest      *stack.Object // newest live deployment object; nil if none was published
 	Generation  int64         // of the stack's decisions, for compare-and-set
 	Approved    int64         // a held decision of this generation was approved; 0 none
