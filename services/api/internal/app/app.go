@@ -1,0 +1,124 @@
+// Package app holds what happens when somebody asks the api for something: one file a group of use cases, each a
+// function over the store. A use case takes the principal that asks, checks whose the thing is, and makes its
+// change with its events in one transaction. Another tenant's thing is NotFound, exactly like one that does not exist.
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// BundleCheck returns how many manifests content holds, or refuses it (Invalid), naming document and line.
+type BundleCheck func(content []byte) (int, error)
+
+// TraceParent returns the W3C trace context of a call, empty without one.
+type TraceParent func(ctx context.Context) string
+
+// App is the set of use cases. All fields are required; it holds no state and is safe for concurrent use.
+type App struct {
+	Store  ports.Store
+	Now    func() time.Time
+	Random io.Reader // of keys
+	Check  BundleCheck
+	Trace  TraceParent
+}
+
+// staleTries bounds how often a use case is run again because a row that it read changed before it was written.
+const staleTries = 4
+
+// write runs fn in one transaction, again when a row has changed between being read and written: nobody who calls a
+// use case has said on which version it rests, so the newest is meant.
+func (a *App) write(ctx context.Context, fn func(ctx context.Context, tx ports.Repositories) error) error {
+	var err error
+	for range staleTries {
+		if err = a.Store.Write(ctx, fn); !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "conflict" {
+			return err
+		}
+	}
+	return err
+}
+
+// now is the moment of a change in the precision that stores keep.
+func (a *App) now() time.Time { return a.Now().UTC().Truncate(time.Microsecond) }
+
+func newID() string { return uuid.NewString() }
+
+// occurred is an event without its ids.
+func (a *App) occurred(ctx context.Context, t event.Type, at time.Time, data map[string]any) event.Event {
+	return event.Event{ID: newID(), Type: t, At: at, Traceparent: a.Trace(ctx), Data: data}
+}
+
+func (a *App) agentEvent(ctx context.Context, t event.Type, id agent.ID, at time.Time, data map[string]any) event.Event {
+	e := a.occurred(ctx, t, at, data)
+	e.Agent = id
+	return e
+}
+
+func (a *App) stackEvent(ctx context.Context, t event.Type, s stack.Stack, at time.Time, data map[string]any) event.Event {
+	e := a.occurred(ctx, t, at, data)
+	e.Stack, e.Generator = s.ID, s.Generator
+	return e
+}
+
+func (a *App) consentEvent(ctx context.Context, id agent.ID, g tenancy.GeneratorID, state string, at time.Time) event.Event {
+	e := a.occurred(ctx, event.ConsentChanged, at, map[string]any{"agent_id": id, "generator_id": g, "state": state})
+	e.Agent, e.Generator = id, g
+	return e
+}
+
+// credential makes a new key for a subject and stores its hash.
+func (a *App) credential(ctx context.Context, tx ports.Repositories, c tenancy.Credential) (tenancy.Credential, pak.PAK, error) {
+	key, err := pak.Generate(a.Random)
+	if err != nil {
+		return tenancy.Credential{}, pak.PAK{}, fmt.Errorf("generate a PAK: %w", err)
+	}
+	c.ID, c.Short, c.Hash, c.CreatedAt = tenancy.CredentialID(newID()), key.Short(), key.Hash(), a.now()
+	if err := tx.Credentials().Insert(ctx, c); err != nil {
+		return tenancy.Credential{}, pak.PAK{}, fmt.Errorf("insert credential of %s: %w", c.Name, err)
+	}
+	return c, key, nil
+}
+
+// rotate gives a subject a new key and ends all its others at once.
+func (a *App) rotate(ctx context.Context, tx ports.Repositories, c tenancy.Credential) (pak.PAK, error) {
+	c, key, err := a.credential(ctx, tx, c)
+	if err != nil {
+		return pak.PAK{}, err
+	}
+	if _, err := tx.Credentials().Revoke(ctx, c.Role, c.Generator, c.Agent, c.CreatedAt, c.ID); err != nil {
+		return pak.PAK{}, fmt.Errorf("revoke former credentials of %s: %w", c.Name, err)
+	}
+	return key, nil
+}
+
+// Patch is a field of a partial update: absent, or set, possibly to nothing.
+type Patch[T any] struct {
+	Set   bool
+	Value *T
+}
+
+// named keeps those whose name is name, or all if it is empty.
+func named[T any](all []T, name string, of func(T) string) []T {
+	if name == "" {
+		return all
+	}
+	out := make([]T, 0, 1)
+	for _, v := range all {
+		if of(v) == name {
+			out = append(out, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+func noGenerator(g tenancy.GeneratorID) error {
+	return fault.Newf(fault.NotFound, "generator_not_found", "generator %s is not there", g)
+}
+
+// builtin reports whether g is one of the two generators that Brokkr itself depends on.
+func builtin(g tenancy.Generator) bool { return g.System || g.Name == tenancy.AdminGenerator }
+
+// ownGenerator refuses principals that are neither admin nor this generator, as if it did not exist.
+func ownGenerator(p tenancy.Principal, g tenancy.GeneratorID) error {
+	if p.IsAdmin() || p.IsGenerator(g) {
+		return nil
+	}
+	return noGenerator(g)
+}
+
+// namedGenerator returns the live generator with this id or, if it is not an id, this name.
+func (a *App) namedGenerator(ctx context.Context, tx ports.Repositories, s string) (tenancy.Generator, error) {
+	if g, err := id.Parse[tenancy.GeneratorID]("generator id", s); err == nil {
+		return tx.Generators().Get(ctx, tenancy.Everything(), g)
+	}
+	return tx.Generators().ByName(ctx, s)
+}
+
+// ListGenerators returns every live generator by name, or the one with this name.
+func (a *App) ListGenerators(ctx context.Context, name string) ([]tenancy.Generator, error) {
+	all, err := a.Store.Generators().List(ctx, tenancy.Everything())
+	if err != nil {
+		return nil, fmt.Errorf("list generators: %w", err)
+	}
+	return named(all, name, func(g tenancy.Generator) string { return g.Name }), nil
+}
+
+// GetGenerator returns a generator to an admin or to itself.
+func (a *App) GetGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID) (tenancy.Generator, error) {
+	if err := ownGenerator(p, g); err != nil {
+		return tenancy.Generator{}, err
+	}
+	out, err := a.Store.Generators().Get(ctx, tenancy.ScopeOf(p), g)
+	if err != nil {
+		return tenancy.Generator{}, fmt.Errorf("get generator: %w", err)
+	}
+	return out, nil
+}
+
+// NewGenerator is what an admin says of a new generator. An empty policy means approval.
+type NewGenerator struct {
+	Name               string
+	Description        *string
+	RegistrationPolicy tenancy.RegistrationPolicy
+}
+
+// CreateGenerator makes a generator and returns its key, which is never shown again.
+func (a *App) CreateGenerator(ctx context.Context, n NewGenerator) (tenancy.Generator, pak.PAK, error) {
+	if err := tenancy.CheckName("invalid_generator", "the generator's name", n.Name); err != nil {
+		return tenancy.Generator{}, pak.PAK{}, err
+	}
+	if n.RegistrationPolicy == "" {
+		n.RegistrationPolicy = tenancy.PolicyApproval
+	}
+	if err := checkPolicy(n.RegistrationPolicy); err != nil {
+		return tenancy.Generator{}, pak.PAK{}, err
+	}
+	var out tenancy.Generator
+	var key pak.PAK
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
+		at := a.now()
+		out = tenancy.Generator{
+			ID: tenancy.GeneratorID(newID()), Name: n.Name, Description: n.Description, Active: true,
+			RegistrationPolicy: n.RegistrationPolicy, CreatedAt: at, UpdatedAt: at,
+		}
+		if err := tx.Generators().Insert(ctx, out); err != nil {
+			return err
+		}
+		_, key, err = a.credential(ctx, tx, generatorCredential(out))
+		return err
+	})
+	if err != nil {
+		return tenancy.Generator{}, pak.PAK{}, fmt.Errorf("create generator: %w", err)
+	}
+	return out, key, nil
+}
+
+func checkPolicy(p tenancy.RegistrationPolicy) error {
+	if !p.Valid() {
+		return fault.Newf(fault.Invalid, "invalid_generator", "registration_policy %q is not open, approval or closed", p)
+	}
+	return nil
+}
+
+func generatorCredential(g tenancy.Generator) tenancy.Credential {
+	return tenancy.Credential{Name: g.Name, Role: tenancy.RoleGenerator, Generator: g.ID}
+}
+
+// GeneratorChange is a partial update of a generator; what is nil or not set stays.
+type GeneratorChange struct {
+	Name               *string
+	Description        Patch[string]
+	Active             *bool
+	RegistrationPolicy *tenancy.RegistrationPolicy
+}
+
+// UpdateGenerator changes a generator, by an admin or itself. The builtin generators keep their names (Refused).
+func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID, ch GeneratorChange) (tenancy.Generator, error) {
+	if err := ownGenerator(p, g); err != nil {
+		return tenancy.Generator{}, err
+	}
+	var out tenancy.Generator
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		v, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g)
+		if err != nil {
+			return err
+		}
+		if err := ch.apply(&v); err != nil {
+			return err
+		}
+		v.UpdatedAt, out = a.now(), v
+		if err := tx.Generators().Update(ctx, v); err != nil {
+			return err
+		}
+		out, err = tx.Generators().Get(ctx, tenancy.Everything(), g)
+		return err
+	})
+	if err != nil {
+		return tenancy.Generator{}, fmt.Errorf("update generator: %w", err)
+	}
+	return out, nil
+}
+
+func (ch GeneratorChange) apply(g *tenancy.Generator) error {
+	if ch.Name != nil && *ch.Name != g.Name {
+		if builtin(*g) {
+			return fault.Newf(fault.Refused, "builtin_generator", "generator %s keeps its name: Brokkr finds it by that", g.Name)
+		}
+		if err := tenancy.CheckName("invalid_generator", "the generator's name", *ch.Name); err != nil {
+			return err
+		}
+		g.Name = *ch.Name
+	}
+	if ch.Description.Set {
+		g.Description = ch.Description.Value
+	}
+	if ch.Active != nil {
+		g.Active = *ch.Active
+	}
+	if ch.RegistrationPolicy != nil {
+		if err := checkPolicy(*ch.RegistrationPolicy); err != nil {
+			return err
+		}
+		g.RegistrationPolicy = *ch.RegistrationPolicy
+	}
+	return nil
+}
+
+// DeleteGenerator soft-deletes a generator and its stacks, and ends its keys and registrations, by an admin or itself.
+// The builtin generators stay (Forbidden).
+func (a *App) DeleteGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID) error {
+	if err := ownGenerator(p, g); err != nil {
+		return err
+	}
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		v, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g)
+		if err != nil {
+			return err
+		}
+		if builtin(v) {
+			return fault.Newf(fault.Forbidden, "cannot_delete_system_generator", "generator %s belongs to Brokkr itself and stays", v.Name)
+		}
+		return a.dropGenerator(ctx, tx, g)
+	})
+	if err != nil {
+		return fmt.Errorf("delete generator: %w", err)
+	}
+	return nil
+}
+
+func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) error {
+	at := a.now()
+	stacks, err := tx.Stacks().List(ctx, tenancy.Scope{Generator: g})
+	if err != nil {
+		return fmt.Errorf("list its stacks: %w", err)
+	}
+	for _, s := range stacks {
+		if err := a.dropStack(ctx, tx, s, at); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Credentials().Revoke(ctx, tenancy.RoleGenerator, g, "", at); err != nil {
+		return fmt.Errorf("revoke its credentials: %w", err)
+	}
+	if err := tx.Generators().Delete(ctx, g, at); err != nil {
+		return err
+	}
+	e := a.occurred(ctx, event.GeneratorDeleted, at, map[string]any{"generator_id": g, "deleted_at": at})
+	e.Generator = g
+	return tx.Outbox().Append(ctx, e)
+}
+
+// RotateGenerator gives the generator a new key, by an admin or itself; the former ones end at once.
+func (a *App) RotateGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID) (tenancy.Generator, pak.PAK, error) {
+	if err := ownGenerator(p, g); err != nil {
+		return tenancy.Generator{}, pak.PAK{}, err
+	}
+	var out tenancy.Generator
+	var key pak.PAK
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
+		if out, err = tx.Generators().Get(ctx, tenancy.ScopeOf(p), g); err != nil {
+			return err
+		}
+		if out.System {
+			return fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has no PAK")
+		}
+		key, err = a.rotate(ctx, tx, generatorCredential(out))
+		return err
+	})
+	if err != nil {
+		return tenancy.Generator{}, pak.PAK{}, fmt.Errorf("rotate the generator's PAK: %w", err)
+	}
+	return out, key, nil
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// Published is a deployment object with its content.
+type Published struct {
+	stack.Object
+	Content []byte
+}
+
+// PublishObject stores content as the newest revision of a stack, by an admin or its owner. Content that is published
+// again is a new object. What is not a bundle is Invalid; a deletion marker must be empty.
+func (a *App) PublishObject(ctx context.Context, p tenancy.Principal, s stack.ID, content []byte, marker bool) (Published, error) {
+	if _, err := ownStack(ctx, a.Store, p, s); err != nil { // before the work of parsing
+		return Published{}, err
+	}
+	if err := a.checkContent(content, marker); err != nil {
+		return Published{}, err
+	}
+	out := Published{Content: content}
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		v, err := ownStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		sum, err := tx.Blobs().Put(ctx, content)
+		if err != nil {
+			return fmt.Errorf("store the content: %w", err)
+		}
+		at := a.now()
+		out.Object, err = tx.Objects().Insert(ctx, stack.Object{
+			ID: stack.ObjectID(newID()), Stack: s, Checksum: sum, Size: int64(len(content)), Traceparent: a.Trace(ctx),
+			Marker: marker, SubmittedAt: at, CreatedAt: at, UpdatedAt: at,
+		})
+		if err != nil {
+			return fmt.Errorf("insert deployment object: %w", err)
+		}
+		e := a.stackEvent(ctx, event.DeploymentCreated, v, at, map[string]any{
+			"deployment_object_id": out.ID, "stack_id": s, "sequence_id": int64(out.Sequence), "created_at": at,
+		})
+		e.Object = out.ID
+		return tx.Outbox().Append(ctx, e)
+	})
+	if err != nil {
+		return Published{}, fmt.Errorf("publish: %w", err)
+	}
+	return out, nil
+}
+
+func (a *App) checkContent(content []byte, marker bool) error {
+	empty := len(bytes.TrimSpace(content)) == 0
+	if marker {
+		if !empty {
+			return fault.New(fault.Invalid, "invalid_deployment_object", "a deletion marker removes the whole stack and must have empty yaml_content")
+		}
+		return nil
+	}
+	n, err := a.Check(content)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.New(fault.Invalid, "invalid_deployment_object", "the bundle holds no manifests; to remove a stack from its clusters, publish a deletion marker or delete the stack")
+	}
+	return nil
+}
+
+// ListObjects returns the stack's deployment objects with content, newest first, to an admin or the owner.
+func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID) ([]Published, error) {
+	if _, err := ownStack(ctx, a.Store, p, s); err != nil {
+		return nil, err
+	}
+	objects, err := a.Store.Objects().OfStack(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("list deployment objects: %w", err)
+	}
+	sums := make([]stack.Checksum, 0, len(objects))
+	seen := map[stack.Checksum]bool{}
+	for _, o := range objects {
+		if !seen[o.Checksum] {
+			seen[o.Checksum] = true
+			sums = append(sums, o.Checksum)
+		}
+	}
+	contents, err := a.Store.Blobs().GetMany(ctx, sums)
+	if err != nil {
+		return nil, fmt.Errorf("get the contents: %w", err)
+	}
+	out := make([]Published, 0, len(objects))
+	for _, o := range objects {
+		c, ok := contents[o.Checksum]
+		if !ok {
+			return nil, fault.Newf(fault.Internal, "internal_error", "the content %s of object %s is missing", o.Checksum, o.ID)
+		}
+		out = append(out, Published{Object: o, Content: c})
+	}
+	return out, nil
+}
+
+// GetObject returns a deployment object with content to an admin, the owner of its stack, or an agent that has the stack.
+func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (Published, error) {
+	o, err := a.Store.Objects().Get(ctx, tenancy.ScopeOf(p), id)
+	if p.Role == tenancy.RoleAgent && fault.Is(err, fault.NotFound) {
+		o, err = a.pinnedObject(ctx, p, id)
+	}
+	if err != nil {
+		return Published{}, fmt.Errorf("get deployment object: %w", err)
+	}
+	content, err := a.Store.Blobs().Get(ctx, o.Checksum)
+	if fault.Is(err, fault.NotFound) {
+		return Published{}, fault.Newf(fault.Internal, "internal_error", "the content %s of object %s is missing", o.Checksum, o.ID).Because(err)
+	}
+	if err != nil {
+		return Published{}, fmt.Errorf("get the content: %w", err)
+	}
+	return Published{Object: o, Content: content}, nil
+}
+
+func (a *App) pinnedObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (stack.Object, error) {
+	o, err := a.Store.Objects().Get(ctx, tenancy.Everything(), id)
+	if err != nil {
+		return stack.Object{}, err
+	}
+	pinned, err := a.pinned(ctx, p, o.Stack)
+	if err != nil {
+		return stack.Object{}, err
+	}
+	if !pinned {
+		return stack.Object{}, fault.Newf(fault.NotFound, "deployment_object_not_found", "deployment object %s is not there", id)
+	}
+	return o, nil
+}

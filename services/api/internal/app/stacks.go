@@ -1,0 +1,193 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+func noStack(s stack.ID) error {
+	return fault.Newf(fault.NotFound, "stack_not_found", "stack %s is not there", s)
+}
+
+// ListStacks returns the stacks that p owns (all for an admin) by name, or those with this name.
+func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, name string) ([]stack.Stack, error) {
+	all, err := a.Store.Stacks().List(ctx, tenancy.ScopeOf(p))
+	if err != nil {
+		return nil, fmt.Errorf("list stacks: %w", err)
+	}
+	return named(all, name, func(s stack.Stack) string { return s.Name }), nil
+}
+
+// NewStack is what a producer says of a new stack. An empty generator is the caller's own; an admin's is admin-generator.
+type NewStack struct {
+	Name        string
+	Description *string
+	Generator   string // id; for an admin also a name
+}
+
+// CreateStack makes a stack. A generator makes stacks of its own only (Forbidden otherwise).
+func (a *App) CreateStack(ctx context.Context, p tenancy.Principal, n NewStack) (stack.Stack, error) {
+	if err := tenancy.CheckName("invalid_stack", "the stack's name", n.Name); err != nil {
+		return stack.Stack{}, err
+	}
+	if p.Role == tenancy.RoleGenerator && n.Generator != "" && n.Generator != string(p.Generator) {
+		return stack.Stack{}, fault.New(fault.Forbidden, "stack_generator_mismatch", "generator_id is not your generator; leave it out")
+	}
+	var out stack.Stack
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		g, err := a.ownerOfNew(ctx, tx, p, n.Generator)
+		if err != nil {
+			return err
+		}
+		at := a.now()
+		out = stack.Stack{ID: stack.ID(newID()), Name: n.Name, Description: n.Description, Generator: g.ID, Version: 1, CreatedAt: at, UpdatedAt: at}
+		if err := tx.Stacks().Insert(ctx, out); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackCreated, out, at, map[string]any{
+			"stack_id": out.ID, "name": out.Name, "description": out.Description, "created_at": at,
+		}))
+	})
+	if err != nil {
+		return stack.Stack{}, fmt.Errorf("create stack: %w", err)
+	}
+	return out, nil
+}
+
+func (a *App) ownerOfNew(ctx context.Context, tx ports.Repositories, p tenancy.Principal, named string) (tenancy.Generator, error) {
+	if p.Role == tenancy.RoleGenerator {
+		return tx.Generators().Get(ctx, tenancy.ScopeOf(p), p.Generator)
+	}
+	if named == "" {
+		g, err := tx.Generators().ByName(ctx, tenancy.AdminGenerator)
+		if fault.Is(err, fault.NotFound) {
+			return g, fault.New(fault.Invalid, "generator_required", "generator_id is missing and this store has no admin-generator").Because(err)
+		}
+		return g, err
+	}
+	return a.namedGenerator(ctx, tx, named)
+}
+
+// GetStack returns a stack to an admin or its owner.
+func (a *App) GetStack(ctx context.Context, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
+	return ownStack(ctx, a.Store, p, s)
+}
+
+// ownStack returns a live stack to an admin or its owner; anybody else learns that it is not there.
+func ownStack(ctx context.Context, tx ports.Repositories, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
+	if p.Role == tenancy.RoleAgent {
+		return stack.Stack{}, noStack(s)
+	}
+	out, err := tx.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
+	if err != nil {
+		return stack.Stack{}, fmt.Errorf("get stack: %w", err)
+	}
+	return out, nil
+}
+
+// readStack is ownStack, but it also lets the agents read to which the stack is assigned or pinned.
+func (a *App) readStack(ctx context.Context, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
+	if p.Role != tenancy.RoleAgent {
+		return ownStack(ctx, a.Store, p, s)
+	}
+	out, err := a.Store.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
+	if fault.Is(err, fault.NotFound) {
+		pinned, targetErr := a.pinned(ctx, p, s)
+		if targetErr != nil {
+			return stack.Stack{}, targetErr
+		}
+		if pinned {
+			out, err = a.Store.Stacks().Get(ctx, tenancy.Everything(), s)
+		}
+	}
+	if err != nil {
+		return stack.Stack{}, fmt.Errorf("get stack: %w", err)
+	}
+	return out, nil
+}
+
+// pinned reports whether the agent p has the stack as an explicit target: it may read it before it is assigned.
+func (a *App) pinned(ctx context.Context, p tenancy.Principal, s stack.ID) (bool, error) {
+	targets, err := a.Store.Agents().Targets(ctx, p.Agent)
+	if err != nil {
+		return false, fmt.Errorf("list the agent's targets: %w", err)
+	}
+	for _, t := range targets {
+		if t.Stack == s {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// StackChange is a partial update of a stack; what is nil or not set stays.
+type StackChange struct {
+	Name        *string
+	Description Patch[string]
+}
+
+// UpdateStack changes name and description of a stack, by an admin or its owner.
+func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, ch StackChange) (stack.Stack, error) {
+	if ch.Name != nil {
+		if err := tenancy.CheckName("invalid_stack", "the stack's name", *ch.Name); err != nil {
+			return stack.Stack{}, err
+		}
+	}
+	var out stack.Stack
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		v, err := ownStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		if ch.Name != nil {
+			v.Name = *ch.Name
+		}
+		if ch.Description.Set {
+			v.Description = ch.Description.Value
+		}
+		v.UpdatedAt = a.now()
+		if err := tx.Stacks().Update(ctx, v); err != nil {
+			return err
+		}
+		if err := tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackChanged, v, v.UpdatedAt, map[string]any{
+			"stack_id": v.ID, "name": v.Name, "description": v.Description,
+		})); err != nil {
+			return err
+		}
+		out, err = tx.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
+		return err
+	})
+	if err != nil {
+		return stack.Stack{}, fmt.Errorf("update stack: %w", err)
+	}
+	return out, nil
+}
+
+// DeleteStack soft-deletes a stack, by an admin or its owner. The scheduler writes the tombstones that take it from clusters.
+func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) error {
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		v, err := ownStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		return a.dropStack(ctx, tx, v, a.now())
+	})
+	if err != nil {
+		return fmt.Errorf("delete stack: %w", err)
+	}
+	return nil
+}
+
+func (a *App) dropStack(ctx context.Context, tx ports.Repositories, s stack.Stack, at time.Time) error {
+	if err := tx.Stacks().Delete(ctx, s.ID, at); err != nil {
+		return fmt.Errorf("delete stack %s: %w", s.ID, err)
+	}
+	return tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackDeleted, s, at, map[string]any{"stack_id": s.ID, "deleted_at": at}))
+}

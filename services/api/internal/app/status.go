@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// offlineAfter is the silence after which an agent is called offline: more than one parked sync and its retry.
+const offlineAfter = 2 * time.Minute
+
+// StackStatus is how far a stack is, cluster by cluster.
+type StackStatus struct {
+	Subject  placement.Subject
+	Clusters []ClusterStatus
+	Summary  Summary
+}
+
+// ClusterStatus is how far one cluster is with a stack.
+type ClusterStatus struct {
+	Agent     agent.Agent
+	Wanted    delivery.Wanted
+	Applied   *AppliedObject // what the agent last said it has applied; nil if nothing, or if it is between two
+	Phase     delivery.Phase // of what is wanted now; pending until the agent has said something about it
+	Health    delivery.Health
+	Message   string
+	Since     time.Time
+	BlockedOn string // in words, why nothing happens; empty if something does
+}
+
+// AppliedObject names a deployment object.
+type AppliedObject struct {
+	Object   stack.ObjectID
+	Sequence stack.Sequence
+}
+
+// Summary counts clusters. Applied, Healthy and Failed count those where it is true of the object that is wanted.
+type Summary struct{ Wanted, Applied, Healthy, Failed, Removing int }
+
+// StackStatus returns the status of a stack to an admin or its owner; a deleted one answers until its last tombstone is collected.
+func (a *App) StackStatus(ctx context.Context, p tenancy.Principal, s stack.ID) (StackStatus, error) {
+	sub, err := a.subject(ctx, p, s)
+	if err != nil {
+		return StackStatus{}, err
+	}
+	wanted, err := a.Store.Assignments().OfStack(ctx, s)
+	if err != nil {
+		return StackStatus{}, fmt.Errorf("list the stack's assignments: %w", err)
+	}
+	agents, err := a.fleet(ctx)
+	if err != nil {
+		return StackStatus{}, err
+	}
+	out := StackStatus{Subject: sub, Clusters: make([]ClusterStatus, 0, len(wanted))}
+	now := a.Now()
+	for _, w := range wanted {
+		c := clusterStatus(w, agents[w.Agent])
+		c.BlockedOn = blocker(c, sub.Hold, now)
+		out.Summary.add(c)
+		out.Clusters = append(out.Clusters, c)
+	}
+	return out, nil
+}
+
+func clusterStatus(w delivery.Wanted, v agent.Agent) ClusterStatus {
+	c := ClusterStatus{Agent: v, Wanted: w, Phase: delivery.PhasePending, Health: delivery.HealthUnknown, Since: w.Since}
+	st := w.Status
+	if st == nil {
+		return c
+	}
+	c.Health = st.Health
+	if st.Phase == delivery.PhaseApplied {
+		c.Applied = &AppliedObject{Object: st.Object, Sequence: st.Sequence}
+	}
+	if answers(*st, w) {
+		c.Phase, c.Message, c.Since = st.Phase, st.Message, st.Since
+	}
+	return c
+}
+
+// answers reports whether what the agent last said is about what is wanted now.
+func answers(st delivery.Status, w delivery.Wanted) bool {
+	if w.State == delivery.Removing {
+		return (st.Phase == delivery.PhaseRemoving || st.Phase == delivery.PhaseRemoved || st.Phase == delivery.PhaseFailed) &&
+			!st.ReportedAt.Before(w.Since)
+	}
+	return st.Object == w.Object && st.Phase != delivery.PhaseRemoving && st.Phase != delivery.PhaseRemoved
+}
+
+func (s *Summary) add(c ClusterStatus) {
+	if c.Wanted.State == delivery.Removing {
+		s.Removing++
+		return
+	}
+	s.Wanted++
+	applied := c.Phase == delivery.PhaseApplied
+	if applied {
+		s.Applied++
+	}
+	if applied && c.Health == delivery.HealthHealthy {
+		s.Healthy++
+	}
+	if c.Phase == delivery.PhaseFailed || (applied && c.Health == delivery.HealthFailing) {
+		s.Failed++
+	}
+}
+
+// blocker says what keeps a cluster from getting on, and what a person can do about it.
+func blocker(c ClusterStatus, hold *placement.Hold, now time.Time) string {
+	v, live := c.Agent, c.Agent.Liveness.LastHeartbeat
+	held := hold != nil && slices.Contains(hold.Removes, c.Wanted.Agent)
+	switch {
+	case held:
+		return "held decision: " + hold.Reason + "; it waits for an approval (POST /api/v1/stacks/" + string(c.Wanted.Stack) + "/placement/approve)"
+	case c.Phase == delivery.PhaseApplied:
+		return ""
+	case v.ID == "":
+		return "the agent is deleted; nothing can be done in its cluster"
+	case live == nil && v.Status != agent.Active:
+		return "agent " + v.Name + " has never connected, and it is inactive; start it with its PAK and " + activate(v)
+	case live == nil:
+		return "agent " + v.Name + " has never connected; start it in its cluster with its PAK (brokkr-agent start)"
+	case v.Status != agent.Active:
+		return "agent " + v.Name + " is inactive; " + activate(v)
+	case now.Sub(*live) > offlineAfter:
+		return "agent " + v.Name + " is offline since " + live.UTC().Format(time.RFC3339)
+	case v.Liveness.K8sReachable != nil && !*v.Liveness.K8sReachable:
+		return "agent " + v.Name + " cannot reach its Kubernetes API"
+	default:
+		return ""
+	}
+}
+
+func activate(v agent.Agent) string {
+	return `activate it: PUT /api/v1/agents/` + string(v.ID) + ` {"status":"ACTIVE"}`
+}

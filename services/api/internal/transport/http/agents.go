@@ -1,0 +1,157 @@
+package http
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+)
+
+type (
+	newAgentJSON struct {
+		Name         string            `json:"name"`
+		ClusterName  string            `json:"cluster_name"`
+		GeneratorIDs []string          `json:"generator_ids"`
+		Labels       []string          `json:"labels"`
+		Annotations  map[string]string `json:"annotations"`
+		Status       string            `json:"status"`
+	}
+	agentChangeJSON struct {
+		Name        *string `json:"name"`
+		ClusterName *string `json:"cluster_name"`
+		Status      *string `json:"status"`
+	}
+	agentQuery struct{ name, cluster string }
+)
+
+func findAgent(r *http.Request) (agentQuery, error) {
+	q := r.URL.Query()
+	return agentQuery{name: q.Get("name"), cluster: q.Get("cluster_name")}, nil
+}
+
+func agentRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("list_agents", "/agents", Generator, nameFilter, func(ctx context.Context, name string) ([]agentJSON, error) {
+			all, err := a.ListAgents(ctx, who(ctx), name)
+			return each(all, agentOf), err
+		}),
+		post("create_agent", "/agents", Admin, rpc.JSON[newAgentJSON], func(ctx context.Context, n newAgentJSON) (agentCreatedJSON, error) {
+			v, key, err := a.CreateAgent(ctx, app.NewAgent{
+				Name: n.Name, ClusterName: n.ClusterName, Status: n.Status, Generators: n.GeneratorIDs, Labels: n.Labels, Annotations: n.Annotations,
+			})
+			return agentCreatedJSON{Agent: agentOf(v), InitialPAK: key.Reveal()}, err
+		}),
+		get("search_agent", "/agents/", AgentSelf, findAgent, func(ctx context.Context, q agentQuery) (agentJSON, error) {
+			v, err := a.FindAgent(ctx, who(ctx), q.name, q.cluster)
+			return agentOf(v), err
+		}),
+		get("get_agent", "/agents/{id}", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) (agentJSON, error) {
+			out, err := a.GetAgent(ctx, who(ctx), v)
+			return agentOf(out), err
+		}),
+		put("update_agent", "/agents/{id}", AgentSelf, idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (agentJSON, error) {
+			out, err := a.UpdateAgent(ctx, who(ctx), r.id, app.AgentChange(r.body))
+			return agentOf(out), err
+		}),
+		del("delete_agent", "/agents/{id}", Admin, justID[agent.ID], a.DeleteAgent),
+		act("rotate_agent_pak", "/agents/{id}/rotate-pak", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) (agentRotatedJSON, error) {
+			out, key, err := a.RotateAgent(ctx, who(ctx), v)
+			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
+		}),
+		get("get_associated_stacks", "/agents/{id}/stacks", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]stackJSON, error) {
+			all, err := a.AgentStacks(ctx, who(ctx), v)
+			return each(all, stackOf), err
+		}),
+		get("list_agent_registrations", "/agents/{id}/registrations", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]registrationJSON, error) {
+			all, err := a.AgentRegistrations(ctx, who(ctx), v)
+			return each(all, registrationOf), err
+		}),
+	}
+}
+
+type (
+	agentLabelBody struct {
+		AgentID string `json:"agent_id"`
+		Label   string `json:"label"`
+	}
+	agentAnnotationBody struct {
+		AgentID string `json:"agent_id"`
+		Key     string `json:"key"`
+		Value   string `json:"value"`
+	}
+	targetBody struct {
+		AgentID string `json:"agent_id"`
+		StackID string `json:"stack_id"`
+	}
+)
+
+// sameAgent refuses a body that names another agent than the path; it may name none.
+func sameAgent(path agent.ID, body string) error {
+	if body == "" {
+		return nil
+	}
+	v, err := id.Parse[agent.ID]("agent_id", body)
+	if err != nil {
+		return err
+	}
+	if v != path {
+		return fault.New(fault.Invalid, "agent_id_mismatch", "agent_id in the body is not the agent of the path")
+	}
+	return nil
+}
+
+func agentPartRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("agents_list_labels", "/agents/{id}/labels", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentLabelJSON, error) {
+			all, err := a.AgentLabels(ctx, who(ctx), v)
+			return each(all, agentLabelOf), err
+		}),
+		post("agents_add_label", "/agents/{id}/labels", Admin, idAnd[agent.ID, agentLabelBody], func(ctx context.Context, r of[agent.ID, agentLabelBody]) (agentLabelJSON, error) {
+			if err := sameAgent(r.id, r.body.AgentID); err != nil {
+				return agentLabelJSON{}, err
+			}
+			out, err := a.AddAgentLabel(ctx, r.id, r.body.Label)
+			return agentLabelOf(out), err
+		}),
+		del("agents_remove_label", "/agents/{id}/labels/{label}", Admin, idAndText[agent.ID]("label"), func(ctx context.Context, r part[agent.ID, string]) error {
+			return a.RemoveAgentLabel(ctx, r.id, r.key)
+		}),
+		get("agents_list_annotations", "/agents/{id}/annotations", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentAnnotationJSON, error) {
+			all, err := a.AgentAnnotations(ctx, who(ctx), v)
+			return each(all, agentAnnotationOf), err
+		}),
+		post("agents_add_annotation", "/agents/{id}/annotations", Admin, idAnd[agent.ID, agentAnnotationBody], func(ctx context.Context, r of[agent.ID, agentAnnotationBody]) (agentAnnotationJSON, error) {
+			if err := sameAgent(r.id, r.body.AgentID); err != nil {
+				return agentAnnotationJSON{}, err
+			}
+			out, err := a.AddAgentAnnotation(ctx, r.id, r.body.Key, r.body.Value)
+			return agentAnnotationOf(out), err
+		}),
+		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", Admin, idAndText[agent.ID]("key"), func(ctx context.Context, r part[agent.ID, string]) error {
+			return a.RemoveAgentAnnotation(ctx, r.id, r.key)
+		}),
+		get("list_targets", "/agents/{id}/targets", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]targetJSON, error) {
+			all, err := a.AgentTargets(ctx, who(ctx), v)
+			return each(all, targetOf), err
+		}),
+		post("add_target", "/agents/{id}/targets", GeneratorOwner, idAnd[agent.ID, targetBody], func(ctx context.Context, r of[agent.ID, targetBody]) (targetJSON, error) {
+			if err := sameAgent(r.id, r.body.AgentID); err != nil {
+				return targetJSON{}, err
+			}
+			s, err := id.Parse[stack.ID]("stack_id", r.body.StackID)
+			if err != nil {
+				return targetJSON{}, err
+			}
+			out, err := a.AddTarget(ctx, who(ctx), r.id, s)
+			return targetOf(out), err
+		}),
+		del("remove_target", "/agents/{id}/targets/{stack_id}", GeneratorOwner, idAndID[agent.ID, stack.ID]("stack_id"), func(ctx context.Context, r part[agent.ID, stack.ID]) error {
+			return a.RemoveTarget(ctx, who(ctx), r.id, r.key)
+		}),
+	}
+}

@@ -1,0 +1,120 @@
+package http
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+)
+
+type (
+	newGeneratorJSON struct {
+		Name               string                     `json:"name"`
+		Description        *string                    `json:"description"`
+		RegistrationPolicy tenancy.RegistrationPolicy `json:"registration_policy"`
+	}
+	generatorChangeJSON struct {
+		Name               *string                     `json:"name"`
+		Description        patch[string]               `json:"description"`
+		IsActive           *bool                       `json:"is_active"`
+		RegistrationPolicy *tenancy.RegistrationPolicy `json:"registration_policy"`
+	}
+	registerBody struct {
+		AgentID *string `json:"agent_id"`
+	}
+	registrationStateBody struct {
+		State tenancy.RegistrationState `json:"state"`
+	}
+)
+
+func generatorRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("list_generators", "/generators", Admin, nameFilter, func(ctx context.Context, name string) ([]generatorJSON, error) {
+			all, err := a.ListGenerators(ctx, name)
+			return each(all, generatorOf), err
+		}),
+		post("create_generator", "/generators", Admin, rpc.JSON[newGeneratorJSON], func(ctx context.Context, n newGeneratorJSON) (generatorKeyJSON, error) {
+			g, key, err := a.CreateGenerator(ctx, app.NewGenerator(n))
+			return generatorKeyJSON{Generator: generatorOf(g), PAK: key.Reveal()}, err
+		}),
+		get("get_generator", "/generators/{id}", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorJSON, error) {
+			out, err := a.GetGenerator(ctx, who(ctx), g)
+			return generatorOf(out), err
+		}),
+		put("update_generator", "/generators/{id}", GeneratorSelf, idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (generatorJSON, error) {
+			out, err := a.UpdateGenerator(ctx, who(ctx), r.id, app.GeneratorChange{
+				Name: r.body.Name, Description: app.Patch[string](r.body.Description), Active: r.body.IsActive, RegistrationPolicy: r.body.RegistrationPolicy,
+			})
+			return generatorOf(out), err
+		}),
+		del("delete_generator", "/generators/{id}", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) error {
+			return a.DeleteGenerator(ctx, who(ctx), g)
+		}),
+		post("rotate_generator_pak", "/generators/{id}/rotate-pak", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorKeyJSON, error) {
+			out, key, err := a.RotateGenerator(ctx, who(ctx), g)
+			return generatorKeyJSON{Generator: generatorOf(out), PAK: key.Reveal()}, err
+		}),
+	}
+}
+
+func (b registerBody) agent() (*agent.ID, error) {
+	if b.AgentID == nil {
+		return nil, nil //nolint:nilnil // naming no agent is allowed
+	}
+	v, err := id.Parse[agent.ID]("agent_id", *b.AgentID)
+	return &v, err
+}
+
+// registeredAgent reads {id}, {agent_id} and the wanted state.
+type registeredAgent struct {
+	part[tenancy.GeneratorID, agent.ID]
+	state tenancy.RegistrationState
+}
+
+func registeredAgentState(r *http.Request) (registeredAgent, error) {
+	p, err := idAndID[tenancy.GeneratorID, agent.ID]("agent_id")(r)
+	if err != nil {
+		return registeredAgent{}, err
+	}
+	b, err := rpc.JSON[registrationStateBody](r)
+	if err == nil && b.State != tenancy.RegistrationApproved {
+		err = fault.Newf(fault.Invalid, "invalid_registration", "state %q cannot be set; send approved, or DELETE the registration to refuse it", b.State)
+	}
+	return registeredAgent{part: p, state: b.State}, err
+}
+
+func registrationRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		post("register_agent", "/generators/{id}/register", Agent, idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) (registrationJSON, error) {
+			v, err := r.body.agent()
+			if err != nil {
+				return registrationJSON{}, err
+			}
+			out, err := a.Register(ctx, who(ctx), r.id, v)
+			return registrationOf(out), err
+		}),
+		del("deregister_agent", "/generators/{id}/register", Agent, idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) error {
+			v, err := r.body.agent()
+			if err != nil {
+				return err
+			}
+			return a.Deregister(ctx, who(ctx), r.id, v)
+		}),
+		get("list_generator_registered_agents", "/generators/{id}/registered-agents", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) ([]registrationJSON, error) {
+			all, err := a.GeneratorRegistrations(ctx, who(ctx), g)
+			return each(all, registrationOf), err
+		}),
+		put("update_registered_agent", "/generators/{id}/registered-agents/{agent_id}", GeneratorSelf, registeredAgentState, func(ctx context.Context, r registeredAgent) (registrationJSON, error) {
+			out, err := a.ApproveRegistration(ctx, who(ctx), r.id, r.key)
+			return registrationOf(out), err
+		}),
+		del("remove_registered_agent", "/generators/{id}/registered-agents/{agent_id}", GeneratorSelf, idAndID[tenancy.GeneratorID, agent.ID]("agent_id"), func(ctx context.Context, r part[tenancy.GeneratorID, agent.ID]) error {
+			return a.RevokeRegistration(ctx, who(ctx), r.id, r.key)
+		}),
+	}
+}

@@ -1,0 +1,53 @@
+package http
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/platform/problem"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+)
+
+// service names the api in metrics, spans and logs.
+const service = "brokkr-api"
+
+// Parts are what the handler is made of.
+type Parts struct {
+	Routes    []rpc.Route
+	Guard     authenticator
+	Health    *health.Checker
+	Telemetry *telemetry.Telemetry
+	OpenAPI   []byte // the document as JSON
+	BodyLimit int64  // bytes
+	Timeout   time.Duration
+}
+
+// New returns the whole public face of the api. It registers metrics, so it is made once a registry.
+func New(p Parts) http.Handler {
+	errs := problem.Writer{Log: p.Telemetry.Log}
+	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	m.NotFoundHandler = httpserver.NotFound(errs.Write)
+	m.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
+	m.HandleFunc("/healthz", p.Health.Live).Methods(http.MethodGet, http.MethodHead)
+	m.HandleFunc("/readyz", p.Health.Ready).Methods(http.MethodGet, http.MethodHead)
+	m.HandleFunc("/health", p.Health.Detail).Methods(http.MethodGet, http.MethodHead)
+	m.Handle("/metrics", p.Telemetry.Metrics()).Methods(http.MethodGet)
+	m.HandleFunc("/docs/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(p.OpenAPI)
+	}).Methods(http.MethodGet)
+	rpc.Mount(m, p.Routes, errs.Write,
+		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard))
+	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(m)
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusMethodNotAllowed)
+	_, _ = w.Write([]byte(`{"code":"method_not_allowed","message":"` + r.Method + ` is not served here"}` + "\n"))
+}

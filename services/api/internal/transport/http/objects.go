@@ -1,0 +1,109 @@
+package http
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+)
+
+type newObjectJSON struct {
+	YAMLContent *string `json:"yaml_content"`
+	Marker      bool    `json:"is_deletion_marker"`
+}
+
+type newObject struct {
+	content []byte
+	marker  bool
+}
+
+func isYAML(mediaType string) bool {
+	return mediaType == "application/yaml" || mediaType == "application/x-yaml" || mediaType == "text/yaml"
+}
+
+// objectBody reads a publication: JSON, or the manifests themselves as YAML with ?deletion_marker=.
+func objectBody(r *http.Request) (newObject, error) {
+	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && isYAML(ct) {
+		return rawObject(r)
+	}
+	b, err := rpc.JSON[newObjectJSON](r)
+	if err != nil {
+		return newObject{}, err
+	}
+	if b.YAMLContent == nil {
+		if !b.Marker {
+			return newObject{}, fault.New(fault.Invalid, "invalid_deployment_object", "yaml_content is missing")
+		}
+		return newObject{marker: true}, nil
+	}
+	return newObject{content: []byte(*b.YAMLContent), marker: b.Marker}, nil
+}
+
+func rawObject(r *http.Request) (newObject, error) {
+	var marker bool
+	if v := r.URL.Query().Get("deletion_marker"); v != "" {
+		var err error
+		if marker, err = strconv.ParseBool(v); err != nil {
+			return newObject{}, fault.Newf(fault.Invalid, "invalid_query", "deletion_marker is %q, not true or false", v)
+		}
+	}
+	content, err := io.ReadAll(r.Body)
+	if err != nil {
+		return newObject{}, fmt.Errorf("read the body: %w", err)
+	}
+	return newObject{content: content, marker: marker}, nil
+}
+
+type objectQuery struct {
+	id  stack.ObjectID
+	raw bool
+}
+
+func objectID(r *http.Request) (objectQuery, error) {
+	v, err := pathID[stack.ObjectID](r, "id")
+	return objectQuery{id: v, raw: wantsYAML(r)}, err
+}
+
+func wantsYAML(r *http.Request) bool {
+	for _, header := range r.Header.Values("Accept") {
+		for item := range strings.SplitSeq(header, ",") {
+			if mt, _, err := mime.ParseMediaType(item); err == nil && isYAML(mt) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func objectRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("list_deployment_objects", "/stacks/{id}/deployment-objects", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]objectJSON, error) {
+			all, err := a.ListObjects(ctx, who(ctx), s)
+			return each(all, objectOf), err
+		}),
+		post("create_deployment_object", "/stacks/{id}/deployment-objects", GeneratorOwner,
+			func(r *http.Request) (of[stack.ID, newObject], error) { return idWith[stack.ID](r, objectBody) },
+			func(ctx context.Context, r of[stack.ID, newObject]) (objectJSON, error) {
+				out, err := a.PublishObject(ctx, who(ctx), r.id, r.body.content, r.body.marker)
+				return objectOf(out), err
+			}),
+		get("get_deployment_object", "/deployment-objects/{id}", StackReader, objectID, func(ctx context.Context, q objectQuery) (any, error) {
+			out, err := a.GetObject(ctx, who(ctx), q.id)
+			if err != nil {
+				return nil, err
+			}
+			if q.raw {
+				return rpc.Bytes{ContentType: "application/yaml", Content: out.Content, Header: http.Header{"Vary": {"Accept"}}}, nil
+			}
+			return objectOf(out), nil
+		}),
+	}
+}

@@ -1,0 +1,116 @@
+package http
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+)
+
+type (
+	newStackJSON struct {
+		Name        string  `json:"name"`
+		Description *string `json:"description"`
+		GeneratorID *string `json:"generator_id"`
+	}
+	stackChangeJSON struct {
+		ID          *string       `json:"id"`
+		Name        *string       `json:"name"`
+		Description patch[string] `json:"description"`
+	}
+	stackAnnotationBody struct {
+		StackID string `json:"stack_id"`
+		Key     string `json:"key"`
+		Value   string `json:"value"`
+	}
+)
+
+func sameStack(path stack.ID, body string) error {
+	if body == "" {
+		return nil
+	}
+	v, err := id.Parse[stack.ID]("stack id", body)
+	if err != nil {
+		return err
+	}
+	if v != path {
+		return fault.New(fault.Invalid, "stack_id_mismatch", "the stack id in the body is not the stack of the path")
+	}
+	return nil
+}
+
+func (n newStackJSON) stack() (app.NewStack, error) {
+	out := app.NewStack{Name: n.Name, Description: n.Description}
+	if n.GeneratorID == nil || *n.GeneratorID == "" {
+		return out, nil
+	}
+	v, err := id.Parse[string]("generator_id", *n.GeneratorID)
+	out.Generator = v
+	return out, err
+}
+
+func stackRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("list_stacks", "/stacks", Generator, nameFilter, func(ctx context.Context, name string) ([]stackJSON, error) {
+			all, err := a.ListStacks(ctx, who(ctx), name)
+			return each(all, stackOf), err
+		}),
+		post("create_stack", "/stacks", Generator, rpc.JSON[newStackJSON], func(ctx context.Context, n newStackJSON) (stackJSON, error) {
+			ns, err := n.stack()
+			if err != nil {
+				return stackJSON{}, err
+			}
+			out, err := a.CreateStack(ctx, who(ctx), ns)
+			return stackOf(out), err
+		}),
+		get("get_stack", "/stacks/{id}", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) (stackJSON, error) {
+			out, err := a.GetStack(ctx, who(ctx), s)
+			return stackOf(out), err
+		}),
+		put("update_stack", "/stacks/{id}", GeneratorOwner, idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (stackJSON, error) {
+			if r.body.ID != nil {
+				if err := sameStack(r.id, *r.body.ID); err != nil {
+					return stackJSON{}, err
+				}
+			}
+			out, err := a.UpdateStack(ctx, who(ctx), r.id, app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)})
+			return stackOf(out), err
+		}),
+		del("delete_stack", "/stacks/{id}", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) error {
+			return a.DeleteStack(ctx, who(ctx), s)
+		}),
+	}
+}
+
+func stackPartRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("stacks_list_labels", "/stacks/{id}/labels", StackReader, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackLabelJSON, error) {
+			all, err := a.StackLabels(ctx, who(ctx), s)
+			return each(all, stackLabelOf), err
+		}),
+		post("stacks_add_label", "/stacks/{id}/labels", GeneratorOwner, idAnd[stack.ID, string], func(ctx context.Context, r of[stack.ID, string]) (stackLabelJSON, error) {
+			out, err := a.AddStackLabel(ctx, who(ctx), r.id, r.body)
+			return stackLabelOf(out), err
+		}),
+		del("stacks_remove_label", "/stacks/{id}/labels/{label}", GeneratorOwner, idAndText[stack.ID]("label"), func(ctx context.Context, r part[stack.ID, string]) error {
+			return a.RemoveStackLabel(ctx, who(ctx), r.id, r.key)
+		}),
+		get("stacks_list_annotations", "/stacks/{id}/annotations", StackReader, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackAnnotationJSON, error) {
+			all, err := a.StackAnnotations(ctx, who(ctx), s)
+			return each(all, stackAnnotationOf), err
+		}),
+		post("stacks_add_annotation", "/stacks/{id}/annotations", GeneratorOwner, idAnd[stack.ID, stackAnnotationBody], func(ctx context.Context, r of[stack.ID, stackAnnotationBody]) (stackAnnotationJSON, error) {
+			if err := sameStack(r.id, r.body.StackID); err != nil {
+				return stackAnnotationJSON{}, err
+			}
+			out, err := a.AddStackAnnotation(ctx, who(ctx), r.id, r.body.Key, r.body.Value)
+			return stackAnnotationOf(out), err
+		}),
+		del("stacks_remove_annotation", "/stacks/{id}/annotations/{key}", GeneratorOwner, idAndText[stack.ID]("key"), func(ctx context.Context, r part[stack.ID, string]) error {
+			return a.RemoveStackAnnotation(ctx, who(ctx), r.id, r.key)
+		}),
+	}
+}
