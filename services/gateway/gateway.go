@@ -1,0 +1,162 @@
+// Package gateway is the face of the gateway service: the edge that agents talk to. It authenticates them, parks their
+// syncs until their target state changes, and makes their reports durable. Replicas share nothing but the store, the
+// signals and a cache, and any of them may go at any time.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/gateway/internal/app"
+	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
+	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
+	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
+	"github.com/colliery-io/brokkr/services/gateway/internal/roster"
+	"github.com/colliery-io/brokkr/services/gateway/internal/target"
+	"github.com/colliery-io/brokkr/services/gateway/internal/transport"
+	"github.com/colliery-io/brokkr/services/gateway/internal/watch"
+)
+
+// Config of the gateway's behaviour.
+type Config struct {
+	ProxyAdmin     bool     `koanf:"proxy_admin"`      // pass everything else on to the api, so that one URL serves all
+	APIURL         string   `koanf:"api_url"`          // where the api is, for proxy_admin
+	BlobCacheBytes int64    `koanf:"blob_cache_bytes"` // of manifests kept compressed in memory
+	AuthFailures   int      `koanf:"auth_failures"`    // that one source may make in a minute
+	TrustedProxies []string `koanf:"trusted_proxies"`  // networks (CIDR) whose X-Forwarded-For is believed
+}
+
+// Defaults returns the configuration that is used where nothing else is said.
+func Defaults() Config {
+	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60}
+}
+
+// Validate reports every value that cannot work.
+func (c Config) Validate() error {
+	var p config.Problems
+	u, err := url.Parse(c.APIURL)
+	p.Add(c.ProxyAdmin && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == ""),
+		"gateway.api_url", "is %q, not an http:// or https:// URL", c.APIURL)
+	p.Add(c.BlobCacheBytes < 0, "gateway.blob_cache_bytes", "is %d, less than 0", c.BlobCacheBytes)
+	p.Add(c.AuthFailures < 1, "gateway.auth_failures", "is %d, less than 1", c.AuthFailures)
+	for _, t := range c.TrustedProxies {
+		_, err := netip.ParsePrefix(t)
+		p.Add(err != nil, "gateway.trusted_proxies", "has %q, not a network like 10.0.0.0/8", t)
+	}
+	return p.Err()
+}
+
+// Deps are what the gateway works with. Whoever makes the Verifier runs it. Signals may be nil when no scheduler could
+// reach this process by them: then parked syncs are compared with the store every second.
+type Deps struct {
+	Store     ports.Store
+	Wakeups   ports.Wakeups
+	Signals   ports.Signals
+	Targets   ports.TargetCache
+	Verifier  *identity.Verifier
+	Telemetry *telemetry.Telemetry
+	Clock     func() time.Time
+	Version   string
+	Admin     http.Handler // the api in the same process, for all other routes; nil when it is apart
+}
+
+// Service is a gateway replica.
+type Service struct {
+	log     *slog.Logger
+	hub     *hub.Hub
+	beats   *beat.Buffer
+	targets *target.Reader
+	watcher *watch.Watcher
+	health  *health.Checker
+	handler http.Handler
+}
+
+// New builds a replica; nothing runs yet. It hooks itself to the verifier, so it comes before the verifier runs.
+func New(_ context.Context, c Config, d Deps) (*Service, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	log := d.Telemetry.Log.With("component", "gateway")
+	s := &Service{log: log, hub: hub.New(d.Store.Assignments(), d.Clock)}
+	var metrics *app.Metrics
+	s.beats = beat.New(d.Store.Agents(), log, func(n int) { metrics.Heartbeats.Add(float64(n)) })
+	metrics = app.NewMetrics(d.Telemetry.Registry, s.hub, s.beats.Pending)
+	agents := roster.New(d.Store.Agents(), d.Clock)
+	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
+	s.watcher = watch.New(d.Signals, s.hub, agents, metrics, log, d.Clock)
+	s.health = health.New(d.Version,
+		health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
+		health.Check{Name: "signals", Probe: s.watcher.Probe},
+		health.Check{Name: "target_cache", Probe: s.targets.Probe},
+	)
+	d.Verifier.OnRevoked(s.hub.Revoked)
+	s.handler = transport.New(transport.Config{
+		Gateway: app.New(app.Parts{
+			Store: d.Store, Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
+			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob),
+			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
+		}),
+		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry.Registry),
+		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
+		Fallback: c.fallback(d.Admin, log),
+	})
+	return s, nil
+}
+
+func (c Config) guard() identity.GuardConfig {
+	g := identity.GuardConfig{Service: "gateway", PerMinute: c.AuthFailures}
+	for _, t := range c.TrustedProxies {
+		g.TrustedProxies = append(g.TrustedProxies, netip.MustParsePrefix(t)) // Validate has parsed it
+	}
+	return g
+}
+
+// fallback serves what the gateway does not: the api in process, the api behind its URL, or nothing.
+func (c Config) fallback(admin http.Handler, log *slog.Logger) http.Handler {
+	if admin != nil || !c.ProxyAdmin {
+		return admin
+	}
+	u, err := url.Parse(c.APIURL)
+	if err != nil {
+		return nil // Validate has parsed it
+	}
+	return transport.Proxy(u, log)
+}
+
+// Handler serves the gateway's routes, health and metrics, and what the configuration adds.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Drain answers all parked syncs and says not ready from now on, so that agents and balancers go elsewhere. It comes
+// before the listener stops, which else would wait for the parked ones.
+func (s *Service) Drain() {
+	s.health.Drain()
+	s.hub.Drain()
+}
+
+// Run keeps the gateway's knowledge fresh until ctx ends; then it drains and stores the last heartbeats. Stop the listener first.
+func (s *Service) Run(ctx context.Context) error {
+	g := lifecycle.Group{Log: s.log}
+	g.Add("heartbeats", s.beats.Run)
+	g.Add("target cache", s.targets.Run)
+	g.Add("signals", s.watcher.Run)
+	g.AddClose("drain", func(context.Context) error {
+		s.Drain()
+		return nil
+	})
+	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return nil
+}

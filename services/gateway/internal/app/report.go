@@ -1,0 +1,269 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
+)
+
+// What agents' events are called in the v1 contract.
+const (
+	typeDeploy    = "DEPLOY"
+	typeRemove    = "REMOVE"
+	statusSuccess = "SUCCESS"
+	statusFailure = "FAILURE"
+)
+
+// outcome is what one transaction of reports changed, for traces and metrics after the commit.
+type outcome struct {
+	statuses     []delivery.Status
+	acknowledged int
+	wanted       map[stack.ID]delivery.Wanted
+	revision     *delivery.Revision // the agent's new one, if an acknowledgement made it grow
+}
+
+// report makes what the sync reports durable. A duplicate, or a report of a process that another one followed, is
+// accepted and changes nothing.
+func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) error {
+	reports, removals, err := parseReports(req)
+	if err != nil {
+		return err
+	}
+	began, reading := g.Now().UTC(), g.Hub.Begin()
+	var done outcome
+	var news bool
+	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		done, news = outcome{}, false
+		var err error
+		if news, err = tx.Reports().Advance(ctx, a, delivery.Mark{Boot: req.BootID, Seq: req.Seq}, began); err != nil || !news {
+			return err
+		}
+		if done.wanted, err = wantedOf(ctx, tx, a); err != nil {
+			return err
+		}
+		if err := g.record(ctx, tx, a, began, reports, &done); err != nil {
+			return err
+		}
+		return g.acknowledge(ctx, tx, a, began, removals, &done)
+	})
+	if err != nil {
+		return err
+	}
+	if !news {
+		g.Metrics.Reports.WithLabelValues("repeated").Add(float64(len(reports) + len(removals)))
+		return nil
+	}
+	g.reported(ctx, a, reading, began, done)
+	return nil
+}
+
+func parseReports(req wire.SyncRequest) ([]delivery.Report, []delivery.Removal, error) {
+	reports := make([]delivery.Report, 0, len(req.Applied))
+	for _, l := range req.Applied {
+		st, err := id.Parse[stack.ID]("stack_id", l.StackID)
+		if err != nil {
+			return nil, nil, err
+		}
+		object, err := id.Parse[stack.ObjectID]("deployment_object_id", l.DeploymentObjectID)
+		if err != nil {
+			return nil, nil, err
+		}
+		phase, err := delivery.ParsePhase(l.Phase)
+		if err != nil {
+			return nil, nil, err
+		}
+		health := delivery.HealthUnknown
+		if l.Health != "" {
+			if health, err = delivery.ParseHealth(l.Health); err != nil {
+				return nil, nil, err
+			}
+		}
+		reports = append(reports, delivery.Report{
+			Stack: st, Object: object, Sequence: stack.Sequence(l.SequenceID), Phase: phase, Health: health,
+			Message: l.Message, ObservedAt: l.ObservedAt,
+		})
+	}
+	removals := make([]delivery.Removal, 0, len(req.Removed))
+	for _, r := range req.Removed {
+		st, err := id.Parse[stack.ID]("stack_id", r.StackID)
+		if err != nil {
+			return nil, nil, err
+		}
+		if r.Revision < 1 {
+			return nil, nil, fault.Newf(fault.Invalid, "invalid_report", "the acknowledged removal of stack %s has no revision", st)
+		}
+		removals = append(removals, delivery.Removal{Stack: st, Revision: delivery.Revision(r.Revision)})
+	}
+	return reports, removals, nil
+}
+
+func wantedOf(ctx context.Context, tx ports.Repositories, a agent.ID) (map[stack.ID]delivery.Wanted, error) {
+	_, list, err := tx.Assignments().OfAgent(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[stack.ID]delivery.Wanted, len(list))
+	for _, w := range list {
+		out[w.Stack] = w
+	}
+	return out, nil
+}
+
+// record stores reports about what is assigned to a. Others are dropped: the assignment may just have gone, and
+// nobody may speak about other agents' stacks.
+func (g *Gateway) record(ctx context.Context, tx ports.Repositories, a agent.ID, at time.Time, reports []delivery.Report, done *outcome) error {
+	mine := make([]delivery.Report, 0, len(reports))
+	for _, r := range reports {
+		w, ok := done.wanted[r.Stack]
+		if !ok {
+			continue
+		}
+		sequence, ok, err := sequenceOf(ctx, tx, a, w, r.Object)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		r.Sequence = sequence
+		if r.ObservedAt.IsZero() {
+			r.ObservedAt = at
+		}
+		mine = append(mine, r)
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	changed, err := tx.Reports().Record(ctx, a, at, mine)
+	if err != nil {
+		return err
+	}
+	done.statuses = append(done.statuses, changed...)
+	for _, s := range changed {
+		if err := g.announce(ctx, tx, done.wanted[s.Stack], s, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sequenceOf returns the sequence of the reported object: of the assigned one, or of another one of the same stack. The
+// agent's own number is not believed.
+func sequenceOf(ctx context.Context, tx ports.Repositories, a agent.ID, w delivery.Wanted, object stack.ObjectID) (stack.Sequence, bool, error) {
+	if object == w.Object {
+		return w.Sequence, true, nil
+	}
+	o, err := tx.Objects().Get(ctx, tenancy.Scope{Agent: a}, object)
+	if fault.Is(err, fault.NotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return o.Sequence, o.Stack == w.Stack, nil
+}
+
+// announce makes the event of a status that says how applying or removing ended.
+func (g *Gateway) announce(ctx context.Context, tx ports.Repositories, w delivery.Wanted, s delivery.Status, at time.Time) error {
+	e := agent.Event{ID: agent.EventID(uuid.NewString()), Agent: s.Agent, Object: s.Object, Type: typeDeploy, CreatedAt: at, UpdatedAt: at}
+	if w.State == delivery.Removing {
+		e.Type = typeRemove
+	}
+	switch s.Phase {
+	case delivery.PhaseApplied:
+		e.Status = statusSuccess
+	case delivery.PhaseFailed:
+		e.Status, e.Message = statusFailure, &s.Message
+	case delivery.PhasePending, delivery.PhaseFetching, delivery.PhaseApplying, delivery.PhaseRemoving, delivery.PhaseRemoved:
+		return nil
+	}
+	stored, err := tx.Reports().AddEvent(ctx, e)
+	if err != nil {
+		return err
+	}
+	return appendEvent(ctx, tx, w, stored, at)
+}
+
+// appendEvent puts a stored event into the outbox if it is the first of its kind in a row.
+func appendEvent(ctx context.Context, tx ports.Repositories, w delivery.Wanted, e agent.Event, at time.Time) error {
+	if e.Count > 1 {
+		return nil
+	}
+	kind := event.DeploymentFailed
+	if e.Status == statusSuccess {
+		kind = event.DeploymentApplied
+	}
+	return tx.Outbox().Append(ctx, event.Event{
+		ID: uuid.NewString(), Type: kind, Agent: e.Agent, Stack: w.Stack, Object: e.Object, Generator: w.Generator,
+		Traceparent: w.Traceparent, At: at,
+		Data: map[string]any{
+			"agent_event_id": string(e.ID), "agent_id": string(e.Agent), "deployment_object_id": string(e.Object), "stack_id": string(w.Stack),
+			"event_type": e.Type, "status": e.Status, "message": e.Message, "created_at": e.CreatedAt,
+		},
+	})
+}
+
+func (g *Gateway) acknowledge(ctx context.Context, tx ports.Repositories, a agent.ID, at time.Time, removals []delivery.Removal, done *outcome) error {
+	for _, r := range removals {
+		went, err := tx.Reports().Acknowledge(ctx, a, r)
+		if err != nil {
+			return err
+		}
+		if !went {
+			continue
+		}
+		done.acknowledged++
+		w := done.wanted[r.Stack]
+		if err := tx.Outbox().Append(ctx, event.Event{
+			ID: uuid.NewString(), Type: event.RemovalAcknowledged, Agent: a, Stack: r.Stack, Object: w.Object, Generator: w.Generator,
+			Traceparent: w.Traceparent, At: at,
+			Data: map[string]any{"agent_id": string(a), "stack_id": string(r.Stack), "revision": int64(r.Revision)},
+		}); err != nil {
+			return err
+		}
+	}
+	if done.acknowledged == 0 {
+		return nil
+	}
+	revisions, err := tx.Assignments().Revisions(ctx, []agent.ID{a})
+	if err != nil {
+		return err
+	}
+	revision := revisions[a]
+	done.revision = &revision
+	return nil
+}
+
+// reported counts and traces what has been committed, and tells the hub of a revision that grew.
+func (g *Gateway) reported(ctx context.Context, a agent.ID, reading hub.Reading, began time.Time, done outcome) {
+	if done.revision != nil {
+		g.Hub.Observe(reading, a, *done.revision)
+	}
+	g.Metrics.Reports.WithLabelValues("removal").Add(float64(done.acknowledged))
+	for _, s := range done.statuses {
+		g.Metrics.Reports.WithLabelValues(string(s.Phase)).Inc()
+		w := done.wanted[s.Stack]
+		if w.Traceparent == "" || w.Object != s.Object {
+			continue
+		}
+		_, span := g.Tracer.Start(telemetry.Remote(ctx, w.Traceparent), "report", trace.WithTimestamp(began),
+			trace.WithAttributes(append(assignmentAttributes(w),
+				attribute.String("brokkr.phase", string(s.Phase)), attribute.String("brokkr.health", string(s.Health)))...))
+		span.End()
+	}
+}

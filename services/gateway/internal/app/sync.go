@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
+)
+
+// Sync is one cycle of an agent: its heartbeat and reports are taken (reports are durable when it returns), and it is
+// answered when its target state differs from the revision that it has, or with nothing new after its wait.
+func (g *Gateway) Sync(ctx context.Context, c Caller, agentID string, req wire.SyncRequest) (wire.SyncResponse, error) {
+	res, outcome, err := g.sync(ctx, c, agentID, req)
+	if err != nil {
+		outcome = fault.KindOf(err).String()
+		if errors.Is(err, context.Canceled) {
+			outcome = "gone"
+		}
+	}
+	g.Metrics.Syncs.WithLabelValues(outcome).Inc()
+	return res, err
+}
+
+func (g *Gateway) sync(ctx context.Context, c Caller, agentID string, req wire.SyncRequest) (wire.SyncResponse, string, error) {
+	a, err := self(c.Principal, agentID)
+	if err != nil {
+		return wire.SyncResponse{}, "", err
+	}
+	if err := check(&req); err != nil {
+		return wire.SyncResponse{}, "", err
+	}
+	end := g.Now().Add(time.Duration(req.WaitSeconds) * time.Second)
+	g.beat(a, req.Heartbeat.K8sReachable, req.Heartbeat.K8sAPILatencyMS)
+	if err := g.Roster.Check(ctx, a); err != nil {
+		return wire.SyncResponse{}, "", err
+	}
+	arrival := g.Hub.Arrive(a, req.BootID)
+	if arrival.Duplicate {
+		g.Metrics.Duplicates.Inc()
+		if g.dup.shouldLog(a, g.Now()) {
+			g.Log.WarnContext(ctx, "two processes use the identity of one agent", "agent", string(a), "boot", req.BootID)
+		}
+	}
+	if len(req.Applied)+len(req.Removed) > 0 {
+		if err := g.report(ctx, a, req); err != nil {
+			return wire.SyncResponse{}, "", err
+		}
+	}
+	s := waiting{
+		gateway: g, caller: c, agent: a, req: req, end: end,
+		// A process that this replica meets for the first time gets everything if it has nothing or follows another one.
+		full: arrival.Replaced || (arrival.NewBoot && req.Revision == 0),
+	}
+	return s.run(ctx)
+}
+
+func check(req *wire.SyncRequest) error {
+	bad := func(format string, args ...any) error {
+		return fault.Newf(fault.Invalid, "invalid_sync", format, args...)
+	}
+	switch {
+	case !id.Valid(req.BootID):
+		return bad("boot_id %q is not a UUID", req.BootID)
+	case req.Seq < 1:
+		return bad("seq must be 1 or more, not %d", req.Seq)
+	case req.Revision < 0:
+		return bad("revision must not be negative")
+	case req.WaitSeconds < 0 || req.WaitSeconds > wire.MaxWaitSeconds:
+		return bad("wait_seconds must be 0 to %d, not %d", wire.MaxWaitSeconds, req.WaitSeconds)
+	}
+	return nil
+}
+
+// waiting is a sync on its way to an answer.
+type waiting struct {
+	gateway *Gateway
+	caller  Caller
+	agent   agent.ID
+	req     wire.SyncRequest
+	end     time.Time
+	full    bool // answer with everything, changed or not
+	woken   bool // a signal told of news: the cache cannot have it yet
+}
+
+func (s *waiting) run(ctx context.Context) (wire.SyncResponse, string, error) {
+	has := delivery.Revision(s.req.Revision)
+	for {
+		began := time.Now()
+		known, err := s.known(ctx, has)
+		if err != nil {
+			return wire.SyncResponse{}, "", err
+		}
+		if known != has || s.full {
+			res, ok, err := s.deliver(ctx, known)
+			if err != nil {
+				return wire.SyncResponse{}, "", err
+			}
+			if ok {
+				s.gateway.Metrics.Delivery.Observe(time.Since(began).Seconds())
+				return res, "changed", nil
+			}
+		}
+		outcome, err := s.park(ctx, has)
+		switch {
+		case err != nil:
+			return wire.SyncResponse{}, "", err
+		case outcome == hub.Changed:
+			s.woken = true
+		case outcome == hub.Recheck:
+			if err := s.again(ctx); err != nil {
+				return wire.SyncResponse{}, "", err
+			}
+		case outcome == hub.Superseded:
+			return s.unchanged(), "superseded", nil
+		case outcome == hub.Drained:
+			return s.unchanged(), "drained", nil
+		default:
+			return s.unchanged(), "unchanged", nil
+		}
+	}
+}
+
+// known returns the newest revision. Memory is believed when it has news (revisions only grow) or was checked lately;
+// the store decides everything else, also when the agent has a higher one than is known here.
+func (s *waiting) known(ctx context.Context, has delivery.Revision) (delivery.Revision, error) {
+	known, trusted := s.gateway.Hub.Known(s.agent)
+	if known > has || (trusted && known == has) {
+		return known, nil
+	}
+	return s.gateway.Hub.Confirm(ctx, s.agent)
+}
+
+// park waits for news; outcome 0 means that the time is over.
+func (s *waiting) park(ctx context.Context, has delivery.Revision) (hub.Outcome, error) {
+	left := s.end.Sub(s.gateway.Now())
+	if left <= 0 {
+		return 0, nil
+	}
+	w := s.gateway.Hub.Park(hub.Ticket{Agent: s.agent, Boot: s.req.BootID, Seq: s.req.Seq, Revision: has, Short: s.caller.Short})
+	defer s.gateway.Hub.Leave(w)
+	// A revocation that came before Park found nobody to wake.
+	if err := s.caller.Again(ctx); err != nil {
+		return 0, err
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case o := <-w.C:
+		return o, nil
+	case <-timer.C:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// again checks credential and status anew, a few callers at a time.
+func (s *waiting) again(ctx context.Context) error {
+	select {
+	case s.gateway.recheck <- struct{}{}:
+		defer func() { <-s.gateway.recheck }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := s.caller.Again(ctx); err != nil {
+		return err
+	}
+	return s.gateway.Roster.Check(ctx, s.agent)
+}
+
+func (s *waiting) unchanged() wire.SyncResponse {
+	return wire.SyncResponse{Revision: s.req.Revision, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}}
+}

@@ -1,0 +1,146 @@
+package transport
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/services/gateway/internal/app"
+)
+
+// The messages of contract part A.4 that the gateway speaks.
+
+type heartbeatReport struct {
+	K8sReachable    *bool  `json:"k8s_reachable"`
+	K8sAPILatencyMS *int32 `json:"k8s_api_latency_ms"`
+}
+
+type authResponse struct {
+	Admin     bool    `json:"admin"`
+	Agent     *string `json:"agent"`
+	Generator *string `json:"generator"`
+	Readonly  bool    `json:"readonly"`
+}
+
+func authOf(p tenancy.Principal) authResponse {
+	out := authResponse{Admin: p.IsAdmin(), Readonly: p.Role == tenancy.RoleViewer}
+	if p.Agent != "" {
+		a := string(p.Agent)
+		out.Agent = &a
+	}
+	if p.Generator != "" {
+		g := string(p.Generator)
+		out.Generator = &g
+	}
+	return out
+}
+
+type newAgentEvent struct {
+	AgentID            string  `json:"agent_id"`
+	DeploymentObjectID string  `json:"deployment_object_id"`
+	EventType          string  `json:"event_type"`
+	Status             string  `json:"status"`
+	Message            *string `json:"message"`
+}
+
+type agentEvent struct {
+	ID                 string     `json:"id"`
+	CreatedAt          time.Time  `json:"created_at"`
+	UpdatedAt          time.Time  `json:"updated_at"`
+	DeletedAt          *time.Time `json:"deleted_at"`
+	AgentID            string     `json:"agent_id"`
+	DeploymentObjectID string     `json:"deployment_object_id"`
+	EventType          string     `json:"event_type"`
+	Status             string     `json:"status"`
+	Message            *string    `json:"message"`
+}
+
+func eventOf(e agent.Event) agentEvent {
+	return agentEvent{
+		ID: string(e.ID), CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(), AgentID: string(e.Agent),
+		DeploymentObjectID: string(e.Object), EventType: e.Type, Status: e.Status, Message: e.Message,
+	}
+}
+
+type deploymentObject struct {
+	ID               string     `json:"id"`
+	CreatedAt        time.Time  `json:"created_at"`
+	UpdatedAt        time.Time  `json:"updated_at"`
+	DeletedAt        *time.Time `json:"deleted_at"`
+	SequenceID       int64      `json:"sequence_id"`
+	StackID          string     `json:"stack_id"`
+	YAMLContent      string     `json:"yaml_content"`
+	YAMLChecksum     string     `json:"yaml_checksum"`
+	SubmittedAt      time.Time  `json:"submitted_at"`
+	IsDeletionMarker bool       `json:"is_deletion_marker"`
+}
+
+// emptyChecksum is the SHA-256 of no bytes: what a removal carries.
+const emptyChecksum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+func objectOf(d app.Desired) deploymentObject {
+	out := deploymentObject{
+		ID: string(d.ID), CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), DeletedAt: d.DeletedAt, SequenceID: int64(d.Sequence),
+		StackID: string(d.Stack), YAMLContent: string(d.Content), YAMLChecksum: string(d.Checksum), SubmittedAt: d.SubmittedAt.UTC(),
+		IsDeletionMarker: d.Removal,
+	}
+	if d.Removal {
+		out.YAMLChecksum = emptyChecksum
+	}
+	return out
+}
+
+type healthStatusUpdate struct {
+	DeploymentObjects []objectHealth `json:"deployment_objects"`
+}
+
+type objectHealth struct {
+	ID        string         `json:"id"`
+	Status    string         `json:"status"`
+	CheckedAt time.Time      `json:"checked_at"`
+	Summary   *healthSummary `json:"summary"`
+}
+
+type healthSummary struct {
+	PodsReady  int32            `json:"pods_ready"`
+	PodsTotal  int32            `json:"pods_total"`
+	Conditions []string         `json:"conditions"`
+	Resources  []resourceHealth `json:"resources"`
+}
+
+type resourceHealth struct {
+	Kind      string  `json:"kind"`
+	Name      string  `json:"name"`
+	Namespace string  `json:"namespace"`
+	Ready     bool    `json:"ready"`
+	Message   *string `json:"message"`
+}
+
+// maxHealthMessage bounds what a summary becomes, in bytes.
+const maxHealthMessage = 4 << 10
+
+// text says in words what is not well; it is what a person reads as the reason of a status.
+func (s *healthSummary) text() string {
+	if s == nil {
+		return ""
+	}
+	parts := []string{fmt.Sprintf("%d of %d pods ready", s.PodsReady, s.PodsTotal)}
+	parts = append(parts, s.Conditions...)
+	for _, r := range s.Resources {
+		if r.Ready {
+			continue
+		}
+		line := fmt.Sprintf("%s %s/%s is not ready", r.Kind, r.Namespace, r.Name)
+		if r.Message != nil && *r.Message != "" {
+			line += ": " + *r.Message
+		}
+		parts = append(parts, line)
+	}
+	out := strings.Join(parts, "; ")
+	if len(out) > maxHealthMessage {
+		out = strings.ToValidUTF8(out[:maxHealthMessage], "") + " (shortened)"
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+// Package transport puts the gateway's use cases on HTTP.
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/platform/problem"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/gateway/internal/app"
+)
+
+// bodyLimit of the gateway's own routes, in bytes: reports of some ten thousand stacks.
+const bodyLimit = 8 << 20
+
+// Who may call, in Info.Access.
+const (
+	accessAny         = "any"
+	accessAgent       = "agent"
+	accessAgentItself = "agent itself"
+	accessAgentOr     = "agent itself, admin"
+)
+
+// Config of the handler.
+type Config struct {
+	Gateway  *app.Gateway
+	Guard    *identity.Guard
+	Health   *health.Checker
+	Metrics  http.Handler
+	Registry prometheus.Registerer
+	Log      *slog.Logger
+	Fallback http.Handler // what the gateway does not serve itself; nil: answered as not found
+}
+
+// SyncInfo describes the one route that is not in Routes, because its parked requests should hold little memory.
+func SyncInfo() rpc.Info {
+	return rpc.Info{Op: "sync_agent", Method: http.MethodPost, Path: "/api/v1/agents/{id}/sync", Status: http.StatusOK, Access: accessAgentItself}
+}
+
+// Routes is the table of the gateway's endpoints.
+func Routes(g *app.Gateway) []rpc.Route {
+	return []rpc.Route{
+		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: accessAny},
+			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
+		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: accessAgentItself},
+			body(rpc.OptionalJSON[heartbeatReport]), func(ctx context.Context, r with[heartbeatReport]) (rpc.Empty, error) {
+				return rpc.Empty{}, g.Heartbeat(ctx, identity.Of(ctx), r.id, r.body.K8sReachable, r.body.K8sAPILatencyMS)
+			}),
+		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: accessAgentOr},
+			mode, func(ctx context.Context, r with[string]) ([]deploymentObject, error) {
+				list, err := g.TargetState(ctx, identity.Of(ctx), r.id, r.body)
+				return each(list, objectOf), err
+			}),
+		rpc.New(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: accessAgentOr},
+			path, func(ctx context.Context, id string) ([]agentEvent, error) {
+				list, err := g.Events(ctx, identity.Of(ctx), id)
+				return each(list, eventOf), err
+			}),
+		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: accessAgentOr},
+			body(rpc.JSON[newAgentEvent]), func(ctx context.Context, r with[newAgentEvent]) (agentEvent, error) {
+				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
+					Agent: r.body.AgentID, Object: r.body.DeploymentObjectID, Type: r.body.EventType, Status: r.body.Status, Message: r.body.Message,
+				})
+				return eventOf(e), err
+			}),
+		rpc.New(rpc.Info{Op: "update_health_status", Method: http.MethodPatch, Path: "/api/v1/agents/{id}/health-status", Status: http.StatusOK, Access: accessAgentOr},
+			body(rpc.JSON[healthStatusUpdate]), func(ctx context.Context, r with[healthStatusUpdate]) (rpc.Empty, error) {
+				return rpc.Empty{}, g.Health(ctx, identity.Of(ctx), r.id, each(r.body.DeploymentObjects, healthOf))
+			}),
+		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: accessAgent},
+			manifest, func(ctx context.Context, r manifestRequest) (manifestAnswer, error) {
+				b, err := g.Manifest(ctx, identity.Of(ctx), r.sum)
+				return manifestAnswer{bundle: b, request: r}, err
+			}),
+	}
+}
+
+// New returns the handler of a gateway.
+func New(c Config) http.Handler {
+	errors := onError(problem.Writer{Log: c.Log})
+	own := mux.NewRouter()
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"))
+	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
+	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat")
+	private := outer(c.Guard.Middleware(errors)(own))
+
+	open := http.NewServeMux()
+	open.HandleFunc("GET /healthz", c.Health.Live)
+	open.HandleFunc("GET /readyz", c.Health.Ready)
+	open.HandleFunc("GET /health", c.Health.Detail)
+	open.Handle("GET /metrics", c.Metrics)
+	public := outer(open)
+
+	fallback := c.Fallback
+	if fallback == nil {
+		fallback = outer(httpserver.NotFound(errors))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var match mux.RouteMatch
+		if own.Match(r, &match) && match.MatchErr == nil {
+			private.ServeHTTP(w, r)
+			return
+		}
+		if _, pattern := open.Handler(r); pattern != "" {
+			public.ServeHTTP(w, r)
+			return
+		}
+		fallback.ServeHTTP(w, r)
+	})
+}
+
+// onError is the problem writer, with a Retry-After also where waiting helps against a refusal.
+func onError(p problem.Writer) func(context.Context, http.ResponseWriter, error) {
+	return func(ctx context.Context, w http.ResponseWriter, err error) {
+		if f, ok := fault.As(err); ok && f.Kind == fault.Forbidden && f.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		}
+		p.Write(ctx, w, err)
+	}
+}
+
+func syncHandler(c Config, onError func(context.Context, http.ResponseWriter, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, err := answerSync(c, r)
+		if c.Gateway.Hub.Draining() {
+			w.Header().Set("Connection", "close") // the next one goes to another replica
+		}
+		if err != nil {
+			onError(r.Context(), w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = w.Write(answer) // an agent that went away asks again
+	})
+}
+
+func answerSync(c Config, r *http.Request) ([]byte, error) {
+	req, err := rpc.JSON[wire.SyncRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	caller := app.Caller{Principal: identity.Of(r.Context()), Again: func(context.Context) error {
+		_, err := c.Guard.Authenticate(r)
+		return err
+	}}
+	res, err := c.Gateway.Sync(r.Context(), caller, rpc.Var(r, "id"), req)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(res)
+}

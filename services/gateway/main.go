@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/process"
+)
+
+// Settings of a gateway process.
+type Settings struct {
+	process.Common `koanf:",squash"`
+	Gateway        struct {
+		Config `koanf:",squash"`
+		Addr   string `koanf:"addr"`
+	} `koanf:"gateway"`
+}
+
+// Validate reports every value that cannot work.
+func (s *Settings) Validate() error {
+	var p config.Problems
+	for _, err := range []error{s.Common.Validate(), s.CheckDatabase(), s.Gateway.Validate()} {
+		if err != nil {
+			p = append(p, err)
+		}
+	}
+	p.Add(s.Gateway.Addr == "", "gateway.addr", "is empty")
+	return p.Err()
+}
+
+// Main runs a gateway process until ctx ends. It takes its configuration from environ and logs to out.
+func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+	s := &Settings{Common: process.Defaults("127.0.0.1:9091")}
+	s.Gateway.Config, s.Gateway.Addr = Defaults(), ":8080"
+	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases()}); err != nil {
+		return err
+	}
+	p, err := process.Open(ctx, "brokkr-gateway", version, s.Common, out)
+	if err != nil {
+		return err
+	}
+	log := p.Telemetry.Log
+	log.InfoContext(ctx, "starting", "version", version, "configuration", config.Effective(s))
+	signals := p.Signals
+	if s.Redis.URL == "" {
+		signals = nil // those in memory would reach nobody else
+		log.WarnContext(ctx, "no redis.url: schedulers cannot signal this process, so it asks the database every second; "+
+			"run one replica only, or set REDIS_URL")
+	}
+	svc, err := New(ctx, s.Gateway.Config, Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Verifier: p.Verifier,
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	p.Group.Add("gateway", svc.Run)
+	if err := p.AddAdmin(s.Common); err != nil {
+		return err
+	}
+	ln, err := httpserver.Listen(httpserver.Config{Name: "gateway (gateway.addr)", Addr: s.Gateway.Addr, Log: log}, svc.Handler())
+	if err != nil {
+		return err
+	}
+	p.Group.Add("listener", ln.Run)
+	p.Group.AddClose("drain", func(context.Context) error {
+		svc.Drain()
+		return nil
+	})
+	return p.Group.Run(ctx)
+}
