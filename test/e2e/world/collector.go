@@ -1,0 +1,94 @@
+package world
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// Span is one span as it was exported.
+type Span struct {
+	Service, Name, TraceID string
+}
+
+// Collector takes the traces that the processes export (OTLP over HTTP).
+type Collector struct {
+	server *httptest.Server
+	mu     sync.Mutex
+	spans  []Span
+}
+
+// NewCollector listens until the test ends.
+func NewCollector(t testing.TB) *Collector {
+	c := &Collector{}
+	c.server = httptest.NewServer(http.HandlerFunc(c.take))
+	t.Cleanup(c.server.Close)
+	return c
+}
+
+// URL is the endpoint to export to.
+func (c *Collector) URL() string { return c.server.URL }
+
+func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	var req collector.ExportTraceServiceRequest
+	if err := proto.Unmarshal(body, &req); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, rs := range req.GetResourceSpans() {
+		service := ""
+		for _, kv := range rs.GetResource().GetAttributes() {
+			if kv.GetKey() == "service.name" {
+				service = kv.GetValue().GetStringValue()
+			}
+		}
+		for _, ss := range rs.GetScopeSpans() {
+			for _, s := range ss.GetSpans() {
+				c.spans = append(c.spans, Span{Service: service, Name: s.GetName(), TraceID: hex.EncodeToString(s.GetTraceId())})
+			}
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+// Trace returns the services and the spans (service/name) that belong to a trace.
+func (c *Collector) Trace(id string) (services, spans []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spans {
+		if s.TraceID != id {
+			continue
+		}
+		if !slices.Contains(services, s.Service) {
+			services = append(services, s.Service)
+		}
+		spans = append(spans, s.Service+"/"+s.Name)
+	}
+	return services, spans
+}
+
+// Has returns nil if the trace has spans of all these services.
+func (c *Collector) Has(id string, services ...string) error {
+	got, spans := c.Trace(id)
+	for _, s := range services {
+		if !slices.Contains(got, s) {
+			return fmt.Errorf("trace %s has nothing of %s; it has %v", id, s, spans)
+		}
+	}
+	return nil
+}

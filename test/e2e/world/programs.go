@@ -1,0 +1,48 @@
+// Package world sets up what a journey needs: the product's processes as separate programs, real servers around them,
+// two clusters, and clients that look at all of it from outside.
+package world
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// Programs are the paths of the programs under test.
+type Programs struct {
+	API, Gateway, Scheduler, Agent, CLI string
+}
+
+// BuildPrograms compiles the product into dir, all programs in one go.
+func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
+	root, err := repository()
+	if err != nil {
+		return Programs{}, err
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	for _, pkg := range []string{"services/api/cmd/brokkr-api", "services/gateway/cmd/brokkr-gateway",
+		"services/scheduler/cmd/brokkr-scheduler", "services/agent/cmd/brokkr-agent", "cmd/brokkr"} {
+		args = append(args, "./"+pkg)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Programs{}, fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	return Programs{API: in("brokkr-api"), Gateway: in("brokkr-gateway"), Scheduler: in("brokkr-scheduler"),
+		Agent: in("brokkr-agent"), CLI: in("brokkr")}, nil
+}
+
+// repository returns the root of the checkout, three folders above this file.
+func repository() (string, error) {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", fmt.Errorf("find the repository: own source file is unknown")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(file)))), nil
+}

@@ -1,0 +1,163 @@
+package world
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
+)
+
+// Options of a world; the zero value is the usual one.
+type Options struct {
+	Database string // URL of the database; default: an empty one of the shared server
+}
+
+// World is one complete system: an api, two gateways behind a balancer, two schedulers, a database, a Redis, and two
+// clusters with an agent each.
+type World struct {
+	T          testing.TB
+	Database   string
+	Redis      *testenv.RedisServer
+	API        *Service
+	Gateways   []*Service
+	Schedulers []*Service
+	Balancer   *Balancer
+	Clusters   []*Cluster
+	Agents     []*Agent
+	Admin      *Client // at the api
+	Tenant     Generator
+	Traces     *Collector
+
+	programs Programs
+	id       string
+}
+
+// Agent is the agent of one cluster. Its labels are "all" and its cluster's name, each made unique by World.Label.
+type Agent struct {
+	*Service
+	ID, Name, PAK string
+	Cluster       *Cluster
+	Gate          *Gate
+}
+
+// All is the label that both agents have.
+const All = "all"
+
+// New starts a world; everything ends with the test.
+func New(t testing.TB, programs Programs, o Options) *World {
+	t.Helper()
+	w := &World{T: t, programs: programs, id: strings.ToLower(rand.Text()[:8])}
+	for i, path := range testenv.Kubeconfigs(t, 2) {
+		w.Clusters = append(w.Clusters, openCluster(t, "c"+strconv.Itoa(i+1), path, "e2e-"+w.id))
+	}
+	if w.Database = o.Database; w.Database == "" {
+		w.Database = testenv.Postgres(t)
+	}
+	w.Redis = testenv.NewRedisServer(t)
+	w.Traces = NewCollector(t)
+	w.startControlPlane()
+	w.Tenant = w.NewGenerator("tenant")
+	for _, c := range w.Clusters {
+		w.Agents = append(w.Agents, w.startAgent(c))
+	}
+	return w
+}
+
+// Unique makes a name that no other world has.
+func (w *World) Unique(name string) string { return name + "-" + w.id }
+
+// App is the sample application in this world's namespace.
+func (w *World) App(name, text string, replicas int) App {
+	return App{Name: name, Namespace: w.Clusters[0].Namespace, Text: text, Replicas: replicas}
+}
+
+// Services are all processes.
+func (w *World) Services() []*Service {
+	out := append([]*Service{w.API}, w.Gateways...)
+	out = append(out, w.Schedulers...)
+	for _, a := range w.Agents {
+		out = append(out, a.Service)
+	}
+	return out
+}
+
+func (w *World) startControlPlane() {
+	w.T.Helper()
+	w.API = w.Server("api", w.programs.API, "BROKKR__API__ADDR")
+	for i := range 2 {
+		w.Gateways = append(w.Gateways, w.Server("gateway-"+strconv.Itoa(i+1), w.programs.Gateway, "BROKKR__GATEWAY__ADDR"))
+		w.Schedulers = append(w.Schedulers, w.Server("scheduler-"+strconv.Itoa(i+1), w.programs.Scheduler, "BROKKR__SCHEDULER__ADDR"))
+	}
+	all := w.Services()
+	for _, s := range all {
+		s.StartUnready() // at the same time: they have to agree on who migrates
+	}
+	for _, s := range all {
+		s.Ready()
+	}
+	w.Balancer = NewBalancer(w.T, w.Gateways[0].Addr, w.Gateways[1].Addr)
+	key := regexp.MustCompile(`brokkr_BR[1-9A-HJ-NP-Za-km-z]{6}_[1-9A-HJ-NP-Za-km-z]{32,33}`)
+	var pak string
+	Eventually(w.T, Patience, "the first start prints an admin PAK", func() error {
+		if pak = key.FindString(w.API.Logs()); pak == "" {
+			return fmt.Errorf("no PAK in the api's output")
+		}
+		return nil
+	})
+	w.Admin = NewClient(w.API.URL(), pak)
+}
+
+// Server describes a server process on a free port; addrVar names the variable for its address.
+func (w *World) Server(name, program, addrVar string, env ...string) *Service {
+	w.T.Helper()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.FreePort(w.T)))
+	return newService(w.T, name, addr, testenv.ProcSpec{
+		Path: program, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
+		Env: append([]string{addrVar + "=" + addr, "DATABASE_URL=" + w.Database, "REDIS_URL=" + w.Redis.URL(), "BROKKR__ADMIN__ADDR=off",
+			"BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug"}, env...),
+	})
+}
+
+// NewAgent creates an agent that has no process: its id and key.
+func (w *World) NewAgent(name string, labels ...string) (id, pak string) {
+	w.T.Helper()
+	var made struct {
+		Agent Named  `json:"agent"`
+		PAK   string `json:"initial_pak"`
+	}
+	w.Admin.Must(w.T, http.MethodPost, "/agents", map[string]any{
+		"name": name, "cluster_name": name, "status": "ACTIVE", "labels": labels, "generator_ids": []string{w.Tenant.ID},
+	}, http.StatusCreated, &made)
+	return made.Agent.ID, made.PAK
+}
+
+func (w *World) startAgent(c *Cluster) *Agent {
+	w.T.Helper()
+	name := w.Unique(c.Name)
+	namespace := c.Namespace + "-agent"
+	c.addNamespace(namespace)
+	a := &Agent{Name: name, Cluster: c, Gate: NewGate(w.T, c.Config)}
+	a.ID, a.PAK = w.NewAgent(name, All, c.Name)
+	kubeconfig := filepath.Join(w.T.TempDir(), "kubeconfig")
+	if err := a.Gate.Kubeconfig(kubeconfig, namespace); err != nil {
+		w.T.Fatalf("write kubeconfig: %v", err)
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.FreePort(w.T)))
+	a.Service = newService(w.T, "agent-"+c.Name, addr, testenv.ProcSpec{
+		Path: w.programs.Agent, Args: []string{"start"}, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
+		Env: []string{
+			"BROKKR__AGENT__PAK=" + a.PAK, "BROKKR__AGENT__BROKER_URL=" + w.Balancer.URL(), "BROKKR__AGENT__NAMESPACE=" + namespace,
+			"BROKKR__AGENT__ADDR=" + addr, "KUBECONFIG=" + kubeconfig,
+			"BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug",
+		},
+	})
+	a.Start()
+	return a
+}
