@@ -1,4 +1,5 @@
-package gateway
+// Package wiring builds the gateway process: configuration, stores, listeners.
+package wiring
 
 import (
 	"context"
@@ -8,14 +9,15 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/process"
+	"github.com/colliery-io/brokkr/services/gateway"
 )
 
 // Settings of a gateway process.
 type Settings struct {
 	process.Common `koanf:",squash"`
 	Gateway        struct {
-		Config `koanf:",squash"`
-		Addr   string `koanf:"addr"`
+		gateway.Config `koanf:",squash"`
+		Addr           string `koanf:"addr"`
 	} `koanf:"gateway"`
 }
 
@@ -34,7 +36,7 @@ func (s *Settings) Validate() error {
 // Main runs a gateway process until ctx ends. It takes its configuration from environ and logs to out.
 func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9091")}
-	s.Gateway.Config, s.Gateway.Addr = Defaults(), ":8080"
+	s.Gateway.Config, s.Gateway.Addr = gateway.Defaults(), ":8080"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases()}); err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 		log.WarnContext(ctx, "no redis.url: schedulers cannot signal this process, so it asks the database every second; "+
 			"run one replica only, or set REDIS_URL")
 	}
-	svc, err := New(ctx, s.Gateway.Config, Deps{
+	svc, err := gateway.New(ctx, s.Gateway.Config, gateway.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Verifier: p.Verifier,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 	})
