@@ -1,0 +1,271 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+)
+
+func (a *app) agent() *cobra.Command {
+	cmd := &cobra.Command{Use: "agent", Short: "Create agents and manage their keys, marks and targets"}
+	find := func(ctx context.Context, c *client.Client, ref string) (marked, error) {
+		g, err := findAgent(ctx, c, ref)
+		return agentMarks(c, g), err
+	}
+	label, annotate := a.labelCommand("agent", find), a.annotateCommand("agent", find)
+	label.ValidArgsFunction, annotate.ValidArgsFunction = a.completeAgents, a.completeAgents
+	cmd.AddCommand(a.agentCreate(), a.agentRotate(), label, annotate,
+		a.agentStatus("activate", "Let an agent take stacks", statusActive),
+		a.agentStatus("deactivate", "Stop an agent from taking changes; what it runs stays as it is", statusInactive),
+		a.agentTarget(), a.deleteAgent("delete NAME|ID"))
+	return group(cmd)
+}
+
+type agentCreateOptions struct {
+	name, cluster, brokerURL string
+	labels, annotations      []string
+	generators               []string
+	activate                 bool
+	out                      output
+}
+
+func (a *app) agentCreate() *cobra.Command {
+	o := &agentCreateOptions{}
+	cmd := &cobra.Command{
+		Use:   "create --name NAME --cluster-name CLUSTER",
+		Short: "Create an agent, show its key once and the command that starts it",
+		Long: `Creates the agent for one cluster and shows its key (PAK) once, with the command that starts it. The agent takes stacks
+of the generators that are named with --generator, and runs those that share one of its labels or annotations.`,
+		Example: `  brokkr agent create --name edge-1 --cluster-name edge-1 --label prod --generator ci
+  brokkr agent create --name edge-1 --cluster-name edge-1 -o json | jq -r .pak`,
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if o.name != "" && o.name != args[0] {
+					return usagef(cmd, "two names are given: %q and %q", args[0], o.name)
+				}
+				o.name = args[0]
+			}
+			return a.runAgentCreate(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.name, "name", "", "name of the agent (required)")
+	f.StringVar(&o.cluster, "cluster-name", "", "name of its cluster (required)")
+	f.StringArrayVar(&o.labels, "label", nil, "label (repeatable)")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "annotation key=value (repeatable)")
+	f.StringArrayVar(&o.generators, "generator", nil, "generator, by name or id, whose stacks the agent takes (repeatable)")
+	f.BoolVar(&o.activate, "activate", true, "let the agent take stacks at once")
+	f.StringVar(&o.brokerURL, "broker-url", "", "the broker's URL as the cluster sees it, for the command that is shown (default: the one in use)")
+	o.out.flag(cmd)
+	return cmd
+}
+
+func (a *app) runAgentCreate(cmd *cobra.Command, o *agentCreateOptions) error {
+	switch {
+	case o.name == "":
+		return usagef(cmd, "name the agent with --name")
+	case o.cluster == "":
+		return usagef(cmd, "name the agent's cluster with --cluster-name")
+	}
+	if _, err := o.out.format(cmd); err != nil {
+		return err
+	}
+	if err := parseLabels(cmd, o.labels); err != nil {
+		return err
+	}
+	pairs, err := parseAnnotations(cmd, o.annotations)
+	if err != nil {
+		return err
+	}
+	n := client.NewAgent{Name: o.name, ClusterName: o.cluster, Labels: o.labels, Status: pick(o.activate, statusActive, statusInactive)}
+	for _, p := range pairs {
+		if n.Annotations == nil {
+			n.Annotations = map[string]string{}
+		}
+		n.Annotations[p.key] = p.value
+	}
+	c, err := a.connect()
+	if err != nil {
+		return err
+	}
+	if o.brokerURL == "" {
+		o.brokerURL = c.URL()
+	} else if _, err := client.ParseURL(o.brokerURL); err != nil {
+		return usagef(cmd, "--broker-url: %v", err)
+	}
+	for _, ref := range o.generators {
+		g, err := findGenerator(cmd.Context(), c, ref)
+		if err != nil {
+			return err
+		}
+		n.GeneratorIDs = append(n.GeneratorIDs, g.ID)
+	}
+	made, err := c.CreateAgent(cmd.Context(), n)
+	if err != nil {
+		return fmt.Errorf("create agent %s: %w", o.name, err)
+	}
+	if err := a.showAgentPAK(cmd, &o.out, made, o.brokerURL, "created"); err != nil {
+		return err
+	}
+	if len(n.GeneratorIDs) == 0 {
+		a.progress("note: it takes stacks of no generator yet: brokkr registration approve %s GENERATOR", made.Agent.Name)
+	}
+	return nil
+}
+
+// showAgentPAK shows a key for the only time, with the exact next command.
+func (a *app) showAgentPAK(cmd *cobra.Command, o *output, made client.AgentPAK, brokerURL, done string) error {
+	if f, err := o.format(cmd); err == nil && f == render.Name {
+		a.progress("PAK (shown once): %s", made.PAK)
+	}
+	err := a.show(cmd, o, view{data: made, names: []string{"agent/" + made.Agent.Name}, table: func(w io.Writer, _ bool) error {
+		_, err := fmt.Fprintf(w, `agent/%s %s (%s, id %s)
+PAK (shown once): %s
+
+start it in cluster %s:
+  BROKKR__AGENT__PAK=%s BROKKR__AGENT__BROKER_URL=%s brokkr-agent start
+`, made.Agent.Name, done, made.Agent.Status, made.Agent.ID, made.PAK, made.Agent.ClusterName, made.PAK, brokerURL)
+		return err
+	}})
+	if err != nil {
+		return err
+	}
+	if u, perr := url.Parse(brokerURL); perr == nil && isLoopback(u.Hostname()) {
+		a.progress("note: %s is this machine only; for an agent in a pod give its address with --broker-url", brokerURL)
+	}
+	if made.Agent.Status != statusActive {
+		a.progress("note: the agent is %s and gets no stacks: brokkr agent activate %s", made.Agent.Status, made.Agent.Name)
+	}
+	return nil
+}
+
+func (a *app) agentRotate() *cobra.Command {
+	var o output
+	var brokerURL string
+	cmd := &cobra.Command{
+		Use:               "rotate NAME|ID",
+		Short:             "Give an agent a new key; the old one ends at once",
+		Args:              exactly("NAME|ID"),
+		ValidArgsFunction: a.completeAgents,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := o.format(cmd); err != nil {
+				return err
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			g, err := findAgent(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			made, err := c.RotateAgent(cmd.Context(), g.ID)
+			if err != nil {
+				return rotateError(err, "agent "+g.Name)
+			}
+			if brokerURL == "" {
+				brokerURL = c.URL()
+			}
+			return a.showAgentPAK(cmd, &o, made, brokerURL, "has a new key")
+		},
+	}
+	cmd.Flags().StringVar(&brokerURL, "broker-url", "", "the broker's URL as the cluster sees it (default: the one in use)")
+	o.flag(cmd)
+	return cmd
+}
+
+func rotateError(err error, what string) error {
+	if client.IsTemporary(err) {
+		return hint(fmt.Errorf("rotate the key of %s: %w; its old key may have ended", what, err), "rotate again")
+	}
+	return fmt.Errorf("rotate the key of %s: %w", what, err)
+}
+
+func (a *app) agentStatus(use, short, status string) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " NAME|ID", Short: short, Args: exactly("NAME|ID"), ValidArgsFunction: a.completeAgents,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			g, err := findAgent(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			after, err := c.SetAgentStatus(cmd.Context(), g.ID, status)
+			if err != nil {
+				return err
+			}
+			a.said("agent/%s is %s%s", after.Name, after.Status, pick(g.Status == after.Status, " as before", ""))
+			return nil
+		},
+	}
+}
+
+func (a *app) agentTarget() *cobra.Command {
+	return &cobra.Command{
+		Use:               "target AGENT STACK... [STACK-...]",
+		Short:             "Pin stacks to an agent whatever their labels, unpin those with a dash behind",
+		ValidArgsFunction: a.completeAgents,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usagef(cmd, "name an agent and at least one stack")
+			}
+			add, drop := splitDash(args[1:])
+			ctx := cmd.Context()
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			g, err := findAgent(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			for _, ref := range append(add, drop...) {
+				s, err := findStack(ctx, c, ref)
+				if err != nil {
+					return err
+				}
+				if isIn(drop, ref) {
+					if err := c.RemoveTarget(ctx, g.ID, s.ID); err != nil {
+						return err
+					}
+					a.said("stack/%s is no longer pinned to agent/%s", s.Name, g.Name)
+					continue
+				}
+				fresh, err := c.AddTarget(ctx, g.ID, s.ID)
+				if client.IsCode(err, "agent_not_registered") {
+					err = hint(err, "brokkr registration approve %s %s", g.Name, s.GeneratorID)
+				}
+				if err != nil {
+					return err
+				}
+				a.said("stack/%s %s agent/%s", s.Name, pick(fresh, "is pinned to", "was pinned already to"), g.Name)
+			}
+			return nil
+		},
+	}
+}
+
+func isIn(all []string, s string) bool {
+	for _, v := range all {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// said writes the outcome of a change to standard output.
+func (a *app) said(format string, args ...any) {
+	_, _ = fmt.Fprintln(a.env.Out, strings.TrimRight(fmt.Sprintf(format, args...), "\n")) // the change has happened all the same
+}

@@ -1,0 +1,155 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/config"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+)
+
+// app is what all commands of one run share.
+type app struct {
+	env            Env
+	flags          config.Flags
+	requestTimeout time.Duration
+	settings       config.Settings // as resolved; for error texts
+}
+
+// progress writes one line for the person who waits.
+func (a *app) progress(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.env.Err, format+"\n", args...) // nothing can be done about a broken standard error
+}
+
+// load reads the configuration file.
+func (a *app) load() (config.File, string, error) {
+	path, err := config.Path(a.env.Getenv)
+	if err != nil {
+		return config.File{}, "", err
+	}
+	file, open, err := config.Load(path)
+	if err != nil {
+		return config.File{}, "", hint(err, "mend or delete the file, then run brokkr login again")
+	}
+	if open && len(file.Contexts) > 0 {
+		a.progress("warning: %s holds keys and can be read by others: chmod 600 %s", path, path)
+	}
+	return file, path, nil
+}
+
+// resolve decides which broker and which key this run uses.
+func (a *app) resolve() error {
+	file, _, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.settings, err = config.Resolve(file, a.flags, a.env.Getenv)
+	return err
+}
+
+// connect returns a client that has a key.
+func (a *app) connect() (*client.Client, error) {
+	if err := a.resolve(); err != nil {
+		return nil, err
+	}
+	if a.settings.PAK == "" {
+		return nil, hint(fmt.Errorf("there is no key for the broker at %s", a.settings.URL), loginHint)
+	}
+	return a.client()
+}
+
+// client returns a client for the resolved settings, with or without a key.
+func (a *app) client() (*client.Client, error) {
+	c, err := client.New(client.Options{
+		URL: a.settings.URL, PAK: a.settings.PAK.Reveal(), RequestTimeout: a.requestTimeout,
+		UserAgent: "brokkr-cli/" + a.env.Build.Version, Sleep: a.env.Sleep,
+	})
+	if err != nil {
+		return nil, hint(fmt.Errorf("%w (from %s)", err, a.settings.URLFrom), "set it with --url, BROKKR_URL or brokkr login --url URL")
+	}
+	return c, nil
+}
+
+// output is a command's -o flag.
+type output struct {
+	value string
+	bare  bool
+}
+
+func (o *output) flag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&o.value, "output", "o", "", "json, yaml, name or wide")
+	cmd.Flags().BoolVar(&o.bare, "no-headers", false, "leave out the table's header")
+	// The only error is that the flag does not exist.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml", "name", "wide"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *output) format(cmd *cobra.Command) (render.Format, error) {
+	f, err := render.Parse(o.value)
+	if err != nil {
+		return f, usagef(cmd, "%v", err)
+	}
+	return f, nil
+}
+
+// view is one result in each of its forms.
+type view struct {
+	data  any
+	names []string // kind/name
+	table func(w io.Writer, wide bool) error
+}
+
+// show writes v to standard output in the wanted form.
+func (a *app) show(cmd *cobra.Command, o *output, v view) error {
+	f, err := o.format(cmd)
+	if err != nil {
+		return err
+	}
+	switch f {
+	case render.JSON, render.YAML:
+		return render.Encode(a.env.Out, f, v.data)
+	case render.Name:
+		for _, n := range v.names {
+			if _, err := fmt.Fprintln(a.env.Out, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	case render.Table, render.Wide:
+		return v.table(a.env.Out, f == render.Wide)
+	default:
+		return fmt.Errorf("format %q is not known", f)
+	}
+}
+
+// colour reports whether standard output may be coloured.
+func (a *app) colour() bool {
+	return a.env.Terminal.Out && a.env.Getenv("NO_COLOR") == "" && a.env.Getenv("TERM") != "dumb"
+}
+
+// grid returns a table writer for g; empty is said on standard error when there is no row.
+func (a *app) grid(g *render.Grid, o *output, empty string) func(io.Writer, bool) error {
+	return func(w io.Writer, wide bool) error {
+		if len(g.Rows) == 0 {
+			a.progress("%s", empty)
+			return nil
+		}
+		return g.Write(w, wide, a.colour(), o.bare)
+	}
+}
+
+// pause waits for the next look.
+func (a *app) pause(ctx context.Context) error {
+	t := time.NewTimer(a.env.Poll)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,303 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
+)
+
+// Outcomes of an apply.
+const (
+	outcomeCreated   = "created"   // the stack had no deployment object
+	outcomeUpdated   = "updated"   // a new deployment object was published
+	outcomeUnchanged = "unchanged" // the newest deployment object is this bundle already
+)
+
+// adminGenerator owns what an admin creates without naming a generator.
+const adminGenerator = "admin-generator"
+
+type applyOptions struct {
+	path        string
+	stack       string
+	generator   string
+	description string
+	labels      []string
+	annotations []string
+	targets     []string
+	pairs       []pair
+	wait        waitOptions
+	waitFor     bool
+	dryRun      bool
+	out         output
+}
+
+// applied is the outcome of an apply, as data.
+type applied struct {
+	Stack              string `json:"stack"`
+	StackID            string `json:"stack_id,omitempty"`
+	GeneratorID        string `json:"generator_id,omitempty"`
+	Outcome            string `json:"outcome"`
+	DryRun             bool   `json:"dry_run,omitempty"`
+	DeploymentObjectID string `json:"deployment_object_id,omitempty"`
+	SequenceID         int64  `json:"sequence_id,omitempty"`
+	Checksum           string `json:"checksum"`
+	Objects            int    `json:"objects"`
+}
+
+func (a *app) apply() *cobra.Command {
+	o := &applyOptions{}
+	cmd := &cobra.Command{
+		Use:   "apply -f PATH --stack NAME",
+		Short: "Make manifests the desired state of a stack",
+		Long: `Makes a bundle of manifests the desired state of a stack, and creates the stack if it does not exist. PATH is a file,
+a folder (its *.yaml and *.yml files, by name, not those in folders below), a folder with a kustomization.yaml (built here,
+from local files only), or - for standard input. Everything is checked before anything is sent.
+
+Labels, annotations and targets say where the stack goes; they are added, never removed (brokkr stack label NAME LABEL-).
+Applying the same bundle again changes nothing.`,
+		Example: `  brokkr apply -f ./manifests --stack hello --label prod --wait
+  brokkr apply -f ./overlays/eu --stack hello --annotation region=eu --dry-run
+  helm template web ./chart | brokkr apply -f - --stack web --target edge-1`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runApply(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.path, "filename", "f", "", "file, folder, kustomization, or - for standard input (required)")
+	f.StringVar(&o.stack, "stack", "", "name or id of the stack (required)")
+	f.StringVar(&o.generator, "generator", "", "name or id of the generator that owns the stack; for admins, who own nothing themselves (default "+adminGenerator+")")
+	f.StringVar(&o.description, "description", "", "description of the stack, if it is created")
+	f.StringArrayVar(&o.labels, "label", nil, "label to add to the stack (repeatable)")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "annotation key=value to add to the stack (repeatable)")
+	f.StringArrayVar(&o.targets, "target", nil, "agent, by name or id, that is to run the stack whatever its labels (repeatable)")
+	f.BoolVar(&o.waitFor, "wait", false, "wait until the stack is healthy in every cluster that is to run it")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and say what would change; change nothing")
+	o.wait.flags(cmd, "with --wait, ")
+	o.out.flag(cmd)
+	return cmd
+}
+
+func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
+	var err error
+	switch {
+	case o.path == "":
+		return usagef(cmd, "say what to apply with -f")
+	case o.stack == "":
+		return usagef(cmd, "name the stack with --stack")
+	case o.dryRun && o.waitFor:
+		return usagef(cmd, "--dry-run and --wait exclude each other")
+	}
+	if _, err := o.out.format(cmd); err != nil {
+		return err
+	}
+	if err := parseLabels(cmd, o.labels); err != nil {
+		return err
+	}
+	if o.pairs, err = parseAnnotations(cmd, o.annotations); err != nil {
+		return err
+	}
+	b, err := source.Read(o.path, a.env.In)
+	if err != nil {
+		return hint(fmt.Errorf("nothing was sent: %w", err), "mend the manifests and apply again")
+	}
+	c, err := a.connect()
+	if err != nil {
+		return err
+	}
+	return a.applyBundle(cmd, c, o, b)
+}
+
+func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions, b source.Bundle) error {
+	ctx := cmd.Context()
+	owner, err := a.owner(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	agents := make([]client.Agent, 0, len(o.targets))
+	for _, t := range o.targets {
+		g, err := findAgent(ctx, c, t)
+		if err != nil {
+			return err
+		}
+		agents = append(agents, g)
+	}
+	found, err := findStacks(ctx, c, o.stack, owner)
+	if err != nil {
+		return err
+	}
+	if len(found) > 1 {
+		_, err = one("stack", o.stack, found, func(s client.Stack) string { return "stack " + s.ID + " of generator " + s.GeneratorID })
+		return err
+	}
+	if len(found) == 0 && isID(o.stack) {
+		return fmt.Errorf("stack %s not found", o.stack)
+	}
+	if o.dryRun {
+		return a.dryRun(cmd, c, o, b, found)
+	}
+	return a.publish(cmd, c, o, b, found, owner, agents)
+}
+
+// owner returns the id of the generator in whose name the stack is looked up and created. A stack that is named by its
+// id needs none.
+func (a *app) owner(ctx context.Context, c *client.Client, o *applyOptions) (string, error) {
+	who, err := c.Auth(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case who.Agent != nil:
+		return "", hint(errors.New("the key is an agent's; agents cannot publish"), "log in with a generator's key (brokkr generator create NAME makes one)")
+	case isID(o.stack):
+		return "", nil
+	case who.Generator != nil:
+		if o.generator == "" || o.generator == *who.Generator {
+			return *who.Generator, nil
+		}
+		self, err := c.Generator(ctx, *who.Generator)
+		if err != nil {
+			return "", err
+		}
+		if self.Name != o.generator {
+			return "", hint(fmt.Errorf("the key belongs to generator %s and cannot publish for %s", self.Name, o.generator), "leave --generator out")
+		}
+		return self.ID, nil
+	}
+	ref := o.generator
+	if ref == "" {
+		ref = adminGenerator
+	}
+	g, err := findGenerator(ctx, c, ref)
+	if err != nil && o.generator == "" {
+		err = hint(err, "name the generator that owns the stack: --generator NAME")
+	}
+	return g.ID, err
+}
+
+func (a *app) publish(cmd *cobra.Command, c *client.Client, o *applyOptions, b source.Bundle, found []client.Stack, owner string, agents []client.Agent) error {
+	ctx := cmd.Context()
+	var s client.Stack
+	var err error
+	if len(found) == 1 {
+		s = found[0]
+	} else {
+		n := client.NewStack{Name: o.stack, GeneratorID: owner}
+		if o.description != "" {
+			n.Description = &o.description
+		}
+		if s, err = c.CreateStack(ctx, n); err != nil {
+			return fmt.Errorf("create stack %s: %w", o.stack, err)
+		}
+	}
+	moved, err := a.place(ctx, c, o, s, agents)
+	if err != nil {
+		return err
+	}
+	newest, err := c.NewestObject(ctx, s.ID)
+	if err != nil {
+		return fmt.Errorf("read what stack %s has now: %w", s.Name, err)
+	}
+	result := applied{Stack: s.Name, StackID: s.ID, GeneratorID: s.GeneratorID, Outcome: outcome(newest, b), Checksum: b.Checksum(), Objects: len(b.Objects)}
+	if result.Outcome != outcomeUnchanged {
+		made, err := c.Publish(ctx, s.ID, b.Content)
+		if err != nil {
+			return publishError(err, s.Name)
+		}
+		if made.YAMLChecksum != b.Checksum() {
+			return fmt.Errorf("the broker stored something else than was sent: checksum %s instead of %s", made.YAMLChecksum, b.Checksum())
+		}
+		newest, moved = &made, false
+	}
+	result.DeploymentObjectID, result.SequenceID = newest.ID, newest.SequenceID
+	if err := a.show(cmd, &o.out, view{data: result, names: []string{"stack/" + s.Name}, table: func(w io.Writer, _ bool) error {
+		_, err := fmt.Fprintf(w, "stack/%s %s (sequence %d, %s)\n", s.Name, result.Outcome, result.SequenceID, count(len(b.Objects), "object"))
+		return err
+	}}); err != nil {
+		return err
+	}
+	if !o.waitFor {
+		return nil
+	}
+	if moved {
+		o.wait.settle = settleTime
+	}
+	return a.waitHealthy(ctx, c, s, *newest, o.wait)
+}
+
+// settleTime is how long a good status must stand when the stack's placement was just changed without a new object: there
+// is no other sign that the scheduler has seen the change.
+const settleTime = 2 * time.Second
+
+// place adds labels, annotations and targets, and reports whether one of them is new.
+func (a *app) place(ctx context.Context, c *client.Client, o *applyOptions, s client.Stack, agents []client.Agent) (bool, error) {
+	moved := false
+	for _, l := range o.labels {
+		fresh, err := c.AddStackLabel(ctx, s.ID, l)
+		if err != nil {
+			return moved, fmt.Errorf("add label %s to stack %s: %w", l, s.Name, err)
+		}
+		moved = moved || fresh
+	}
+	m := stackMarks(c, s)
+	for _, p := range o.pairs {
+		fresh, err := c.AddStackAnnotation(ctx, s.ID, p.key, p.value)
+		if err != nil {
+			return moved, fmt.Errorf("annotate stack %s with %s: %w", s.Name, p.key, err)
+		}
+		if moved = moved || fresh; fresh {
+			continue
+		}
+		old, err := valueOf(ctx, m, p.key)
+		if err != nil {
+			return moved, err
+		}
+		if old != p.value {
+			return moved, hint(fmt.Errorf("stack %s already has the annotation %s=%s; nothing was published", s.Name, p.key, old),
+				"brokkr stack annotate %s %s=%s --overwrite", s.Name, p.key, p.value)
+		}
+	}
+	for _, g := range agents {
+		fresh, err := c.AddTarget(ctx, g.ID, s.ID)
+		if err != nil {
+			err = fmt.Errorf("target agent %s: %w", g.Name, err)
+			if client.IsCode(err, "agent_not_registered") {
+				err = hint(err, "brokkr registration approve %s %s, then apply again", g.Name, s.GeneratorID)
+			}
+			return moved, err
+		}
+		moved = moved || fresh
+	}
+	return moved, nil
+}
+
+func publishError(err error, name string) error {
+	var unreachable *client.UnreachableError
+	if errors.As(err, &unreachable) || client.IsStatus(err, http.StatusBadGateway) || client.IsStatus(err, http.StatusGatewayTimeout) {
+		return hint(fmt.Errorf("publish to stack %s: %w; it may have been published all the same", name, err), "the same command again: it publishes only what is not there yet")
+	}
+	return fmt.Errorf("publish to stack %s: %w", name, err)
+}
+
+func outcome(newest *client.Object, b source.Bundle) string {
+	switch {
+	case newest == nil:
+		return outcomeCreated
+	case newest.YAMLChecksum == b.Checksum() && !newest.IsDeletionMarker:
+		return outcomeUnchanged
+	default:
+		return outcomeUpdated
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,189 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+)
+
+func (a *app) status() *cobra.Command {
+	var o output
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "status STACK",
+		Short: "Show where a stack stands in every cluster, and why",
+		Long: `Shows for each cluster which revision is wanted and applied, how healthy it is, since when, and why. With --watch it
+goes on and adds a row whenever a cluster changes, until Ctrl-C.`,
+		Args:              exactly("STACK"),
+		ValidArgsFunction: a.completeStacks,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := o.format(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			s, err := findStack(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			st, err := c.Status(cmd.Context(), s.ID)
+			if err != nil {
+				return err
+			}
+			if err := a.show(cmd, &o, a.statusView(st, &o)); err != nil || !follow {
+				return err
+			}
+			return a.followStatus(cmd, c, st, &o, format)
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "watch", "w", false, "go on, and show what changes")
+	o.flag(cmd)
+	return cmd
+}
+
+func (a *app) statusView(s client.StackStatus, o *output) view {
+	names := make([]string, 0, len(s.Clusters))
+	for _, c := range s.Clusters {
+		names = append(names, "cluster/"+c.ClusterName)
+	}
+	return view{data: s, names: names, table: func(w io.Writer, wide bool) error {
+		now := a.env.Now()
+		if _, err := fmt.Fprintln(w, headline(s, now)); err != nil {
+			return err
+		}
+		if err := a.writeHold(w, s.Hold, s.StackName); err != nil {
+			return err
+		}
+		if len(s.Clusters) == 0 {
+			_, err := fmt.Fprintf(w, "no cluster runs it; brokkr placement %s says why\n", s.StackName)
+			return err
+		}
+		return statusGrid(s.Clusters, now).Write(w, wide, a.colour(), o.bare)
+	}}
+}
+
+// headline sums a status up in one line.
+func headline(s client.StackStatus, now time.Time) string {
+	line := "stack/" + s.StackName
+	if s.SequenceID == nil {
+		line += ": nothing published yet"
+	} else {
+		line += fmt.Sprintf(": sequence %d", *s.SequenceID)
+		if s.PublishedAt != nil {
+			line += ", published " + render.Age(now, s.PublishedAt) + " ago"
+		}
+	}
+	m := s.Summary
+	line += fmt.Sprintf("; wanted in %s, applied in %d, healthy in %d", count(m.Wanted, "cluster"), m.Applied, m.Healthy)
+	if m.Failed > 0 {
+		line += fmt.Sprintf(", failed in %d", m.Failed)
+	}
+	if m.Removing > 0 {
+		line += fmt.Sprintf(", being removed from %d", m.Removing)
+	}
+	return line
+}
+
+func statusGrid(clusters []client.ClusterStatus, now time.Time) *render.Grid {
+	g := &render.Grid{Columns: render.Columns("CLUSTER", "AGENT", "WANTED", "APPLIED", "HEALTH", "SINCE", "WHY", "+PHASE", "+REASON", "+AGENT-STATUS", "+HEARTBEAT", "+REVISION")}
+	for _, c := range clusters {
+		wanted := strconv.FormatInt(c.Wanted.SequenceID, 10)
+		if c.State == stateRemoving {
+			wanted = "(remove)"
+		}
+		applied := render.Cell{Text: render.None, Tone: phaseTone(c.Phase)}
+		if c.Applied != nil {
+			applied.Text = strconv.FormatInt(c.Applied.SequenceID, 10)
+		}
+		g.Add(render.Text(c.ClusterName), render.Text(c.AgentName), render.Text(wanted), applied,
+			render.Cell{Text: orUnknown(c.Health), Tone: healthTone(c.Health)}, render.Text(render.Age(now, c.Since)),
+			render.Text(why(c, now)), render.Cell{Text: c.Phase, Tone: phaseTone(c.Phase)}, render.Text(orNone(c.Reason)),
+			render.Text(c.AgentStatus), render.Text(render.Age(now, c.LastHeartbeat)), render.Text(strconv.FormatInt(c.Revision, 10)))
+	}
+	return g
+}
+
+// why says what stands in the way, or why the stack is there at all.
+func why(c client.ClusterStatus, now time.Time) string {
+	if c.State != stateRemoving && c.Phase == phaseApplied && c.Health == healthHealthy && isCurrent(c) && c.Message == "" && blockedOn(c.BlockedOn) == "" {
+		return orNone(c.Reason)
+	}
+	return describeCluster(c, now)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return render.None
+	}
+	return s
+}
+
+// writeHold says that a decision waits for approval, and how to give it.
+func (a *app) writeHold(w io.Writer, h *client.Hold, stack string) error {
+	if h == nil {
+		return nil
+	}
+	text := fmt.Sprintf("HELD for %s: %s", render.Age(a.env.Now(), &h.Since), render.Clean(h.Reason))
+	_, err := fmt.Fprintf(w, "%s\n  to let it happen: brokkr placement approve %s --fingerprint %s\n", render.Paint(text, render.Bad, a.colour()), stack, h.Fingerprint)
+	return err
+}
+
+// followStatus adds what changes: rows of a table, or whole documents in the other formats.
+func (a *app) followStatus(cmd *cobra.Command, c *client.Client, st client.StackStatus, o *output, format render.Format) error {
+	ctx := cmd.Context()
+	last := map[string]string{}
+	changed := func(s client.StackStatus) (rows []client.ClusterStatus) {
+		for _, cl := range s.Clusters {
+			key := fmt.Sprint(cl.State, cl.Wanted, cl.Applied, cl.Phase, cl.Health, cl.Message, string(cl.BlockedOn), cl.AgentStatus)
+			if last[cl.AgentID] != key {
+				last[cl.AgentID] = key
+				rows = append(rows, cl)
+			}
+		}
+		return rows
+	}
+	changed(st)
+	gone, away := len(st.Clusters), false
+	for {
+		if err := a.pause(ctx); err != nil {
+			return err
+		}
+		now, err := c.Status(ctx, st.StackID)
+		if err != nil {
+			if ctx.Err() != nil || !client.IsTemporary(err) {
+				return err
+			}
+			if !away {
+				a.progress("the broker does not answer, still trying: %v", err)
+			}
+			away = true
+			continue
+		}
+		away = false
+		rows := changed(now)
+		if len(rows) == 0 && len(now.Clusters) == gone {
+			continue
+		}
+		if len(now.Clusters) < gone {
+			a.progress("%s", headline(now, a.env.Now()))
+		}
+		gone = len(now.Clusters)
+		if format == render.Table || format == render.Wide {
+			err = statusGrid(rows, a.env.Now()).Write(a.env.Out, format == render.Wide, a.colour(), true)
+		} else {
+			err = a.show(cmd, o, a.statusView(now, o))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
