@@ -56,7 +56,7 @@ func (a *App) EnsureAdmin(ctx context.Context, presetHash string) (*pak.PAK, err
 
 func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) error {
 	for _, g := range []tenancy.Generator{
-		{Name: tenancy.SystemGenerator, System: true, RegistrationPolicy: tenancy.PolicyApproval},
+		{Name: tenancy.SystemGenerator, System: true, RegistrationPolicy: tenancy.PolicyClosed},
 		{Name: tenancy.AdminGenerator, RegistrationPolicy: tenancy.PolicyApproval},
 	} {
 		_, err := tx.Generators().ByName(ctx, g.Name)

@@ -1,0 +1,158 @@
+// Package api is the face of the api service: the public REST routes for generators, agents, stacks and deployment
+// objects. It holds no state that another replica needs. Every change is one transaction with its events.
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/colliery-io/brokkr/api/openapi"
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
+)
+
+// Config of the api's behaviour: what it accepts, and for how long.
+type Config struct {
+	Body           int64         `koanf:"body"`            // bytes of a request body
+	Bundle         int64         `koanf:"bundle"`          // bytes of a bundle
+	Timeout        time.Duration `koanf:"timeout"`         // of one operation
+	AuthFailures   int           `koanf:"auth_failures"`   // that one source may make in a minute
+	TrustedProxies []string      `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+}
+
+// Defaults returns the configuration that is used where nothing else is said.
+func Defaults() Config {
+	return Config{Body: 17 << 20, Bundle: bundle.DefaultLimits().Bytes, Timeout: 30 * time.Second, AuthFailures: 60}
+}
+
+// Validate reports every value that cannot work.
+func (c Config) Validate() error {
+	var p config.Problems
+	p.Add(c.Body < 1024, "limits.body", "is %d bytes, less than 1024", c.Body)
+	p.Add(c.Bundle < 1024, "limits.bundle", "is %d bytes, less than 1024", c.Bundle)
+	p.Add(c.Timeout < time.Second, "limits.timeout", "is %s, less than 1s", c.Timeout)
+	p.Add(c.AuthFailures < 1, "limits.auth_failures", "is %d, less than 1", c.AuthFailures)
+	for _, s := range c.TrustedProxies {
+		_, err := netip.ParsePrefix(s)
+		p.Add(err != nil, "limits.trusted_proxies", "has %q, which is not a CIDR such as 10.0.0.0/8", s)
+	}
+	return p.Err()
+}
+
+// orDefaults fills what is zero.
+func (c Config) orDefaults() Config {
+	d := Defaults()
+	if c.Body == 0 {
+		c.Body = d.Body
+	}
+	if c.Bundle == 0 {
+		c.Bundle = d.Bundle
+	}
+	if c.Timeout == 0 {
+		c.Timeout = d.Timeout
+	}
+	if c.AuthFailures == 0 {
+		c.AuthFailures = d.AuthFailures
+	}
+	return c
+}
+
+func (c Config) guard() identity.GuardConfig {
+	out := identity.GuardConfig{Service: "brokkr-api", PerMinute: c.AuthFailures}
+	for _, s := range c.TrustedProxies {
+		if prefix, err := netip.ParsePrefix(s); err == nil { // Validate has refused others
+			out.TrustedProxies = append(out.TrustedProxies, prefix)
+		}
+	}
+	return out
+}
+
+// Deps are what the api works with.
+type Deps struct {
+	Store   ports.Store
+	Wakeups ports.Wakeups // hears revocations for a Verifier of its own; not used if Verifier is given
+	// Verifier is shared with other services of the process and run by whoever made it; nil: the api makes and runs one.
+	Verifier  *identity.Verifier
+	Telemetry *telemetry.Telemetry
+	Clock     func() time.Time // time.Now if nil
+	Version   string
+}
+
+// Service is one replica of the api.
+type Service struct {
+	handler http.Handler
+	health  *health.Checker
+	own     *identity.Verifier // nil if the verifier is somebody else's
+}
+
+// New builds a replica; nothing runs yet. Zero fields of c mean their defaults. It registers metrics with the
+// telemetry's registry, so it is called once a registry.
+func New(_ context.Context, c Config, d Deps) (*Service, error) {
+	c = c.orDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if d.Clock == nil {
+		d.Clock = time.Now
+	}
+	document, err := yaml.YAMLToJSON(openapi.YAML())
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	s := &Service{health: health.New(d.Version, health.Check{
+		Name: "database", Reason: "database unavailable", Required: true, Probe: d.Store.Ping,
+	})}
+	verifier := d.Verifier
+	if verifier == nil {
+		verifier = identity.NewVerifier(d.Store.Credentials(), d.Wakeups, d.Clock)
+		s.own = verifier
+	}
+	s.handler = transport.New(transport.Parts{
+		Routes:    transport.Routes(useCases(d.Store, d.Clock, rand.Reader, c.Bundle), d.Version),
+		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry.Registry),
+		Health:    s.health,
+		Telemetry: d.Telemetry,
+		OpenAPI:   document,
+		BodyLimit: c.Body,
+		Timeout:   c.Timeout,
+	})
+	return s, nil
+}
+
+// Handler serves the public routes, health, metrics and the OpenAPI document.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Run runs what the api needs beside requests until ctx ends; from then on /readyz says no.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.health.Drain()
+	if s.own != nil {
+		if err := s.own.Run(ctx); err != nil {
+			return fmt.Errorf("verify credentials: %w", err)
+		}
+		return nil
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// checkBundle returns the check of what is published, of at most limit bytes.
+func checkBundle(limit int64) app.BundleCheck {
+	return func(content []byte) (int, error) {
+		l := bundle.DefaultLimits()
+		l.Bytes = limit
+		objects, err := bundle.Parse(content, l)
+		return len(objects), err
+	}
+}
