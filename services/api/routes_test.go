@@ -1,0 +1,297 @@
+package api_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
+)
+
+// successes has one call for every operation that succeeds for everybody who may make it.
+func successes() map[string]func(w *world) request {
+	at := func(method, path string, body ...string) request {
+		return request{method: method, path: path, body: strings.Join(body, "")}
+	}
+	agentPath := func(w *world, rest string) string { return "/agents/" + string(w.agent.ID) + rest }
+	stackPath := func(w *world, rest string) string { return "/stacks/" + string(w.stack.ID) + rest }
+	generatorPath := func(w *world, rest string) string { return "/generators/" + string(w.owner.ID) + rest }
+	return map[string]func(w *world) request{
+		"get_version": func(*world) request { return at("GET", "/version") },
+		"verify_pak":  func(*world) request { return at("POST", "/auth/pak") },
+		"list_paks":   func(*world) request { return at("GET", "/paks") },
+
+		"list_agents":  func(*world) request { return at("GET", "/agents") },
+		"create_agent": func(*world) request { return at("POST", "/agents", `{"name":"new","cluster_name":"c"}`) },
+		"search_agent": func(w *world) request {
+			return at("GET", "/agents/?name="+w.agent.Name+"&cluster_name="+w.agent.ClusterName)
+		},
+		"get_agent":                func(w *world) request { return at("GET", agentPath(w, "")) },
+		"update_agent":             func(w *world) request { return at("PUT", agentPath(w, ""), `{"status":"ACTIVE"}`) },
+		"delete_agent":             func(w *world) request { return at("DELETE", agentPath(w, "")) },
+		"rotate_agent_pak":         func(w *world) request { return at("POST", agentPath(w, "/rotate-pak")) },
+		"get_associated_stacks":    func(w *world) request { return at("GET", agentPath(w, "/stacks")) },
+		"list_agent_registrations": func(w *world) request { return at("GET", agentPath(w, "/registrations")) },
+		"agents_list_labels":       func(w *world) request { return at("GET", agentPath(w, "/labels")) },
+		"agents_add_label": func(w *world) request {
+			return at("POST", agentPath(w, "/labels"), `{"agent_id":"`, string(w.agent.ID), `","label":"env:x"}`)
+		},
+		"agents_remove_label":     func(w *world) request { return at("DELETE", agentPath(w, "/labels/prod")) },
+		"agents_list_annotations": func(w *world) request { return at("GET", agentPath(w, "/annotations")) },
+		"agents_add_annotation": func(w *world) request {
+			return at("POST", agentPath(w, "/annotations"), `{"agent_id":"`, string(w.agent.ID), `","key":"k","value":"v"}`)
+		},
+		"agents_remove_annotation": func(w *world) request { return at("DELETE", agentPath(w, "/annotations/region")) },
+		"list_targets":             func(w *world) request { return at("GET", agentPath(w, "/targets")) },
+		"add_target": func(w *world) request {
+			return at("POST", agentPath(w, "/targets"), `{"agent_id":"`, string(w.agent.ID), `","stack_id":"`, string(w.unpinned.ID), `"}`)
+		},
+		"remove_target": func(w *world) request { return at("DELETE", agentPath(w, "/targets/"+string(w.stack.ID))) },
+
+		"list_generators":  func(*world) request { return at("GET", "/generators") },
+		"create_generator": func(*world) request { return at("POST", "/generators", `{"name":"ci"}`) },
+		"get_generator":    func(w *world) request { return at("GET", generatorPath(w, "")) },
+		"update_generator": func(w *world) request {
+			return at("PUT", generatorPath(w, ""), `{"name":"owner","description":"d","is_active":true,"is_system":true,"registration_policy":"open"}`)
+		},
+		"delete_generator":     func(w *world) request { return at("DELETE", generatorPath(w, "")) },
+		"rotate_generator_pak": func(w *world) request { return at("POST", generatorPath(w, "/rotate-pak")) },
+		"register_agent": func(w *world) request {
+			return at("POST", "/generators/"+string(w.other.ID)+"/register", `{"agent_id":"`, string(w.agent.ID), `"}`)
+		},
+		"deregister_agent": func(w *world) request {
+			return at("DELETE", generatorPath(w, "/register"), `{"agent_id":"`, string(w.agent.ID), `"}`)
+		},
+		"list_generator_registered_agents": func(w *world) request { return at("GET", generatorPath(w, "/registered-agents")) },
+		"update_registered_agent": func(w *world) request {
+			return at("PUT", generatorPath(w, "/registered-agents/"+string(w.pendingAgent.ID)), `{"state":"approved"}`)
+		},
+		"remove_registered_agent": func(w *world) request {
+			return at("DELETE", generatorPath(w, "/registered-agents/"+string(w.pendingAgent.ID)))
+		},
+
+		"list_stacks": func(*world) request { return at("GET", "/stacks") },
+		"create_stack": func(w *world) request {
+			return at("POST", "/stacks", `{"name":"api","generator_id":"`, string(w.owner.ID), `"}`)
+		},
+		"get_stack": func(w *world) request { return at("GET", stackPath(w, "")) },
+		"update_stack": func(w *world) request {
+			return at("PUT", stackPath(w, ""), `{"id":"`, string(w.stack.ID), `","name":"renamed","description":null,"generator_id":"`, string(w.other.ID), `"}`)
+		},
+		"delete_stack":            func(w *world) request { return at("DELETE", stackPath(w, "")) },
+		"stacks_list_labels":      func(w *world) request { return at("GET", stackPath(w, "/labels")) },
+		"stacks_add_label":        func(w *world) request { return at("POST", stackPath(w, "/labels"), `"env:prod"`) },
+		"stacks_remove_label":     func(w *world) request { return at("DELETE", stackPath(w, "/labels/tier%2Fweb")) },
+		"stacks_list_annotations": func(w *world) request { return at("GET", stackPath(w, "/annotations")) },
+		"stacks_add_annotation": func(w *world) request {
+			return at("POST", stackPath(w, "/annotations"), `{"stack_id":"`, string(w.stack.ID), `","key":"k","value":"v"}`)
+		},
+		"stacks_remove_annotation": func(w *world) request { return at("DELETE", stackPath(w, "/annotations/team")) },
+		"list_deployment_objects":  func(w *world) request { return at("GET", stackPath(w, "/deployment-objects")) },
+		"create_deployment_object": func(w *world) request {
+			body, _ := json.Marshal(map[string]any{"yaml_content": manifest, "is_deletion_marker": false})
+			return at("POST", stackPath(w, "/deployment-objects"), string(body))
+		},
+		"get_deployment_object": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
+		"get_stack_status":      func(w *world) request { return at("GET", stackPath(w, "/status")) },
+		"get_stack_placement":   func(w *world) request { return at("GET", stackPath(w, "/placement")) },
+		"approve_stack_placement": func(w *world) request {
+			return at("POST", "/stacks/"+string(w.held.ID)+"/placement/approve", `{"fingerprint":"f1"}`)
+		},
+	}
+}
+
+type documented struct {
+	method, path, access, service string
+	success                       int
+}
+
+// operations returns what the OpenAPI document says of each operation.
+func operations(doc *openapi3.T) map[string]documented {
+	out := map[string]documented{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			d := documented{method: method, path: path}
+			d.access, _ = op.Extensions["x-brokkr-access"].(string)
+			d.service, _ = op.Extensions["x-brokkr-service"].(string)
+			for status := range op.Responses.Map() {
+				if strings.HasPrefix(status, "2") {
+					d.success, _ = strconv.Atoi(status)
+				}
+			}
+			out[op.OperationID] = d
+		}
+	}
+	return out
+}
+
+func TestEveryMountedRouteIsDocumentedAndGuarded(t *testing.T) {
+	t.Parallel()
+	ops := operations(loadContract(t).doc)
+	accesses := []string{transport.Public, transport.Authenticated, transport.Admin, transport.AgentSelf, transport.Agent, transport.Generator,
+		transport.GeneratorSelf, transport.GeneratorOwner, transport.StackReader}
+	mounted := map[string]bool{}
+	for _, r := range transport.Routes(nil, "") {
+		mounted[r.Op] = true
+		want := documented{method: r.Method, path: strings.TrimPrefix(r.Path, transport.Prefix), access: r.Access, success: r.Status}
+		if diff := cmp.Diff(want, ops[r.Op], cmp.AllowUnexported(documented{})); diff != "" {
+			t.Errorf("%s differs between route (-) and OpenAPI document (+):\n%s", r.Op, diff)
+		}
+		if !slices.Contains(accesses, r.Access) {
+			t.Errorf("%s has access %q, which is no known word", r.Op, r.Access)
+		}
+		if successes()[r.Op] == nil {
+			t.Errorf("%s has no test", r.Op)
+		}
+	}
+	for op, d := range ops {
+		if d.service == "" && !mounted[op] {
+			t.Errorf("%s is documented as the api's, but not mounted", op)
+		}
+	}
+}
+
+func TestEveryRouteSucceedsAsDocumentedAndIsMeasured(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	ops := operations(c.doc)
+	for op, build := range successes() {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c)
+			rec := w.checked(asAdmin, build(w))
+			if rec.Code != ops[op].success {
+				t.Fatalf("status %d, want %d: %s", rec.Code, ops[op].success, rec.Body)
+			}
+			if rec.Code == http.StatusNoContent && rec.Body.Len() != 0 {
+				t.Errorf("a 204 has the body %s", rec.Body)
+			}
+			if rec.Header().Get("X-Request-Id") == "" {
+				t.Error("the answer has no X-Request-Id")
+			}
+			if !measured(t, w, op) {
+				t.Error("the operation was not measured")
+			}
+		})
+	}
+}
+
+func measured(t *testing.T, w *world, op string) bool {
+	t.Helper()
+	families, err := w.tel.Registry.Gather()
+	must(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "brokkr_operation_duration_seconds" && l.GetName() == "operation" && l.GetValue() == op {
+					return m.GetHistogram().GetSampleCount() == 1
+				}
+			}
+		}
+	}
+	return false
+}
+
+// expected says what a credential is answered: 2xx as 200.
+func expected(op, access, as string) int {
+	switch as {
+	case asNobody, asGarbage, asExpired, asRevoked:
+		if access == transport.Public {
+			return http.StatusOK
+		}
+		return http.StatusUnauthorized
+	case asAdmin:
+		return http.StatusOK
+	}
+	generator, mine := as == asOwner || as == asOther, as == asOwner || as == asSelf
+	yours := func(admitted bool) int {
+		switch {
+		case !admitted:
+			return http.StatusForbidden
+		case mine:
+			return http.StatusOK
+		case op == "add_target" || op == "remove_target": // target_generator_mismatch, whether or not the stack exists
+			return http.StatusForbidden
+		default:
+			return http.StatusNotFound
+		}
+	}
+	switch access {
+	case transport.Public, transport.Authenticated:
+		return http.StatusOK
+	case transport.AgentSelf:
+		return yours(!generator)
+	case transport.Agent: // another agent that names this one: agent_pak_mismatch
+		if as == asSelf {
+			return http.StatusOK
+		}
+		return http.StatusForbidden
+	case transport.Generator:
+		if as == asOther && op == "create_stack" { // stack_generator_mismatch
+			return http.StatusForbidden
+		}
+		if generator {
+			return http.StatusOK
+		}
+		return http.StatusForbidden
+	case transport.GeneratorSelf, transport.GeneratorOwner:
+		return yours(generator)
+	case transport.StackReader:
+		return yours(true)
+	default:
+		return http.StatusForbidden
+	}
+}
+
+func TestOwnership(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	ops := operations(c.doc)
+	everybody := []string{asNobody, asGarbage, asExpired, asRevoked, asOther, asOtherAgent, asSelf, asOwner, asAdmin}
+	for _, op := range slices.Sorted(maps.Keys(successes())) {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			denied := newWorld(t, c)
+			for _, as := range everybody {
+				want, w := expected(op, ops[op].access, as), denied
+				if want == http.StatusOK {
+					want, w = ops[op].success, newWorld(t, c)
+				}
+				q := successes()[op](w)
+				rec := w.checked(as, q)
+				if rec.Code != want {
+					t.Errorf("as %s: status %d, want %d: %s", as, rec.Code, want, rec.Body)
+				}
+				switch rec.Code {
+				case http.StatusUnauthorized:
+					if rec.Body.Len() != 0 {
+						t.Errorf("as %s: a 401 has the body %s", as, rec.Body)
+					}
+				case http.StatusNotFound, http.StatusForbidden:
+					notYoursIsNotThere(t, w, as, q, rec.Code, rec.Body.String())
+				}
+			}
+		})
+	}
+}
+
+// notYoursIsNotThere repeats a refused call with ids that do not exist: the answer must be the same but for the ids.
+func notYoursIsNotThere(t *testing.T, w *world, as string, q request, status int, body string) {
+	t.Helper()
+	for _, id := range []string{string(w.agent.ID), string(w.stack.ID), string(w.held.ID), string(w.unpinned.ID), string(w.owner.ID), string(w.object.ID)} {
+		unknown := uuid.NewString()
+		q.path, q.body, body = strings.ReplaceAll(q.path, id, unknown), strings.ReplaceAll(q.body, id, unknown), strings.ReplaceAll(body, id, unknown)
+	}
+	rec := w.do(as, q)
+	if rec.Code != status || rec.Body.String() != body {
+		t.Errorf("as %s: what is not yours answers %d %s, what does not exist %d %s", as, status, body, rec.Code, rec.Body)
+	}
+}

@@ -1,0 +1,305 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/api/openapi"
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api"
+)
+
+const manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
+
+// contract is the OpenAPI document, ready to check against.
+type contract struct {
+	doc    *openapi3.T
+	router routers.Router
+}
+
+func loadContract(t *testing.T) contract {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML())
+	if err != nil {
+		t.Fatalf("load the OpenAPI document: %v", err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatalf("the OpenAPI document is not valid: %v", err)
+	}
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatalf("route the OpenAPI document: %v", err)
+	}
+	return contract{doc: doc, router: router}
+}
+
+// world is an api on a memory store with two tenants, each with an agent: those of the owner and those of the other.
+type world struct {
+	t       *testing.T
+	store   ports.Store
+	handler http.Handler
+	tel     *telemetry.Telemetry
+	api     contract
+	keys    map[string]string // credential name -> PAK
+
+	owner, other           tenancy.Generator
+	agent, otherAgent      agent.Agent
+	stack, held, unpinned  stack.Stack // held: its decision waits; unpinned: not a target yet
+	object                 stack.Object
+	pendingAgent, newAgent agent.Agent // one that waits for the owner's approval, one without any registration
+}
+
+// The credentials of a world.
+const (
+	asAdmin      = "admin"
+	asOwner      = "owner generator"
+	asOther      = "other generator"
+	asSelf       = "agent self"
+	asOtherAgent = "other agent"
+	asNobody     = "none"
+	asGarbage    = "garbage"
+	asExpired    = "expired"
+	asRevoked    = "revoked"
+)
+
+func newWorld(t *testing.T, c contract) *world {
+	t.Helper()
+	store := memory.New(time.Now)
+	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
+	must(t, err)
+	w := &world{t: t, store: store, tel: tel, api: c, keys: map[string]string{asGarbage: "not-a-key"}}
+	svc, err := api.New(t.Context(), api.Config{}, api.Deps{
+		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
+		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
+	})
+	must(t, err)
+	w.handler = svc.Handler()
+	w.populate()
+	return w
+}
+
+func (w *world) populate() {
+	t, ctx := w.t, w.t.Context()
+	key, err := api.EnsureAdmin(ctx, w.store, time.Now, rand.Reader, "")
+	must(t, err)
+	w.keys[asAdmin] = key.Reveal()
+	w.owner = w.generator("owner", asOwner)
+	w.other = w.generator("other", asOther)
+	w.agent = w.newAgentOf("a1", asSelf, w.owner)
+	w.otherAgent = w.newAgentOf("a2", asOtherAgent, w.other)
+	w.pendingAgent = w.newAgentOf("a3", "pending agent")
+	w.newAgent = w.newAgentOf("a4", "new agent")
+	must(t, w.store.Registrations().Insert(ctx, tenancy.Registration{ID: tenancy.RegistrationID(uuid.NewString()),
+		Agent: w.pendingAgent.ID, Generator: w.owner.ID, State: tenancy.RegistrationPending, RegisteredAt: time.Now()}))
+	w.stack = w.newStack("web")
+	w.held = w.newStack("held")
+	w.unpinned = w.newStack("unpinned")
+	w.object = w.publish(w.stack)
+	w.publish(w.held)
+	w.decide(w.stack, nil, w.agent)
+	w.decide(w.held, nil, w.agent)
+	w.decide(w.held, &placement.Hold{Since: time.Now(), Reason: "too many removals", Removes: []agent.ID{w.agent.ID}, Of: 1, Fingerprint: "f1"})
+	w.spent(asExpired, func(c *tenancy.Credential, past time.Time) { c.ExpiresAt = &past })
+	w.spent(asRevoked, func(c *tenancy.Credential, past time.Time) { c.RevokedAt = &past })
+}
+
+func (w *world) generator(name, as string) tenancy.Generator {
+	w.t.Helper()
+	g, key, err := api.CreateGenerator(w.t.Context(), w.store, time.Now, rand.Reader, api.NewGenerator{Name: name})
+	must(w.t, err)
+	w.keys[as] = key.Reveal()
+	return g
+}
+
+func (w *world) newAgentOf(name, as string, of ...tenancy.Generator) agent.Agent {
+	w.t.Helper()
+	n := api.NewAgent{Name: name, ClusterName: "c-" + name, Labels: []string{"prod"}, Annotations: map[string]string{"region": "eu"}}
+	for _, g := range of {
+		n.Generators = append(n.Generators, string(g.ID))
+	}
+	v, key, err := api.CreateAgent(w.t.Context(), w.store, time.Now, rand.Reader, n)
+	must(w.t, err)
+	w.keys[as] = key.Reveal()
+	return v
+}
+
+func (w *world) newStack(name string) stack.Stack {
+	w.t.Helper()
+	s, err := api.CreateStack(w.t.Context(), w.store, time.Now, api.NewStack{Name: name, Generator: "owner"})
+	must(w.t, err)
+	ctx := w.t.Context()
+	must(w.t, w.store.Stacks().AddLabel(ctx, stack.Label{ID: stack.LabelID(uuid.NewString()), Stack: s.ID, Label: "tier/web"}))
+	must(w.t, w.store.Stacks().AddAnnotation(ctx, stack.Annotation{ID: stack.AnnotationID(uuid.NewString()), Stack: s.ID, Key: "team", Value: "x"}))
+	if name == "web" {
+		must(w.t, w.store.Agents().AddTarget(ctx, agent.Target{ID: agent.TargetID(uuid.NewString()), Agent: w.agent.ID, Stack: s.ID}))
+	}
+	return s
+}
+
+func (w *world) publish(s stack.Stack) stack.Object {
+	w.t.Helper()
+	sum, err := w.store.Blobs().Put(w.t.Context(), []byte(manifest))
+	must(w.t, err)
+	o, err := w.store.Objects().Insert(w.t.Context(), stack.Object{ID: stack.ObjectID(uuid.NewString()), Stack: s.ID, Checksum: sum,
+		Size: int64(len(manifest)), SubmittedAt: time.Now(), CreatedAt: time.Now(), UpdatedAt: time.Now()})
+	must(w.t, err)
+	return o
+}
+
+// decide commits, as the scheduler would, that the agents get the newest object of s.
+func (w *world) decide(s stack.Stack, hold *placement.Hold, to ...agent.Agent) {
+	w.t.Helper()
+	w.commit(s, hold, delivery.Assigned, to...)
+}
+
+func (w *world) commit(s stack.Stack, hold *placement.Hold, state delivery.State, to ...agent.Agent) {
+	t, ctx := w.t, w.t.Context()
+	t.Helper()
+	lease, err := w.store.Leases().Acquire(ctx, "shard", "test", time.Minute)
+	must(t, err)
+	subs, err := w.store.Facts().Subjects(ctx, []stack.ID{s.ID})
+	must(t, err)
+	sub := subs[0]
+	co := ports.Commit{Lease: lease, Stack: s.ID, StackVersion: sub.Version, Generation: sub.Generation, Hold: hold}
+	co.Record = placement.Record{Stack: s.ID, Cause: "deployment.created", At: time.Now(), Object: sub.Newest.ID,
+		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	for _, v := range to {
+		now, err := w.store.Agents().Get(ctx, tenancy.Everything(), v.ID)
+		must(t, err)
+		co.Changes = append(co.Changes, placement.Change{Agent: v.ID, State: state, Object: sub.Newest.ID, Reason: "target", Version: now.Version})
+	}
+	for _, v := range []agent.Agent{w.agent, w.otherAgent} {
+		co.Record.Decision.Verdicts = append(co.Record.Decision.Verdicts, placement.Verdict{Agent: v.ID, Cluster: v.ClusterName, Picked: v.ID == w.agent.ID,
+			Reasons: []placement.Reason{{Rule: placement.RuleTarget, Message: "because"}}})
+	}
+	_, err = w.store.Decisions().Commit(ctx, co)
+	must(t, err)
+}
+
+// spent stores an admin credential that is not usable any more.
+func (w *world) spent(as string, mark func(*tenancy.Credential, time.Time)) {
+	w.t.Helper()
+	key, err := pak.Generate(rand.Reader)
+	must(w.t, err)
+	past := time.Now().Add(-time.Hour)
+	c := tenancy.Credential{ID: tenancy.CredentialID(uuid.NewString()), Name: as, Role: tenancy.RoleAdmin, Short: key.Short(), Hash: key.Hash(), CreatedAt: past}
+	mark(&c, past)
+	must(w.t, w.store.Credentials().Insert(w.t.Context(), c))
+	w.keys[as] = key.Reveal()
+}
+
+// request is one call in the words of the contract: path below /api/v1.
+type request struct {
+	method, path string
+	body         string
+	contentType  string // application/json if empty and there is a body
+	header       map[string]string
+}
+
+// do calls the api as a credential of the world.
+func (w *world) do(as string, q request) *httptest.ResponseRecorder {
+	w.t.Helper()
+	r := w.build(as, q)
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, r)
+	return rec
+}
+
+func (w *world) build(as string, q request) *http.Request {
+	r := httptest.NewRequestWithContext(w.t.Context(), q.method, "/api/v1"+q.path, strings.NewReader(q.body))
+	if key := w.keys[as]; key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if q.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if q.contentType != "" {
+		r.Header.Set("Content-Type", q.contentType)
+	}
+	for k, v := range maps.All(q.header) {
+		r.Header.Set(k, v)
+	}
+	return r
+}
+
+// checked is do with request and answer held against the OpenAPI document.
+func (w *world) checked(as string, q request) *httptest.ResponseRecorder {
+	w.t.Helper()
+	r := w.build(as, q)
+	route, params, err := w.api.router.FindRoute(r)
+	if err != nil {
+		w.t.Fatalf("%s %s is not in the OpenAPI document: %v", q.method, q.path, err)
+	}
+	raw := strings.Contains(q.contentType, "yaml")
+	in := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: params, Options: &openapi3filter.Options{
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, ExcludeRequestBody: raw,
+	}}
+	if err := openapi3filter.ValidateRequest(w.t.Context(), in); err != nil {
+		w.t.Errorf("%s %s: request does not keep the contract: %v", q.method, q.path, err)
+	}
+	rec := w.do(as, q)
+	w.checkAnswer(in, rec)
+	return rec
+}
+
+func (w *world) checkAnswer(in *openapi3filter.RequestValidationInput, rec *httptest.ResponseRecorder) {
+	w.t.Helper()
+	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: &openapi3filter.Options{
+		IncludeResponseStatus: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		ExcludeResponseBody: strings.Contains(rec.Header().Get("Content-Type"), "yaml"),
+	}}
+	out.SetBodyBytes(bytes.Clone(rec.Body.Bytes()))
+	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
+		w.t.Errorf("%s %s: answer %d does not keep the contract: %v\n%s", in.Request.Method, in.Request.URL.Path, rec.Code, err, rec.Body)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil {
+		t.Fatalf("answer %d is not JSON: %v\n%s", rec.Code, err, rec.Body)
+	}
+	return v
+}
+
+func code(t *testing.T, rec *httptest.ResponseRecorder) string {
+	t.Helper()
+	if rec.Body.Len() == 0 {
+		return ""
+	}
+	return decode[struct {
+		Code string `json:"code"`
+	}](t, rec).Code
+}
