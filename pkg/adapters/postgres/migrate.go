@@ -1,0 +1,191 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/colliery-io/brokkr/migrations"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+)
+
+// migrationTimeout bounds one statement of a migration.
+const migrationTimeout = 30 * time.Minute
+
+// Migrate brings the schema to the version of this program. However many replicas start together, one migrates
+// and the others wait for it. A schema that is newer already is left alone: migrations only expand what older
+// programs use. Unavailable if the database cannot be reached.
+func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
+	return withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+		current, wanted, err := p.GetVersions(ctx)
+		if err != nil {
+			return migrationFault(t, "read schema version", err)
+		}
+		if current >= wanted {
+			return nil
+		}
+		results, err := p.Up(ctx)
+		for _, r := range results {
+			logger.InfoContext(ctx, "migrated the database schema", "version", r.Source.Version, "took", r.Duration)
+		}
+		if err != nil {
+			return migrationFault(t, "migrate the schema", err)
+		}
+		return nil
+	})
+}
+
+// MigrateDown takes the schema back to a version; 0 drops everything, data included.
+func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Logger) error {
+	return withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+		results, err := p.DownTo(ctx, version)
+		for _, r := range results {
+			logger.InfoContext(ctx, "took the database schema back", "version", r.Source.Version, "took", r.Duration)
+		}
+		if err != nil {
+			return migrationFault(t, "take the schema back", err)
+		}
+		return nil
+	})
+}
+
+// Version returns the version of the database's schema (0: none), and the one that this program brings it to.
+func Version(ctx context.Context, dsn string) (current, wanted int64, err error) {
+	err = withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+		current, wanted, err = p.GetVersions(ctx)
+		if err != nil {
+			return migrationFault(t, "read schema version", err)
+		}
+		return nil
+	})
+	return current, wanted, err
+}
+
+const schemaVersion = `SELECT COALESCE(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+
+// SchemaCurrent says whether the schema is (at least) of this program's version; Unavailable, code schema_outdated, if
+// it has to be migrated first.
+func (s *Store) SchemaCurrent(ctx context.Context) error {
+	wanted, err := newestMigration()
+	if err != nil {
+		return err
+	}
+	current, err := one[int64](ctx, s.session(), "read schema version", nil, schemaVersion)
+	if pqErr := (*pq.Error)(nil); errors.As(err, &pqErr) && pqErr.Code == pqerror.UndefinedTable {
+		current, err = 0, nil
+	}
+	if err != nil {
+		return err
+	}
+	if current < wanted {
+		return fault.Newf(fault.Unavailable, "schema_outdated",
+			"the database schema at %s is of version %d, this program needs %d: run `brokkr-broker migrate`", s.target, current, wanted)
+	}
+	return nil
+}
+
+func (s *Store) session() session { return s.repositories.s }
+
+func newestMigration() (int64, error) {
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list migrations: %w", err)
+	}
+	var newest int64
+	for _, name := range names {
+		v, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("read name of migration %s: %w", name, err)
+		}
+		newest = max(newest, v)
+	}
+	return newest, nil
+}
+
+func withProvider(ctx context.Context, dsn string, fn func(target, *goose.Provider) error) (err error) {
+	t, err := newTarget(dsn, Options{StatementTimeout: migrationTimeout, ApplicationName: "brokkr-migrate"}.withDefaults())
+	if err != nil {
+		return err
+	}
+	connector, err := pq.NewConnectorConfig(t.config)
+	if err != nil {
+		return t.unreachable(err)
+	}
+	db := sql.OpenDB(connector)
+	defer func() {
+		if closing := db.Close(); closing != nil && err == nil {
+			err = fmt.Errorf("close database: %w", closing)
+		}
+	}()
+	if err := db.PingContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return t.unreachable(err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files,
+		goose.WithSessionLocker(migrationLock{}), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	return fn(t, p)
+}
+
+func migrationFault(t target, act string, err error) error {
+	if isLost(err) {
+		return t.unreachable(err)
+	}
+	return fmt.Errorf("%s: %w", act, err)
+}
+
+// migrationLock makes migrations exclusive by a lock of the session. It asks again and again instead of waiting in the
+// server, where a waiting statement would hold up CREATE INDEX CONCURRENTLY of the one who migrates.
+type migrationLock struct{}
+
+var _ lock.SessionLocker = migrationLock{}
+
+const (
+	migrationLockID   = 6275786582 // any number that is only ours
+	migrationLockAsk  = 100 * time.Millisecond
+	tryMigrationLock  = `SELECT pg_try_advisory_lock($1)`
+	dropMigrationLock = `SELECT pg_advisory_unlock($1)`
+)
+
+// SessionLock implements lock.SessionLocker; it waits until ctx ends.
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var got bool
+		if err := conn.QueryRowContext(ctx, tryMigrationLock, int64(migrationLockID)).Scan(&got); err != nil {
+			return fmt.Errorf("ask for the migration lock: %w", err)
+		}
+		if got {
+			return nil
+		}
+		select {
+		case <-time.After(migrationLockAsk):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// SessionUnlock implements lock.SessionLocker.
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	var had bool
+	if err := conn.QueryRowContext(ctx, dropMigrationLock, int64(migrationLockID)).Scan(&had); err != nil {
+		return fmt.Errorf("give up the migration lock: %w", err)
+	}
+	if !had {
+		return errors.New("give up the migration lock: it was not held")
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+package postgres
+
+import "github.com/colliery-io/brokkr/pkg/ports"
+
+// repositories implements ports.Repositories on a session.
+type repositories struct{ s session }
+
+func (r repositories) Generators() ports.Generators       { return generators(r) }
+func (r repositories) Credentials() ports.Credentials     { return credentials(r) }
+func (r repositories) Registrations() ports.Registrations { return registrations(r) }
+func (r repositories) Agents() ports.Agents               { return agents(r) }
+func (r repositories) Stacks() ports.Stacks               { return stacks(r) }
+func (r repositories) Objects() ports.Objects             { return objects(r) }
+func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
+func (r repositories) Assignments() ports.Assignments     { return assignments(r) }
+func (r repositories) Reports() ports.Reports             { return reports(r) }
+func (r repositories) Facts() ports.Facts                 { return facts(r) }
+func (r repositories) Decisions() ports.Decisions         { return decisions(r) }
+func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
+func (r repositories) Leases() ports.Leases               { return leases(r) }
