@@ -1,0 +1,149 @@
+package command
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/database"
+	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/settings"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/process"
+	"github.com/colliery-io/brokkr/services/api"
+	"github.com/colliery-io/brokkr/services/gateway"
+	"github.com/colliery-io/brokkr/services/scheduler"
+)
+
+func (a *app) serve() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the control plane until SIGINT or SIGTERM",
+		Long: `Runs api, gateway and scheduler behind one address. The schema is brought up to date first. The first start on a
+database mints the admin's PAK and prints it once, on standard output; logs go to standard error.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.settings()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), s, a.version, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	a.setting(cmd, "addr", "broker.addr", `address of everything public (default ":3000")`)
+	a.setting(cmd, "admin-addr", "admin.addr", `address of metrics and profiles, or "off" (default "127.0.0.1:9095")`)
+	return cmd
+}
+
+// serve runs the broker until ctx ends. out is for the person at the keyboard, logs are for machines.
+func serve(ctx context.Context, s *settings.Settings, version string, out, logs io.Writer) (err error) {
+	log, err := startLog(s, logs)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(ctx, database.Options{URL: s.Database.URL.Reveal(), StateDir: s.Broker.StateDir, Log: log})
+	if err != nil {
+		return err
+	}
+	// The database outlives everything that writes to it, also when the start fails half-way.
+	defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
+	s.Database.URL = config.Secret(db.URL())
+
+	p, err := process.Open(ctx, "brokkr-broker", version, s.Common, logs)
+	if err != nil {
+		return err
+	}
+	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "private_database", db.Private(), "configuration", config.Effective(s))
+	admin, err := api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+	if err != nil {
+		return errors.Join(err, p.Store.Close())
+	}
+	ln, err := assemble(ctx, p, s, version)
+	if err != nil {
+		return errors.Join(err, p.Store.Close())
+	}
+	if db.Private() {
+		p.Group.Add("private database", db.Watch)
+	}
+	welcome(out, ln.Addr(), admin)
+	return p.Group.Run(ctx)
+}
+
+// assemble builds the services into the process's group, innermost first: those that write last are stopped last.
+func assemble(ctx context.Context, p *process.Process, s *settings.Settings, version string) (*httpserver.Server, error) {
+	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	admin, err := api.New(ctx, s.Limits, api.Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	edge, err := gateway.New(ctx, s.Gateway, gateway.Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Verifier: p.Verifier,
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version, Admin: admin.Handler(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, Log: p.Telemetry.Log}, edge.Handler())
+	if err != nil {
+		return nil, err
+	}
+	p.Group.Add("scheduler", sched.Run)
+	p.Group.Add("api", admin.Run)
+	p.Group.Add("gateway", edge.Run)
+	p.Group.Add("public", ln.Run)
+	if err := p.AddAdmin(s.Common); err != nil {
+		return nil, err
+	}
+	// Outermost: parked syncs are answered before the listener waits for requests in flight.
+	p.Group.AddClose("drain", func(context.Context) error {
+		edge.Drain()
+		return nil
+	})
+	return ln, nil
+}
+
+// welcome says how to get in. The key is shown at the first start only.
+func welcome(out io.Writer, addr string, admin *pak.PAK) {
+	url := "http://" + reachable(addr)
+	if admin == nil {
+		fmt.Fprintf(out, "Brokkr serves on %s\n", url)
+		return
+	}
+	fmt.Fprintf(out, `Brokkr serves on %s
+
+The admin's PAK, shown this once; keep it safe:
+
+    %s
+
+Get in:
+
+    brokkr login --url %s --pak %s
+
+`, url, admin.Reveal(), url, admin.Reveal())
+}
+
+// reachable turns a listener's address into one that a client on this machine can use.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

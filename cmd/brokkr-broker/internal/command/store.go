@@ -1,0 +1,105 @@
+package command
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/database"
+	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/settings"
+	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api"
+)
+
+// onStore runs fn on the broker's store: the configured database, or the private one, which is started for the moment
+// unless a broker has it running. The schema is brought up to date first, as serve does.
+func (a *app) onStore(cmd *cobra.Command, fn func(ctx context.Context, store ports.Store) error) error {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	return onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) error {
+		if err := postgres.Migrate(ctx, dsn, log); err != nil {
+			return err
+		}
+		store, err := postgres.Open(ctx, dsn, postgres.Options{ApplicationName: "brokkr-broker " + cmd.Name(), MaxOpen: 2})
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		first, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+		if err != nil {
+			return err
+		}
+		if first != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "This database is new. The admin's PAK, shown this once; keep it safe:\n\n    %s\n\n", first.Reveal())
+		}
+		return plain(fn(ctx, store))
+	})
+}
+
+// onDatabase runs fn with the DSN of a database that takes connections, for as long as fn takes.
+func onDatabase(ctx context.Context, s *settings.Settings, logs io.Writer, fn func(ctx context.Context, dsn string, log *slog.Logger) error) (err error) {
+	log, err := startLog(s, logs)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(ctx, database.Options{URL: s.Database.URL.Reveal(), StateDir: s.Broker.StateDir, Log: log, Attach: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
+	return fn(ctx, db.URL(), log)
+}
+
+// startLog is the log of what happens before telemetry is set up, or without it.
+func startLog(s *settings.Settings, w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.Log.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if s.Log.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, opts)), nil
+}
+
+// plain leaves of a classified error what is meant for people; the way that it took says nothing at a keyboard.
+func plain(err error) error {
+	if f, ok := fault.As(err); ok && f.Kind != fault.Internal {
+		return errors.New(f.Message)
+	}
+	return err
+}
+
+func (a *app) migrate() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the schema up to date and end",
+		Long:  "Brings the schema up to date. Several at a time wait for each other; serve does the same at its start.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.settings()
+			if err != nil {
+				return err
+			}
+			err = onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) error {
+				return postgres.Migrate(ctx, dsn, log)
+			})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the schema is up to date")
+			return err
+		},
+	}
+}

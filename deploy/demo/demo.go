@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	demoStack   = "hello" // and the name of the sample's objects
+	demoLabel   = "demo"
+	namespace   = "default" // the sample names none
+	exampleDir  = "deploy/examples/hello"
+	brokerPort  = 3000
+	metricsPort = 9095
+	agentPort   = 8080
+)
+
+// What the sample's page says at first, after the change, and after the sabotage.
+const (
+	firstPage  = "Hello from Brokkr"
+	secondPage = "Good news from Brokkr"
+	wrongPage  = "Nothing to see here"
+)
+
+// demo is one run: a folder that holds everything, processes, two clusters, and the admin's way in.
+type demo struct {
+	options
+	dir      string
+	procs    *procs
+	clusters []*cluster
+	url      string
+	pak      string
+	started  time.Time
+}
+
+func newDemo(o options) (*demo, error) {
+	bin, err := filepath.Abs(o.bin)
+	if err != nil {
+		return nil, fmt.Errorf("resolve %s: %w", o.bin, err)
+	}
+	o.bin = bin
+	dir, err := os.MkdirTemp("", "brokkr-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("make the demo's folder: %w", err)
+	}
+	// Started by root, PostgreSQL runs as another user, who has to pass through.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open the demo's folder: %w", err)
+	}
+	logs := filepath.Join(dir, "logs")
+	if err := os.Mkdir(logs, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of logs: %w", err)
+	}
+	return &demo{options: o, dir: dir, procs: newProcs(logs), started: time.Now()}, nil
+}
+
+// say tells the person at the terminal what happens.
+func say(format string, args ...any) {
+	fmt.Printf("\033[1m==\033[0m "+format+"\n", args...)
+}
+
+// env is what the command line and a person's shell need to reach this broker.
+func (d *demo) env() []string {
+	return []string{"BROKKR_URL=" + d.url, "BROKKR_PAK=" + d.pak, "XDG_CONFIG_HOME=" + filepath.Join(d.dir, "config")}
+}
+
+// cli shows a command as one would type it, and runs it.
+func (d *demo) cli(ctx context.Context, args ...string) error {
+	fmt.Printf("\n   $ brokkr %s\n", strings.Join(args, " "))
+	out, err := d.output(ctx, args...)
+	for line := range strings.SplitSeq(strings.TrimRight(out, "\n"), "\n") {
+		fmt.Println("   " + line)
+	}
+	fmt.Println()
+	if err != nil {
+		return fmt.Errorf("brokkr %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+func (d *demo) output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "brokkr"), args...)
+	cmd.Env = append(os.Environ(), d.env()...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// startBroker starts the broker on a private database of its own and finds the admin's key in what it prints.
+func (d *demo) startBroker(ctx context.Context) error {
+	public, err := port(brokerPort, "the broker")
+	if err != nil {
+		return err
+	}
+	metrics, err := port(metricsPort, "the broker's metrics")
+	if err != nil {
+		return err
+	}
+	d.url = fmt.Sprintf("http://localhost:%d", public)
+	// The demo's own database, whatever is configured for other brokers in this shell.
+	env := []string{"DATABASE_URL=", "BROKKR__DATABASE__URL=", "REDIS_URL=", "BROKKR__REDIS__URL=", "BROKKR_CONFIG_FILE="}
+	broker, err := d.procs.start("broker", filepath.Join(d.bin, "brokkr-broker"), env, "serve",
+		"--state-dir", filepath.Join(d.dir, "state"), "--addr", fmt.Sprintf("127.0.0.1:%d", public), "--admin-addr", fmt.Sprintf("127.0.0.1:%d", metrics))
+	if err != nil {
+		return err
+	}
+	err = d.procs.until(ctx, time.Minute, "start the broker", func(ctx context.Context) (bool, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/readyz", nil)
+		if err != nil {
+			return false, err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, err
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK, nil
+	})
+	if err != nil {
+		return err
+	}
+	printed, err := os.ReadFile(broker.out())
+	if err != nil {
+		return fmt.Errorf("read what the broker printed: %w", err)
+	}
+	if d.pak = regexp.MustCompile(`brokkr_BR\w+_\w+`).FindString(string(printed)); d.pak == "" {
+		return errors.New("the broker did not print the admin's PAK")
+	}
+	return nil
+}
+
+// startAgent creates an agent for the cluster and starts it.
+func (d *demo) startAgent(ctx context.Context, c *cluster) error {
+	key, err := d.output(ctx, "agent", "create", "--name", c.name, "--cluster-name", c.name, "--label", demoLabel,
+		"--generator", "admin-generator", "-o", "json")
+	if err != nil {
+		return fmt.Errorf("create agent %s: %w: %s", c.name, err, key)
+	}
+	pak := regexp.MustCompile(`brokkr_BR\w+_\w+`).FindString(key)
+	health, err := port(agentPort, "the health endpoint of agent "+c.name)
+	if err != nil {
+		return err
+	}
+	_, err = d.procs.start("agent-"+c.name, filepath.Join(d.bin, "brokkr-agent"), []string{
+		"KUBECONFIG=" + c.kubeconfig, "BROKKR_CONFIG_FILE=", "BROKKR__AGENT__PAK=" + pak, "BROKKR__AGENT__BROKER_URL=" + d.url,
+		fmt.Sprintf("BROKKR__AGENT__ADDR=127.0.0.1:%d", health),
+	}, "start")
+	return err
+}
+
+// end takes everything away: the stacks from clusters that are not ours, the processes, the folder.
+func (d *demo) end(ctx context.Context) error {
+	say("cleaning up")
+	var errs []error
+	if d.ownClusters && d.pak != "" {
+		for _, s := range []string{demoStack, latencyStack} {
+			if _, err := d.output(ctx, "get", "stack", s); err != nil {
+				continue // it is not there
+			}
+			if out, err := d.output(ctx, "delete", "stack", s, "--yes", "--wait", "--timeout", "1m"); err != nil {
+				errs = append(errs, fmt.Errorf("remove stack %s from your clusters: %w: %s", s, err, out))
+			}
+		}
+	}
+	errs = append(errs, d.procs.stop(), os.RemoveAll(d.dir))
+	return errors.Join(errs...)
+}
