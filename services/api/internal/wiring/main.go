@@ -1,0 +1,92 @@
+// Package wiring builds the api process: configuration, store, listeners.
+package wiring
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/process"
+	"github.com/colliery-io/brokkr/services/api"
+)
+
+// Settings of an api process.
+type Settings struct {
+	process.Common `koanf:",squash"`
+	API            struct {
+		Addr string `koanf:"addr"` // host:port of the public listener
+	} `koanf:"api"`
+	Limits api.Config `koanf:"limits"`
+	Broker struct {
+		PAKHash config.Secret `koanf:"pak_hash"` // of an admin's PAK; empty: the first start mints one and prints it
+	} `koanf:"broker"`
+}
+
+// Validate reports every value that cannot work.
+func (s *Settings) Validate() error {
+	var p config.Problems
+	for _, err := range []error{s.Common.Validate(), s.CheckDatabase(), s.Limits.Validate()} {
+		if err != nil {
+			p = append(p, err)
+		}
+	}
+	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
+	return p.Err()
+}
+
+func load(environ []string) (*Settings, error) {
+	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults()}
+	s.API.Addr = ":3000"
+	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases()}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Main runs an api process until ctx ends. It takes its configuration from environ and logs to out; the first start on
+// an empty database prints the admin PAK there, once.
+func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+	s, err := load(environ)
+	if err != nil {
+		return err
+	}
+	p, err := process.Open(ctx, "brokkr-api", version, s.Common, out)
+	if err != nil {
+		return err
+	}
+	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "configuration", config.Effective(s))
+	admin, err := assemble(ctx, p, s, version)
+	if err != nil {
+		return errors.Join(err, p.Store.Close())
+	}
+	if admin != nil {
+		fmt.Fprintf(out, "This database is new. The admin's PAK, shown this once; keep it safe:\n\n    %s\n\n", admin.Reveal())
+	}
+	return p.Group.Run(ctx)
+}
+
+// assemble binds the listeners before the admin PAK is made, so that a start that fails there shows no key in vain.
+func assemble(ctx context.Context, p *process.Process, s *Settings, version string) (*pak.PAK, error) {
+	svc, err := api.New(ctx, s.Limits, api.Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, Log: p.Telemetry.Log}, svc.Handler())
+	if err != nil {
+		return nil, err
+	}
+	if err := p.AddAdmin(s.Common); err != nil {
+		return nil, err
+	}
+	p.Group.Add("listener", ln.Run)
+	p.Group.Add("api", svc.Run) // outermost: not ready first, then no intake
+	return api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+}
