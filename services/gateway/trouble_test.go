@@ -1,0 +1,498 @@
+package gateway_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/ports/porttest"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// parked starts a process of a fresh agent that has one stack, and parks its next sync.
+func (w *world) parked(r *replica, wait int) (*process, *call) {
+	w.Helper()
+	a := w.agent(uuid.NewString(), agent.Active)
+	w.assign(w.publish(w.stack(uuid.NewString()).ID, "v: 1"), a)
+	p := a.start()
+	r.catchUp(p)
+	c := r.sync(p, p.request(wait))
+	if c.answered() {
+		w.Fatalf("answered at once: %d %s", c.rec.Code, c.rec.Body)
+	}
+	return p, c
+}
+
+func TestALostSignalIsFoundByTheSweep(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, c := w.parked(r, 55)
+		w.silent = true
+		w.assign(w.publish(w.stack("more").ID, "v: 1"), p.subject)
+		if res := c.answer(); c.took > 30*time.Second || res.Revision != 2 {
+			t.Errorf("after %s: got %+v, want the change within 30s", c.took, res)
+		}
+		if got := r.metric("brokkr_gateway_signals_missed_total", ""); got != 1 {
+			t.Errorf("missed signals: got %v, want 1", got)
+		}
+	})
+}
+
+func TestWithoutSignalsTheStoreIsAskedEverySecondOnceForAll(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]func(*cutSignals){
+		"PublishingFails": func(s *cutSignals) { s.fails.Store(true) },
+		"NothingArrives":  func(s *cutSignals) { s.silent.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				line, store := &cutSignals{Signals: w.signals}, &gatedStore{Store: w.store}
+				r := w.gateway(options{signals: line, store: store})
+				p, c := w.parked(r, 55)
+				var others []*call
+				for range 5 {
+					_, o := w.parked(r, 55)
+					others = append(others, o)
+				}
+				cut(line)
+				w.silent = true
+				time.Sleep(5 * time.Second)
+				before := store.revisions.Load()
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if got := store.revisions.Load() - before; got < 9 || got > 11 {
+					t.Errorf("questions in 10s for 6 parked syncs: got %d, want one a second", got)
+				}
+				at := time.Now()
+				w.assign(w.publish(w.stack("more").ID, "v: 1"), p.subject)
+				c.answer()
+				if took := c.began.Add(c.took).Sub(at); took > time.Second {
+					t.Errorf("change was answered after %s, want within a second", took)
+				}
+				line.fails.Store(false)
+				line.silent.Store(false)
+				w.silent = false
+				time.Sleep(3 * time.Second)
+				if got := r.metric("brokkr_gateway_signals_healthy", ""); got != 1 {
+					t.Errorf("signals healthy: got %v, want 1 after the line is whole again", got)
+				}
+				for _, o := range others {
+					if o.answer().Stacks != nil {
+						t.Error("another agent's sync was answered with news, want none")
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestRevocationEndsAParkedSyncAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, c := w.parked(r, 55)
+		_, other := w.parked(r, 55)
+		time.Sleep(time.Second)
+		_, err := w.store.Credentials().Revoke(w.Context(), tenancy.RoleAgent, "", p.id, time.Now())
+		w.must(err)
+		synctest.Wait()
+		if !c.answered() || c.rec.Code != http.StatusUnauthorized || c.took != time.Second {
+			t.Fatalf("answered %v after %s: got %+v, want 401 at once", c.answered(), c.took, c.rec)
+		}
+		if other.answered() {
+			t.Error("another agent's sync was answered too")
+		}
+		if got := r.metric("brokkr_auth_failures_total", "revoked"); got != 1 {
+			t.Errorf("auth failures for revoked: got %v, want 1", got)
+		}
+	})
+}
+
+func TestMissedRevocationsAreFoundWhenListeningAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		wake := &controlledWakeups{}
+		r := w.gateway(options{wakeups: wake})
+		p, c := w.parked(r, 55)
+		_, good := w.parked(r, 55)
+		wake.tell(ports.Wakeup{Deaf: true})
+		synctest.Wait()
+		_, err := w.store.Credentials().Revoke(w.Context(), tenancy.RoleAgent, "", p.id, time.Now())
+		w.must(err)
+		time.Sleep(time.Second)
+		late := p.start()
+		if s := r.sync(late, late.request(0)); s.rec.Code != http.StatusUnauthorized {
+			t.Errorf("a new request while deaf: got %d, want 401 within a second", s.rec.Code)
+		}
+		wake.tell(ports.Wakeup{Lost: true})
+		synctest.Wait()
+		if !c.answered() || c.rec.Code != http.StatusUnauthorized {
+			t.Error("the parked sync of the revoked key was not ended with 401")
+		}
+		if good.answered() {
+			t.Error("the parked sync of a good key was ended")
+		}
+	})
+}
+
+func TestDrainSendsAgentsElsewhere(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		_, c := w.parked(r, 55)
+		time.Sleep(time.Second)
+		r.svc.Drain()
+		if res := c.answer(); c.took != time.Second || res.Stacks != nil || res.Revision != 1 || c.rec.Header().Get("Connection") != "close" {
+			t.Errorf("after %s: got %+v, Connection %q, want no change at once and close", c.took, res, c.rec.Header().Get("Connection"))
+		}
+		if rec := r.do(w.Context(), noKey(), http.MethodGet, "/readyz", nil); rec.Code != http.StatusServiceUnavailable {
+			t.Errorf("readyz: got %d, want 503", rec.Code)
+		}
+	})
+}
+
+func TestANewerSyncEndsTheOlderOne(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, older := w.parked(r, 55)
+		newer := r.sync(p, p.request(10))
+		if older.answer(); older.took != 0 {
+			t.Errorf("older: ended after %s, want at once", older.took)
+		}
+		late := p.request(55)
+		late.Seq = 1
+		if c := r.sync(p, late); !c.answered() {
+			t.Error("a sync that was overtaken on its way is parked, want it ended")
+		}
+		if newer.answer(); newer.took != 10*time.Second {
+			t.Errorf("newer: ended after %s, want its whole wait", newer.took)
+		}
+		if got := r.metric("brokkr_gateway_parked_syncs", ""); got != 0 {
+			t.Errorf("parked: got %v, want 0", got)
+		}
+	})
+}
+
+func TestAClientThatGoesAwayIsForgotten(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		_, c := w.parked(r, 55)
+		c.leave()
+		<-c.done
+		if got := r.metric("brokkr_gateway_parked_syncs", ""); got != 0 || c.took != 0 {
+			t.Errorf("parked: got %v after %s, want none at once", got, c.took)
+		}
+		if got := r.metric("brokkr_gateway_syncs_total", "gone"); got != 1 {
+			t.Errorf("syncs gone: got %v, want 1", got)
+		}
+	})
+}
+
+func TestAHangingOrFailingCacheCostsLittleAndNeverCorrectness(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"fails", "hangs"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(w *world) {
+				bad := &badCache{TargetCache: w.cache}
+				bad.mode.Store(mode)
+				r := w.gateway(options{cache: bad})
+				var total time.Duration
+				for range 20 {
+					a := w.agent(uuid.NewString(), agent.Active)
+					w.assign(w.publish(w.stack(uuid.NewString()).ID, "v: 1"), a)
+					p := a.start()
+					c := r.sync(p, p.request(0))
+					if res := c.answer(); res.Revision != 1 || len(*res.Stacks) != 1 {
+						t.Fatalf("got %+v, want the target state from the store", res)
+					}
+					total += c.took
+				}
+				if total > 200*time.Millisecond || bad.asked.Load() > 3 {
+					t.Errorf("20 syncs took %s and asked the cache %d times, want one wait of at most 100ms and then peace", total, bad.asked.Load())
+				}
+				rec := r.do(w.Context(), noKey(), http.MethodGet, "/health", nil)
+				if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "degraded") {
+					t.Errorf("health: got %d %s, want 200 degraded", rec.Code, rec.Body)
+				}
+				bad.mode.Store("")
+				time.Sleep(6 * time.Second)
+				a := w.agent("later", agent.Active)
+				w.assign(w.publish(w.stack("later").ID, "v: 1"), a)
+				r.catchUp(a.start())
+				synctest.Wait()
+				r.catchUp(a.start())
+				if got := r.metric("brokkr_gateway_target_cache_total", "hit"); got != 1 {
+					t.Errorf("hits after the cache is back: got %v, want 1", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAFlushedCacheChangesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, c := w.parked(r, 20)
+		w.must(w.cache.Flush(w.Context()))
+		if c.answer().Stacks != nil {
+			t.Error("a flush was answered as a change")
+		}
+		p.revision = 0
+		again := p.start()
+		if res := r.catchUp(again); res.Revision != 1 || len(*res.Stacks) != 1 {
+			t.Errorf("got %+v, want the whole target state", res)
+		}
+	})
+}
+
+func TestStaleMemoryNeverTakesAnAgentBack(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		deaf := &cutSignals{Signals: w.signals}
+		one, two := w.gateway(options{signals: memorySignals()}), w.gateway(options{signals: deaf})
+		a, s := w.agent("a", agent.Active), w.stack("web")
+		w.assign(w.publish(s.ID, "v: 1"), a)
+		p := a.start()
+		one.catchUp(p) // one knows revision 1, and hears no more
+		newest := w.publish(s.ID, "v: 2")
+		w.assign(newest, a)
+		two.catchUp(p)
+		if p.revision != 2 {
+			t.Fatalf("revision from the other replica: got %d, want 2", p.revision)
+		}
+		c := one.sync(p, p.request(5))
+		if res := c.answer(); res.Stacks != nil || res.Revision != 2 || c.took != 5*time.Second {
+			t.Errorf("from the stale replica after %s: got %+v, want parked at revision 2", c.took, res)
+		}
+	})
+}
+
+func TestTheStoreDecidesWhenAnAgentKnowsMore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a := w.agent("a", agent.Active)
+		o := w.publish(w.stack("web").ID, "v: 1")
+		w.assign(o, a)
+		r := w.gateway(options{})
+		p := a.start()
+		p.revision = 41 // of a store that was restored from an older state
+		res := r.sync(p, p.request(50)).answer()
+		if res.Revision != 1 || len(*res.Stacks) != 1 {
+			t.Errorf("got %+v, want the store's state at its revision", res)
+		}
+	})
+}
+
+func TestTwoReplicasOverOneStore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		one, two := w.gateway(options{}), w.gateway(options{})
+		p, c := w.parked(one, 55)
+		q, d := w.parked(two, 55)
+		o := w.publish(w.stack("both").ID, "v: 1")
+		w.assign(o, p.subject, q.subject)
+		if c.answer().Revision != 2 || d.answer().Revision != 2 {
+			t.Error("a replica did not answer its agent with the new revision")
+		}
+		// the same agent goes on at the other replica
+		req := p.request(0)
+		req.Revision = 2
+		req.Applied = []wire.Applied{{StackID: string(o.Stack), DeploymentObjectID: string(o.ID), Phase: "applied", Health: "healthy"}}
+		two.sync(p, req).answer()
+		again := req
+		one.sync(p, again).answer()
+		if got := one.metric("brokkr_gateway_reports_total", "repeated"); got != 1 {
+			t.Errorf("the repeated report at the other replica: got %v, want it recognised", got)
+		}
+	})
+}
+
+func TestRestartOfTheGatewayLosesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, c := w.parked(r, 55)
+		r.stop()
+		c.answer()
+		w.assign(w.publish(w.stack("while-away").ID, "v: 1"), p.subject)
+		next := w.gateway(options{})
+		if res := next.sync(p, p.request(55)).answer(); res.Revision != 2 || len(*res.Stacks) != 2 {
+			t.Errorf("after the restart: got %+v, want what changed meanwhile", res)
+		}
+		p.revision = 2
+		calm := next.sync(p, p.request(5))
+		if calm.answer().Stacks != nil || calm.took != 5*time.Second {
+			t.Error("the following sync was not parked")
+		}
+	})
+}
+
+func TestStoreAwayIsSaidAndParkedSyncsStay(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		store := &gatedStore{Store: w.store}
+		r := w.gateway(options{store: store})
+		p, c := w.parked(r, 55)
+		store.down.Store(true)
+		late := w.agent("late", agent.Active).start()
+		s := r.sync(late, late.request(10))
+		if s.rec.Code != http.StatusServiceUnavailable || s.rec.Header().Get("Retry-After") == "" {
+			t.Errorf("got %d, Retry-After %q, want 503 with it", s.rec.Code, s.rec.Header().Get("Retry-After"))
+		}
+		time.Sleep(40 * time.Second)
+		if c.answered() {
+			t.Fatalf("the parked sync was ended: %d %s", c.rec.Code, c.rec.Body)
+		}
+		w.silent = true
+		w.assign(w.publish(w.stack("more").ID, "v: 1"), p.subject)
+		store.down.Store(false)
+		if res := c.answer(); res.Revision != 2 || c.took > 42*time.Second {
+			t.Errorf("after %s: got %+v, want the change soon after the store is back", c.took, res)
+		}
+	})
+}
+
+// Every call of a report's transaction fails once: nothing of it may be visible until it all is.
+func TestReportsAreAllOrNothing(t *testing.T) {
+	t.Parallel()
+	for n := 1; ; n++ {
+		done := false
+		inBubble(t, func(w *world) {
+			a := w.agent("a", agent.Active)
+			o, gone := w.publish(w.stack("web").ID, "v: 1"), w.publish(w.stack("gone").ID, "v: 1")
+			w.assign(o, a)
+			w.assign(gone, a)
+			w.remove(gone, a)
+			r := w.gateway(options{})
+			p := a.start()
+			r.catchUp(p)
+			r.stop()
+			faulty := w.gateway(options{fails: true, store: porttest.Faulty(w.store, n+1, fault.New(fault.Unavailable, "unavailable", "the test says so"))})
+			req := p.request(0)
+			req.Applied = []wire.Applied{{StackID: string(o.Stack), DeploymentObjectID: string(o.ID), Phase: "applied", Health: "healthy"}}
+			req.Removed = []wire.Removed{{StackID: string(gone.Stack), Revision: 3}}
+			c := faulty.sync(p, req)
+			<-c.done
+			_, held := w.held(a)
+			applied, removed := false, true
+			for _, h := range held {
+				applied = applied || (h.Status != nil && h.Status.Phase == delivery.PhaseApplied)
+				removed = removed && h.State != delivery.Removing
+			}
+			if applied != removed {
+				t.Errorf("call %d failed: applied %v, removed %v, want both or none", n+1, applied, removed)
+			}
+			if c.rec.Code == http.StatusOK && !applied {
+				t.Errorf("call %d failed: answered 200 without having stored the reports", n+1)
+			}
+			done = c.rec.Code == http.StatusOK && n > 12
+		})
+		if done {
+			return
+		}
+		if n > 40 {
+			t.Fatal("no run succeeded")
+		}
+	}
+}
+
+func TestOneTraceGoesFromPublishToHealthy(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a, s := w.agent("a", agent.Active), w.stack("web")
+		r := w.gateway(options{})
+		p := a.start()
+		r.catchUp(p)
+		c := r.sync(p, p.request(55))
+		o := w.publish(s.ID, "v: 1")
+		w.assign(o, a)
+		res := c.answer()
+		p.revision = res.Revision
+		const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+		if got := (*res.Stacks)[0].Traceparent; !strings.Contains(got, trace) || got == traceparent {
+			t.Errorf("traceparent for the agent: got %q, want the delivery's span in trace %s", got, trace)
+		}
+		req := p.request(0)
+		req.Applied = []wire.Applied{{StackID: string(o.Stack), DeploymentObjectID: string(o.ID), Phase: "applied", Health: "healthy"}}
+		r.sync(p, req).answer()
+		seen, linked := map[string]bool{}, false
+		for _, span := range r.spans.GetSpans() {
+			if span.SpanContext.TraceID().String() == trace {
+				seen[span.Name] = true
+			}
+			for _, l := range span.Links {
+				linked = linked || (span.Name == "sync" && l.SpanContext.TraceID().String() == trace)
+			}
+		}
+		if !seen["deliver"] || !seen["report"] || !linked {
+			t.Errorf("spans in the change's trace: got %v, sync linked %v, want deliver and report, and the link", seen, linked)
+		}
+	})
+}
+
+func TestManyParkedSyncsAreWokenByOneBatch(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		const n = 500
+		var all []subject
+		var calls []*call
+		for range n {
+			a := w.agent(uuid.NewString(), agent.Active)
+			p := a.start()
+			r.catchUp(p)
+			all = append(all, a)
+			calls = append(calls, r.sync(p, p.request(55)))
+		}
+		if got := r.metric("brokkr_gateway_parked_syncs", ""); got != n {
+			t.Fatalf("parked: got %v, want %d", got, n)
+		}
+		w.assign(w.publish(w.stack("web").ID, "v: 1"), all...)
+		for _, c := range calls {
+			if res := c.answer(); res.Stacks == nil || len(*res.Stacks) != 1 {
+				t.Fatalf("got %+v, want the new stack", res)
+			}
+		}
+	})
+}
+
+func TestSyncOfAnotherAgentIsRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a, b := w.agent("a", agent.Active), w.agent("b", agent.Active)
+		r := w.gateway(options{})
+		req := a.start().request(0)
+		for name, tt := range map[string]struct {
+			who    subject
+			status int
+			code   string
+		}{
+			"OtherAgent": {b, http.StatusForbidden, "agent_pak_mismatch"},
+			"Admin":      {subject{key: w.admin()}, http.StatusForbidden, "agent_pak_required"},
+		} {
+			rec := r.do(context.WithoutCancel(w.Context()), tt.who.key, http.MethodPost, "/api/v1/agents/"+string(a.id)+"/sync", req)
+			if got := decode[problemBody](t, rec, tt.status); got.Code != tt.code {
+				t.Errorf("%s: got code %q, want %q", name, got.Code, tt.code)
+			}
+		}
+		if rec := r.do(w.Context(), noKey(), http.MethodPost, "/api/v1/agents/"+string(a.id)+"/sync", req); rec.Code != http.StatusUnauthorized || rec.Body.Len() != 0 {
+			t.Errorf("without a key: got %d %q, want 401 without a body", rec.Code, rec.Body)
+		}
+	})
+}
