@@ -1,0 +1,72 @@
+// Package redis keeps signals and target states in Redis. Redis is a cache here: whatever it loses, and for as long as
+// it is away, only latency suffers. So every call is bounded in time, and a server that does not answer is left alone
+// for a moment instead of making each caller wait for it.
+package redis
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+)
+
+// answerWithin bounds how long one round trip may take, connecting included, unless the URL says otherwise (read_timeout).
+const answerWithin = 250 * time.Millisecond
+
+// defaultPrefix begins every key and channel of the product.
+const defaultPrefix = "brokkr:"
+
+// Open returns a client for a redis://, rediss:// or unix:// URL, with short timeouts where the URL sets none. It does
+// not connect: a Redis that is away now may come later. A URL that is none is Invalid, without repeating it, since it may
+// hold a password. The client dials anew as needed and may be used concurrently.
+func Open(rawURL string) (*goredis.Client, error) {
+	o, err := goredis.ParseURL(rawURL)
+	if err != nil {
+		var bad *url.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		return nil, fault.New(fault.Invalid, "invalid_redis_url", "the Redis URL is not valid (redis://[user:password@]host:port/db)").Because(err)
+	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = answerWithin
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = o.ReadTimeout
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = o.ReadTimeout
+	}
+	if o.PoolTimeout == 0 {
+		o.PoolTimeout = o.ReadTimeout
+	}
+	// A second attempt would double every bound; the callers know what to do without an answer.
+	if o.MaxRetries == 0 {
+		o.MaxRetries = -1
+	}
+	o.DialerRetries = 1
+	o.ContextTimeoutEnabled = true
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return goredis.NewClient(o), nil
+}
+
+// Option changes the defaults of NewSignals and NewTargetCache.
+type Option func(*settings)
+
+type settings struct{ prefix string }
+
+// WithPrefix replaces "brokkr:", with which every key and channel begins. Products that share a Redis need different ones.
+func WithPrefix(prefix string) Option { return func(s *settings) { s.prefix = prefix } }
+
+func with(options []Option) settings {
+	s := settings{prefix: defaultPrefix}
+	for _, o := range options {
+		o(&s)
+	}
+	return s
+}

@@ -1,0 +1,44 @@
+package redis_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/pkg/adapters/redis"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/ports/porttest"
+)
+
+func open(t *testing.T, url string) *goredis.Client {
+	t.Helper()
+	c, err := redis.Open(url)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	porttest.Signals(t, func(t *testing.T) ports.Signals {
+		// The prefix keeps tests apart where they share one server: channels know no databases.
+		return redis.NewSignals(open(t, testenv.Redis(t)), slog.New(slog.DiscardHandler), redis.WithPrefix(t.Name()+":"))
+	})
+}
+
+func TestTargetCache(t *testing.T) {
+	t.Parallel()
+	porttest.TargetCache(t, func(t *testing.T) ports.TargetCache {
+		return redis.NewTargetCache(open(t, testenv.Redis(t)), time.Hour)
+	})
+}
+
+func TestTargetCacheWithoutTTL(t *testing.T) {
+	t.Parallel()
+	porttest.TargetCache(t, func(t *testing.T) ports.TargetCache { return redis.NewTargetCache(open(t, testenv.Redis(t)), 0) })
+}
