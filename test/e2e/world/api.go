@@ -133,16 +133,11 @@ func (g Generator) Publish(t testing.TB, stack, bundle string) Object {
 	return o
 }
 
-// Newest returns the stack's newest deployment object.
-func (g Generator) Newest(ctx context.Context, stack string) (Object, error) {
+// Objects returns the stack's deployment objects, newest first.
+func (g Generator) Objects(ctx context.Context, stack string) ([]Object, error) {
 	var all []Object
-	if _, err := g.Try(ctx, http.MethodGet, "/stacks/"+stack+"/deployment-objects", nil, http.StatusOK, &all); err != nil {
-		return Object{}, err
-	}
-	if len(all) == 0 {
-		return Object{}, fmt.Errorf("stack %s has no deployment object", stack)
-	}
-	return all[0], nil
+	_, err := g.Try(ctx, http.MethodGet, "/stacks/"+stack+"/deployment-objects", nil, http.StatusOK, &all)
+	return all, err
 }
 
 // Status asks for the stack's status.
@@ -190,6 +185,21 @@ func (g Generator) WaitUnassigned(t testing.TB, stack string, a *Agent) {
 		}
 		return nil
 	})
+}
+
+// AgentRecord is an agent as the api shows it.
+type AgentRecord struct {
+	Named
+	Status        string     `json:"status"`
+	LastHeartbeat *time.Time `json:"last_heartbeat"`
+	K8sReachable  *bool      `json:"k8s_reachable"`
+}
+
+// Agent asks for an agent.
+func (w *World) Agent(a *Agent) (AgentRecord, error) {
+	var r AgentRecord
+	_, err := w.Admin.Try(w.T.Context(), http.MethodGet, "/agents/"+a.ID, nil, http.StatusOK, &r)
+	return r, err
 }
 
 // LabelAgent adds a label.

@@ -1,7 +1,9 @@
 package world
 
 import (
+	"context"
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,12 +13,17 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/lib/pq" // driver "postgres"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/colliery-io/brokkr/internal/testenv"
 )
 
 // Options of a world; the zero value is the usual one.
 type Options struct {
-	Database string // URL of the database; default: an empty one of the shared server
+	Database string   // URL of the database; default: an empty one of the shared server
+	AgentEnv []string // NAME=value, for the agents
+	NoAgents bool     // neither clusters nor agents
 }
 
 // World is one complete system: an api, two gateways behind a balancer, two schedulers, a database, a Redis, and two
@@ -45,6 +52,7 @@ type Agent struct {
 	ID, Name, PAK string
 	Cluster       *Cluster
 	Gate          *Gate
+	env           []string
 }
 
 // All is the label that both agents have.
@@ -54,8 +62,10 @@ const All = "all"
 func New(t testing.TB, programs Programs, o Options) *World {
 	t.Helper()
 	w := &World{T: t, programs: programs, id: strings.ToLower(rand.Text()[:8])}
-	for i, path := range testenv.Kubeconfigs(t, 2) {
-		w.Clusters = append(w.Clusters, openCluster(t, "c"+strconv.Itoa(i+1), path, "e2e-"+w.id))
+	if !o.NoAgents {
+		for i, path := range testenv.Kubeconfigs(t, 2) {
+			w.Clusters = append(w.Clusters, openCluster(t, "c"+strconv.Itoa(i+1), path, "e2e-"+w.id))
+		}
 	}
 	if w.Database = o.Database; w.Database == "" {
 		w.Database = testenv.Postgres(t)
@@ -65,7 +75,7 @@ func New(t testing.TB, programs Programs, o Options) *World {
 	w.startControlPlane()
 	w.Tenant = w.NewGenerator("tenant")
 	for _, c := range w.Clusters {
-		w.Agents = append(w.Agents, w.startAgent(c))
+		w.Agents = append(w.Agents, w.startAgent(c, o.AgentEnv))
 	}
 	return w
 }
@@ -138,7 +148,7 @@ func (w *World) NewAgent(name string, labels ...string) (id, pak string) {
 	return made.Agent.ID, made.PAK
 }
 
-func (w *World) startAgent(c *Cluster) *Agent {
+func (w *World) startAgent(c *Cluster, env []string) *Agent {
 	w.T.Helper()
 	name := w.Unique(c.Name)
 	namespace := c.Namespace + "-agent"
@@ -149,15 +159,49 @@ func (w *World) startAgent(c *Cluster) *Agent {
 	if err := a.Gate.Kubeconfig(kubeconfig, namespace); err != nil {
 		w.T.Fatalf("write kubeconfig: %v", err)
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.FreePort(w.T)))
-	a.Service = newService(w.T, "agent-"+c.Name, addr, testenv.ProcSpec{
-		Path: w.programs.Agent, Args: []string{"start"}, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
-		Env: []string{
-			"BROKKR__AGENT__PAK=" + a.PAK, "BROKKR__AGENT__BROKER_URL=" + w.Balancer.URL(), "BROKKR__AGENT__NAMESPACE=" + namespace,
-			"BROKKR__AGENT__ADDR=" + addr, "KUBECONFIG=" + kubeconfig,
-			"BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug",
-		},
-	})
+	a.env = append([]string{
+		"BROKKR__AGENT__PAK=" + a.PAK, "BROKKR__AGENT__BROKER_URL=" + w.Balancer.URL(), "BROKKR__AGENT__NAMESPACE=" + namespace,
+		"KUBECONFIG=" + kubeconfig, "BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug",
+	}, env...)
+	a.Service = w.AgentProcess(a)
 	a.Start()
 	return a
+}
+
+// AgentProcess describes a process with the agent's configuration and further variables, on a port of its own.
+func (w *World) AgentProcess(a *Agent, env ...string) *Service {
+	w.T.Helper()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.FreePort(w.T)))
+	return newService(w.T, "agent-"+a.Cluster.Name, addr, testenv.ProcSpec{
+		Path: w.programs.Agent, Args: []string{"start"}, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
+		Env: append(append([]string{"BROKKR__AGENT__ADDR=" + addr}, a.env...), env...),
+	})
+}
+
+// FlushRedis makes Redis forget everything.
+func (w *World) FlushRedis(ctx context.Context) error {
+	options, err := redis.ParseURL(w.Redis.URL())
+	if err != nil {
+		return err
+	}
+	c := redis.NewClient(options)
+	defer c.Close()
+	return c.FlushAll(ctx).Err()
+}
+
+// Expire makes a key one that was good until a minute ago. No route does that; time does.
+func (w *World) Expire(key string) {
+	w.T.Helper()
+	db, err := sql.Open("postgres", w.Database)
+	if err != nil {
+		w.T.Fatalf("open database: %v", err)
+	}
+	defer db.Close()
+	res, err := db.ExecContext(w.T.Context(), "UPDATE credentials SET expires_at = now() - interval '1 minute' WHERE short = $1", strings.Split(key, "_")[1])
+	if err != nil {
+		w.T.Fatalf("expire key: %v", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		w.T.Fatalf("expire key: %d rows, %v", n, err)
+	}
 }
