@@ -79,10 +79,10 @@ func fromHeader(r *http.Request) (pak.PAK, error) {
 
 // Verify returns the principal of p. Unknown, wrong, expired and revoked keys are all Unauthenticated alike.
 func (v *Verifier) Verify(ctx context.Context, p pak.PAK) (tenancy.Principal, error) {
-	c, ok := v.remembered(p.Short())
+	c, ok := v.remembered(p)
 	if !ok {
 		var err error
-		c, err = v.lookup(ctx, p.Short())
+		c, err = v.lookup(ctx, p)
 		if fault.Is(err, fault.NotFound) {
 			return tenancy.Principal{}, unauthorized(ReasonUnknown)
 		}
@@ -95,7 +95,7 @@ func (v *Verifier) Verify(ctx context.Context, p pak.PAK) (tenancy.Principal, er
 
 // Remembered is Verify without the store: false unless p is known to be good.
 func (v *Verifier) Remembered(p pak.PAK) (tenancy.Principal, bool) {
-	c, ok := v.remembered(p.Short())
+	c, ok := v.remembered(p)
 	if !ok {
 		return tenancy.Principal{}, false
 	}
@@ -120,10 +120,13 @@ func (v *Verifier) check(p pak.PAK, c tenancy.Credential) (tenancy.Principal, er
 	return tenancy.Of(c), nil
 }
 
-func (v *Verifier) remembered(short string) (tenancy.Credential, bool) {
+func (v *Verifier) remembered(p pak.PAK) (tenancy.Credential, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	e, ok := v.known[short]
+	e, ok := v.known[p.Short()]
+	if !ok {
+		e, ok = v.known[p.Hash()]
+	}
 	trust := trustUnheard
 	if v.heard {
 		trust = trustHeard
@@ -131,11 +134,15 @@ func (v *Verifier) remembered(short string) (tenancy.Credential, bool) {
 	return e.cred, ok && v.now().Sub(e.at) < trust
 }
 
-func (v *Verifier) lookup(ctx context.Context, short string) (tenancy.Credential, error) {
+// lookup asks the store. A preset credential, of which only the hash is known, has its hash in the short token's place.
+func (v *Verifier) lookup(ctx context.Context, p pak.PAK) (tenancy.Credential, error) {
 	v.mu.Lock()
 	epoch, asked := v.epoch, v.now()
 	v.mu.Unlock()
-	c, err := v.creds.ByShort(ctx, short)
+	c, err := v.creds.ByShort(ctx, p.Short())
+	if fault.Is(err, fault.NotFound) {
+		c, err = v.creds.ByShort(ctx, p.Hash())
+	}
 	if err != nil {
 		return tenancy.Credential{}, err
 	}
@@ -145,7 +152,7 @@ func (v *Verifier) lookup(ctx context.Context, short string) (tenancy.Credential
 		if len(v.known) >= maxRemember {
 			clear(v.known)
 		}
-		v.known[short] = entry{cred: c, at: asked}
+		v.known[c.Short] = entry{cred: c, at: asked}
 	}
 	return c, nil
 }
