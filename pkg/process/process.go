@@ -1,0 +1,174 @@
+// Package process is what every server process of Brokkr has in common: the shared part of the configuration, and the
+// stores, signals and telemetry that it opens. It is the one place outside the services that knows all adapters.
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/observed"
+	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
+	"github.com/colliery-io/brokkr/pkg/adapters/redis"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// Off as an address means: no such listener.
+const Off = "off"
+
+// Common is the part of the configuration that all servers share.
+type Common struct {
+	Database Database `koanf:"database"`
+	Redis    Redis    `koanf:"redis"`
+	Log      Log      `koanf:"log"`
+	OTLP     OTLP     `koanf:"otlp"`
+	Admin    Admin    `koanf:"admin"`
+}
+
+// Database says where the system of record is.
+type Database struct {
+	URL config.Secret `koanf:"url"` // postgres://user:password@host:port/name?sslmode=...
+}
+
+// Redis says where signals and cached target states live; empty: in this process's memory, for a single process only.
+type Redis struct {
+	URL config.Secret `koanf:"url"` // redis://[:password@]host:port/db or rediss://
+}
+
+// Log of the process, on standard error.
+type Log struct {
+	Level  string `koanf:"level"`  // debug | info | warn | error
+	Format string `koanf:"format"` // json | text
+}
+
+// OTLP says where traces go; empty: nowhere.
+type OTLP struct {
+	Endpoint string  `koanf:"endpoint"` // http://collector:4318
+	Sample   float64 `koanf:"sample"`   // share of the traces that begin here, above 0 to 1
+}
+
+// Admin is the listener for /metrics and /debug/pprof.
+type Admin struct {
+	Addr string `koanf:"addr"` // host:port, or "off"
+}
+
+// Defaults returns the common configuration where nothing else is said.
+func Defaults(adminAddr string) Common {
+	return Common{Log: Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1}, Admin: Admin{Addr: adminAddr}}
+}
+
+// Aliases are the plain environment names that are understood beside BROKKR__SECTION__KEY.
+func Aliases() map[string]string {
+	return map[string]string{"DATABASE_URL": "database.url", "REDIS_URL": "redis.url", "LOG_LEVEL": "log.level"}
+}
+
+// Validate reports every value that cannot work. A database URL is asked for by those who need one: CheckDatabase.
+func (c Common) Validate() error {
+	var p config.Problems
+	var level slog.Level
+	p.Add(level.UnmarshalText([]byte(c.Log.Level)) != nil, "log.level", "is %q, not debug, info, warn or error", c.Log.Level)
+	p.Add(c.Log.Format != "json" && c.Log.Format != "text", "log.format", "is %q, not json or text", c.Log.Format)
+	p.Add(c.OTLP.Sample <= 0 || c.OTLP.Sample > 1, "otlp.sample", "is %v, not above 0 and at most 1", c.OTLP.Sample)
+	p.Add(c.OTLP.Endpoint != "" && !hasScheme(c.OTLP.Endpoint, "http", "https"), "otlp.endpoint", "is %q, not an http:// or https:// URL", c.OTLP.Endpoint)
+	p.Add(c.Redis.URL != "" && !hasScheme(c.Redis.URL.Reveal(), "redis", "rediss", "unix"), "redis.url", "is not a redis:// or rediss:// URL")
+	p.Add(c.Admin.Addr == "", "admin.addr", "is empty; give host:port or %q", Off)
+	return p.Err()
+}
+
+// CheckDatabase reports a missing database URL, and says how to give one.
+func (c Common) CheckDatabase() error {
+	if c.Database.URL == "" {
+		return fmt.Errorf("no database: set DATABASE_URL (or BROKKR__DATABASE__URL) to postgres://user:password@host:5432/brokkr")
+	}
+	return nil
+}
+
+func hasScheme(raw string, schemes ...string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	for _, s := range schemes {
+		if u.Scheme == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Process is what the parts of one server process work with.
+type Process struct {
+	Telemetry *telemetry.Telemetry
+	Store     ports.Store
+	Wakeups   ports.Wakeups
+	Signals   ports.Signals
+	Targets   ports.TargetCache
+	Verifier  *identity.Verifier
+	Group     *lifecycle.Group
+}
+
+const (
+	targetTTL      = time.Hour
+	targetMemory   = 256 << 20
+	stopGrace      = 15 * time.Second
+	migrateTimeout = 5 * time.Minute
+)
+
+// Open sets up telemetry (logs go to out), migrates the database, opens the stores, and starts a group that will close
+// them last. On an error everything that was opened is closed again.
+func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_ *Process, err error) {
+	tel, err := telemetry.New(ctx, telemetry.Config{Service: name, Version: version, LogLevel: c.Log.Level, LogFormat: c.Log.Format,
+		OTLPEndpoint: c.OTLP.Endpoint, SampleRatio: c.OTLP.Sample, Output: out})
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{Telemetry: tel, Group: &lifecycle.Group{Log: tel.Log, Grace: stopGrace}}
+	p.Group.AddClose("telemetry", tel.Shutdown)
+	mctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	if err := postgres.Migrate(mctx, c.Database.URL.Reveal(), tel.Log); err != nil {
+		return nil, err
+	}
+	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name})
+	if err != nil {
+		return nil, err
+	}
+	p.Store, p.Wakeups = observed.Store(store, tel.Tracer("store"), tel.Registry), store
+	p.Group.AddClose("store", func(context.Context) error { return store.Close() })
+	if c.Redis.URL == "" {
+		p.Signals, p.Targets = memory.NewSignals(), memory.NewTargetCache(targetMemory)
+	} else {
+		client, err := redis.Open(c.Redis.URL.Reveal())
+		if err != nil {
+			_ = store.Close()
+			return nil, err
+		}
+		p.Signals, p.Targets = redis.NewSignals(client, tel.Log), redis.NewTargetCache(client, targetTTL)
+		p.Group.AddClose("redis", func(context.Context) error { return client.Close() })
+	}
+	p.Verifier = identity.NewVerifier(p.Store.Credentials(), store, time.Now)
+	p.Group.Add("identity", p.Verifier.Run)
+	return p, nil
+}
+
+// AddAdmin adds the listener for metrics and profiles, unless it is off.
+func (p *Process) AddAdmin(c Common) error {
+	if c.Admin.Addr == Off {
+		return nil
+	}
+	s, err := httpserver.Listen(httpserver.Config{Name: "admin (admin.addr)", Addr: c.Admin.Addr, Log: p.Telemetry.Log}, p.Telemetry.Admin())
+	if err != nil {
+		return err
+	}
+	p.Group.Add("admin", s.Run)
+	return nil
+}
