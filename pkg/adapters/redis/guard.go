@@ -38,6 +38,7 @@ func (g *guard) do(ctx context.Context, act string, call func(ctx context.Contex
 	if !g.enter() {
 		return fmt.Errorf("%s: %w", act, fault.New(fault.Unavailable, "unavailable", "Redis has just failed to answer"))
 	}
+	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, g.within)
 	defer cancel()
 	err := call(bounded)
@@ -45,16 +46,33 @@ func (g *guard) do(ctx context.Context, act string, call func(ctx context.Contex
 		g.resume.Store(0)
 		return nil
 	}
-	if ended := ctx.Err(); ended != nil {
+	if ended := over(ctx); ended != nil {
+		// A caller in a hurry proves nothing, unless the server had some time and all callers are in a hurry.
+		if errors.Is(ended, context.DeadlineExceeded) && time.Since(began) >= g.within/10 {
+			g.rest()
+		}
 		return fmt.Errorf("%s: %w", act, ended)
 	}
 	err = translate(err)
 	if answered(err) {
 		g.resume.Store(0)
 	} else {
-		g.resume.Store(time.Now().Add(restFor).UnixNano())
+		g.rest()
 	}
 	return fmt.Errorf("%s: %w", act, err)
+}
+
+func (g *guard) rest() { g.resume.Store(time.Now().Add(restFor).UnixNano()) }
+
+// over returns why ctx has ended. A socket may notice a deadline a moment before the context does.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // enter reports whether the caller may try. While the server rests only one may, at the end of the rest.

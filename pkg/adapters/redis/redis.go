@@ -9,6 +9,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -23,6 +24,9 @@ const defaultPrefix = "brokkr:"
 // Open returns a client for a redis://, rediss:// or unix:// URL, with short timeouts where the URL sets none. It does
 // not connect: a Redis that is away now may come later. A URL that is none is Invalid, without repeating it, since it may
 // hold a password. The client dials anew as needed and may be used concurrently.
+//
+// Open silences the log that the driver keeps for the whole process, which knows no levels and no fields; what matters
+// comes back as errors.
 func Open(rawURL string) (*goredis.Client, error) {
 	o, err := goredis.ParseURL(rawURL)
 	if err != nil {
@@ -51,6 +55,7 @@ func Open(rawURL string) (*goredis.Client, error) {
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
+	logging.Disable()
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return goredis.NewClient(o), nil
 }
