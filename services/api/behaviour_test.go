@@ -15,8 +15,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api"
 )
@@ -364,6 +366,27 @@ func TestEnsureAdminPreset(t *testing.T) {
 	}
 	if _, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, "abc"); err == nil {
 		t.Error("a hash that is none must be refused")
+	}
+}
+
+func TestPresetKeyAuthenticates(t *testing.T) {
+	t.Parallel()
+	ctx, store := t.Context(), memory.New(time.Now)
+	key, err := pak.Generate(rand.Reader)
+	must(t, err)
+	_, err = api.EnsureAdmin(ctx, store, time.Now, rand.Reader, key.Hash())
+	must(t, err)
+	v := identity.NewVerifier(store.Credentials(), store, time.Now)
+	for _, when := range []string{"asked", "remembered"} {
+		p, err := v.Verify(ctx, key)
+		if err != nil || !p.IsAdmin() {
+			t.Errorf("%s: principal %+v, error %v; want an admin", when, p, err)
+		}
+	}
+	stranger, err := pak.Generate(rand.Reader)
+	must(t, err)
+	if _, err := v.Verify(ctx, stranger); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("another key: %v, want it refused", err)
 	}
 }
 
