@@ -61,11 +61,12 @@ func serve(ctx context.Context, s *settings.Settings, version string, out, logs 
 		return err
 	}
 	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "private_database", db.Private(), "configuration", config.Effective(s))
-	admin, err := api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+	ln, err := assemble(ctx, p, s, version)
 	if err != nil {
 		return errors.Join(err, p.Store.Close())
 	}
-	ln, err := assemble(ctx, p, s, version)
+	// Only now, that nothing else can fail: a key that is made and not shown is lost.
+	admin, err := api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
 	if err != nil {
 		return errors.Join(err, p.Store.Close())
 	}
