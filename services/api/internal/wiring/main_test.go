@@ -1,0 +1,159 @@
+package wiring
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
+)
+
+// output collects what a process says.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// started runs an api process until the test ends and returns its address and what it says.
+func started(t *testing.T, environ ...string) (string, *output) {
+	t.Helper()
+	out, ended := &output{}, make(chan error, 1)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { ended <- Main(ctx, "1.2.3", environ, out) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the process ended with %v", err)
+		}
+	})
+	bound := regexp.MustCompile(`"server":"api \(api.addr\)","address":"([^"]+)"`)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if m := bound.FindStringSubmatch(out.String()); m != nil {
+			return m[1], out
+		}
+		select {
+		case err := <-ended:
+			ended <- nil
+			t.Fatalf("the process did not start: %v\n%s", err, out)
+		default:
+		}
+	}
+	t.Fatalf("the process is not listening:\n%s", out)
+	return "", nil
+}
+
+func call(t *testing.T, method, url, key, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", key)
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	environ := []string{"DATABASE_URL=" + testenv.Postgres(t), "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off"}
+	addr, out := started(t, environ...)
+	key := regexp.MustCompile(`brokkr_BR\w+`).FindString(out.String())
+	if key == "" {
+		t.Fatalf("the first start shows no admin PAK:\n%s", out)
+	}
+	base := "http://" + addr + "/api/v1"
+	status, body := call(t, "POST", base+"/stacks", key, `{"name":"web"}`)
+	var made struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(body), &made); err != nil || status != http.StatusCreated {
+		t.Fatalf("create a stack: %d %s (%v)", status, body, err)
+	}
+	for _, step := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/stacks", `{"name":"web"}`, 409},
+		{"POST", "/stacks/" + made.ID + "/labels", `"env:prod"`, 201},
+		{"POST", "/stacks/" + made.ID + "/labels", `"env:prod"`, 409},
+		{"POST", "/stacks/" + made.ID + "/deployment-objects", `{"yaml_content":"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"}`, 201},
+		{"GET", "/stacks/" + made.ID + "/deployment-objects", "", 200},
+		{"GET", "/stacks/" + made.ID + "/status", "", 200},
+		{"GET", "/stacks/" + made.ID + "/placement", "", 200},
+		{"PUT", "/stacks/" + made.ID, `{"name":"web2"}`, 200},
+		{"POST", "/agents", `{"name":"a","cluster_name":"c","labels":["env:prod"],"annotations":{"k":"v"}}`, 201},
+		{"POST", "/agents", `{"name":"a","cluster_name":"c"}`, 409},
+		{"POST", "/generators", `{"name":"ci"}`, 201},
+		{"GET", "/paks", "", 200},
+		{"DELETE", "/stacks/" + made.ID, "", 204},
+		{"GET", "/stacks/" + made.ID, "", 404},
+	} {
+		if status, body := call(t, step.method, base+step.path, key, step.body); status != step.status {
+			t.Errorf("%s %s: %d, want %d: %s", step.method, step.path, status, step.status, body)
+		}
+	}
+	if status, body := call(t, "GET", "http://"+addr+"/readyz", "", ""); status != http.StatusOK {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	_, again := started(t, environ...)
+	if strings.Contains(again.String(), "admin's PAK") {
+		t.Error("the second start shows an admin PAK again")
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	s, err := load([]string{"DATABASE_URL=postgres://u:secret@h/db", "LOG_LEVEL=debug", "BROKKR__API__ADDR=:1", "BROKKR__LIMITS__BODY=2048",
+		"BROKKR__LIMITS__TIMEOUT=3s", "BROKKR__LIMITS__TRUSTED_PROXIES=10.0.0.0/8", "BROKKR__BROKER__PAK_HASH=ab", "BROKKR__ADMIN__ADDR=off"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.API.Addr != ":1" || s.Log.Level != "debug" || s.Limits.Body != 2048 || s.Limits.Timeout != 3*time.Second || s.Admin.Addr != "off" ||
+		len(s.Limits.TrustedProxies) != 1 || s.Broker.PAKHash.Reveal() != "ab" || s.Database.URL.Reveal() != "postgres://u:secret@h/db" {
+		t.Errorf("settings are not those of the environment: %+v", s)
+	}
+	_, err = load([]string{"BROKKR__LIMITS__BODY=1", "BROKKR__LIMITS__TRUSTED_PROXIES=here", "BROKKR__LOG__LEVEL=loud"})
+	for _, want := range []string{"DATABASE_URL", "limits.body", "limits.trusted_proxies", "log.level"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the problems %v do not name %s", err, want)
+		}
+	}
+}
+
+func TestTakenPort(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.Postgres(t)
+	addr, _ := started(t, "DATABASE_URL="+dsn, "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off")
+	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, &output{})
+	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), "api.addr") {
+		t.Errorf("error %v, want one that names the address and its setting", err)
+	}
+}
