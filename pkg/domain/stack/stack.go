@@ -5,6 +5,7 @@ package stack
 import (
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -94,4 +95,4 @@ func CheckAnnotation(key, value string) error {
 	return nil
 }
 
-func isSpaceOrControl(r rune) bool { return r <= 0x20 || r == 0x7f }
+func isSpaceOrControl(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
