@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -20,22 +21,28 @@ type APIError struct {
 	RetryAfter time.Duration // zero: the broker named none
 }
 
-// Error gives the status, the code, the message and the request id, and no secret.
+// Error says what the broker said, then status, code and request id, and no secret.
 func (e *APIError) Error() string {
-	s := fmt.Sprintf("%s %s: %d", e.Method, e.URL, e.Status)
+	what := e.Message
 	switch {
-	case e.Code != "" && e.Message != "":
-		s += " " + e.Code + ": " + e.Message
-	case e.Code != "" || e.Message != "":
-		s += " " + e.Code + e.Message
+	case what != "":
+	case e.Status == http.StatusUnauthorized:
+		what = "the broker does not accept the key"
 	default:
-		s += " " + http.StatusText(e.Status)
+		what = "the broker answered " + http.StatusText(e.Status)
+	}
+	parts := strconv.Itoa(e.Status)
+	if e.Code != "" {
+		parts += " " + e.Code
 	}
 	if e.RequestID != "" {
-		s += " (request id " + e.RequestID + ")"
+		parts += ", request id " + e.RequestID
 	}
-	return s
+	return what + " (" + parts + ")"
 }
+
+// Where returns the request that was refused.
+func (e *APIError) Where() string { return e.Method + " " + e.URL }
 
 // UnreachableError means that no answer came: nobody listens, a name does not resolve, a connection broke, or the
 // request took longer than its timeout.

@@ -116,7 +116,7 @@ func (a *app) runAgentCreate(cmd *cobra.Command, o *agentCreateOptions) error {
 		return err
 	}
 	if len(n.GeneratorIDs) == 0 {
-		a.progress("note: it takes stacks of no generator yet: brokkr registration approve %s GENERATOR", made.Agent.Name)
+		a.progress("note: it takes stacks of no generator yet: brokkr registration approve %s GENERATOR (what an admin applies belongs to %s)", made.Agent.Name, adminGenerator)
 	}
 	return nil
 }

@@ -83,7 +83,8 @@ func silence(c client.ClusterStatus, now time.Time) string {
 	case c.LastHeartbeat == nil:
 		return "its agent has never connected"
 	case now.Sub(*c.LastHeartbeat) > silentAfter:
-		return "its agent was last heard " + render.Age(now, c.LastHeartbeat) + " ago"
+		// A fixed time, so that what is told does not change while nothing happens.
+		return "its agent is silent since " + c.LastHeartbeat.UTC().Format(time.RFC3339)
 	default:
 		return ""
 	}

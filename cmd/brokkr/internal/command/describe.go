@@ -102,7 +102,7 @@ func (a *app) writeStack(w io.Writer, wide bool, d stackDescription, o *output) 
 	}
 	f.title("Status")
 	if f.err == nil {
-		f.err = a.statusView(d.Status, o).table(w, wide)
+		f.err = a.statusView(d.Status, o, newStatusGrid()).table(w, wide)
 	}
 	return f.err
 }

@@ -114,7 +114,8 @@ func (a *app) adviceRefused(e *client.APIError) string {
 	}
 }
 
-// details returns the details of a refusal as lines, in a stable order.
+// details returns where a refusal came from and its details, as lines in a stable order. What the message says
+// already is left out.
 func details(err error) []string {
 	var refused *client.APIError
 	if !errors.As(err, &refused) {
@@ -122,10 +123,12 @@ func details(err error) []string {
 	}
 	lines := make([]string, 0, len(refused.Details))
 	for k, v := range refused.Details {
-		lines = append(lines, render.Clean(fmt.Sprintf("%s: %v", k, v)))
+		if !strings.Contains(refused.Message, fmt.Sprintf("%s %v", k, v)) {
+			lines = append(lines, render.Clean(fmt.Sprintf("%s: %v", k, v)))
+		}
 	}
 	sort.Strings(lines)
-	return lines
+	return append([]string{"at " + refused.Where()}, lines...)
 }
 
 // plain returns what a domain rule says without the parts that are for programs.

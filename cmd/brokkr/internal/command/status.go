@@ -39,10 +39,11 @@ goes on and adds a row whenever a cluster changes, until Ctrl-C.`,
 			if err != nil {
 				return err
 			}
-			if err := a.show(cmd, &o, a.statusView(st, &o)); err != nil || !follow {
+			grid := newStatusGrid()
+			if err := a.show(cmd, &o, a.statusView(st, &o, grid)); err != nil || !follow {
 				return err
 			}
-			return a.followStatus(cmd, c, st, &o, format)
+			return a.followStatus(cmd, c, st, &o, format, grid)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "watch", "w", false, "go on, and show what changes")
@@ -50,7 +51,7 @@ goes on and adds a row whenever a cluster changes, until Ctrl-C.`,
 	return cmd
 }
 
-func (a *app) statusView(s client.StackStatus, o *output) view {
+func (a *app) statusView(s client.StackStatus, o *output, grid *statusGrid) view {
 	names := make([]string, 0, len(s.Clusters))
 	for _, c := range s.Clusters {
 		names = append(names, "cluster/"+c.ClusterName)
@@ -67,7 +68,7 @@ func (a *app) statusView(s client.StackStatus, o *output) view {
 			_, err := fmt.Fprintf(w, "no cluster runs it; brokkr placement %s says why\n", s.StackName)
 			return err
 		}
-		return statusGrid(s.Clusters, now).Write(w, wide, a.colour(), o.bare)
+		return grid.show(s.Clusters, now).Write(w, wide, a.colour(), o.bare)
 	}}
 }
 
@@ -93,8 +94,17 @@ func headline(s client.StackStatus, now time.Time) string {
 	return line
 }
 
-func statusGrid(clusters []client.ClusterStatus, now time.Time) *render.Grid {
-	g := &render.Grid{Columns: render.Columns("CLUSTER", "AGENT", "WANTED", "APPLIED", "HEALTH", "SINCE", "WHY", "+PHASE", "+REASON", "+AGENT-STATUS", "+HEARTBEAT", "+REVISION")}
+// statusGrid is the table of a status.
+type statusGrid struct{ render.Grid }
+
+func newStatusGrid() *statusGrid {
+	return &statusGrid{render.Grid{Columns: render.Columns("CLUSTER", "AGENT", "WANTED", "APPLIED", "HEALTH", "SINCE", "WHY",
+		"+PHASE", "+REASON", "+AGENT-STATUS", "+HEARTBEAT", "+REVISION")}}
+}
+
+// show makes clusters the rows of the table.
+func (g *statusGrid) show(clusters []client.ClusterStatus, now time.Time) *statusGrid {
+	g.Rows = nil
 	for _, c := range clusters {
 		wanted := strconv.FormatInt(c.Wanted.SequenceID, 10)
 		if c.State == stateRemoving {
@@ -138,7 +148,7 @@ func (a *app) writeHold(w io.Writer, h *client.Hold, stack string) error {
 }
 
 // followStatus adds what changes: rows of a table, or whole documents in the other formats.
-func (a *app) followStatus(cmd *cobra.Command, c *client.Client, st client.StackStatus, o *output, format render.Format) error {
+func (a *app) followStatus(cmd *cobra.Command, c *client.Client, st client.StackStatus, o *output, format render.Format, grid *statusGrid) error {
 	ctx := cmd.Context()
 	last := map[string]string{}
 	changed := func(s client.StackStatus) (rows []client.ClusterStatus) {
@@ -178,9 +188,9 @@ func (a *app) followStatus(cmd *cobra.Command, c *client.Client, st client.Stack
 		}
 		gone = len(now.Clusters)
 		if format == render.Table || format == render.Wide {
-			err = statusGrid(rows, a.env.Now()).Write(a.env.Out, format == render.Wide, a.colour(), true)
+			err = grid.show(rows, a.env.Now()).Write(a.env.Out, format == render.Wide, a.colour(), true)
 		} else {
-			err = a.show(cmd, o, a.statusView(now, o))
+			err = a.show(cmd, o, a.statusView(now, o, grid))
 		}
 		if err != nil {
 			return err

@@ -32,29 +32,35 @@ type watch struct {
 	a     *app
 	c     *client.Client
 	stack client.Stack
+	goal  string // "is not <goal> after 5m"
 	// wanted is the sequence that the clusters are to reach; zero: any.
 	wanted int64
 	judge  func(client.StackStatus) (done bool, err error)
 	// pending says what is still missing when the time is over.
 	pending func(client.StackStatus) []string
-	last    map[string]string
+	last    map[string]string // agent id: the line that was told
+	names   map[string]string // agent id: its cluster
 	away    bool
 	held    string
 }
 
 func (w *watch) run(ctx context.Context, timeout time.Duration) error {
 	errTimeout := errors.New("time is over")
-	if timeout > 0 {
+	start := w.a.env.Now()
+	if timeout > 0 { // also when an answer hangs
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errTimeout)
 		defer cancel()
 	}
-	w.last = map[string]string{}
+	w.last, w.names = map[string]string{}, map[string]string{}
 	var status client.StackStatus
 	for {
 		done, err := w.look(ctx, &status)
 		if done {
 			return err
+		}
+		if err == nil && timeout > 0 && w.a.env.Now().Sub(start) >= timeout {
+			return w.timedOut(status, timeout)
 		}
 		if err == nil {
 			err = w.a.pause(ctx)
@@ -96,6 +102,7 @@ func (w *watch) tell(s client.StackStatus) {
 	for _, c := range s.Clusters {
 		line := w.line(c)
 		seen[c.AgentID] = true
+		w.names[c.AgentID] = render.Clean(c.ClusterName)
 		if w.last[c.AgentID] != line {
 			w.last[c.AgentID] = line
 			w.a.progress("  %s: %s", render.Clean(c.ClusterName), line)
@@ -103,7 +110,7 @@ func (w *watch) tell(s client.StackStatus) {
 	}
 	for id, line := range w.last {
 		if !seen[id] && line != "" {
-			w.a.progress("  %s: gone from this stack", id)
+			w.a.progress("  %s: no longer has the stack", w.names[id])
 			w.last[id] = ""
 		}
 	}
@@ -129,14 +136,14 @@ func (w *watch) timedOut(s client.StackStatus, timeout time.Duration) error {
 	if w.away {
 		missing = append(missing, "the broker does not answer")
 	}
-	return hint(fmt.Errorf("stack %s is not there after %s:\n  %s", w.stack.Name, timeout, strings.Join(missing, "\n  ")),
+	return hint(fmt.Errorf("stack %s is not %s after %s:\n  %s", w.stack.Name, w.goal, timeout, strings.Join(missing, "\n  ")),
 		"brokkr status %s, brokkr placement %s", w.stack.Name, w.stack.Name)
 }
 
 // waitHealthy waits until object is applied and healthy in every cluster that is to run it.
 func (a *app) waitHealthy(ctx context.Context, c *client.Client, s client.Stack, object client.Object, o waitOptions) error {
 	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, failing: map[string]time.Time{}}
-	w := &watch{a: a, c: c, stack: s, wanted: object.SequenceID, pending: h.missing,
+	w := &watch{a: a, c: c, stack: s, goal: "healthy everywhere", wanted: object.SequenceID, pending: h.missing,
 		judge: func(st client.StackStatus) (bool, error) { return h.judge(ctx, st) }}
 	if err := w.run(ctx, o.timeout); err != nil {
 		return err
@@ -260,7 +267,7 @@ func (h *healthWait) missing(s client.StackStatus) []string {
 
 // waitGone waits until no cluster has the stack any more.
 func (a *app) waitGone(ctx context.Context, c *client.Client, s client.Stack, timeout time.Duration) error {
-	w := &watch{a: a, c: c, stack: s,
+	w := &watch{a: a, c: c, stack: s, goal: "gone",
 		judge: func(st client.StackStatus) (bool, error) { return len(st.Clusters) == 0, nil },
 		pending: func(st client.StackStatus) []string {
 			var lines []string

@@ -84,10 +84,12 @@ func Columns(titles ...string) []Column {
 	return columns
 }
 
-// Grid is a table: one cell a column in each row.
+// Grid is a table: one cell a column in each row. Columns never become narrower from one Write to the next, so that
+// rows that follow later stay below their header.
 type Grid struct {
 	Columns []Column
 	Rows    [][]Cell
+	width   []int
 }
 
 // Add appends a row.
@@ -96,7 +98,7 @@ func (g *Grid) Add(cells ...Cell) { g.Rows = append(g.Rows, cells) }
 const gap = 3
 
 // Write writes the table, aligned, with its header unless bare.
-func (g Grid) Write(w io.Writer, wide, colour, bare bool) error {
+func (g *Grid) Write(w io.Writer, wide, colour, bare bool) error {
 	var show []int
 	for i, c := range g.Columns {
 		if !c.Wide || wide {
@@ -111,10 +113,12 @@ func (g Grid) Write(w io.Writer, wide, colour, bare bool) error {
 	if !bare {
 		rows = append([][]Cell{header}, rows...)
 	}
-	width := make([]int, len(g.Columns))
+	if g.width == nil {
+		g.width = make([]int, len(g.Columns))
+	}
 	for _, r := range rows {
 		for _, i := range show {
-			width[i] = max(width[i], utf8.RuneCountInString(oneLine(r[i].Text)))
+			g.width[i] = max(g.width[i], utf8.RuneCountInString(oneLine(r[i].Text)))
 		}
 	}
 	var b strings.Builder
@@ -123,7 +127,7 @@ func (g Grid) Write(w io.Writer, wide, colour, bare bool) error {
 			text := oneLine(r[i].Text)
 			b.WriteString(Paint(text, r[i].Tone, colour))
 			if n < len(show)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(text)+gap))
+				b.WriteString(strings.Repeat(" ", g.width[i]-utf8.RuneCountInString(text)+gap))
 			}
 		}
 		b.WriteString("\n")

@@ -42,6 +42,8 @@ type part struct {
 	text string
 }
 
+func (p part) trimmed() string { return strings.TrimRightFunc(p.text, unicode.IsSpace) }
+
 // Read reads and checks the bundle that path names. Errors name the file, the document in it and the line.
 func Read(path string, stdin io.Reader) (Bundle, error) {
 	parts, err := read(path, stdin)
@@ -136,7 +138,7 @@ func readFiles(files []string) ([]part, error) {
 func join(parts []part) []byte {
 	texts := make([]string, len(parts))
 	for i, p := range parts {
-		texts[i] = strings.TrimRightFunc(p.text, unicode.IsSpace)
+		texts[i] = p.trimmed()
 	}
 	return []byte(strings.Join(texts, separator) + "\n")
 }
@@ -150,7 +152,7 @@ func assemble(from string, parts []part) (Bundle, error) {
 	}
 	seen := map[bundle.Key]place{}
 	for _, p := range parts {
-		objects, err := bundle.Parse([]byte(p.text), limits)
+		objects, err := bundle.Parse([]byte(p.trimmed()), limits)
 		if err != nil {
 			return Bundle{}, fmt.Errorf("%s: %w", p.name, err)
 		}
