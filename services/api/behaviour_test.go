@@ -1,26 +1,19 @@
 package api_test
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
-	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/ports"
-	"github.com/colliery-io/brokkr/services/api"
 )
 
 // since returns the events that were written after the cursor.
@@ -303,91 +296,11 @@ func TestOwnersSeeNoClustersOfOthers(t *testing.T) {
 	}
 }
 
-func TestEnsureAdminOnce(t *testing.T) {
-	t.Parallel()
-	store := memory.New(time.Now)
-	var wg sync.WaitGroup
-	keys := make(chan *pak.PAK, 8)
-	for range cap(keys) {
-		wg.Go(func() {
-			key, err := api.EnsureAdmin(t.Context(), store, time.Now, rand.Reader, "")
-			if err != nil {
-				t.Errorf("a racing replica failed: %v", err)
-			}
-			keys <- key
-		})
-	}
-	wg.Wait()
-	close(keys)
-	made := 0
-	for k := range keys {
-		if k != nil {
-			made++
-		}
-	}
-	if made != 1 {
-		t.Errorf("%d replicas made an admin PAK, want 1", made)
-	}
-}
-
-func TestEnsureAdminPreset(t *testing.T) {
-	t.Parallel()
-	ctx, store := t.Context(), memory.New(time.Now)
-	preset := func(long string) string {
-		sum := sha256.Sum256([]byte(long))
-		return hex.EncodeToString(sum[:])
-	}
-	ensure := func(hash string) {
-		t.Helper()
-		key, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, hash)
-		if err != nil || key != nil {
-			t.Fatalf("preset %q: key %v, error %v; want neither", hash, key, err)
-		}
-	}
-	usable := func(hash string) bool {
-		t.Helper()
-		c, err := store.Credentials().ByShort(ctx, hash)
-		must(t, err)
-		return c.Hash == hash && c.Role == tenancy.RoleAdmin && c.Usable(time.Now().Add(time.Second))
-	}
-	a, b := preset("a"), preset("b")
-	ensure(a)
-	ensure(strings.ToUpper(a))
-	if !usable(a) {
-		t.Error("the preset key is not usable")
-	}
-	ensure(b)
-	if usable(a) || !usable(b) {
-		t.Error("another preset must replace the former one")
-	}
-	ensure(a)
-	if usable(a) || !usable(b) {
-		t.Error("a revoked preset must stay revoked and change nothing")
-	}
-	if _, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, "abc"); err == nil {
-		t.Error("a hash that is none must be refused")
-	}
-}
-
-func TestPresetKeyAuthenticates(t *testing.T) {
-	t.Parallel()
-	ctx, store := t.Context(), memory.New(time.Now)
-	key, err := pak.Generate(rand.Reader)
-	must(t, err)
-	_, err = api.EnsureAdmin(ctx, store, time.Now, rand.Reader, key.Hash())
-	must(t, err)
-	v := identity.NewVerifier(store.Credentials(), store, time.Now)
-	for _, when := range []string{"asked", "remembered"} {
-		p, err := v.Verify(ctx, key)
-		if err != nil || !p.IsAdmin() {
-			t.Errorf("%s: principal %+v, error %v; want an admin", when, p, err)
-		}
-	}
-	stranger, err := pak.Generate(rand.Reader)
-	must(t, err)
-	if _, err := v.Verify(ctx, stranger); !fault.Is(err, fault.Unauthenticated) {
-		t.Errorf("another key: %v, want it refused", err)
-	}
+// get calls a route that is not below /api/v1.
+func (w *world) get(path string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, httptest.NewRequestWithContext(w.t.Context(), http.MethodGet, path, nil))
+	return rec
 }
 
 func TestProcessEndpoints(t *testing.T) {
@@ -396,18 +309,13 @@ func TestProcessEndpoints(t *testing.T) {
 	for path, want := range map[string]string{
 		"/healthz": "OK", "/readyz": "Ready", "/health": `"database"`, "/metrics": "brokkr_build_info", "/docs/openapi.json": `"openapi":"3.0.3"`,
 	} {
-		rec := httptest.NewRecorder()
-		w.handler.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
+		if rec := w.get(path); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("%s: %d %.200s, want 200 with %q", path, rec.Code, rec.Body, want)
 		}
 	}
+	w = newWorld(t, w.api) // the outcome of a check is remembered for a while
 	must(t, w.store.Close())
-	other := newWorld(t, w.api)
-	must(t, other.store.Close())
-	rec := httptest.NewRecorder()
-	other.handler.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-	if rec.Code != http.StatusServiceUnavailable || rec.Body.String() != "database unavailable" {
+	if rec := w.get("/readyz"); rec.Code != http.StatusServiceUnavailable || rec.Body.String() != "database unavailable" {
 		t.Errorf("without its database: %d %q, want 503 database unavailable", rec.Code, rec.Body)
 	}
 }

@@ -88,11 +88,19 @@ const (
 
 func newWorld(t *testing.T, c contract) *world {
 	t.Helper()
-	store := memory.New(time.Now)
+	return newWorldOf(t, c, api.Config{}, memory.New(time.Now))
+}
+
+// newWorldOf is newWorld with a configuration and a store of one's own; the api hears that store's wakeups.
+func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
+	ports.Store
+	ports.Wakeups
+}) *world {
+	t.Helper()
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(t, err)
 	w := &world{t: t, store: store, tel: tel, api: c, keys: map[string]string{asGarbage: "not-a-key"}}
-	svc, err := api.New(t.Context(), api.Config{}, api.Deps{
+	svc, err := api.New(t.Context(), conf, api.Deps{
 		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
 	})

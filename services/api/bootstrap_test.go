@@ -1,0 +1,105 @@
+package api_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/services/api"
+)
+
+func TestEnsureAdminOnce(t *testing.T) {
+	t.Parallel()
+	store := memory.New(time.Now)
+	var wg sync.WaitGroup
+	keys := make(chan *pak.PAK, 8)
+	for range cap(keys) {
+		wg.Go(func() {
+			key, err := api.EnsureAdmin(t.Context(), store, time.Now, rand.Reader, "")
+			if err != nil {
+				t.Errorf("a racing replica failed: %v", err)
+			}
+			keys <- key
+		})
+	}
+	wg.Wait()
+	close(keys)
+	made := 0
+	for k := range keys {
+		if k != nil {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d replicas made an admin PAK, want 1", made)
+	}
+}
+
+func TestEnsureAdminPreset(t *testing.T) {
+	t.Parallel()
+	ctx, store := t.Context(), memory.New(time.Now)
+	preset := func(long string) string {
+		sum := sha256.Sum256([]byte(long))
+		return hex.EncodeToString(sum[:])
+	}
+	ensure := func(hash string) {
+		t.Helper()
+		key, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, hash)
+		if err != nil || key != nil {
+			t.Fatalf("preset %q: key %v, error %v; want neither", hash, key, err)
+		}
+	}
+	usable := func(hash string) bool {
+		t.Helper()
+		c, err := store.Credentials().ByShort(ctx, hash)
+		must(t, err)
+		return c.Hash == hash && c.Role == tenancy.RoleAdmin && c.Usable(time.Now().Add(time.Second))
+	}
+	a, b := preset("a"), preset("b")
+	ensure(a)
+	ensure(strings.ToUpper(a))
+	if !usable(a) {
+		t.Error("the preset key is not usable")
+	}
+	ensure(b)
+	if usable(a) || !usable(b) {
+		t.Error("another preset must replace the former one")
+	}
+	ensure(a)
+	if usable(a) || !usable(b) {
+		t.Error("a revoked preset must stay revoked and change nothing")
+	}
+	if _, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, "abc"); err == nil {
+		t.Error("a hash that is none must be refused")
+	}
+}
+
+func TestPresetKeyAuthenticates(t *testing.T) {
+	t.Parallel()
+	ctx, store := t.Context(), memory.New(time.Now)
+	key, err := pak.Generate(rand.Reader)
+	must(t, err)
+	_, err = api.EnsureAdmin(ctx, store, time.Now, rand.Reader, key.Hash())
+	must(t, err)
+	v := identity.NewVerifier(store.Credentials(), store, time.Now)
+	for _, when := range []string{"asked", "remembered"} {
+		p, err := v.Verify(ctx, key)
+		if err != nil || !p.IsAdmin() {
+			t.Errorf("%s: principal %+v, error %v; want an admin", when, p, err)
+		}
+	}
+	stranger, err := pak.Generate(rand.Reader)
+	must(t, err)
+	if _, err := v.Verify(ctx, stranger); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("another key: %v, want it refused", err)
+	}
+}
