@@ -42,7 +42,8 @@ func (a *app) agentCreate() *cobra.Command {
 		Use:   "create --name NAME --cluster-name CLUSTER",
 		Short: "Create an agent, show its key once and the command that starts it",
 		Long: `Creates the agent for one cluster and shows its key (PAK) once, with the command that starts it. The agent takes stacks
-of the generators that are named with --generator, and runs those that share one of its labels or annotations.`,
+of the generators that are named with --generator (without it: of what admins apply), and runs those that share one of its
+labels or annotations.`,
 		Example: `  brokkr agent create --name edge-1 --cluster-name edge-1 --label prod --generator ci
   brokkr agent create --name edge-1 --cluster-name edge-1 -o json | jq -r .pak`,
 		Args: atMost(1),
@@ -61,7 +62,7 @@ of the generators that are named with --generator, and runs those that share one
 	f.StringVar(&o.cluster, "cluster-name", "", "name of its cluster (required)")
 	f.StringArrayVar(&o.labels, "label", nil, "label (repeatable)")
 	f.StringArrayVar(&o.annotations, "annotation", nil, "annotation key=value (repeatable)")
-	f.StringArrayVar(&o.generators, "generator", nil, "generator, by name or id, whose stacks the agent takes (repeatable)")
+	f.StringArrayVar(&o.generators, "generator", []string{adminGenerator}, "generator, by name or id, whose stacks the agent takes (repeatable)")
 	f.BoolVar(&o.activate, "activate", true, "let the agent take stacks at once")
 	f.StringVar(&o.brokerURL, "broker-url", "", "the broker's URL as the cluster sees it, for the command that is shown (default: the one in use)")
 	o.out.flag(cmd)
@@ -112,13 +113,7 @@ func (a *app) runAgentCreate(cmd *cobra.Command, o *agentCreateOptions) error {
 	if err != nil {
 		return fmt.Errorf("create agent %s: %w", o.name, err)
 	}
-	if err := a.showAgentPAK(cmd, &o.out, made, o.brokerURL, "created"); err != nil {
-		return err
-	}
-	if len(n.GeneratorIDs) == 0 {
-		a.progress("note: it takes stacks of no generator yet: brokkr registration approve %s GENERATOR (what an admin applies belongs to %s)", made.Agent.Name, adminGenerator)
-	}
-	return nil
+	return a.showAgentPAK(cmd, &o.out, made, o.brokerURL, "created")
 }
 
 // showAgentPAK shows a key for the only time, with the exact next command.

@@ -117,7 +117,7 @@ func TestApplyWait(t *testing.T) {
 		"removing":       {"a cluster that loses the stack is not waited for", "", []answer{st(good, removing)}, nil, time.Second, 0},
 		"failed":         {"a failure that lasts ends the wait", "", []answer{st(applying), st(failed), st(failed), st(failed), st(failed), st(failed)}, nil, 5 * time.Second, 1},
 		"recovers":       {"a failure that passes does not", "", []answer{st(failed), st(failed), st(applying), st(failed), st(good)}, nil, 5 * time.Second, 0},
-		"fail-after":     {"and may be waited for, for ever", "--fail-after 0", []answer{st(failed), st(failed), st(failed), st(failed), st(failed), st(failed), st(good)}, nil, time.Hour, 0},
+		"fail-after":     {"and may be waited for, for ever", "--fail-after 0", []answer{st(failed), st(failed), st(failed), st(failed), st(failed), st(failed), st(good)}, nil, 20 * time.Second, 0},
 		"timeout":        {"what is missing is named", "--timeout 3s", []answer{st(good, inactive)}, nil, time.Second, 1},
 		"superseded":     {"somebody else published", "", []answer{st(waiting), ok(status(objID2, 9, "null", good, summary2))}, nil, time.Second, 1},
 		"broker-away":    {"an unreachable broker is waited for", "", []answer{{status: 503}, {status: 503}, {status: 503}, {status: 503}, {status: 503}, st(good)}, nil, time.Second, 0},

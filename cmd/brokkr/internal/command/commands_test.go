@@ -13,7 +13,7 @@ func TestCommands(t *testing.T) {
 	twoHello := strings.NewReplacer(stackID, "11111111-1111-4111-8111-111111111112", genID, genID2).Replace(hello)
 	found := routes{getStacksByName: {list(hello)}}
 	agents := routes{"GET /agents": {list(edge1, edge2)}, "GET /agents?name=edge-1": {list(edge1)}, "GET /agents?name=edge-2": {list(edge2)}}
-	gens := routes{"GET /generators": {list(generator, other)}, "GET /generators?name=team-a": {list(other)}}
+	gens := routes{"GET /generators": {list(generator, other)}, "GET /generators?name=team-a": {list(other)}, getAdminGen: {list(generator)}}
 	regs := routes{"GET /generators/" + genID + "/registered-agents": {list()}, "GET /generators/" + genID2 + "/registered-agents": {list(
 		`{"id":"r","agent_id":"`+agentID+`","generator_id":"`+genID2+`","registered_at":"2026-08-01T12:00:00Z","state":"approved"}`,
 		`{"id":"r2","agent_id":"`+agentID2+`","generator_id":"`+genID2+`","registered_at":"2026-08-02T11:00:00Z","state":"pending"}`)}}
@@ -81,10 +81,10 @@ func TestCommands(t *testing.T) {
 		"agent-create": {"agent create --name edge-1 --cluster-name cluster-1 --label prod --annotation region=eu --generator team-a",
 			gens.with(routes{"POST /agents": {created(`{"agent":` + edge1 + `,"initial_pak":` + pak + `}`)}}), 0},
 		"agent-create-inactive": {"agent create edge-2 --cluster-name cluster-2 --activate=false --broker-url https://b.example",
-			routes{"POST /agents": {created(`{"agent":` + edge2 + `,"initial_pak":` + pak + `}`)}}, 0},
-		"agent-create-json":     {"agent create edge-1 --cluster-name cluster-1 -o json", routes{"POST /agents": {created(`{"agent":` + edge1 + `,"initial_pak":` + pak + `}`)}}, 0},
-		"agent-create-name":     {"agent create edge-1 --cluster-name cluster-1 -o name", routes{"POST /agents": {created(`{"agent":` + edge1 + `,"initial_pak":` + pak + `}`)}}, 0},
-		"agent-create-exists":   {"agent create edge-1 --cluster-name cluster-1", routes{"POST /agents": {refused(409, "unique_violation", "an agent edge-1 of cluster cluster-1 exists")}}, 1},
+			gens.with(routes{"POST /agents": {created(`{"agent":` + edge2 + `,"initial_pak":` + pak + `}`)}}), 0},
+		"agent-create-json":     {"agent create edge-1 --cluster-name cluster-1 -o json", gens.with(routes{"POST /agents": {created(`{"agent":` + edge1 + `,"initial_pak":` + pak + `}`)}}), 0},
+		"agent-create-name":     {"agent create edge-1 --cluster-name cluster-1 -o name", gens.with(routes{"POST /agents": {created(`{"agent":` + edge1 + `,"initial_pak":` + pak + `}`)}}), 0},
+		"agent-create-exists":   {"agent create edge-1 --cluster-name cluster-1", gens.with(routes{"POST /agents": {refused(409, "unique_violation", "an agent edge-1 of cluster cluster-1 exists")}}), 1},
 		"agent-create-usage":    {"agent create edge-1", nil, 2},
 		"agent-rotate":          {"agent rotate edge-1", agents.with(routes{"POST /agents/" + agentID + "/rotate-pak": {ok(`{"agent":` + edge1 + `,"pak":` + pak + `}`)}}), 0},
 		"agent-rotate-lost":     {"agent rotate edge-1", agents.with(routes{"POST /agents/" + agentID + "/rotate-pak": {{status: 502}}}), 1},

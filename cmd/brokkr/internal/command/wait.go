@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -108,8 +109,8 @@ func (w *watch) tell(s client.StackStatus) {
 			w.a.progress("  %s: %s", render.Clean(c.ClusterName), line)
 		}
 	}
-	for id, line := range w.last {
-		if !seen[id] && line != "" {
+	for _, id := range slices.Sorted(maps.Keys(w.last)) {
+		if !seen[id] && w.last[id] != "" {
 			w.a.progress("  %s: no longer has the stack", w.names[id])
 			w.last[id] = ""
 		}
