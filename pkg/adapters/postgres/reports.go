@@ -84,8 +84,9 @@ const recordStatus = `WITH old AS (
 			message = EXCLUDED.message, observed_at = EXCLUDED.observed_at, reported_at = EXCLUDED.reported_at,
 			since = CASE WHEN (t.phase, t.health) = (EXCLUDED.phase, EXCLUDED.health) THEN t.since ELSE EXCLUDED.since END
 		WHERE t.sequence_id <= EXCLUDED.sequence_id
-		RETURNING *)
-	SELECT put.* FROM put LEFT JOIN old ON old.stack_id = put.stack_id
+		RETURNING t.agent_id, t.stack_id, t.object_id, t.sequence_id, t.phase, t.health, t.message, t.observed_at, t.reported_at, t.since)
+	SELECT put.agent_id, put.stack_id, put.object_id, put.sequence_id, put.phase, put.health, put.message,
+		put.observed_at, put.reported_at, put.since FROM put LEFT JOIN old ON old.stack_id = put.stack_id
 	WHERE old.stack_id IS NULL OR (old.object_id, old.phase, old.health) <> (put.object_id, put.phase, put.health)`
 
 type statusRow struct {

@@ -66,6 +66,7 @@ type Store struct {
 	ended   context.Context //nolint:containedctx // ends with the store, and every Listen with it
 	endIt   context.CancelFunc
 	timeout time.Duration // of a connection attempt
+	maxIdle int
 }
 
 var (
@@ -85,7 +86,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := pq.NewConnectorConfig(t.config)
+	plain, err := pq.NewConnectorConfig(t.config)
 	if err != nil {
 		return nil, t.unreachable(err)
 	}
@@ -97,12 +98,12 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make decompressor: %w", err)
 	}
-	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	db := sqlx.NewDb(sql.OpenDB(connector{plain}), "postgres")
 	db.SetMaxOpenConns(opts.MaxOpen)
 	db.SetMaxIdleConns(opts.MaxIdle)
 	db.SetConnMaxLifetime(opts.MaxLifetime)
 	db.SetConnMaxIdleTime(opts.MaxIdleTime)
-	s := &Store{db: db, target: t, packer: packer, opener: opener, timeout: opts.ConnectTimeout}
+	s := &Store{db: db, target: t, packer: packer, opener: opener, timeout: opts.ConnectTimeout, maxIdle: opts.MaxIdle}
 	s.ended, s.endIt = context.WithCancel(context.Background())
 	s.repositories = repositories{session{store: s, on: db}}
 	if err := s.Ping(ctx); err != nil {
@@ -117,7 +118,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var one int
-	err := s.db.GetContext(limited, &one, ping)
+	err := s.renewed(limited, func() error { return s.db.GetContext(limited, &one, ping) })
 	switch {
 	case err == nil:
 		return nil

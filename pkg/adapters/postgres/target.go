@@ -33,6 +33,7 @@ func newTarget(dsn string, opts Options) (target, error) {
 		"idle_in_transaction_session_timeout": strconv.FormatInt(2*opts.StatementTimeout.Milliseconds(), 10),
 		"timezone":                            "UTC",
 		"binary_parameters":                   "yes", // one round trip a statement instead of two
+		"random_page_cost":                    "1.1", // what we look up is in memory: small tables are not worth reading whole
 	}
 	if given.SSLMode == "" {
 		params["sslmode"] = string(pq.SSLModePrefer) // as every other client of libpq's family does

@@ -41,10 +41,10 @@ func (s *Store) Listen(ctx context.Context, channels ...string) (<-chan ports.Wa
 	go func() {
 		defer cancel()
 		defer stop()
-		defer close(out)
 		e.deliver(ctx, out)
+		close(out)
+		e.dialer.cut()         // whatever the listener waits for
 		_ = e.listener.Close() // it fails only if it is closed already
-		e.dialer.cut()
 		running.Wait()
 	}()
 	return out, nil

@@ -55,7 +55,11 @@ func (s *Store) inTransaction(ctx context.Context, fn func(ctx context.Context, 
 
 // runOnce reports, with the error, whether the transaction collided with another one.
 func (s *Store) runOnce(ctx context.Context, fn func(ctx context.Context, in session) error) (collided bool, err error) {
-	tx, err := s.db.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	var tx *sqlx.Tx
+	err = s.renewed(ctx, func() (err error) {
+		tx, err = s.db.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+		return err
+	})
 	if err != nil {
 		return false, s.translate(ctx, "begin transaction", err)
 	}
@@ -70,6 +74,18 @@ func (s *Store) runOnce(ctx context.Context, fn func(ctx context.Context, in ses
 		return isCollision(err) || isCollision(shared.failure), s.commitFault(ctx, err, shared.failure)
 	}
 	return false, nil
+}
+
+// renewed runs a harmless statement again if its connection turned out to be dead, after forgetting all idle ones: a
+// restart of the server leaves the pool full of them.
+func (s *Store) renewed(ctx context.Context, statement func() error) error {
+	err := statement()
+	if err == nil || !isLost(err) || ctx.Err() != nil || s.closed.Load() {
+		return err
+	}
+	s.db.SetMaxIdleConns(-1)
+	s.db.SetMaxIdleConns(s.maxIdle)
+	return statement()
 }
 
 func (s *Store) commitFault(ctx context.Context, err, failure error) error {
@@ -103,8 +119,8 @@ func (s session) atomically(ctx context.Context, fn func(ctx context.Context, in
 
 // run runs one statement and translates its error; sql.ErrNoRows stays as it is.
 func (s session) run(ctx context.Context, act string, statement func() error) error {
-	if s.tx == nil {
-		return s.pass(ctx, act, statement())
+	if s.tx == nil { // it only reads: every write is in a transaction
+		return s.pass(ctx, act, s.store.renewed(ctx, statement))
 	}
 	s.tx.mu.Lock()
 	defer s.tx.mu.Unlock()
