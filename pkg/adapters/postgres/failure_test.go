@@ -162,8 +162,10 @@ func TestCommitWithoutAnAnswer(t *testing.T) {
 	if runs != 1 {
 		t.Errorf("the closure ran %d times, want once", runs)
 	}
-	if !exists(t, s, "made") {
-		t.Error("the server had committed, but the change is not there")
+	for end := time.Now().Add(10 * time.Second); !exists(t, s, "made"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the server got the commit, but the change is not there")
+		}
 	}
 }
 
