@@ -56,6 +56,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = mute.Close() })
 	const secret = "hunter2"
+	nowhere := *good
+	nowhere.Path = "/nowhere"
 	tests := map[string]struct {
 		dsn  string
 		kind fault.Kind
@@ -63,7 +65,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}{
 		"nobody listens":            {fmt.Sprintf("postgres://brokkr:%s@%s/fleet?sslmode=disable", secret, free), fault.Unavailable, []string{free, `"fleet"`, "refused"}},
 		"nobody answers":            {fmt.Sprintf("postgres://brokkr:%s@%s/fleet?sslmode=disable", secret, mute.Addr()), fault.Unavailable, []string{mute.Addr().String(), `"fleet"`, "in time"}},
-		"no such database":          {fmt.Sprintf("postgres://%s:%s@%s/nowhere?sslmode=disable", good.User.Username(), secret, good.Host), fault.Unavailable, []string{good.Host, `"nowhere"`, "does not exist"}},
+		"no such database":          {nowhere.String(), fault.Unavailable, []string{good.Host, `"nowhere"`, "does not exist"}},
 		"no URL":                    {"postgres://brokkr:" + secret + "@host:port/fleet", fault.Invalid, []string{"postgres://user:password@host:5432/database"}},
 		"a URL with a bad escape":   {"postgres://brokkr:" + secret + "%zz@host/fleet", fault.Invalid, []string{"cannot be read"}},
 		"key and value, refused":    {fmt.Sprintf("host=127.0.0.1 port=%s user=brokkr password=%s dbname=fleet sslmode=disable", free[strings.LastIndex(free, ":")+1:], secret), fault.Unavailable, []string{free, `"fleet"`}},

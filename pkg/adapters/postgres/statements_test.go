@@ -1,6 +1,9 @@
 package postgres_test
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -86,15 +89,19 @@ func TestStatementsPrepare(t *testing.T) {
 	}
 	db := connect(t, migrated(t))
 	for name, text := range all {
-		s, err := db.PrepareContext(t.Context(), text)
-		if err != nil {
+		if err := prepare(t.Context(), db, text); err != nil {
 			t.Errorf("prepare %s: %v\n%s", name, err, text)
-			continue
-		}
-		if err := s.Close(); err != nil {
-			t.Errorf("close %s: %v", name, err)
 		}
 	}
+}
+
+func prepare(ctx context.Context, db *sql.DB, text string) (err error) {
+	s, err := db.PrepareContext(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return nil
 }
 
 // SQL is nowhere but in constants, so that the tests here see all of it.
@@ -177,28 +184,36 @@ func TestStatementsUseIndexes(t *testing.T) {
 		if n > 0 {
 			explain += "(" + strings.TrimSuffix(strings.Repeat("NULL,", n), ",") + ")"
 		}
-		rows, err := conn.QueryContext(t.Context(), explain)
-		if err != nil {
-			t.Fatalf("explain %s: %v", name, err)
-		}
-		var plan strings.Builder
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				t.Fatalf("explain %s: %v", name, err)
-			}
-			plan.WriteString(line + "\n")
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatalf("explain %s: %v", name, err)
-		}
-		if m := scan.FindStringSubmatch(plan.String()); m != nil {
-			t.Errorf("%s reads all of %s:\n%s", name, m[1], plan.String())
+		plan := lines(t, conn, explain)
+		if m := scan.FindStringSubmatch(plan); m != nil {
+			t.Errorf("%s reads all of %s:\n%s", name, m[1], plan)
 		}
 		if _, err := conn.ExecContext(t.Context(), "DEALLOCATE probe"); err != nil {
 			t.Fatalf("deallocate %s: %v", name, err)
 		}
 	}
+}
+
+// lines returns what a query answers, a row a line.
+func lines(t testing.TB, conn *sql.Conn, query string) string {
+	t.Helper()
+	rows, err := conn.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	var out strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		out.WriteString(line + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return out.String()
 }
 
 // Foreign keys everywhere: every column that is named like a reference is one, but for the outbox, which is a log.
