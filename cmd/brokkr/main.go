@@ -10,9 +10,11 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/command"
 )
 
+var version = "dev" //nolint:gochecknoglobals // set by the linker
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command.Run(ctx, command.System(), os.Args[1:])
+	code := command.Run(ctx, command.System(version), os.Args[1:])
 	stop()
 	os.Exit(code)
 }

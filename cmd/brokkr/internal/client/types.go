@@ -175,6 +175,7 @@ type StackStatus struct {
 	SequenceID         *int64          `json:"sequence_id"`
 	Checksum           *string         `json:"checksum"`
 	PublishedAt        *time.Time      `json:"published_at"`
+	DeletedAt          *time.Time      `json:"deleted_at,omitempty"` // of the stack; it answers until every cluster has removed it
 	Hold               *Hold           `json:"hold"`
 	Clusters           []ClusterStatus `json:"clusters"`
 	Summary            StatusSummary   `json:"summary"`

@@ -1,11 +1,15 @@
 package command_test
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/command"
 )
 
 func TestCommands(t *testing.T) {
@@ -55,10 +59,12 @@ func TestCommands(t *testing.T) {
 		"status-name":     {"status hello -o name", found.with(routes{getStatus: {ok(full)}}), 0},
 		"status-held":     {"status hello", found.with(routes{getStatus: {ok(status(objectID, 7, hold, healthyOn(agentID, "1", objectID, 7), summary2))}}), 0},
 		"status-nowhere":  {"status hello", found.with(routes{getStatus: {ok(strings.Replace(status(objectID, 7, "null", "", summary0), `"sequence_id":7`, `"sequence_id":null`, 1))}}), 0},
+		"status-deleted":  {"status " + stackID, routes{getStatus: {ok(strings.Replace(full, `"hold"`, `"deleted_at":"2026-08-02T11:59:00Z","hold"`, 1))}}, 0},
 		"status-same":     {"status hello", routes{getStacksByName: {list(hello, twoHello)}}, 1},
 		"placement":       {"placement hello", found.with(routes{getPlacement: {ok(placement("null", verdictYes+","+verdictNo))}}), 0},
 		"placement-wide":  {"placement hello -o wide", found.with(routes{getPlacement: {ok(placement("null", verdictYes+","+verdictNo))}}), 0},
 		"placement-held":  {"placement hello", found.with(agents).with(routes{getPlacement: {ok(placement(hold, verdictNo))}}), 0},
+		"placement-id":    {"placement " + stackID, routes{getPlacement: {ok(placement("null", verdictYes))}}, 0},
 		"placement-empty": {"placement hello", found.with(routes{getPlacement: {ok(`{"stack_id":"` + stackID + `","generation":0,"decided_at":null,"cause":"","trace_id":"","hold":null,"verdicts":[]}`)}}), 0},
 		"approve":         {"placement approve hello", found.with(agents).with(routes{getPlacement: {ok(placement(hold, verdictNo))}, "POST /stacks/" + stackID + "/placement/approve": {ok(placement("null", verdictNo))}}), 0},
 		"approve-other":   {"placement approve hello --fingerprint beef", found.with(routes{getPlacement: {ok(placement(hold, verdictNo))}}), 1},
@@ -122,6 +128,12 @@ func TestCommands(t *testing.T) {
 		"version":        {"version", routes{"GET /version": {ok(`{"version":"v9","commit":"c0ffee","go":"go1.26"}`)}}, 0},
 		"version-yaml":   {"version -o yaml", routes{"GET /version": {ok(`{"version":"v9","api":"v1"}`)}}, 0},
 		"version-client": {"version --client", nil, 0},
+
+		"complete-stacks":     {"__complete status h", routes{"GET /stacks": {list(hello)}}, 0},
+		"complete-agents":     {"__complete agent activate edge-2", routes{"GET /agents": {list(edge1, edge2)}}, 0},
+		"complete-generators": {"__complete generator rotate x", routes{"GET /generators": {list(generator)}}, 0},
+		"complete-output":     {"__complete get stacks -o ", nil, 0},
+		"complete-refused":    {"__complete status h", routes{"GET /stacks": {{status: 401}}}, 0},
 
 		"error-401":      {"get agents", routes{"GET /agents": {{status: 401}}}, 1},
 		"error-403":      {"get agents", routes{"GET /agents": {refused(403, "generator_required", "agents cannot list agents")}}, 1},
@@ -256,4 +268,38 @@ func TestStatusWatch(t *testing.T) {
 	}}}.do(t)
 	got.requests = compact(got.requests)
 	got.golden(t, t.Name())
+}
+
+// An interrupt ends a wait with the status that shells expect.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	waiting := ok(status(objectID, 7, "null", cluster(agentID, "1", objectID, 7, "", "pending", "unknown", "", ""), summary2))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := run{ctx: ctx, args: []string{"status", "hello", "-w"}, routes: routes{getStacksByName: {list(hello)}, getStatus: {waiting}},
+		after: func(requests int) {
+			if requests == 4 {
+				cancel()
+			}
+		}}.do(t)
+	if got.exit != command.ExitInterrupted || !strings.HasSuffix(got.err, "interrupted\n") {
+		t.Errorf("exit %d, %q; want %d", got.exit, got.err, command.ExitInterrupted)
+	}
+}
+
+// Without an answer the URL is named, where it comes from, and what to do.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + l.Addr().String()
+	_ = l.Close()
+	got := run{args: []string{"get", "stacks"}, env: map[string]string{"BROKKR_URL": base}}.do(t)
+	got.err = strings.ReplaceAll(strings.ReplaceAll(got.err, base, "http://gone"), l.Addr().String(), "gone")
+	got.golden(t, t.Name())
+	if got.exit != command.ExitError {
+		t.Errorf("exit %d, want %d", got.exit, command.ExitError)
+	}
 }

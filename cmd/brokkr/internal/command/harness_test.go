@@ -53,6 +53,8 @@ type run struct {
 	env    map[string]string // besides the URL and an admin's key
 	tick   time.Duration     // how far the clock goes on with each look at a status
 	loose  bool              // the environment names neither URL nor key
+	ctx    context.Context   // of the command; nil means the test's
+	after  func(requests int)
 }
 
 // result is what a run left behind.
@@ -103,6 +105,9 @@ func (r run) do(t *testing.T) result {
 		}
 		w.WriteHeader(a.status)
 		_, _ = io.WriteString(w, a.body)
+		if r.after != nil {
+			r.after(len(res.requests))
+		}
 	}))
 	defer srv.Close()
 	env := map[string]string{"XDG_CONFIG_HOME": res.dir, "BROKKR_URL": srv.URL, "BROKKR_PAK": adminPAK}
@@ -117,7 +122,11 @@ func (r run) do(t *testing.T) result {
 		args[i] = strings.ReplaceAll(a, "http://broker", srv.URL)
 	}
 	var out, errs bytes.Buffer
-	res.exit = command.Run(t.Context(), command.Env{
+	ctx := r.ctx
+	if ctx == nil {
+		ctx = t.Context()
+	}
+	res.exit = command.Run(ctx, command.Env{
 		In: strings.NewReader(r.stdin), Out: &out, Err: &errs,
 		Getenv:   func(k string) string { return env[k] },
 		Now:      func() time.Time { mu.Lock(); defer mu.Unlock(); return now },

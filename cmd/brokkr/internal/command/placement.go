@@ -86,9 +86,11 @@ func (a *app) readPlacement(ctx context.Context, ref string) (*client.Client, cl
 	if err != nil {
 		return nil, client.Stack{}, client.Placement{}, err
 	}
-	s, err := findStack(ctx, c, ref)
-	if err != nil {
-		return nil, s, client.Placement{}, err
+	s := client.Stack{ID: ref, Name: ref} // a deleted stack still has a placement, under its id
+	if !isID(ref) {
+		if s, err = findStack(ctx, c, ref); err != nil {
+			return nil, s, client.Placement{}, err
+		}
 	}
 	p, err := c.Placement(ctx, s.ID)
 	return c, s, p, err

@@ -64,6 +64,16 @@ func findStack(ctx context.Context, c *client.Client, ref string) (client.Stack,
 	return one("stack", ref, found, func(s client.Stack) string { return "stack " + s.ID + " of generator " + s.GeneratorID })
 }
 
+// stackRef returns the id of a stack. An id is taken as it is: a deleted stack still has a status and a placement, but is
+// found no more.
+func stackRef(ctx context.Context, c *client.Client, ref string) (string, error) {
+	if isID(ref) {
+		return strings.ToLower(ref), nil
+	}
+	s, err := findStack(ctx, c, ref)
+	return s.ID, err
+}
+
 // findAgents returns the agents with this name or id.
 func findAgents(ctx context.Context, c *client.Client, ref string) ([]client.Agent, error) {
 	if !isID(ref) {

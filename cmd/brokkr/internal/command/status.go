@@ -19,7 +19,7 @@ func (a *app) status() *cobra.Command {
 		Use:   "status STACK",
 		Short: "Show where a stack stands in every cluster, and why",
 		Long: `Shows for each cluster which revision is wanted and applied, how healthy it is, since when, and why. With --watch it
-goes on and adds a row whenever a cluster changes, until Ctrl-C.`,
+goes on and adds a row whenever a cluster changes, until Ctrl-C. A stack that was deleted answers to its id until every cluster has removed it.`,
 		Args:              exactly("STACK"),
 		ValidArgsFunction: a.completeStacks,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,11 +31,11 @@ goes on and adds a row whenever a cluster changes, until Ctrl-C.`,
 			if err != nil {
 				return err
 			}
-			s, err := findStack(cmd.Context(), c, args[0])
+			id, err := stackRef(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
-			st, err := c.Status(cmd.Context(), s.ID)
+			st, err := c.Status(cmd.Context(), id)
 			if err != nil {
 				return err
 			}
@@ -82,6 +82,9 @@ func headline(s client.StackStatus, now time.Time) string {
 		if s.PublishedAt != nil {
 			line += ", published " + render.Age(now, s.PublishedAt) + " ago"
 		}
+	}
+	if s.DeletedAt != nil {
+		line += ", deleted " + render.Age(now, s.DeletedAt) + " ago"
 	}
 	m := s.Summary
 	line += fmt.Sprintf("; wanted in %s, applied in %d, healthy in %d", count(m.Wanted, "cluster"), m.Applied, m.Healthy)

@@ -10,8 +10,8 @@ import (
 
 const pollEvery = 500 * time.Millisecond
 
-// System returns the environment of a real process.
-func System() Env {
+// System returns the environment of a real process of the given version.
+func System(version string) Env {
 	return Env{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Getenv: os.Getenv,
@@ -23,20 +23,20 @@ func System() Env {
 				return string(line), err
 			},
 		},
-		Build: buildOf(),
+		Build: buildOf(version),
 		Poll:  pollEvery,
 	}
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor fits an int
 
-// buildOf reads what the Go tool wrote into the program.
-func buildOf() Build {
+// buildOf adds what the Go tool wrote into the program.
+func buildOf(version string) Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return Build{Version: "unknown"}
+		return Build{Version: version}
 	}
-	b := Build{Version: info.Main.Version, Go: info.GoVersion}
+	b := Build{Version: version, Go: info.GoVersion}
 	dirty := false
 	for _, s := range info.Settings {
 		switch s.Key {

@@ -138,7 +138,7 @@ func (w *watch) timedOut(s client.StackStatus, timeout time.Duration) error {
 		missing = append(missing, "the broker does not answer")
 	}
 	return hint(fmt.Errorf("stack %s is not %s after %s:\n  %s", w.stack.Name, w.goal, timeout, strings.Join(missing, "\n  ")),
-		"brokkr status %s, brokkr placement %s", w.stack.Name, w.stack.Name)
+		"brokkr status %s, brokkr placement %s", w.stack.ID, w.stack.ID)
 }
 
 // waitHealthy waits until object is applied and healthy in every cluster that is to run it.
