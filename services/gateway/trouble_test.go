@@ -496,3 +496,45 @@ func TestSyncOfAnotherAgentIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// An agent that has an older revision, and whose newest manifest is another by now, must not be told the same again and again.
+func TestAManifestThatIsGoneMakesTheGatewayAskTheStore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		a, s := w.agent("a", agent.Active), w.stack("web")
+		p := a.start()
+		r.catchUp(p)
+		w.assign(w.publish(s.ID, "v: 1"), a)
+		told := (*r.sync(p, p.request(0)).answer().Stacks)[0]
+		w.silent = true
+		newest := w.publish(s.ID, "v: 2")
+		w.assign(newest, a)
+		if rec := r.do(w.Context(), a.key, http.MethodGet, "/api/v1/manifests/"+told.Checksum, nil); rec.Code != http.StatusNotFound {
+			t.Fatalf("the former manifest: got %d, want 404", rec.Code)
+		}
+		if got := (*r.sync(p, p.request(0)).answer().Stacks)[0]; got.DeploymentObjectID != string(newest.ID) {
+			t.Errorf("with the former revision still: got object %s, want the newest, %s", got.DeploymentObjectID, newest.ID)
+		}
+	})
+}
+
+// The same without the question for the manifest: what was told once is not believed for ever.
+func TestNewsOfTheMemoryIsCheckedInTheEnd(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		a, s := w.agent("a", agent.Active), w.stack("web")
+		p := a.start()
+		r.catchUp(p)
+		w.assign(w.publish(s.ID, "v: 1"), a)
+		r.sync(p, p.request(0)).answer()
+		w.silent = true
+		newest := w.publish(s.ID, "v: 2")
+		w.assign(newest, a)
+		time.Sleep(time.Minute)
+		if got := (*r.sync(p, p.request(0)).answer().Stacks)[0]; got.DeploymentObjectID != string(newest.ID) {
+			t.Errorf("a minute later, with the former revision still: got object %s, want the newest, %s", got.DeploymentObjectID, newest.ID)
+		}
+	})
+}

@@ -128,6 +128,8 @@ func (g *Gateway) Manifest(ctx context.Context, p tenancy.Principal, sum string)
 		return bundle.Bundle{}, err
 	}
 	if !refers {
+		// The agent was told of it, so its target state has changed since and the signal was lost.
+		g.Hub.Doubt(p.Agent)
 		return bundle.Bundle{}, none
 	}
 	return g.Bundles.Get(ctx, stack.Checksum(sum))

@@ -126,11 +126,11 @@ func (s *waiting) run(ctx context.Context) (wire.SyncResponse, string, error) {
 	}
 }
 
-// known returns the newest revision. Memory is believed when it has news (revisions only grow) or was checked lately;
+// known returns the newest revision. Memory is believed while it was checked lately, or when a signal has told of news;
 // the store decides everything else, also when the agent has a higher one than is known here.
 func (s *waiting) known(ctx context.Context, has delivery.Revision) (delivery.Revision, error) {
 	known, trusted := s.gateway.Hub.Known(s.agent)
-	if known > has || (trusted && known == has) {
+	if (s.woken && known > has) || (trusted && known >= has) {
 		return known, nil
 	}
 	return s.gateway.Hub.Confirm(ctx, s.agent)

@@ -228,6 +228,15 @@ func (h *Hub) Lost() {
 	h.mu.Unlock()
 }
 
+// Doubt says that what is known of a may be out of date: the store is asked before it is relied on again.
+func (h *Hub) Doubt(a agent.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e, ok := h.agents[a]; ok {
+		e.verified = time.Time{}
+	}
+}
+
 // SetHealthy says whether signals arrive. While they do not, what the store said is trusted for a second only.
 func (h *Hub) SetHealthy(healthy bool) {
 	h.mu.Lock()
