@@ -29,7 +29,7 @@ import (
 type fleet struct {
 	t     *testing.T
 	store *memory.Store
-	sig   *memory.Signals
+	sig   ports.Signals
 	team  tenancy.GeneratorID
 }
 
@@ -436,4 +436,59 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 			t.Errorf("%q does not name %s", err, key)
 		}
 	}
+}
+
+// away are signals that cannot be sent for a while.
+type away struct {
+	ports.Signals
+	now atomic.Bool
+}
+
+func (s *away) Publish(ctx context.Context, batch []ports.Signal) error {
+	if s.now.Load() {
+		return fault.New(fault.Unavailable, "unavailable", "away")
+	}
+	return s.Signals.Publish(ctx, batch)
+}
+
+func TestSignalsThatCouldNotBeSentAreSentLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		line := &away{Signals: f.sig}
+		f.sig = line
+		stop := f.start(f.store)
+		defer stop()
+		settle()
+		heard, err := line.Signals.Subscribe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch := <-heard; batch != nil {
+			t.Fatalf("first batch = %v, want nil", batch)
+		}
+		a := f.agent("a", "prod")
+		s := f.stack("web", "prod")
+		line.now.Store(true)
+		f.publish(s, "one")
+		synctest.Wait()
+		f.publish(s, "two")
+		settle()
+		line.now.Store(false)
+		settle()
+		select {
+		case batch := <-heard:
+			if len(batch) != 1 || batch[0] != (ports.Signal{Agent: a, Revision: 2}) {
+				t.Errorf("signals = %v, want the newest revision, 2, of the agent", batch)
+			}
+		default:
+			t.Error("no signal came when they could be sent again")
+		}
+		settle()
+		select {
+		case batch := <-heard:
+			t.Errorf("signals = %v came again", batch)
+		default:
+		}
+	})
 }

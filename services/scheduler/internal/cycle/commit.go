@@ -150,21 +150,29 @@ func (e *Engine) count(ctx context.Context, s placement.Subject, d placement.Dec
 	e.log.InfoContext(ctx, "decided", "stack", s.Stack, "name", s.Name, "changes", len(d.Changes), "removals", removals)
 }
 
-// announce tells gateways which agents have news. It only saves time, so a failure is counted and left.
+// announce tells gateways which agents have news, also what it could not tell before: a gateway that hears signals
+// again would otherwise find the news only with its next look at everything. It only saves time, so a failure is
+// counted and left to the next round.
 func (e *Engine) announce(ctx context.Context, revisions map[agent.ID]delivery.Revision) {
-	if len(revisions) == 0 {
+	for a, r := range revisions {
+		e.unsent[a] = max(r, e.unsent[a])
+	}
+	if len(e.unsent) == 0 {
 		return
 	}
-	signals := make([]ports.Signal, 0, len(revisions))
-	for a, r := range revisions {
+	signals := make([]ports.Signal, 0, len(e.unsent))
+	for a, r := range e.unsent {
 		signals = append(signals, ports.Signal{Agent: a, Revision: r})
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := e.signals.Publish(ctx, signals); err != nil {
 		e.metrics.signals.WithLabelValues("failed").Add(float64(len(signals)))
-		e.log.WarnContext(ctx, "gateways could not be told; they find out by themselves", "error", err.Error())
+		if len(revisions) > 0 {
+			e.log.WarnContext(ctx, "gateways could not be told; they find out by themselves", "error", err.Error())
+		}
 		return
 	}
+	clear(e.unsent)
 	e.metrics.signals.WithLabelValues("sent").Add(float64(len(signals)))
 }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -73,6 +74,7 @@ type Engine struct {
 	dirty   map[stack.ID]cause
 	retry   map[stack.ID]int // failed tries in a row of what is dirty
 	removed []removal        // in the window
+	unsent  map[agent.ID]delivery.Revision
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -89,7 +91,7 @@ type removal struct {
 // New returns an engine.
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
-		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}}
+		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -131,6 +133,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		} else {
 			e.metrics.rounds.WithLabelValues("ok").Inc()
 		}
+		e.announce(ctx, nil)
 		if full {
 			resync.Reset(jitter(e.opt.Resync))
 		}
