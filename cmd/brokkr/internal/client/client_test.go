@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,17 +23,32 @@ type answer struct {
 	drop   bool // close the connection instead of answering
 }
 
-// serve plays answers in turn; the last one stays. It returns a client, the requests so far and the waits so far.
-func serve(t *testing.T, answers ...answer) (*client.Client, *[]string, *[]time.Duration) {
+// played is what a server was asked, and how long the client waited between.
+type played struct {
+	mu       sync.Mutex
+	requests []string
+	waits    []time.Duration
+}
+
+func (p *played) seen() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.requests)
+}
+
+// serve plays answers in turn; the last one stays.
+func serve(t *testing.T, answers ...answer) (*client.Client, *played) {
 	t.Helper()
-	var requests []string
+	p := &played{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		requests = append(requests, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
-		a := answers[min(len(requests), len(answers))-1]
+		p.mu.Lock()
+		p.requests = append(p.requests, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
+		a := answers[min(len(p.requests), len(answers))-1]
+		p.mu.Unlock()
 		if a.drop {
 			panic(http.ErrAbortHandler)
 		}
@@ -42,13 +59,12 @@ func serve(t *testing.T, answers ...answer) (*client.Client, *[]string, *[]time.
 		_, _ = io.WriteString(w, a.body)
 	}))
 	t.Cleanup(srv.Close)
-	var waits []time.Duration
 	c, err := client.New(client.Options{URL: srv.URL + "/", PAK: "brokkr_x", UserAgent: "test", RequestTimeout: 5 * time.Second,
-		Sleep: func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }})
+		Sleep: func(_ context.Context, d time.Duration) error { p.waits = append(p.waits, d); return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, &requests, &waits
+	return c, p
 }
 
 func TestRetries(t *testing.T) {
@@ -87,20 +103,21 @@ func TestRetries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, requests, waits := serve(t, tt.answers...)
+			c, p := serve(t, tt.answers...)
 			err := tt.do(c)
 			if (err != nil) != tt.fails {
 				t.Errorf("%s: error = %v", tt.reason, err)
 			}
+			requests := p.seen()
 			// A dropped connection may be repeated by net/http itself before we see it, so more are not wrong there.
-			if len(*requests) != tt.want && !tt.answers[0].drop {
-				t.Errorf("%s: %d requests, want %d", tt.reason, len(*requests), tt.want)
+			if len(requests) != tt.want && !tt.answers[0].drop {
+				t.Errorf("%s: %d requests, want %d", tt.reason, len(requests), tt.want)
 			}
-			if tt.want == 1 && len(*requests) != 1 {
-				t.Errorf("%s: requests = %v, want one", tt.reason, *requests)
+			if tt.want == 1 && len(requests) != 1 {
+				t.Errorf("%s: requests = %v, want one", tt.reason, requests)
 			}
-			if name == "RetryAfterShort" && (len(*waits) != 1 || (*waits)[0] != 7*time.Second) {
-				t.Errorf("waits = %v, want the 7s that the server asked for", *waits)
+			if name == "RetryAfterShort" && (len(p.waits) != 1 || p.waits[0] != 7*time.Second) {
+				t.Errorf("waits = %v, want the 7s that the server asked for", p.waits)
 			}
 		})
 	}
@@ -133,15 +150,15 @@ func TestRequests(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	c, requests, _ := serve(t,
+	c, p := serve(t,
 		answer{status: 200, header: map[string]string{"Link": `<https://elsewhere/x?cursor=2>; rel="next", </y?a=b>; rel="first"`}, body: `[{"id":"1"}]`},
 		answer{status: 200, body: `[{"id":"2"}]`})
 	all, err := c.Agents(t.Context(), "n")
 	if err != nil || len(all) != 2 {
 		t.Errorf("Agents = %v, %v; want both pages", all, err)
 	}
-	if want := "GET /api/v1/agents?cursor=2"; (*requests)[1] != want {
-		t.Errorf("second request = %s, want %s", (*requests)[1], want)
+	if requests, want := p.seen(), "GET /api/v1/agents?cursor=2"; len(requests) != 2 || requests[1] != want {
+		t.Errorf("requests = %v, want the second to be %s", requests, want)
 	}
 }
 
@@ -161,7 +178,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, _, _ := serve(t, tt.answer)
+			c, _ := serve(t, tt.answer)
 			_, err := c.Stack(t.Context(), "s")
 			if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
 				t.Errorf("error = %v, want one that ends with %q", err, tt.want)

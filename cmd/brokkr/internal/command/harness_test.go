@@ -135,6 +135,7 @@ func (r run) do(t *testing.T) result {
 		Poll:     time.Millisecond,
 		Sleep:    func(context.Context, time.Duration) error { return nil },
 	}, args)
+	srv.Close() // no handler writes any more
 	clean := strings.NewReplacer(srv.URL, "http://broker", strings.TrimPrefix(srv.URL, "http://"), "broker", res.dir, "$CONFIG")
 	res.out, res.err = clean.Replace(out.String()), clean.Replace(errs.String())
 	if s := strings.ReplaceAll(res.out+res.err, madePAK, ""); strings.Contains(s, "GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8") {
