@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -152,4 +154,11 @@ func (a *app) pause(ctx context.Context) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// sorted returns a copy of all in the order that a person looks for things; what is equal keeps its order.
+func sorted[T any](all []T, name func(T) string) []T {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b T) int { return strings.Compare(name(a), name(b)) })
+	return all
 }

@@ -138,7 +138,7 @@ func phaseTone(phase string) render.Tone {
 // refusals returns the verdicts of the clusters that were not picked, one line each.
 func refusals(p client.Placement) []string {
 	var lines []string
-	for _, v := range p.Verdicts {
+	for _, v := range sorted(p.Verdicts, func(v client.Verdict) string { return v.Cluster }) {
 		if !v.Picked {
 			lines = append(lines, fmt.Sprintf("%s: %s", render.Clean(v.Cluster), reasons(v)))
 		}

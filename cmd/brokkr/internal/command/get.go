@@ -86,7 +86,7 @@ func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, o *ou
 	}
 	v := view{data: data}
 	g := &render.Grid{Columns: render.Columns("NAME", "GENERATOR", "DESCRIPTION", "AGE", "+ID")}
-	for _, s := range all {
+	for _, s := range sorted(all, func(s client.Stack) string { return s.Name }) {
 		v.names = append(v.names, "stack/"+s.Name)
 		g.Add(render.Texts(s.Name, names.name(s.GeneratorID), orNone(deref(s.Description)), render.Age(a.env.Now(), &s.CreatedAt), s.ID)...)
 	}
@@ -120,7 +120,7 @@ func (a *app) getAgents(ctx context.Context, c *client.Client, ref string, o *ou
 	v := view{data: data}
 	g := &render.Grid{Columns: render.Columns("NAME", "CLUSTER", "STATUS", "HEARTBEAT", "KUBERNETES", "AGE", "+LATENCY", "+ID")}
 	now := a.env.Now()
-	for _, n := range all {
+	for _, n := range sorted(all, func(n client.Agent) string { return n.Name }) {
 		v.names = append(v.names, "agent/"+n.Name)
 		status := render.Cell{Text: n.Status, Tone: render.Good}
 		if n.Status != statusActive {
@@ -246,7 +246,7 @@ func (a *app) getGenerators(ctx context.Context, c *client.Client, ref string, o
 	}
 	v := view{data: data}
 	g := &render.Grid{Columns: render.Columns("NAME", "ACTIVE", "LAST-ACTIVE", "REGISTRATIONS", "DESCRIPTION", "AGE", "+ID")}
-	for _, n := range all {
+	for _, n := range sorted(all, func(n client.Generator) string { return n.Name }) {
 		v.names = append(v.names, "generator/"+n.Name)
 		g.Add(render.Texts(n.Name+pick(n.IsSystem, " (system)", ""), pick(n.IsActive, "yes", "no"), render.Age(a.env.Now(), n.LastActiveAt),
 			orNone(n.RegistrationPolicy), orNone(deref(n.Description)), render.Age(a.env.Now(), &n.CreatedAt), n.ID)...)
@@ -270,7 +270,9 @@ func (a *app) getRegistrations(ctx context.Context, c *client.Client, ref string
 	}
 	v := view{data: all}
 	g := &render.Grid{Columns: render.Columns("AGENT", "GENERATOR", "STATE", "AGE", "+AGENT-ID", "+GENERATOR-ID")}
-	for _, r := range all {
+	for _, r := range sorted(all, func(r client.Registration) string {
+		return agents.name(r.AgentID) + " " + generators.name(r.GeneratorID)
+	}) {
 		v.names = append(v.names, "registration/"+agents.name(r.AgentID)+"/"+generators.name(r.GeneratorID))
 		state := render.Cell{Text: orUnknown(r.State), Tone: render.Good}
 		if r.State != "approved" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,12 +69,15 @@ func (a *app) approve() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.progress("approving the removal of stack/%s from %s", s.Name, strings.Join(namesOf(names, p.Hold.Removes), ", "))
 			after, err := c.ApprovePlacement(cmd.Context(), s.ID, fingerprint)
 			if err != nil {
 				return err
 			}
-			return a.showPlacement(cmd, c, s, after, &o)
+			// The answer may still show the hold: the scheduler acts on the approval a moment later.
+			return a.show(cmd, &o, view{data: after, names: []string{"stack/" + s.Name}, table: func(w io.Writer, _ bool) error {
+				_, err := fmt.Fprintf(w, "stack/%s: approved the removal from %s; see brokkr status %s\n", s.Name, strings.Join(namesOf(names, p.Hold.Removes), ", "), s.Name)
+				return err
+			}})
 		},
 	}
 	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "approve only the decision with this fingerprint")
@@ -141,7 +145,7 @@ func (a *app) showPlacement(cmd *cobra.Command, c *client.Client, s client.Stack
 
 func verdictGrid(p client.Placement) *render.Grid {
 	g := &render.Grid{Columns: render.Columns("CLUSTER", "AGENT", "PICKED", "WHY", "+RULES", "+AGENT-ID")}
-	for _, v := range p.Verdicts {
+	for _, v := range sorted(p.Verdicts, func(v client.Verdict) string { return v.Cluster }) {
 		rules := make([]string, 0, len(v.Reasons))
 		for _, r := range v.Reasons {
 			rule := r.Rule
@@ -165,5 +169,6 @@ func namesOf(b book, ids []string) []string {
 	for i, id := range ids {
 		names[i] = b.name(id)
 	}
+	slices.Sort(names)
 	return names
 }

@@ -108,7 +108,7 @@ func newStatusGrid() *statusGrid {
 // show makes clusters the rows of the table.
 func (g *statusGrid) show(clusters []client.ClusterStatus, now time.Time) *statusGrid {
 	g.Rows = nil
-	for _, c := range clusters {
+	for _, c := range sorted(clusters, func(c client.ClusterStatus) string { return c.ClusterName }) {
 		wanted := strconv.FormatInt(c.Wanted.SequenceID, 10)
 		if c.State == stateRemoving {
 			wanted = "(remove)"

@@ -100,7 +100,7 @@ func (w *watch) look(ctx context.Context, status *client.StackStatus) (bool, err
 // tell writes a line for each cluster whose state changed.
 func (w *watch) tell(s client.StackStatus) {
 	seen := map[string]bool{}
-	for _, c := range s.Clusters {
+	for _, c := range sorted(s.Clusters, func(c client.ClusterStatus) string { return c.ClusterName }) {
 		line := w.line(c)
 		seen[c.AgentID] = true
 		w.names[c.AgentID] = render.Clean(c.ClusterName)
@@ -246,7 +246,7 @@ func (h *healthWait) tellNoCluster(ctx context.Context) error {
 
 func (h *healthWait) missing(s client.StackStatus) []string {
 	var lines []string
-	for _, c := range s.Clusters {
+	for _, c := range sorted(s.Clusters, func(c client.ClusterStatus) string { return c.ClusterName }) {
 		if c.State != stateRemoving && !h.healthy(c) {
 			lines = append(lines, fmt.Sprintf("%s: %s", render.Clean(c.ClusterName), describeCluster(c, h.a.env.Now())))
 		}
