@@ -13,19 +13,20 @@ import (
 
 // What cannot be applied is refused where it is published, with the place of the mistake; nothing of it travels.
 func TestBadBundlesAreRefused(t *testing.T) {
-	w := world.New(t, programs, world.Options{})
+	w := world.New(t, programs, world.Options{NoAgents: true})
 	g := w.Tenant
-	app := w.App("app", "one", 1)
+	app := world.App{Name: "app", Namespace: "somewhere", Text: "one", Replicas: 1}
+	agent := w.NewWireAgent("one", world.All)
 	s := g.NewStack(t, "app", world.All)
 	o := g.Publish(t, s.ID, app.Bundle())
-	g.WaitHealthy(t, o, w.Agents...)
-	good := world.ConfigMap(app.Namespace, "good", "x") // five lines with the separator
+	agent.WaitHas(t, o)
+	good := world.ConfigMap(app.Namespace, "good", "x") // four lines; the separator is the fifth
 	for name, c := range map[string]struct {
 		bundle         string
 		document, line int
 		says           string
 	}{
-		"syntax":      {good + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad\n", 2, 7, ""},
+		"syntax":      {good + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad\n", 2, 8, ""},
 		"tab":         {good + "---\napiVersion: v1\n\tkind: ConfigMap\n", 2, 7, ""},
 		"no kind":     {good + "---\napiVersion: v1\nmetadata: {name: bad}\n", 2, 6, "kind is missing"},
 		"no name":     {good + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", 2, 8, "name"},
@@ -70,7 +71,7 @@ func TestBadBundlesAreRefused(t *testing.T) {
 	if len(all) != 1 || all[0].ID != o.ID {
 		t.Errorf("the stack has %d objects, want the first one alone", len(all))
 	}
-	runs(t, w, app)
+	agent.WaitHas(t, o)
 }
 
 // bomb is YAML whose aliases expand to nine to the power of levels.
