@@ -1,0 +1,156 @@
+// Package plan decides what has to change in a cluster, from what is wanted and what is there. It is pure: it reads
+// nothing, writes nothing, and knows no time.
+package plan
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// Object is one object as it should be.
+type Object struct {
+	Key      cluster.Key
+	Mapping  cluster.Mapping
+	Rank     Rank
+	Manifest *unstructured.Unstructured // normalized and stamped
+	Document int                        // of the bundle
+	Line     int
+}
+
+// Target returns where the object is.
+func (o Object) Target() cluster.Target {
+	return cluster.Target{Mapping: o.Mapping, Namespace: o.Key.Namespace, Name: o.Key.Name}
+}
+
+// Desired is what a stack wants in the cluster.
+type Desired struct {
+	Agent   string
+	Stack   wire.Stack
+	Objects []Object // sorted by rank, then key
+}
+
+// Scope is where a stack's objects may go.
+type Scope struct {
+	// Namespace is taken by objects that name none, for validation and apply alike.
+	Namespace string
+	// Only: nothing outside of Namespace is touched, nor anything that has no namespace.
+	Only bool
+}
+
+// Prepare makes Desired of a bundle whose kinds have been mapped: namespaces are filled in, server-owned fields are
+// taken out, stamps put on. It is Invalid if two objects turn out to be the same, and Refused if the bundle needs more than
+// the scope allows, with the list of what.
+func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[schema.GroupVersionKind]cluster.Mapping, scope Scope) (Desired, error) {
+	d := Desired{Agent: agent, Stack: s, Objects: make([]Object, 0, len(objects))}
+	seen := make(map[cluster.Key]bundle.Object, len(objects))
+	var beyond []string
+	for _, b := range objects {
+		m, ok := mappings[b.GroupVersionKind()]
+		if !ok {
+			return Desired{}, fmt.Errorf("kind %s has no mapping", b.GroupVersionKind())
+		}
+		o := Object{Mapping: m, Manifest: b.Unstructured, Document: b.Document, Line: b.Line}
+		settle(o.Manifest, m, scope.Namespace)
+		o.Key = cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: o.Manifest.GetNamespace(), Name: o.Manifest.GetName()}
+		o.Rank = RankOf(o.Key.GroupKind())
+		if first, dup := seen[o.Key]; dup {
+			return Desired{}, fault.Newf(fault.Invalid, bundle.Code, "document %d, line %d: %s appears twice: first in document %d, line %d (an object without a namespace goes to %s)",
+				b.Document, b.Line, o.Key, first.Document, first.Line, scope.Namespace)
+		}
+		seen[o.Key] = b
+		if scope.Only && o.Key.Namespace != scope.Namespace {
+			beyond = append(beyond, o.Key.String())
+		}
+		stamp(o.Manifest, agent, s)
+		d.Objects = append(d.Objects, o)
+	}
+	if len(beyond) > 0 {
+		return Desired{}, fault.Newf(fault.Refused, "outside_namespace", "this agent is confined to namespace %s, and the bundle needs more: %s",
+			scope.Namespace, list(beyond, 20))
+	}
+	slices.SortFunc(d.Objects, func(a, b Object) int {
+		if a.Rank != b.Rank {
+			return int(a.Rank - b.Rank)
+		}
+		return strings.Compare(a.Key.String(), b.Key.String())
+	})
+	return d, nil
+}
+
+// settle gives the manifest the form in which it is compared and applied.
+func settle(u *unstructured.Unstructured, m cluster.Mapping, namespace string) {
+	switch {
+	case !m.Namespaced:
+		u.SetNamespace("")
+	case u.GetNamespace() == "":
+		u.SetNamespace(namespace)
+	}
+	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+		"deletionGracePeriodSeconds", "managedFields", "selfLink"} {
+		unstructured.RemoveNestedField(u.Object, "metadata", field)
+	}
+	if m.Kind.Group == "" && m.Kind.Kind == "Secret" {
+		encodeStringData(u)
+	}
+}
+
+// encodeStringData moves stringData to data, as the API server would: only so can a key that a later revision drops be
+// dropped in the cluster. Values that are not text are left for the API server to refuse.
+func encodeStringData(u *unstructured.Unstructured) {
+	text, ok := u.Object["stringData"].(map[string]any)
+	if !ok {
+		return
+	}
+	data, ok := u.Object["data"].(map[string]any)
+	if !ok {
+		if u.Object["data"] != nil {
+			return
+		}
+		data = map[string]any{}
+	}
+	for k, v := range text {
+		s, ok := v.(string)
+		if !ok {
+			return
+		}
+		data[k] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	u.Object["data"] = data
+	delete(u.Object, "stringData")
+}
+
+func stamp(u *unstructured.Unstructured, agent string, s wire.Stack) {
+	annotations := u.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[cluster.AnnotationStack] = s.StackID
+	annotations[cluster.AnnotationChecksum] = s.Checksum
+	annotations[cluster.AnnotationObject] = s.DeploymentObjectID
+	annotations[cluster.AnnotationOwner] = agent
+	u.SetAnnotations(annotations)
+	labels := u.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[cluster.LabelStack] = s.StackID
+	u.SetLabels(labels)
+}
+
+// list joins the first n of items and says how many more there are.
+func list(items []string, n int) string {
+	if len(items) <= n {
+		return strings.Join(items, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(items[:n], ", "), len(items)-n)
+}
