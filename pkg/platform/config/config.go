@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/toml/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
@@ -89,7 +90,15 @@ func Load(dst Validator, src Source) error {
 	if err := k.Load(confmap.Provider(values, "."), nil); err != nil {
 		return fmt.Errorf("read the environment: %w", err)
 	}
-	if err := k.UnmarshalWithConf("", dst, koanf.UnmarshalConf{Tag: "koanf"}); err != nil {
+	decoding := &mapstructure.DecoderConfig{
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(
+			mapstructure.StringToTimeDurationHookFunc(),
+			mapstructure.StringToSliceHookFunc(","), // the environment has no lists
+			mapstructure.TextUnmarshallerHookFunc(),
+		),
+		WeaklyTypedInput: true,
+	}
+	if err := k.UnmarshalWithConf("", dst, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: decoding}); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	if err := dst.Validate(); err != nil {

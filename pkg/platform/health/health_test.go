@@ -1,0 +1,128 @@
+package health_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+)
+
+// component can be broken or made to hang.
+type component struct {
+	broken, hangs atomic.Bool
+	asked         atomic.Int64
+}
+
+func (c *component) probe(ctx context.Context) error {
+	c.asked.Add(1)
+	if c.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if c.broken.Load() {
+		return errors.New("it is broken")
+	}
+	return nil
+}
+
+func get(h http.HandlerFunc) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	h(rec, httptest.NewRequest(http.MethodGet, "/", nil))
+	return rec
+}
+
+func TestReadyDependsOnRequiredComponentsOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var database, cache component
+		c := health.New("1.2.3",
+			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: database.probe},
+			health.Check{Name: "cache", Reason: "cache unavailable", Probe: cache.probe})
+		check := func(what string, rec *httptest.ResponseRecorder, status int, body string) {
+			t.Helper()
+			if rec.Code != status || (body != "" && rec.Body.String() != body) {
+				t.Errorf("%s: got %d %q, want %d %q", what, rec.Code, rec.Body, status, body)
+			}
+		}
+		check("all well", get(c.Ready), http.StatusOK, "Ready")
+		cache.broken.Store(true)
+		time.Sleep(2 * time.Second)
+		check("an optional one broken", get(c.Ready), http.StatusOK, "Ready")
+		check("detail", get(c.Detail), http.StatusOK, "")
+		database.broken.Store(true)
+		check("within two seconds", get(c.Ready), http.StatusOK, "Ready")
+		time.Sleep(2 * time.Second)
+		rec := get(c.Ready)
+		check("a required one broken", rec, http.StatusServiceUnavailable, "database unavailable")
+		if rec.Header().Get("Retry-After") == "" {
+			t.Error("503 without Retry-After")
+		}
+		check("live", get(c.Live), http.StatusOK, "OK")
+		check("detail", get(c.Detail), http.StatusServiceUnavailable, "")
+		database.broken.Store(false)
+		time.Sleep(2 * time.Second)
+		check("mended", get(c.Ready), http.StatusOK, "Ready")
+		c.Drain()
+		check("draining", get(c.Ready), http.StatusServiceUnavailable, "shutting down")
+		check("live in a drain", get(c.Live), http.StatusOK, "OK")
+	})
+}
+
+// In real time: who waits for a round waits for a lock, and virtual time stands still then.
+func TestAHangingComponentCostsBoundedTimeAndIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	var database component
+	database.hangs.Store(true)
+	c := health.New("v", health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: database.probe})
+	began := time.Now()
+	done := make(chan int, 20)
+	for range cap(done) {
+		go func() { done <- get(c.Ready).Code }()
+	}
+	for range cap(done) {
+		if code := <-done; code != http.StatusServiceUnavailable {
+			t.Errorf("got %d, want 503", code)
+		}
+	}
+	if took := time.Since(began); took > 2500*time.Millisecond || database.asked.Load() != 1 {
+		t.Errorf("20 questions took %s and asked %d times, want about 750ms and once", took, database.asked.Load())
+	}
+}
+
+func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var cache component
+		cache.broken.Store(true)
+		c := health.New("1.2.3", health.Check{Name: "cache", Probe: cache.probe})
+		read := func() (out struct {
+			Status        string             `json:"status"`
+			Version       string             `json:"version"`
+			UptimeSeconds int64              `json:"uptime_seconds"`
+			Components    []health.Component `json:"components"`
+		}) {
+			if err := json.Unmarshal(get(c.Detail).Body.Bytes(), &out); err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		first := read()
+		if first.Status != "degraded" || first.Version != "1.2.3" || first.Components[0].Error != "it is broken" {
+			t.Errorf("got %+v, want degraded with the error", first)
+		}
+		cache.broken.Store(false)
+		time.Sleep(3 * time.Second)
+		second := read()
+		got := second.Components[0]
+		if second.Status != "ok" || second.UptimeSeconds != 3 || got.Error != "" || got.LastError != "it is broken" || got.FailedAt == nil {
+			t.Errorf("got %+v, want ok with the last error kept", second)
+		}
+	})
+}
