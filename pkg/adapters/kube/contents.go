@@ -57,6 +57,22 @@ func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace,
 	return found[:min(len(found), limit)], nil
 }
 
+// Instances implements cluster.Contents.
+func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.Mapping, stack string, limit int) ([]cluster.Key, error) {
+	client, err := c.metadataClient(as)
+	if err != nil {
+		return nil, err
+	}
+	var found []cluster.Key
+	err = eachMetadata(ctx, client, m, metav1.NamespaceAll, func(o *metav1.PartialObjectMetadata) bool {
+		if o.Labels[cluster.LabelStack] != stack {
+			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: o.Namespace, Name: o.Name})
+		}
+		return len(found) < limit
+	})
+	return found, err
+}
+
 func (c *Cluster) metadataClient(as cluster.Identity) (metadata.Interface, error) {
 	if as == "" {
 		return c.metadata, nil
@@ -73,21 +89,32 @@ func (c *Cluster) metadataClient(as cluster.Identity) (metadata.Interface, error
 
 func strangersOf(ctx context.Context, client metadata.Interface, m cluster.Mapping, namespace, stack string, limit int) ([]cluster.Key, error) {
 	var found []cluster.Key
+	err := eachMetadata(ctx, client, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
+		if isStranger(o, m, stack) {
+			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: o.Name})
+		}
+		return len(found) < limit
+	})
+	return found, err
+}
+
+// eachMetadata lists page by page until there is no more or more says that it has enough.
+func eachMetadata(ctx context.Context, client metadata.Interface, m cluster.Mapping, namespace string, more func(*metav1.PartialObjectMetadata) bool) error {
 	o := metav1.ListOptions{Limit: listPage}
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		list, err := client.Resource(m.Resource).Namespace(namespace).List(call, o)
 		cancel()
 		if err != nil {
-			return nil, translate(err, false)
+			return translate(err, false)
 		}
 		for i := range list.Items {
-			if it := &list.Items[i]; isStranger(it, m, stack) {
-				found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: it.Name})
+			if !more(&list.Items[i]) {
+				return nil
 			}
 		}
-		if list.Continue == "" || len(found) >= limit {
-			return found, nil
+		if list.Continue == "" {
+			return nil
 		}
 		o.Continue = list.Continue
 	}

@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -33,6 +34,18 @@ type kinds struct {
 // Mapping implements cluster.Kinds.
 func (c *Cluster) Mapping(ctx context.Context, kind schema.GroupVersionKind) (cluster.Mapping, error) {
 	return c.kinds.mapping(ctx, kind)
+}
+
+// Any implements cluster.Kinds.
+func (c *Cluster) Any(ctx context.Context, kind schema.GroupVersionKind) (cluster.Mapping, error) {
+	m, err := c.kinds.mapping(ctx, kind)
+	if err == nil || fault.CodeOf(err) != cluster.CodeKindNotServed {
+		return m, err
+	}
+	if m, ok := c.kinds.other(kind.GroupKind()); ok {
+		return m, nil
+	}
+	return cluster.Mapping{}, err
 }
 
 // Forget implements cluster.Kinds.
@@ -64,6 +77,19 @@ func (k *kinds) mapping(ctx context.Context, kind schema.GroupVersionKind) (clus
 	}
 	return cluster.Mapping{}, fault.Newf(fault.NotFound, cluster.CodeKindNotServed,
 		"the cluster does not have the kind %s in %s: install its definition (CRD) or use a version that it serves", kind.Kind, kind.GroupVersion())
+}
+
+// other returns the mapping of any version of a kind that is served.
+func (k *kinds) other(gk schema.GroupKind) (cluster.Mapping, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var found cluster.Mapping
+	for kind, m := range k.served {
+		if kind.GroupKind() == gk && (found.Resource.Resource == "" || version.CompareKubeAwareVersionStrings(kind.Version, found.Kind.Version) > 0) {
+			found = m
+		}
+	}
+	return found, found.Resource.Resource != ""
 }
 
 // namespaced returns the kinds of objects that a namespace can hold.

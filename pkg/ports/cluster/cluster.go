@@ -61,6 +61,9 @@ type Kinds interface {
 	// Mapping returns how a kind is served. A kind that the cluster does not have is NotFound with CodeKindNotServed, found
 	// out by asking it anew, at most every few seconds.
 	Mapping(ctx context.Context, kind schema.GroupVersionKind) (Mapping, error)
+	// Any returns how a kind is served in whatever version, preferably the given one: for objects of which only the name
+	// matters. Errors are those of Mapping.
+	Any(ctx context.Context, kind schema.GroupVersionKind) (Mapping, error)
 	// Forget drops what is known, because definitions have changed.
 	Forget()
 }
@@ -89,6 +92,8 @@ type Contents interface {
 	// Strangers returns objects in a namespace that do not carry the stack's label, nor belong to such that do, nor are
 	// made by Kubernetes in each namespace; at most limit.
 	Strangers(ctx context.Context, as Identity, namespace, stack string, limit int) ([]Key, error)
+	// Instances returns objects of a kind, in all namespaces, that do not carry the stack's label; at most limit.
+	Instances(ctx context.Context, as Identity, m Mapping, stack string, limit int) ([]Key, error)
 	// Pods returns the pods that a selector in label selector syntax matches.
 	Pods(ctx context.Context, namespace, selector string) ([]corev1.Pod, error)
 }
@@ -109,12 +114,15 @@ func (e Entry) Kind() schema.GroupVersionKind {
 // Inventory says what a stack has put into the cluster, and how it is to be treated when it goes. It is written before
 // the objects are, so nothing that an agent made is ever unknown to it.
 type Inventory struct {
-	Stack   string      `json:"stack"`
-	Name    string      `json:"name,omitempty"`    // of the stack, for people
-	Applied string      `json:"applied,omitempty"` // checksum of the bundle that was last applied as a whole
-	Policy  wire.Policy `json:"policy"`
-	Entries []Entry     `json:"entries"` // sorted by key
-	Version string      `json:"-"`       // for compare-and-set; empty: not stored yet
+	Stack   string `json:"stack"`
+	Name    string `json:"name,omitempty"`    // of the stack, for people
+	Applied string `json:"applied,omitempty"` // checksum of the bundle that was last applied as a whole
+	// Object and Sequence are those of the deployment object that was last worked on.
+	Object   string      `json:"object,omitempty"`
+	Sequence int64       `json:"sequence,omitempty"`
+	Policy   wire.Policy `json:"policy"`
+	Entries  []Entry     `json:"entries"` // sorted by key
+	Version  string      `json:"-"`       // for compare-and-set; empty: not stored yet
 }
 
 // Inventories stores inventories in the cluster.
