@@ -26,7 +26,7 @@ func (a *app) onStore(cmd *cobra.Command, fn func(ctx context.Context, store por
 	if err != nil {
 		return err
 	}
-	return onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) error {
+	return onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) (err error) {
 		if err := postgres.Migrate(ctx, dsn, log); err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (a *app) onStore(cmd *cobra.Command, fn func(ctx context.Context, store por
 		if err != nil {
 			return err
 		}
-		defer store.Close()
+		defer func() { err = errors.Join(err, store.Close()) }()
 		first, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
 		if err != nil {
 			return err

@@ -30,7 +30,8 @@ type Settings struct {
 func Load(environ []string, getenv func(string) string, flags map[string]any) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9095"), Broker: Broker{Addr: ":3000"},
 		Limits: api.Defaults(), Gateway: gateway.Defaults(), Scheduler: scheduler.Defaults()}
-	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(), Flags: flags}); err != nil {
+	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(), Flags: flags,
+		Foreign: []string{"api", "gateway.addr", "scheduler.addr", "agent"}}); err != nil {
 		return nil, err
 	}
 	if s.Broker.StateDir == "" && s.Database.URL == "" {

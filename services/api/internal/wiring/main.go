@@ -43,7 +43,8 @@ func (s *Settings) Validate() error {
 func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults()}
 	s.API.Addr = ":3000"
-	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases()}); err != nil {
+	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
+		Foreign: []string{"broker.addr", "broker.state_dir", "gateway", "scheduler", "agent"}}); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -2,21 +2,15 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"os"
 
-	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/pkg/process"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/wiring"
 )
 
 var version = "dev" //nolint:gochecknoglobals // set by the linker
 
 func main() {
-	ctx, stop := lifecycle.Signals(context.Background())
-	defer stop()
-	if err := wiring.Main(ctx, version, os.Environ(), os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "brokkr-scheduler:", err)
-		os.Exit(1) //nolint:gocritic // stop has nothing left to do
-	}
+	p := process.Program{Name: "brokkr-scheduler", About: "decides which clusters run which stacks.", Version: version, Run: wiring.Main}
+	os.Exit(p.Main(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
