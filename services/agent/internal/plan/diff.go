@@ -55,6 +55,7 @@ type Change struct {
 	Drift   bool     // the cluster was as wanted before
 	Paths   []string // JSON pointers of what differs; empty for a new object
 	By      []string // field managers, other than the agent, that own what differs
+	Before  string   // resource version of the object as it was seen; empty for a new one
 }
 
 // Conflict is an object that the stack may not touch.
@@ -109,7 +110,7 @@ func Diff(d Desired, o Observed) ChangeSet {
 				c.Unchanged++
 				continue
 			}
-			change.By = managers(seen.Live, change.Paths)
+			change.By, change.Before = managers(seen.Live, change.Paths), seen.Live.GetResourceVersion()
 		}
 		if change.Drift && d.Stack.Policy.Drift != "" && d.Stack.Policy.Drift != DriftCorrect {
 			if d.Stack.Policy.Drift == DriftReport {

@@ -1,0 +1,241 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+)
+
+const (
+	chunk            = 128 // objects that are held with what is there and what would be
+	terminatingRetry = 2 * time.Second
+	settleTries      = 6 // looks at objects whose kind or namespace has just been made
+	settlePause      = 100 * time.Millisecond
+	establishLimit   = 30 * time.Second
+)
+
+// full is one pass over a stack that is wanted, or over some of its objects.
+type full struct {
+	w        *worker
+	want     wire.Stack
+	desired  plan.Desired
+	stored   cluster.Inventory // as it is in the cluster
+	settled  bool              // this bundle had been applied as a whole before
+	state    map[cluster.Key]state
+	notes    notes
+	conflict map[cluster.Key]error
+	refused  map[cluster.Key]error
+	leaving  []cluster.Entry // not wanted any more, and not gone yet
+}
+
+func (w *worker) newFull(s wire.Stack) *full {
+	return &full{
+		w: w, want: s, state: map[cluster.Key]state{}, notes: newNotes(),
+		conflict: map[cluster.Key]error{}, refused: map[cluster.Key]error{},
+	}
+}
+
+// applyAll makes the cluster as the stack wants it.
+func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err error) {
+	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	defer w.leave()
+	kind := passResync
+	if fresh || !w.settled {
+		kind = passApply
+		w.setState(stateApplying)
+	}
+	if fresh {
+		w.begin(s)
+	}
+	ctx, end := w.startPass(ctx, kind, s)
+	defer func() { end(err) }()
+
+	f := w.newFull(s)
+	if f.stored, err = w.e.c.Cluster.Inventories.Load(ctx, w.stack); err != nil {
+		return failure{step: stepInventory, err: err}
+	}
+	f.settled = f.stored.Applied != "" && f.stored.Applied == s.Checksum
+	if fresh && !f.settled {
+		w.tell(delivery.PhaseApplying, delivery.HealthUnknown, "", later)
+	}
+	var coming kinds
+	if f.desired, coming, err = w.prepare(ctx, s); err != nil {
+		return err
+	}
+	if err := f.converge(ctx, coming); err != nil {
+		return err
+	}
+	if err := f.prune(ctx); err != nil {
+		return err
+	}
+	if err := f.save(ctx, plan.Settled(f.stored, f.desired, f.uids(), f.leaving)); err != nil {
+		return err
+	}
+	w.settle(f)
+	if err := f.left(); err != nil {
+		return err
+	}
+	w.tellHealth()
+	return nil
+}
+
+// left is what a pass could not do for single objects.
+func (f *full) left() error {
+	if len(f.conflict) > 0 {
+		return join(stepOwnership, f.conflict)
+	}
+	return join(stepValidate, f.refused)
+}
+
+func (f *full) uids() map[cluster.Key]string {
+	uids := make(map[cluster.Key]string, len(f.state))
+	for k, s := range f.state {
+		uids[k] = s.uid
+	}
+	return uids
+}
+
+// converge looks and applies, in rounds: objects that need others of the bundle come after them.
+func (f *full) converge(ctx context.Context, coming kinds) error {
+	todo := make([]plan.Object, 0, len(f.desired.Objects))
+	var later []plan.Object
+	for _, o := range f.desired.Objects {
+		if coming[o.Mapping.Kind] {
+			later = append(later, o)
+		} else {
+			todo = append(todo, o)
+		}
+	}
+	for tries := 0; ; {
+		set, refused, err := f.compare(ctx, todo)
+		if err != nil {
+			return err
+		}
+		if len(set.Terminating) > 0 && !f.settled {
+			return awaitGone(set.Terminating)
+		}
+		again, hard := f.divide(todo, refused, set, tries)
+		if len(hard) > 0 && !f.settled {
+			return join(stepValidate, hard)
+		}
+		for k, err := range hard {
+			f.refused[k] = err
+		}
+		if err := f.write(ctx, set); err != nil {
+			return err
+		}
+		if later = append(later, again...); len(later) == 0 {
+			return nil
+		}
+		if len(set.Changes) > 0 {
+			tries = 0
+		}
+		tries++
+		if err := f.establish(ctx, coming, tries); err != nil {
+			return err
+		}
+		todo, later = later, nil
+	}
+}
+
+// divide tells refusals that may be for want of objects of the same bundle, which are about to be made or have just been
+// made, from those that stand.
+func (f *full) divide(todo []plan.Object, refused map[cluster.Key]refusal, set plan.ChangeSet, tries int) (again []plan.Object, hard map[cluster.Key]error) {
+	hard = map[cluster.Key]error{}
+	for _, o := range todo {
+		r, is := refused[o.Key]
+		if !is {
+			continue
+		}
+		making := slices.ContainsFunc(set.Changes, func(c plan.Change) bool { return c.Object.Rank < o.Rank })
+		hopeful := making || (tries > 0 && tries < settleTries)
+		if hopeful && !r.exists && (fault.Is(r.err, fault.NotFound) || fault.Is(r.err, fault.Forbidden)) {
+			again = append(again, o)
+			continue
+		}
+		hard[o.Key] = r.err
+	}
+	return again, hard
+}
+
+// compare looks at objects, some at a time so that memory stays bounded, and says what has to be done about them.
+func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet, map[cluster.Key]refusal, error) {
+	all, refused := plan.ChangeSet{Inventory: f.stored}, map[cluster.Key]refusal{}
+	for part := range slices.Chunk(todo, chunk) {
+		found, no, err := f.w.observe(ctx, f.want.Policy, part)
+		if err != nil {
+			return all, nil, err
+		}
+		for k, o := range found {
+			f.state[k] = stateOf(k, o.Live)
+		}
+		for k, r := range no {
+			refused[k] = r
+		}
+		set := plan.Diff(f.desired, plan.Observed{Inventory: all.Inventory, Objects: found, Partial: true})
+		all.Changes = append(all.Changes, set.Changes...)
+		all.Drift = append(all.Drift, set.Drift...)
+		all.Conflicts = append(all.Conflicts, set.Conflicts...)
+		all.Terminating = append(all.Terminating, set.Terminating...)
+		all.Inventory = set.Inventory
+	}
+	return all, refused, nil
+}
+
+// write does what a change set says.
+func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
+	for _, c := range set.Conflicts {
+		f.conflict[c.Object.Key] = fault.New(fault.Refused, "not_owned", c.Reason)
+	}
+	if len(f.conflict) > 0 && !f.settled {
+		return join(stepOwnership, f.conflict) // nothing of the new bundle is written
+	}
+	for _, o := range set.Terminating {
+		f.notes.leaving[o.Key] = "it is created again when it is gone"
+	}
+	for _, c := range set.Drift {
+		f.w.e.c.Metrics.drift.WithLabelValues("reported").Inc()
+		f.notes.differs[c.Object.Key] = "differs in " + first(c.Paths, ", ") + by(c.By) + "; the stack's policy is to report it only"
+	}
+	changes := f.w.peace(set.Changes, f.notes)
+	if err := f.save(ctx, set.Inventory); err != nil {
+		return err
+	}
+	return f.applyChanges(ctx, changes)
+}
+
+func awaitGone(objects []plan.Object) error {
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = o.Key.String()
+	}
+	return &waiting{what: "being deleted, to be created again when gone: " + first(names, ", "), retry: terminatingRetry}
+}
+
+// save stores the inventory if it says something new.
+func (f *full) save(ctx context.Context, inv cluster.Inventory) error {
+	if f.stored.Version != "" && plan.Same(inv, f.stored) {
+		return nil
+	}
+	inv.Version = f.stored.Version
+	version, err := f.w.e.c.Cluster.Inventories.Save(ctx, inv)
+	if err != nil {
+		return failure{step: stepInventory, err: err}
+	}
+	inv.Version = version
+	f.stored = inv
+	return nil
+}
+
+// begin notes the start of work on a new assignment.
+func (w *worker) begin(s wire.Stack) {
+	w.current, w.began, w.wasHealthy = s, time.Now(), false
+}

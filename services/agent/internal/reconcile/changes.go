@@ -1,0 +1,141 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+)
+
+// applyChanges applies rank by rank; objects of one rank in parallel. It stops after a rank of which something failed.
+func (f *full) applyChanges(ctx context.Context, changes []plan.Change) error {
+	free, err := f.w.e.claims.take(f.w.stack, changes)
+	if err != nil {
+		return err
+	}
+	defer free()
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && changes[n].Object.Rank == changes[0].Object.Rank {
+			n++
+		}
+		if err := f.applyRank(ctx, changes[:n]); err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
+	var mu sync.Mutex
+	failed := map[cluster.Key]error{}
+	err := each(ctx, changes, func(ctx context.Context, c plan.Change) error {
+		// The request in hand is finished also when the pass is superseded, so that its result is known.
+		done, err := f.w.applyOne(context.WithoutCancel(ctx), f.want.Policy.ServiceAccount, c)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed[c.Object.Key] = err
+			return nil
+		}
+		f.state[c.Object.Key] = done
+		f.w.note(c)
+		return nil
+	})
+	if len(failed) > 0 {
+		return join(stepApply, failed)
+	}
+	if err == nil && plan.IsDefinition(changes[0].Object.Key.GroupKind()) {
+		f.w.e.c.Cluster.Kinds.Forget()
+	}
+	return err
+}
+
+func (w *worker) applyOne(ctx context.Context, as string, c plan.Change) (state, error) {
+	payload := c.Payload
+	if c.Action == plan.Adopt && c.Before != "" {
+		payload = payload.DeepCopy()
+		payload.SetResourceVersion(c.Before) // nobody else may have taken it in between
+	}
+	u, err := w.e.c.Cluster.Objects.Apply(ctx, cluster.Identity(as), c.Object.Mapping, payload, false)
+	if err != nil {
+		return state{}, err
+	}
+	return stateOf(c.Object.Key, u), nil
+}
+
+// note counts what was done, and remembers corrections for telling fights.
+func (w *worker) note(c plan.Change) {
+	action := string(c.Action)
+	if c.Drift {
+		action = "correct"
+		w.e.c.Metrics.drift.WithLabelValues("corrected").Inc()
+		w.log.Info("drift corrected", "object", c.Object.Key.String(), "paths", first(c.Paths, ", "), "managers", strings.Join(c.By, ", "))
+		if contested := w.fights.corrected(c.Object.Key, c.Paths, c.By, time.Now()); len(contested) > 0 {
+			w.log.Warn("a field is contested and is left for a while", "object", c.Object.Key.String(), "paths", first(contested, ", "), "managers", strings.Join(c.By, ", "))
+		}
+	}
+	w.e.c.Metrics.writes.WithLabelValues(action).Inc()
+}
+
+// peace leaves out corrections of fields that another manager keeps changing, for as long as their truce lasts.
+func (w *worker) peace(changes []plan.Change, n notes) []plan.Change {
+	out := make([]plan.Change, 0, len(changes))
+	now := time.Now()
+	for _, c := range changes {
+		if path, ok := w.fights.may(c.Object.Key, c.Paths, now); c.Drift && !ok {
+			h := w.fights[field{c.Object.Key, path}]
+			n.contested[c.Object.Key] = fmt.Sprintf("%s%s, is corrected again at %s", path, by(h.by), h.until.UTC().Format(time.RFC3339))
+			w.e.c.Metrics.drift.WithLabelValues("contested").Inc()
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// by names managers.
+func by(managers []string) string {
+	if len(managers) == 0 {
+		return ""
+	}
+	return ", set by " + strings.Join(managers, ", ")
+}
+
+// claims keep two stacks of one agent from making the same object at the same time: each would find it absent.
+type claims struct {
+	mu   sync.Mutex
+	held map[cluster.Key]string // the stack that is making it
+}
+
+// take claims all objects that are to be made or taken over, or none.
+func (c *claims) take(stack string, changes []plan.Change) (free func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var keys []cluster.Key
+	for _, ch := range changes {
+		if ch.Action == plan.Update {
+			continue
+		}
+		if other, held := c.held[ch.Object.Key]; held && other != stack {
+			return nil, failure{step: stepOwnership, key: ch.Object.Key, err: fault.Newf(fault.Refused, "not_owned", "owned_by stack %s, which is making it now", other)}
+		}
+		keys = append(keys, ch.Object.Key)
+	}
+	for _, k := range keys {
+		c.held[k] = stack
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, k := range keys {
+			delete(c.held, k)
+		}
+	}, nil
+}

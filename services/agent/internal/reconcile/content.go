@@ -1,0 +1,68 @@
+package reconcile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// content keeps the bundle of a stack compressed, so that drift is corrected while the broker is away without
+// holding every object in memory.
+type content struct {
+	checksum string
+	packed   []byte
+}
+
+// objects returns the bundle's objects, fetched if they are not those that are kept. Each call returns new ones.
+func (w *worker) objects(ctx context.Context, s wire.Stack) ([]bundle.Object, error) {
+	plain, err := w.bundle(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := bundle.Parse(plain, w.e.c.Limits)
+	if err != nil {
+		return nil, failure{step: stepParse, err: err}
+	}
+	if len(objects) == 0 {
+		return nil, failure{step: stepParse, err: fault.New(fault.Refused, "empty_bundle",
+			"the bundle has no objects; nothing was changed, for that would remove everything: delete the stack if that is meant")}
+	}
+	return objects, nil
+}
+
+func (w *worker) bundle(ctx context.Context, s wire.Stack) ([]byte, error) {
+	if w.content.checksum == s.Checksum {
+		z, err := gzip.NewReader(bytes.NewReader(w.content.packed))
+		if err != nil {
+			return nil, fmt.Errorf("unpack the kept bundle: %w", err)
+		}
+		plain, err := io.ReadAll(z)
+		if err != nil {
+			return nil, fmt.Errorf("unpack the kept bundle: %w", err)
+		}
+		return plain, nil
+	}
+	plain, err := w.e.c.Content.Manifest(ctx, s.Checksum, s.Size)
+	if err != nil {
+		return nil, failure{step: stepFetch, err: err}
+	}
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("pack the bundle: %w", err)
+	}
+	if _, err := z.Write(plain); err != nil {
+		return nil, fmt.Errorf("pack the bundle: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("pack the bundle: %w", err)
+	}
+	w.content = content{checksum: s.Checksum, packed: b.Bytes()}
+	return plain, nil
+}

@@ -1,0 +1,176 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+)
+
+// prune takes away what the inventory has and the bundle has not. What is not gone at once stays in the inventory; the
+// watch tells when it is.
+func (f *full) prune(ctx context.Context) error {
+	want := make(map[cluster.Key]bool, len(f.desired.Objects))
+	for _, o := range f.desired.Objects {
+		want[o.Key] = true
+	}
+	stale := slices.DeleteFunc(slices.Clone(f.stored.Entries), func(e cluster.Entry) bool { return want[e.Key] })
+	if len(stale) == 0 {
+		return nil
+	}
+	live, err := f.w.lives(ctx, identity(f.want.Policy), stale)
+	if err != nil {
+		return err
+	}
+	removals := plan.Diff(f.desired, plan.Observed{Inventory: f.stored, Stale: live}).Prune
+	for rest := removals; len(rest) > 0; {
+		n := sameRank(rest)
+		left, err := f.w.takeAway(ctx, f.want.Policy, rest[:n], f.notes)
+		if err != nil {
+			return err
+		}
+		f.leaving = append(f.leaving, left...)
+		rest = rest[n:]
+	}
+	return nil
+}
+
+func sameRank(r []plan.Removal) int {
+	n := 1
+	for n < len(r) && r[n].Rank == r[0].Rank {
+		n++
+	}
+	return n
+}
+
+// takeAway does what is to be done with objects of one rank. It returns those that are still there and going.
+func (w *worker) takeAway(ctx context.Context, p wire.Policy, removals []plan.Removal, n notes) ([]cluster.Entry, error) {
+	var mu sync.Mutex
+	var left []cluster.Entry
+	failed := map[cluster.Key]error{}
+	err := each(ctx, removals, func(ctx context.Context, r plan.Removal) error {
+		going, kept, err := w.takeOne(context.WithoutCancel(ctx), p, r)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			failed[r.Entry.Key] = err
+		case going != "":
+			left = append(left, r.Entry)
+			n.leaving[r.Entry.Key] = going
+		case kept != "":
+			n.kept[r.Entry.Key] = kept
+		}
+		return nil
+	})
+	if len(failed) > 0 {
+		return left, join(stepPrune, failed)
+	}
+	slices.SortFunc(left, func(a, b cluster.Entry) int { return byName(a.Key, b.Key) })
+	return left, err
+}
+
+// takeOne returns for an object that is still there what it waits for, or why it is kept.
+func (w *worker) takeOne(ctx context.Context, p wire.Policy, r plan.Removal) (going, kept string, err error) {
+	switch r.Fate {
+	case plan.Gone:
+		return "", "", nil
+	case plan.Foreign:
+		return "", "it belongs to somebody else now", nil
+	case plan.Await, plan.Release, plan.Delete:
+	}
+	t, err := w.target(ctx, r.Entry)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return "", "", nil
+		}
+		return "", "", err
+	}
+	t.UID = r.UID
+	if r.Fate == plan.Delete {
+		if r.Why, err = w.mustKeep(ctx, p, r.Entry, t.Mapping); err != nil {
+			return "", "", err
+		}
+		if r.Why != "" {
+			r.Fate = plan.Release
+		}
+	}
+	switch r.Fate {
+	case plan.Release:
+		if err := w.e.c.Cluster.Objects.Release(ctx, identity(p), t); err != nil {
+			return "", "", err
+		}
+		w.e.c.Metrics.writes.WithLabelValues("release").Inc()
+		return "", r.Why, nil
+	case plan.Delete:
+		if err := w.e.c.Cluster.Objects.Delete(ctx, identity(p), t); err != nil {
+			return "", "", err
+		}
+		w.e.c.Metrics.writes.WithLabelValues("delete").Inc()
+	case plan.Gone, plan.Foreign, plan.Await:
+	}
+	live, err := w.live(ctx, identity(p), r.Entry)
+	if err != nil || live == nil || string(live.GetUID()) != r.UID {
+		return "", "", err
+	}
+	return waitsFor(live), "", nil
+}
+
+// waitsFor says what an object waits for that is being deleted.
+func waitsFor(live *unstructured.Unstructured) string {
+	f := live.GetFinalizers()
+	switch {
+	case len(f) == 0:
+		return "it is ending"
+	case slices.Equal(f, []string{"foregroundDeletion"}):
+		return "its dependents are ending"
+	default:
+		return "finalizers: " + strings.Join(f, ", ")
+	}
+}
+
+// mustKeep says why an object that the stack made must not be deleted all the same: other people's things would go too.
+func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, m cluster.Mapping) (string, error) {
+	kind := e.Key.GroupKind()
+	var others []cluster.Key
+	var err error
+	switch {
+	case plan.IsNamespace(kind) && (e.Key.Name == w.e.c.Namespace || strings.HasPrefix(e.Key.Name, "kube-") || e.Key.Name == "default"):
+		return "the cluster or the agent itself needs it", nil
+	case plan.IsNamespace(kind):
+		others, err = w.e.c.Cluster.Contents.Strangers(ctx, identity(p), e.Key.Name, w.stack, shownNotes+1)
+	case plan.IsDefinition(kind):
+		others, err = w.instances(ctx, p, e)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for what is not the stack's: %w", err)
+	}
+	if len(others) == 0 {
+		return "", nil
+	}
+	names := make([]string, len(others))
+	for i, k := range others {
+		names[i] = k.String()
+	}
+	return "other things depend on it: " + first(names, ", "), nil
+}
+
+// instances returns objects of a definition's kinds that are not the stack's.
+func (w *worker) instances(ctx context.Context, p wire.Policy, e cluster.Entry) ([]cluster.Key, error) {
+	live, err := w.live(ctx, identity(p), e)
+	if err != nil || live == nil {
+		return nil, err
+	}
+	for _, m := range plan.Definitions(live) {
+		return w.e.c.Cluster.Contents.Instances(ctx, identity(p), m, w.stack, shownNotes+1)
+	}
+	return nil, nil
+}

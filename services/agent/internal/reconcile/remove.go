@@ -1,0 +1,99 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+)
+
+const (
+	goneLimit   = 10 * time.Second // that a removal waits for objects before it says so
+	goneRetry   = 5 * time.Second  // before it looks again
+	firstGoneIn = 50 * time.Millisecond
+)
+
+// removeAll executes a tombstone: what the inventory has is taken away, rank by rank, and then the inventory itself.
+func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
+	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	defer w.leave()
+	w.setState(stateRemoving)
+	w.settled, w.content, w.healthAt = false, content{}, never()
+	inv, err := w.e.c.Cluster.Inventories.Load(ctx, w.stack)
+	if err != nil {
+		return failure{step: stepInventory, err: err}
+	}
+	w.current = wire.Stack{StackID: w.stack, DeploymentObjectID: inv.Object, SequenceID: inv.Sequence, Policy: inv.Policy}
+	ctx, end := w.startPass(ctx, passRemove, w.current)
+	defer func() { end(err) }()
+
+	live, err := w.lives(ctx, identity(inv.Policy), inv.Entries)
+	if err != nil {
+		return err
+	}
+	n := newNotes()
+	for rest := plan.Removals(w.e.c.Agent, w.stack, inv.Policy, inv.Entries, live); len(rest) > 0; {
+		some := sameRank(rest)
+		left, err := w.takeAway(ctx, inv.Policy, rest[:some], n)
+		if err != nil {
+			return err
+		}
+		if err := w.awaitEnd(ctx, identity(inv.Policy), left, n); err != nil {
+			return err
+		}
+		rest = rest[some:]
+	}
+	if err := w.e.c.Cluster.Inventories.Delete(ctx, w.stack); err != nil {
+		return failure{step: stepInventory, err: err}
+	}
+	w.removed(r, n)
+	return nil
+}
+
+// awaitEnd waits until objects that are being deleted are gone, so that what they need outlives them: the controller
+// that takes their finalizers off, the kind that they are of.
+func (w *worker) awaitEnd(ctx context.Context, as cluster.Identity, left []cluster.Entry, n notes) error {
+	deadline := time.Now().Add(goneLimit)
+	for wait := firstGoneIn; len(left) > 0; wait = min(2*wait, time.Second) {
+		if time.Now().After(deadline) {
+			return &waiting{what: n.String(), retry: goneRetry}
+		}
+		if err := w.pause(ctx, wait); err != nil {
+			return err
+		}
+		var still []cluster.Entry
+		for _, e := range left {
+			live, err := w.live(ctx, as, e)
+			if err != nil {
+				return failure{step: stepRemove, key: e.Key, err: err}
+			}
+			// One without deletion timestamp has been made anew by somebody else.
+			if live != nil && live.GetDeletionTimestamp() != nil {
+				still = append(still, e)
+				n.leaving[e.Key] = waitsFor(live)
+				continue
+			}
+			delete(n.leaving, e.Key)
+		}
+		left = still
+	}
+	return nil
+}
+
+// removed acknowledges the tombstone, unless it has been superseded by a new assignment meanwhile.
+func (w *worker) removed(r wire.Removed, n notes) {
+	w.e.c.Cluster.Watches.Use(w.stack, nil)
+	w.seen, w.targets, w.leaving, w.fights = map[cluster.Key]state{}, nil, nil, newFights()
+	w.setState(stateRemoved)
+	w.log.Info("stack removed", "revision", r.Revision, "notes", n.String())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tombstone != nil {
+		w.gone = true
+		w.e.c.Reports.Removed(*w.tombstone)
+	}
+}

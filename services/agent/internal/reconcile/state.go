@@ -1,0 +1,28 @@
+package reconcile
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
+)
+
+// state is what was last known of a desired object: what a watch tells is compared with it.
+type state struct {
+	uid         string
+	version     string
+	fingerprint uint64
+	health      health.Object
+}
+
+// stateOf of nil is that of an object that is missing.
+func stateOf(k cluster.Key, u *unstructured.Unstructured) state {
+	s := state{health: health.Of(k, u)}
+	if u != nil {
+		s.uid, s.version, s.fingerprint = string(u.GetUID()), u.GetResourceVersion(), cluster.Fingerprint(u)
+	}
+	return s
+}
+
+func (s state) isHealthy() bool { return s.health.Health == delivery.HealthHealthy }

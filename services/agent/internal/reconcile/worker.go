@@ -1,0 +1,317 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// never is a time that does not come.
+func never() time.Time { return time.Now().Add(100 * 365 * 24 * time.Hour) }
+
+// worker works on one stack. The fields after mu are its mailbox; the others belong to the goroutine of run.
+type worker struct {
+	e     *Engine
+	stack string
+	log   *slog.Logger
+	stop  context.CancelFunc // set by the engine when it starts
+
+	mu        sync.Mutex
+	want      *wire.Stack
+	tombstone *wire.Removed
+	gone      bool // the tombstone is executed
+	fresh     bool // want or tombstone is new
+	soon      bool // what failed for want of the API server may be tried again
+	dirty     map[cluster.Key]cluster.Change
+	interrupt context.CancelFunc // ends the pass in progress
+	wake      chan struct{}
+	lastState string
+
+	content    content
+	current    wire.Stack // that is worked on; of a removal, what the inventory knows of it
+	began      time.Time  // of the work on current
+	wasHealthy bool       // since then
+	attempts   int
+	problem    string // the failure of the last pass, if it has been told
+	away       bool   // it was that the API server did not answer
+	fullAt     time.Time
+	healthAt   time.Time
+	healthGap  time.Duration
+	looked     time.Time // when contested fields were last thought of
+	fights     fights
+	settled    bool // the desired revision is applied
+	inventory  cluster.Inventory
+	targets    map[cluster.Key]cluster.Target // of the desired objects
+	seen       map[cluster.Key]state
+	leaving    map[cluster.Key]bool // not desired any more, and not gone yet
+	notes      notes
+}
+
+// What a worker is doing.
+const (
+	stateWaiting  = "waiting"
+	stateApplying = "applying"
+	stateApplied  = "applied"
+	stateFailing  = "failing"
+	stateRemoving = "removing"
+	stateRemoved  = "removed"
+)
+
+func newWorker(e *Engine, stack string) *worker {
+	w := &worker{
+		e: e, stack: stack, log: e.c.Log.With("stack", stack), stop: func() {}, wake: make(chan struct{}, 1),
+		dirty: map[cluster.Key]cluster.Change{}, seen: map[cluster.Key]state{}, current: wire.Stack{StackID: stack},
+		fullAt: never(), healthAt: never(), looked: time.Now(), fights: newFights(), notes: newNotes(),
+	}
+	w.setState(stateWaiting)
+	return w
+}
+
+func (w *worker) ring() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// assign takes an assignment; one that is known already, or older than the tombstone, changes nothing.
+func (w *worker) assign(s wire.Stack) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tombstone != nil && s.Revision <= w.tombstone.Revision {
+		return
+	}
+	if w.want != nil && sameWork(*w.want, s) {
+		return
+	}
+	w.want, w.tombstone, w.gone, w.fresh = &s, nil, false, true
+	w.supersede()
+}
+
+func sameWork(a, b wire.Stack) bool {
+	pa, pb := a.Policy, b.Policy
+	same := a.DeploymentObjectID == b.DeploymentObjectID && a.Checksum == b.Checksum && pa.Prune == pb.Prune &&
+		pa.PruneAdopted == pb.PruneAdopted && pa.PruneProtected == pb.PruneProtected && pa.Adopt == pb.Adopt &&
+		pa.Drift == pb.Drift && pa.ServiceAccount == pb.ServiceAccount && len(pa.IgnorePaths) == len(pb.IgnorePaths)
+	for i := 0; same && i < len(pa.IgnorePaths); i++ {
+		same = pa.IgnorePaths[i] == pb.IgnorePaths[i]
+	}
+	return same
+}
+
+// remove takes a tombstone. One that has been executed is acknowledged again.
+func (w *worker) remove(r wire.Removed) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.want != nil && w.want.Revision > r.Revision {
+		return // assigned again since
+	}
+	if w.tombstone != nil {
+		w.tombstone.Revision = max(w.tombstone.Revision, r.Revision)
+		if w.gone {
+			w.e.c.Reports.Removed(*w.tombstone)
+		}
+		return
+	}
+	w.want, w.tombstone, w.fresh = nil, &r, true
+	w.supersede()
+}
+
+// supersede ends a pass for what is not wanted any more. The lock is held.
+func (w *worker) supersede() {
+	if w.interrupt != nil {
+		w.interrupt()
+	}
+	w.ring()
+}
+
+func (w *worker) changed(c cluster.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dirty[c.Key] = c
+	w.ring()
+}
+
+func (w *worker) hurry() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.soon = true
+	w.ring()
+}
+
+func (w *worker) isRemoved() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gone
+}
+
+func (w *worker) state() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lastState
+}
+
+func (w *worker) setState(s string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lastState != "" {
+		w.e.c.Metrics.stacks.WithLabelValues(w.lastState).Dec()
+	}
+	if s != "" {
+		w.e.c.Metrics.stacks.WithLabelValues(s).Inc()
+	}
+	w.lastState = s
+}
+
+// task is what there is to do now.
+type task struct {
+	want      *wire.Stack
+	tombstone *wire.Removed
+	fresh     bool
+	dirty     map[cluster.Key]cluster.Change
+}
+
+// take empties the mailbox, and returns a context that ends when its content is superseded.
+func (w *worker) take(ctx context.Context) (context.Context, task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := task{want: w.want, tombstone: w.tombstone, fresh: w.fresh, dirty: w.dirty}
+	if w.gone {
+		t.tombstone = nil
+	}
+	if w.soon && w.away {
+		w.fullAt = time.Now()
+	}
+	w.fresh, w.soon, w.dirty = false, false, map[cluster.Key]cluster.Change{}
+	pass, cancel := context.WithCancel(ctx)
+	w.interrupt = cancel
+	return pass, t
+}
+
+func (w *worker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		pass, t := w.take(ctx)
+		if t.fresh {
+			w.attempts, w.fullAt, w.settled = 0, time.Now(), false
+		}
+		due := !time.Now().Before(w.fullAt)
+		switch {
+		case t.tombstone != nil && due:
+			w.after(pass, delivery.PhaseRemoving, w.removeAll(pass, *t.tombstone))
+		case t.want != nil && due:
+			w.after(pass, delivery.PhaseApplying, w.applyAll(pass, *t.want, t.fresh))
+		case t.want != nil && w.settled:
+			if err := w.look(pass, *t.want, t.dirty); err != nil {
+				w.after(pass, delivery.PhaseApplying, err)
+			}
+		}
+		w.endPass()
+		w.sleep(ctx)
+	}
+}
+
+func (w *worker) endPass() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.interrupt()
+	w.interrupt = nil
+}
+
+// sleep waits for news or for the next thing to do.
+func (w *worker) sleep(ctx context.Context) {
+	next := w.fullAt
+	for _, t := range []time.Time{w.healthAt, w.fights.next()} {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.wake:
+	case <-timer.C:
+	}
+}
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+	awayRetry  = 15 * time.Second // while the API server or the broker is away
+)
+
+// after plans the next full pass: a resync after a success, a retry after a failure.
+func (w *worker) after(pass context.Context, phase delivery.Phase, err error) {
+	var wait *waiting
+	switch {
+	case pass.Err() != nil: // superseded, or the agent stops: run sees which
+		w.fullAt = time.Now()
+	case err == nil:
+		w.attempts, w.away = 0, false
+		w.fullAt = time.Now().Add(jitter(w.e.c.Resync, 10))
+		if phase == delivery.PhaseRemoving {
+			w.fullAt = never()
+		}
+	case errors.As(err, &wait):
+		w.fullAt, w.problem = time.Now().Add(wait.retry), err.Error()
+		w.tell(phase, delivery.HealthProgressing, err.Error(), now)
+	default:
+		w.attempts++
+		w.away = fault.Is(err, fault.Unavailable)
+		delay := min(firstRetry<<min(w.attempts-1, 20), lastRetry)
+		if w.away {
+			delay = min(delay, awayRetry)
+		}
+		if f, ok := fault.As(err); ok && f.RetryAfter > delay {
+			delay = f.RetryAfter
+		}
+		delay = jitter(delay, 20)
+		w.fullAt = time.Now().Add(delay)
+		w.failed(pass, phase, err, delay)
+	}
+}
+
+// jitter returns d, give or take percent of it.
+func jitter(d time.Duration, percent int) time.Duration {
+	span := int64(d) * int64(percent) / 100
+	if span <= 0 {
+		return d
+	}
+	return d - time.Duration(span) + time.Duration(rand.Int64N(2*span+1)) //nolint:gosec // spreads load, guards nothing
+}
+
+// enter waits for a slot among the active stacks; leave gives it back.
+func (w *worker) enter(ctx context.Context) error {
+	select {
+	case w.e.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *worker) leave() { <-w.e.slots }
+
+// pause waits without holding a slot.
+func (w *worker) pause(ctx context.Context, d time.Duration) error {
+	w.leave()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	// The slot is taken back in any case: the caller gives it back when its pass ends.
+	w.e.slots <- struct{}{}
+	return err
+}
