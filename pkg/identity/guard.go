@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -37,7 +35,7 @@ type GuardConfig struct {
 type Guard struct {
 	verifier *Verifier
 	config   GuardConfig
-	failures *prometheus.CounterVec
+	count    func(reason string)
 
 	mu      sync.Mutex
 	recent  *list.List // of *source, most recently failed first
@@ -51,22 +49,28 @@ type source struct {
 	at   time.Time
 }
 
-// NewGuard returns a guard whose failures are counted by reason, never by source. It registers its counter with reg.
-func NewGuard(v *Verifier, c GuardConfig, reg prometheus.Registerer) *Guard {
+// Counters makes metrics; telemetry.Telemetry does.
+type Counters interface {
+	// CountBy makes a counter of the service with one label, of which all values are known, and returns what counts.
+	CountBy(service, name, help, label string, values ...string) func(value string)
+}
+
+// NewGuard returns a guard whose failures are counted by reason, never by source.
+func NewGuard(v *Verifier, c GuardConfig, metrics Counters) *Guard {
 	if c.PerMinute == 0 {
 		c.PerMinute = defaultPerMinute
 	}
 	if c.MaxSources == 0 {
 		c.MaxSources = defaultMaxSources
 	}
-	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "brokkr_auth_failures_total", Help: "Failed authentications by reason.", ConstLabels: prometheus.Labels{"service": c.Service},
-	}, []string{"reason"})
-	reg.MustRegister(failures)
+	var reasons []string
 	for _, r := range Reasons() {
-		failures.WithLabelValues(string(r))
+		reasons = append(reasons, string(r))
 	}
-	return &Guard{verifier: v, config: c, failures: failures, recent: list.New(), sources: map[netip.Addr]*list.Element{}}
+	return &Guard{
+		verifier: v, config: c, recent: list.New(), sources: map[netip.Addr]*list.Element{},
+		count: metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
+	}
 }
 
 // Middleware lets only authenticated requests pass, with the principal in their context (Of).
@@ -88,7 +92,7 @@ func (g *Guard) Middleware(onError func(context.Context, http.ResponseWriter, er
 func (g *Guard) Authenticate(r *http.Request) (tenancy.Principal, error) {
 	p, err := g.authenticate(r)
 	if err != nil {
-		g.failures.WithLabelValues(string(ReasonOf(err))).Inc()
+		g.count(string(ReasonOf(err)))
 	}
 	return p, err
 }

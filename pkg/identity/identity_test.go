@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"crypto/rand"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,13 +22,13 @@ import (
 type counted struct {
 	ports.Credentials
 	lookups int
-	down    bool
+	down    atomic.Bool
 	before  func() // between the look-up's answer and its return
 }
 
 func (c *counted) ByShort(ctx context.Context, short string) (tenancy.Credential, error) {
 	c.lookups++
-	if c.down {
+	if c.down.Load() {
 		return tenancy.Credential{}, fault.New(fault.Unavailable, "unavailable", "away")
 	}
 	found, err := c.Credentials.ByShort(ctx, short)
@@ -38,7 +39,7 @@ func (c *counted) ByShort(ctx context.Context, short string) (tenancy.Credential
 }
 
 func (c *counted) Touch(ctx context.Context, used map[tenancy.CredentialID]time.Time) error {
-	if c.down {
+	if c.down.Load() {
 		return fault.New(fault.Unavailable, "unavailable", "away")
 	}
 	return c.Credentials.Touch(ctx, used)
@@ -154,11 +155,11 @@ func TestVerifySaysWhy(t *testing.T) {
 				t.Errorf("%s: got %+v and %v, want nobody and Unauthenticated", want, p, err)
 			}
 		}
-		f.creds.down = true
+		f.creds.down.Store(true)
 		if got := f.reason(f.credential(nil)); got != identity.ReasonUnavailable {
 			t.Errorf("store away: got reason %q, want %q", got, identity.ReasonUnavailable)
 		}
-		f.creds.down = false
+		f.creds.down.Store(false)
 	})
 }
 
@@ -176,9 +177,9 @@ func TestTrustIsLongWhileHeardAndShortWhileDeaf(t *testing.T) {
 			t.Errorf("look-ups in 9 minutes: got %d, want 1", f.creds.lookups)
 		}
 		f.tell(ports.Wakeup{Deaf: true})
-		f.reason(key)
+		_ = f.reason(key)
 		time.Sleep(400 * time.Millisecond)
-		f.reason(key)
+		_ = f.reason(key)
 		if f.creds.lookups != 2 {
 			t.Errorf("look-ups when deaf: got %d, want one more", f.creds.lookups)
 		}
@@ -198,8 +199,8 @@ func TestARevocationIsFeltAtOnceAndPassedOn(t *testing.T) {
 		var told []string
 		f.v.OnRevoked(func(short string) { told = append(told, short) })
 		key, other := f.credential(nil), f.credential(nil)
-		f.reason(key)
-		f.reason(other)
+		_ = f.reason(key)
+		_ = f.reason(other)
 		f.tell(ports.Wakeup{Channel: ports.CredentialsRevoked, Payload: key.Short()})
 		if _, ok := f.v.Remembered(key); ok {
 			t.Error("the revoked key is still remembered")
@@ -222,7 +223,7 @@ func TestALookUpThatARevocationOvertookIsNotRemembered(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		key := f.credential(nil)
 		f.creds.before = func() { f.tell(ports.Wakeup{Channel: ports.CredentialsRevoked, Payload: key.Short()}) }
-		f.reason(key)
+		_ = f.reason(key)
 		if _, ok := f.v.Remembered(key); ok {
 			t.Error("a credential that was read before its revocation is remembered after it")
 		}
@@ -241,10 +242,10 @@ func TestLastUsedIsStoredNowAndThenAndAtTheEnd(t *testing.T) {
 			return c.LastUsedAt
 		}
 		first := time.Now()
-		f.reason(key)
-		f.creds.down = true
+		_ = f.reason(key)
+		f.creds.down.Store(true)
 		time.Sleep(61 * time.Second)
-		f.creds.down = false
+		f.creds.down.Store(false)
 		if used() != nil {
 			t.Fatal("stored although the store was away")
 		}
@@ -253,7 +254,7 @@ func TestLastUsedIsStoredNowAndThenAndAtTheEnd(t *testing.T) {
 			t.Errorf("last used: got %v, want %v kept for the next try", got, first)
 		}
 		last := time.Now()
-		f.reason(key)
+		_ = f.reason(key)
 		if err := f.stop(); err != nil {
 			t.Fatal(err)
 		}

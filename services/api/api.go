@@ -121,7 +121,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	}
 	s.handler = transport.New(transport.Parts{
 		Routes:    transport.Routes(useCases(d.Store, d.Clock, rand.Reader, c.Bundle), d.Version),
-		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry.Registry),
+		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry),
 		Health:    s.health,
 		Telemetry: d.Telemetry,
 		OpenAPI:   document,

@@ -108,7 +108,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob),
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
-		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry.Registry),
+		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry),
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
 		Fallback: c.fallback(d.Admin, log),
 	})

@@ -102,6 +102,17 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// CountBy registers a counter of a service with one label and returns what adds one to it; safe for concurrent use. The
+// values are shown as 0 from the start, so that a rate is right at its first event. It panics if the service has it already.
+func (t *Telemetry) CountBy(service, name, help, label string, values ...string) func(value string) {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{"service": service}}, []string{label})
+	t.Registry.MustRegister(c)
+	for _, v := range values {
+		c.WithLabelValues(v)
+	}
+	return func(value string) { c.WithLabelValues(value).Inc() }
+}
+
 // Metrics serves the registry.
 func (t *Telemetry) Metrics() http.Handler {
 	return promhttp.HandlerFor(t.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})

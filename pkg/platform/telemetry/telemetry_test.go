@@ -99,3 +99,19 @@ func TestAdminServesMetricsAndProfiles(t *testing.T) {
 		}
 	}
 }
+
+func TestCountersShowAllTheirValues(t *testing.T) {
+	t.Parallel()
+	tel, _, _ := setup(t, telemetry.Config{})
+	count := tel.CountBy("api", "things_total", "Things by colour.", "colour", "red", "blue")
+	tel.CountBy("gateway", "things_total", "Things by colour.", "colour", "red")
+	count("red")
+	count("red")
+	rec := httptest.NewRecorder()
+	tel.Metrics().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{`things_total{colour="red",service="api"} 2`, `things_total{colour="blue",service="api"} 0`, `things_total{colour="red",service="gateway"} 0`} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("no %s in\n%s", want, rec.Body)
+		}
+	}
+}
