@@ -130,7 +130,7 @@ func (w *Watches) watch(ctx context.Context, m cluster.Mapping) {
 			Key: cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: s.Namespace, Name: s.Name},
 		})
 	}
-	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) { tell(o, false) },
 		UpdateFunc: func(before, o any) {
 			was, ok1 := before.(*seen)
@@ -141,11 +141,37 @@ func (w *Watches) watch(ctx context.Context, m cluster.Mapping) {
 			tell(o, false)
 		},
 		DeleteFunc: func(o any) { tell(o, true) },
-	}); err != nil {
+	})
+	if err != nil {
 		w.log.ErrorContext(ctx, "watch not set up", "kind", m.Kind.String(), "error", err.Error())
 		return
 	}
+	w.wg.Go(func() {
+		if cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
+			w.begun(m, informer.GetStore())
+		}
+	})
 	informer.RunWithContext(ctx)
+}
+
+// begun tells each stack that uses a kind which of its objects were there when the watch began.
+func (w *Watches) begun(m cluster.Mapping, store cache.Store) {
+	present := map[string]map[cluster.Key]bool{}
+	w.mu.Lock()
+	for stack, set := range w.used {
+		if _, uses := set[m.Resource]; uses {
+			present[stack] = map[cluster.Key]bool{}
+		}
+	}
+	w.mu.Unlock()
+	for _, o := range store.List() {
+		if s, ok := o.(*seen); ok && present[s.stack] != nil {
+			present[s.stack][cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: s.Namespace, Name: s.Name}] = true
+		}
+	}
+	for stack, keys := range present {
+		w.notify(cluster.Change{Stack: stack, Key: cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind}, Present: keys})
+	}
 }
 
 // seen is all that is kept of a watched object.

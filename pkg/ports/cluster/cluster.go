@@ -135,10 +135,12 @@ type Inventories interface {
 	Delete(ctx context.Context, stack string) error
 }
 
-// Change is what a watch saw of one object of a stack.
+// Change is what a watch saw of one object of a stack. When a watch has begun, there is one with Present instead, for each
+// stack that uses the kind: what is not in it was deleted before the watch saw it.
 type Change struct {
 	Stack       string
-	Key         Key
+	Key         Key // with Present: group and kind alone
+	Present     map[Key]bool
 	Version     string // resource version
 	Fingerprint uint64 // see Fingerprint
 	Gone        bool   // the object, or its label
