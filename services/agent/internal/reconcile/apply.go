@@ -70,6 +70,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 	if f.desired, coming, err = w.prepare(ctx, s); err != nil {
 		return err
 	}
+	w.use(f.served(coming), f.stored.Entries) // first, so that no change is missed
 	if err := f.converge(ctx, coming); err != nil {
 		return err
 	}
@@ -103,17 +104,15 @@ func (f *full) uids() map[cluster.Key]string {
 	return uids
 }
 
+// served returns the desired objects of kinds that the cluster has.
+func (f *full) served(coming kinds) []plan.Object {
+	return slices.DeleteFunc(slices.Clone(f.desired.Objects), func(o plan.Object) bool { return coming[o.Mapping.Kind] })
+}
+
 // converge looks and applies, in rounds: objects that need others of the bundle come after them.
 func (f *full) converge(ctx context.Context, coming kinds) error {
-	todo := make([]plan.Object, 0, len(f.desired.Objects))
-	var later []plan.Object
-	for _, o := range f.desired.Objects {
-		if coming[o.Mapping.Kind] {
-			later = append(later, o)
-		} else {
-			todo = append(todo, o)
-		}
-	}
+	todo := f.served(coming)
+	later := slices.DeleteFunc(slices.Clone(f.desired.Objects), func(o plan.Object) bool { return !coming[o.Mapping.Kind] })
 	for tries := 0; ; {
 		set, refused, err := f.compare(ctx, todo)
 		if err != nil {
@@ -193,7 +192,7 @@ func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet,
 // write does what a change set says.
 func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 	for _, c := range set.Conflicts {
-		f.conflict[c.Object.Key] = fault.New(fault.Refused, "not_owned", c.Reason)
+		f.conflict[c.Object.Key] = fault.New(fault.Refused, codeNotOwned, c.Reason)
 	}
 	if len(f.conflict) > 0 && !f.settled {
 		return join(stepOwnership, f.conflict) // nothing of the new bundle is written

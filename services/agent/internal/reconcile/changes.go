@@ -37,7 +37,7 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 	failed := map[cluster.Key]error{}
 	err := each(ctx, changes, func(ctx context.Context, c plan.Change) error {
 		// The request in hand is finished also when the pass is superseded, so that its result is known.
-		done, err := f.w.applyOne(context.WithoutCancel(ctx), f.want.Policy.ServiceAccount, c)
+		done, written, err := f.applyOne(context.WithoutCancel(ctx), c)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -45,7 +45,9 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 			return nil
 		}
 		f.state[c.Object.Key] = done
-		f.w.note(c)
+		if written {
+			f.w.note(c)
+		}
 		return nil
 	})
 	if len(failed) > 0 {
@@ -57,18 +59,44 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 	return err
 }
 
-func (w *worker) applyOne(ctx context.Context, as string, c plan.Change) (state, error) {
-	payload := c.Payload
-	if c.Action == plan.Adopt && c.Before != "" {
-		payload = payload.DeepCopy()
-		payload.SetResourceVersion(c.Before) // nobody else may have taken it in between
+// applyOne writes an object as it was seen; if it has changed since, it is looked at again, and may be as wanted by now.
+func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, written bool, err error) {
+	as, objects := identity(f.want.Policy), f.w.e.c.Cluster.Objects
+	for tries := 1; ; tries++ {
+		payload := c.Payload
+		if c.Before != "" {
+			payload = payload.DeepCopy()
+			payload.SetResourceVersion(c.Before)
+		}
+		u, err := objects.Apply(ctx, as, c.Object.Mapping, payload, false)
+		if err == nil {
+			return stateOf(c.Object.Key, u), true, nil
+		}
+		if !fault.Is(err, fault.Conflict) || tries == applyTries {
+			return state{}, false, err
+		}
+		seen, err := f.w.observeOne(ctx, f.want.Policy, c.Object)
+		if err != nil {
+			return state{}, false, err
+		}
+		alone := plan.Desired{Agent: f.desired.Agent, Stack: f.desired.Stack, Objects: []plan.Object{c.Object}}
+		again := plan.Diff(alone, plan.Observed{
+			Inventory: f.stored, Objects: map[cluster.Key]plan.Observation{c.Object.Key: seen}, Partial: true,
+		})
+		switch {
+		case len(again.Conflicts) > 0:
+			return state{}, false, fault.New(fault.Refused, codeNotOwned, again.Conflicts[0].Reason)
+		case len(again.Changes) == 0:
+			return stateOf(c.Object.Key, seen.Live), false, nil
+		}
+		c = again.Changes[0]
 	}
-	u, err := w.e.c.Cluster.Objects.Apply(ctx, cluster.Identity(as), c.Object.Mapping, payload, false)
-	if err != nil {
-		return state{}, err
-	}
-	return stateOf(c.Object.Key, u), nil
 }
+
+const (
+	applyTries   = 5
+	codeNotOwned = "not_owned"
+)
 
 // note counts what was done, and remembers corrections for telling fights.
 func (w *worker) note(c plan.Change) {
@@ -124,7 +152,7 @@ func (c *claims) take(stack string, changes []plan.Change) (free func(), err err
 			continue
 		}
 		if other, held := c.held[ch.Object.Key]; held && other != stack {
-			return nil, failure{step: stepOwnership, key: ch.Object.Key, err: fault.Newf(fault.Refused, "not_owned", "owned_by stack %s, which is making it now", other)}
+			return nil, failure{step: stepOwnership, key: ch.Object.Key, err: fault.Newf(fault.Refused, codeNotOwned, "owned_by stack %s, which is making it now", other)}
 		}
 		keys = append(keys, ch.Object.Key)
 	}

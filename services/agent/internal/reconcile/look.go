@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
@@ -22,21 +24,12 @@ const (
 func (w *worker) settle(f *full) {
 	w.settled, w.problem, w.inventory, w.seen = true, "", f.stored, f.state
 	w.leaving = map[cluster.Key]bool{}
-	var inUse []cluster.Mapping
-	for _, o := range f.desired.Objects {
-		if !slices.Contains(inUse, o.Mapping) {
-			inUse = append(inUse, o.Mapping)
-		}
-	}
 	w.targets = make(map[cluster.Key]cluster.Target, len(f.desired.Objects))
 	for _, o := range f.desired.Objects {
 		w.targets[o.Key] = o.Target()
 	}
 	for _, e := range f.leaving {
 		w.leaving[e.Key] = true
-		if t, err := w.target(context.Background(), e); err == nil && !slices.Contains(inUse, t.Mapping) {
-			inUse = append(inUse, t.Mapping)
-		}
 	}
 	for _, e := range f.stored.Entries {
 		if e.Adopted {
@@ -44,9 +37,23 @@ func (w *worker) settle(f *full) {
 		}
 	}
 	w.notes = f.notes
-	w.e.c.Cluster.Watches.Use(w.stack, inUse)
+	w.use(f.desired.Objects, f.leaving)
 	w.setState(stateApplied)
 	w.watchHealth(firstHealthGap)
+}
+
+// use has the kinds of objects watched, and of entries that are not wanted any more.
+func (w *worker) use(objects []plan.Object, more []cluster.Entry) {
+	inUse := map[schema.GroupVersionResource]cluster.Mapping{}
+	for _, o := range objects {
+		inUse[o.Mapping.Resource] = o.Mapping
+	}
+	for _, e := range more {
+		if t, err := w.target(context.Background(), e); err == nil {
+			inUse[t.Mapping.Resource] = t.Mapping
+		}
+	}
+	w.e.c.Cluster.Watches.Use(w.stack, slices.Collect(maps.Values(inUse)))
 }
 
 // watchHealth plans the next look at what is not healthy. Changes of status come from the watch at once; the reasons of
@@ -107,6 +114,12 @@ func (w *worker) sort(dirty map[cluster.Key]cluster.Change) (suspects, check map
 	for k, c := range dirty {
 		was, known := w.seen[k]
 		switch {
+		case c.Present != nil:
+			for o := range w.seen {
+				if o.GroupKind() == k.GroupKind() && !c.Present[o] {
+					suspects[o] = true
+				}
+			}
 		case w.leaving[k] && c.Gone:
 			w.fullAt = time.Now() // the inventory can do without it now
 		case !known || (!c.Gone && c.Version == was.version):

@@ -93,20 +93,36 @@ func (w *worker) observe(ctx context.Context, p wire.Policy, objects []plan.Obje
 	return found, refused, err
 }
 
+// observeOne looks until what is there and what would be are of one moment: else a change of somebody in between looked
+// like a difference that is the agent's to correct.
 func (w *worker) observeOne(ctx context.Context, p wire.Policy, o plan.Object) (plan.Observation, error) {
-	live, err := w.e.c.Cluster.Objects.Get(ctx, identity(p), o.Target())
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return plan.Observation{}, err
+	for tries := 1; ; tries++ {
+		live, err := w.e.c.Cluster.Objects.Get(ctx, identity(p), o.Target())
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return plan.Observation{}, err
+		}
+		if err != nil {
+			live = nil
+		}
+		seen := plan.Observation{Live: live, Payload: plan.Payload(o, live, p.IgnorePaths)}
+		if live != nil && live.GetDeletionTimestamp() != nil {
+			return seen, nil
+		}
+		seen.Would, err = w.e.c.Cluster.Objects.Apply(ctx, identity(p), o.Mapping, seen.Payload, true)
+		if err != nil || tries == observeTries || isOfOneMoment(live, seen.Would) {
+			return seen, err
+		}
 	}
-	if err != nil {
-		live = nil
+}
+
+// observeTries bounds how often a busy object is looked at anew; writing has a precondition of its own.
+const observeTries = 5
+
+func isOfOneMoment(live, would *unstructured.Unstructured) bool {
+	if live == nil {
+		return would.GetResourceVersion() == ""
 	}
-	seen := plan.Observation{Live: live, Payload: plan.Payload(o, live, p.IgnorePaths)}
-	if live != nil && live.GetDeletionTimestamp() != nil {
-		return seen, nil
-	}
-	seen.Would, err = w.e.c.Cluster.Objects.Apply(ctx, identity(p), o.Mapping, seen.Payload, true)
-	return seen, err
+	return live.GetResourceVersion() == would.GetResourceVersion()
 }
 
 // stops reports whether an error makes going on with other objects pointless.

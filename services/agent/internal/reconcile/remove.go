@@ -31,6 +31,13 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	ctx, end := w.startPass(ctx, passRemove, w.current)
 	defer func() { end(err) }()
 
+	if inv.Applied != "" {
+		// Should the stack be assigned again before the end, what has been taken away is no drift.
+		inv.Applied = ""
+		if inv.Version, err = w.e.c.Cluster.Inventories.Save(ctx, inv); err != nil {
+			return failure{step: stepInventory, err: err}
+		}
+	}
 	live, err := w.lives(ctx, identity(inv.Policy), inv.Entries)
 	if err != nil {
 		return err

@@ -1,0 +1,118 @@
+package reconcile_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+func TestAnotherStacksObjectIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, two := uuid.NewString(), uuid.NewString()
+	first := w.stack(one, configMap("shared", "one"))
+	w.apply(first)
+	w.engine.Desired([]wire.Stack{first, w.stack(two, configMap("shared", "two")+configMap("own", "two"))}, nil)
+	r := w.reports.await(t, two, func(a wire.Applied) bool { return a.Phase == "failed" })
+	if !strings.Contains(r.Message, "owned_by stack "+one) || !strings.Contains(r.Message, "shared") {
+		t.Errorf("the message does not name the owner: %s", r.Message)
+	}
+	if w.get("v1/configmaps/./own") != nil {
+		t.Error("a part of the bundle was applied")
+	}
+	w.remove(two)
+	if u := w.get("v1/configmaps/./shared"); u == nil || u.GetLabels()[cluster.LabelStack] != one {
+		t.Errorf("the first stack's object suffered: %v", u)
+	}
+}
+
+func TestAnotherAgentsObjectIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.create("v1/configmaps/./theirs", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{
+		"annotations": map[string]any{cluster.AnnotationStack: id, cluster.AnnotationOwner: "another"},
+		"labels":      map[string]any{cluster.LabelStack: id},
+	}})
+	w.engine.Desired([]wire.Stack{w.stack(id, configMap("theirs", "mine"))}, nil)
+	r := w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+	if !strings.Contains(r.Message, "owned_by agent another") {
+		t.Errorf("the message does not name the owner: %s", r.Message)
+	}
+}
+
+func TestAdoption(t *testing.T) {
+	t.Parallel()
+	there := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"key": "theirs", "extra": "kept"}}
+	for _, c := range []struct {
+		name   string
+		policy wire.Policy
+		text   string
+		failed string
+		stays  bool // after the removal
+	}{
+		{name: "by default", text: configMap("it", "ours"), stays: true},
+		{name: "prune adopted", policy: wire.Policy{PruneAdopted: true}, text: configMap("it", "ours")},
+		{name: "never", policy: wire.Policy{Adopt: "never"}, text: configMap("it", "ours"), failed: "not_adopted", stays: true},
+		{name: "if no diff, and there is one", policy: wire.Policy{Adopt: "if_no_diff"}, text: configMap("it", "ours"), failed: "/data/key", stays: true},
+		{name: "if no diff, and there is none", policy: wire.Policy{Adopt: "if_no_diff"}, text: configMap("it", "theirs"), stays: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := uuid.NewString()
+			w.create("v1/configmaps/./it", map[string]any{"apiVersion": there["apiVersion"], "kind": there["kind"],
+				"data": map[string]any{"key": "theirs", "extra": "kept"}})
+			if c.failed != "" {
+				w.engine.Desired([]wire.Stack{w.stack(id, c.text, c.policy)}, nil)
+				r := w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+				if !strings.Contains(r.Message, c.failed) {
+					t.Errorf("got %q, want it to say %q", r.Message, c.failed)
+				}
+				if w.wire.writes.Load() != 0 {
+					t.Errorf("it was written all the same: %v", w.wire.lines)
+				}
+			} else {
+				r := w.apply(w.stack(id, c.text, c.policy))
+				if !strings.Contains(r.Message, "adopted: ConfigMap") {
+					t.Errorf("the adoption is not reported: %q", r.Message)
+				}
+				if v := w.get("v1/configmaps/./it").Object["data"].(map[string]any)["extra"]; v != "kept" {
+					t.Errorf("extra is %v: a field that the stack does not name was changed", v)
+				}
+			}
+			w.remove(id)
+			u := w.get("v1/configmaps/./it")
+			if (u != nil) != c.stays {
+				t.Fatalf("after the removal it is %v, want there: %v", u, c.stays)
+			}
+			if u != nil && (u.GetLabels()[cluster.LabelStack] != "" || u.GetAnnotations()[cluster.AnnotationOwner] != "") {
+				t.Errorf("it is stamped still: %v", u.Object["metadata"])
+			}
+		})
+	}
+}
+
+func TestTwoStacksThatWantTheSameObjectAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, two := w.stack(uuid.NewString(), configMap("it", "one")), w.stack(uuid.NewString(), configMap("it", "two"))
+	w.engine.Desired([]wire.Stack{one, two}, nil)
+	phases := func() string { return w.reports.last(one.StackID).Phase + " " + w.reports.last(two.StackID).Phase }
+	w.eventually("one to have it and one to fail", func() bool { p := phases(); return p == "applied failed" || p == "failed applied" })
+	owner, loser := one.StackID, two.StackID
+	if phases() == "failed applied" {
+		owner, loser = loser, owner
+	}
+	if got := w.get("v1/configmaps/./it").GetLabels()[cluster.LabelStack]; got != owner {
+		t.Errorf("the object is of %s, but %s was told to have it", got, owner)
+	}
+	w.remove(loser)
+	if w.get("v1/configmaps/./it") == nil {
+		t.Error("the loser's removal took it away")
+	}
+}

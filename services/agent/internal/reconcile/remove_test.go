@@ -1,0 +1,141 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+func TestAbsenceRemovesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "ours")))
+	w.engine.Desired(nil, nil)
+	other := uuid.NewString()
+	w.apply(w.stack(other, configMap("another", "ours")))
+	w.patch("v1/configmaps/./it", `{"data":{"key":"theirs"}}`)
+	w.eventually("drift to be corrected all the same", func() bool { return w.value("v1/configmaps/./it") == "ours" })
+	w.remove(id)
+	w.remove(other)
+}
+
+func TestANamespaceWithOtherThingsInItStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ns, id := "u-"+uuid.NewString()[:8], uuid.NewString()
+	text := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %[1]s}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ours, namespace: %[1]s}\n", ns)
+	s := w.stack(id, text)
+	w.apply(s)
+	t.Cleanup(func() { w.drop("v1/namespaces//" + ns) })
+	w.create("v1/configmaps/"+ns+"/theirs", map[string]any{"apiVersion": "v1", "kind": "ConfigMap"})
+	w.remove(id)
+	if w.get("v1/namespaces//"+ns) == nil || w.get("v1/configmaps/"+ns+"/theirs") == nil {
+		t.Fatal("other people's things are gone")
+	}
+	if w.get("v1/configmaps/"+ns+"/ours") != nil {
+		t.Error("the stack's config map is still there")
+	}
+	if l := w.get("v1/namespaces//" + ns).GetLabels()["brokkr.io/stack"]; l != "" {
+		t.Errorf("the namespace is still stamped: %s", l)
+	}
+}
+
+func TestWhatStays(t *testing.T) {
+	t.Parallel()
+	claim := "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n"
+	never := "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: it, annotations: {brokkr.io/prune: never}}\n"
+	for _, c := range []struct {
+		name, text, path string
+		policy           wire.Policy
+		stays            bool
+	}{
+		{name: "claims", text: claim, path: "v1/persistentvolumeclaims/./data", stays: true},
+		{name: "claims if told", text: claim, path: "v1/persistentvolumeclaims/./data", policy: wire.Policy{PruneProtected: true}},
+		{name: "what says never", text: never, path: "v1/configmaps/./it", stays: true},
+		{name: "everything of an orphaning stack", text: configMap("it", "x"), path: "v1/configmaps/./it", policy: wire.Policy{Prune: "orphan"}, stays: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := uuid.NewString()
+			w.apply(w.stack(id, c.text+configMap("rest", "x"), c.policy))
+			r := w.apply(w.stack(id, configMap("rest", "x"), c.policy)) // dropped from the bundle
+			if u := w.get(c.path); (u != nil && u.GetDeletionTimestamp() == nil) != c.stays {
+				t.Errorf("after it was dropped from the bundle it is %v, want there: %v", u, c.stays)
+			}
+			if c.stays && !strings.Contains(r.Message, "kept: ") {
+				t.Errorf("that it stays is not said: %q", r.Message)
+			}
+			w.remove(id)
+			if u := w.get(c.path); (u != nil && u.GetDeletionTimestamp() == nil) != c.stays {
+				t.Errorf("after the removal it is %v, want there: %v", u, c.stays)
+			}
+		})
+	}
+}
+
+func TestARemovalWaitsForFinalizersAndSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	s := w.stack(id, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: it, finalizers: [example.com/hold]}\n"+configMap("other", "x"))
+	w.apply(s)
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return a.Phase == "removing" && strings.Contains(a.Message, "finalizers: example.com/hold")
+	})
+	if len(w.reports.removed) != 0 {
+		t.Fatal("the removal was acknowledged though something is left")
+	}
+	w.restart() // the tombstone is not lost
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.patch("v1/configmaps/./it", `{"metadata":{"finalizers":null}}`)
+	w.reports.awaitRemoved(t, id)
+	if w.get("v1/configmaps/./it") != nil {
+		t.Error("it is still there")
+	}
+}
+
+func TestAJobTakesItsPodsAlong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: it}\nspec: {template: {metadata: {labels: {job: it}}, spec: {restartPolicy: Never, containers: [{name: c, image: \"registry.example/c:1\"}]}}}\n"))
+	pods := func() int {
+		r, _ := w.at("v1/pods/./-")
+		list, err := r.List(t.Context(), listOptions("job=it"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
+	}
+	w.eventually("a pod", func() bool { return pods() > 0 })
+	w.remove(id)
+	if n := pods(); n != 0 {
+		t.Errorf("%d pods are left", n)
+	}
+}
+
+func TestARemovalThatIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "one")))
+	w.remove(id)
+	w.apply(w.stack(id, configMap("it", "two")))
+	if w.value("v1/configmaps/./it") != "two" {
+		t.Error("it is not back")
+	}
+	// The old tombstone, told again, is of the past.
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: 2}})
+	w.apply(w.stack(uuid.NewString(), configMap("another", "x")))
+	if w.value("v1/configmaps/./it") != "two" {
+		t.Error("an old tombstone removed it")
+	}
+}

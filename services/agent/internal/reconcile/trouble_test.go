@@ -1,0 +1,106 @@
+package reconcile_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+func TestTheAPIServerIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, gone := uuid.NewString(), uuid.NewString()
+	w.apply(w.stack(gone, configMap("gone", "x")))
+	w.wire.down.Store(true)
+	s := w.stack(id, configMap("it", "x"))
+	w.seq++
+	w.engine.Desired([]wire.Stack{s}, []wire.Removed{{StackID: gone, Revision: w.seq}})
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return a.Phase == "failed" && strings.Contains(a.Message, "the Kubernetes API server cannot be reached")
+	})
+	if len(w.reports.removed) != 0 {
+		t.Fatal("a removal was acknowledged while the API server is away")
+	}
+	w.wire.down.Store(false)
+	w.engine.Reachable()
+	w.reports.await(t, id, isHealthy)
+	w.reports.awaitRemoved(t, gone)
+	if w.get("v1/configmaps/./gone") != nil {
+		t.Error("the removed stack's object is still there")
+	}
+	w.remove(id)
+}
+
+func TestTheBrokerIsAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "one")))
+	w.content.mu.Lock()
+	w.content.fail = fault.New(fault.Unavailable, "broker_unreachable", "the broker does not answer")
+	w.content.mu.Unlock()
+	w.drop("v1/configmaps/./it")
+	w.eventually("drift to be corrected from what the agent has", func() bool { return w.value("v1/configmaps/./it") == "one" })
+	w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "two"))}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "fetch: the broker does not answer") })
+	w.content.mu.Lock()
+	w.content.fail = nil
+	w.content.mu.Unlock()
+	w.eventually("the retry", func() bool { return w.value("v1/configmaps/./it") == "two" })
+	w.remove(id)
+}
+
+func TestASlowStackDelaysNoOtherAndIsSuperseded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	slow := w.stack(id, configMap("it", "slow"))
+	w.content.mu.Lock()
+	w.content.block = slow.Checksum
+	w.content.mu.Unlock()
+	other := w.stack(uuid.NewString(), configMap("other", "x"))
+	w.engine.Desired([]wire.Stack{slow, other}, nil)
+	w.reports.await(t, other.StackID, isHealthy)
+	w.apply(w.stack(id, configMap("it", "quick")))
+	if w.value("v1/configmaps/./it") != "quick" {
+		t.Error("the newer revision is not applied")
+	}
+	w.remove(id)
+}
+
+func TestAHangingRemovalIsSupersededByANewAssignment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	held := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n"
+	w.apply(w.stack(id, held))
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.eventually("the deletion to begin", func() bool { return w.get("v1/configmaps/./held").GetDeletionTimestamp() != nil })
+	w.engine.Desired([]wire.Stack{w.stack(id, held)}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return a.Phase == "applying" && strings.Contains(a.Message, "being deleted, to be created again when gone")
+	})
+	w.patch("v1/configmaps/./held", `{"metadata":{"finalizers":null}}`)
+	w.reports.await(t, id, isHealthy)
+	w.patch("v1/configmaps/./held", `{"metadata":{"finalizers":null}}`)
+	if len(w.reports.removed) != 0 {
+		t.Error("a removal was acknowledged that did not come to its end")
+	}
+}
+
+func TestASecretsValueIsNeverReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	text := "apiVersion: v1\nkind: Secret\nmetadata: {name: it}\ntype: kubernetes.io/tls\nstringData: {password: canary-value}\n"
+	w.engine.Desired([]wire.Stack{w.stack(id, text)}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" && strings.Contains(a.Message, "Secret") })
+	if strings.Contains(w.reports.String(), "canary") {
+		t.Errorf("a value was reported: %s", w.reports)
+	}
+}
