@@ -111,7 +111,8 @@ type Agents interface {
 	AddTarget(ctx context.Context, t agent.Target) error
 	RemoveTarget(ctx context.Context, id agent.ID, s stack.ID) error
 
-	// Beat stores heartbeats in one statement: never backwards in time, nothing but liveness, unknown agents ignored.
+	// Beat stores heartbeats in one statement (one more where a batch has several processes of an agent): never backwards in
+	// time, nothing but liveness, unknown agents ignored. The agent's DuplicateSince follows agent.Turns.
 	Beat(ctx context.Context, beats []agent.Heartbeat) error
 }
 

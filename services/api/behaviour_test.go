@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -277,6 +279,29 @@ func TestStatusTellsTheStory(t *testing.T) {
 	must(t, err)
 	if rec := w.do(asOwner, request{method: "GET", path: "/stacks/" + string(w.stack.ID) + "/status"}); rec.Code != http.StatusNotFound {
 		t.Errorf("after the last tombstone: %d, want 404", rec.Code)
+	}
+}
+
+func TestAnAgentThatIsUsedTwiceIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	show := func() *time.Time {
+		return decode[struct {
+			DuplicateSince *time.Time `json:"duplicate_since"`
+		}](t, w.checked(asAdmin, request{method: "GET", path: "/agents/" + string(w.agent.ID)})).DuplicateSince
+	}
+	first, second := uuid.NewString(), uuid.NewString()
+	at := time.Now().UTC().Truncate(time.Second)
+	for i, boot := range []string{first, second} {
+		must(t, w.store.Agents().Beat(t.Context(), []agent.Heartbeat{{Agent: w.agent.ID, Boot: boot, At: at.Add(time.Duration(i) * time.Second)}}))
+	}
+	if got := show(); got != nil {
+		t.Errorf("after a restart: %v, want nothing", got)
+	}
+	at = at.Add(2 * time.Second)
+	must(t, w.store.Agents().Beat(t.Context(), []agent.Heartbeat{{Agent: w.agent.ID, Boot: first, At: at}}))
+	if got := show(); got == nil || !got.Equal(at) {
+		t.Errorf("two processes in turns: %v, want %s", got, at)
 	}
 }
 

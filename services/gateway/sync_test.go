@@ -70,6 +70,7 @@ func TestIdleSyncAsksNothingAndIsSmall(t *testing.T) {
 		w.assign(w.publish(w.stack("web").ID, "v: 1"), a)
 		r := w.gateway(options{})
 		p := a.start()
+		time.Sleep(1500 * time.Millisecond) // the first probe may come before the subscription; the second finds signals to arrive
 		r.catchUp(p)
 		r.sync(p, p.request(1)).answer()
 		before := r.calls()
@@ -328,6 +329,52 @@ func TestHeartbeatsAreOneStatementAndFlushedOnStop(t *testing.T) {
 		w.must(err)
 		if !found.Liveness.LastHeartbeat.Equal(at) || *found.Liveness.K8sReachable {
 			t.Errorf("after the stop: got %+v, want the last heartbeat", found.Liveness)
+		}
+	})
+}
+
+// Two processes with one identity are shown, also when each of them talks to a replica of its own; a restart is not.
+func TestTwoProcessesOfOneAgentAreShown(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		near, far := w.gateway(options{}), w.gateway(options{})
+		twice, restarted := w.agent("twice", agent.Active), w.agent("restarted", agent.Active)
+		since := func(a subject) *time.Time {
+			found, err := w.store.Agents().Get(w.Context(), tenancy.Everything(), a.id)
+			w.must(err)
+			return found.Liveness.DuplicateSince
+		}
+		hear := func(r *replica, p *process) time.Time {
+			at := time.Now()
+			r.catchUp(p)
+			time.Sleep(20 * time.Second)
+			return at
+		}
+		first, second := twice.start(), twice.start()
+		hear(near, first)
+		hear(far, second)
+		if got := since(twice); got != nil {
+			t.Errorf("after one change: got %v, want nothing, it may be a restart", got)
+		}
+		began := hear(near, first)
+		hear(far, second)
+		if got := since(twice); got == nil || !got.Equal(began) {
+			t.Errorf("in turns: got %v, want %s", got, began)
+		}
+		for range 10 {
+			hear(far, second)
+		}
+		if got := since(twice); got != nil {
+			t.Errorf("after the first process went: got %v, want nothing", got)
+		}
+		old := restarted.start()
+		hear(near, old)
+		hear(near, old)
+		next := restarted.start()
+		hear(far, next)
+		hear(near, next)
+		if got := since(restarted); got != nil {
+			t.Errorf("a restart: got %v, want nothing", got)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -111,6 +112,7 @@ func (r agents) Delete(ctx context.Context, id agent.ID, at time.Time) error {
 			c.dropAssignment(id, stack.ID(s))
 		}
 		c.agentNames.drop(two{a.Name, a.ClusterName})
+		c.turns.drop(one(id))
 		at = micro(at)
 		a.DeletedAt, a.UpdatedAt = &at, at
 		a.Version++
@@ -121,7 +123,8 @@ func (r agents) Delete(ctx context.Context, id agent.ID, at time.Time) error {
 
 func (r agents) Beat(ctx context.Context, beats []agent.Heartbeat) error {
 	return r.s.update(ctx, func(c *change) error {
-		for _, b := range beats {
+		inTime := slices.SortedStableFunc(slices.Values(beats), func(x, y agent.Heartbeat) int { return x.At.Compare(y.At) })
+		for _, b := range inTime {
 			a, ok := c.liveAgent(b.Agent)
 			at := micro(b.At)
 			if !ok || (a.Liveness.LastHeartbeat != nil && at.Before(*a.Liveness.LastHeartbeat)) {
@@ -137,6 +140,10 @@ func (r agents) Beat(ctx context.Context, beats []agent.Heartbeat) error {
 			if b.K8sReachable != nil || b.K8sLatencyMS != nil {
 				a.Liveness.K8sReportedAt = &at
 			}
+			turns, _ := c.turns.get(one(b.Agent))
+			turns = turns.Take(b.Boot, at)
+			c.turns.put(one(b.Agent), turns)
+			a.Liveness.DuplicateSince = turns.Since
 			c.agents.put(one(b.Agent), a)
 		}
 		return nil

@@ -30,6 +30,7 @@ type state struct {
 	agentNames       table[two, agent.ID]         // name, cluster; live only
 	agentLabels      table[two, agent.Label]      // agent, label
 	agentAnnotations table[two, agent.Annotation] // agent, key
+	turns            table[one, agent.Turns]      // agent
 	targets          table[two, agent.Target]     // agent, stack
 	stackTargets     table[two, nothing]          // stack, agent
 
@@ -72,7 +73,7 @@ func newState(now func() time.Time) *state {
 		subjectCredential: newTable[two, nothing](),
 		registrations:     newTable[two, tenancy.Registration](), generatorRegistered: newTable[two, nothing](),
 		agents: newTable[one, agent.Agent](), agentNames: newTable[two, agent.ID](),
-		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](),
+		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](),
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
 		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
 		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](),
@@ -95,7 +96,7 @@ func (s *state) clone() *state {
 		subjectCredential: s.subjectCredential.clone(),
 		registrations:     s.registrations.clone(), generatorRegistered: s.generatorRegistered.clone(),
 		agents: s.agents.clone(), agentNames: s.agentNames.clone(),
-		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(),
+		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(),
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
 		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
 		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(),

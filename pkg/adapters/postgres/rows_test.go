@@ -78,7 +78,7 @@ func TestHeartbeatsAreHOT(t *testing.T) {
 	db := connect(t, dsn)
 	const agents = 200
 	var ids []agent.ID
-	beat := func(at time.Time) (hot int) {
+	beat := func(at time.Time, boot string) (hot int) {
 		t.Helper()
 		s := open(t, dsn)
 		for i := len(ids); i < agents; i++ {
@@ -87,7 +87,7 @@ func TestHeartbeatsAreHOT(t *testing.T) {
 		var beats []agent.Heartbeat
 		for i, id := range ids {
 			ok, ms := i%2 == 0, int32(i) //nolint:gosec // small
-			beats = append(beats, agent.Heartbeat{Agent: id, At: at, K8sReachable: &ok, K8sLatencyMS: &ms})
+			beats = append(beats, agent.Heartbeat{Agent: id, Boot: boot, At: at, K8sReachable: &ok, K8sLatencyMS: &ms})
 		}
 		before := liveness(t, db)
 		if err := s.Agents().Beat(t.Context(), beats); err != nil {
@@ -105,11 +105,15 @@ func TestHeartbeatsAreHOT(t *testing.T) {
 		return 0
 	}
 	at := time.Now()
-	beat(at)
+	var boot string
+	for i := range agent.KeptBoots { // rows become as long as they can be
+		boot = uuid.NewString()
+		beat(at.Add(time.Duration(i)*time.Millisecond), boot)
+	}
 	if _, err := db.ExecContext(t.Context(), `VACUUM FULL agent_liveness`); err != nil { // pages as full as they are meant to be
 		t.Fatalf("vacuum: %v", err)
 	}
-	if hot := beat(at.Add(time.Second)); hot != agents {
+	if hot := beat(at.Add(time.Second), boot); hot != agents {
 		t.Errorf("%d of %d updates were HOT, want all", hot, agents)
 	}
 	if versions := column(t, db, `SELECT DISTINCT version::text FROM agents`); !slices.Equal(versions, []string{"1"}) {

@@ -61,12 +61,13 @@ type Liveness struct {
 	K8sReachable   *bool
 	K8sLatencyMS   *int32
 	K8sReportedAt  *time.Time
-	DuplicateSince *time.Time // two processes use this identity at the same time
+	DuplicateSince *time.Time // since then several processes use this identity at the same time (Turns); nil: one
 }
 
 // Heartbeat is one report of liveness; nil fields leave what is stored.
 type Heartbeat struct {
 	Agent        ID
+	Boot         string // UUID of the process, new on each of its starts; empty if it does not say
 	At           time.Time
 	K8sReachable *bool
 	K8sLatencyMS *int32

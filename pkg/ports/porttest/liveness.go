@@ -16,6 +16,9 @@ func livenessCases() map[string]func(*world) {
 		"unknown and deleted agents are ignored": beatUnknown,
 		"an update does not roll a beat back":    beatSurvivesUpdate,
 		"beats and updates do not disturb":       beatsBesideUpdates,
+		"two processes take turns":               beatTurns,
+		"turns within one batch":                 beatTurnsInBatch,
+		"every process that is new follows":      beatRestarts,
 	}
 }
 
@@ -120,4 +123,73 @@ func beatsBesideUpdates(w *world) {
 	got := w.seeAgent(a.ID)
 	wantSame(w.T, "last heartbeat", got.Liveness.LastHeartbeat, &last)
 	wantSame(w.T, "version", got.Version, a.Version+rounds)
+}
+
+// wantDuplicate checks since when the agent is used twice; seconds after the world's time, negative: it is not.
+func (w *world) wantDuplicate(what string, a agent.ID, since int) {
+	w.Helper()
+	var want *time.Time
+	if since >= 0 {
+		at := w.at.Add(time.Duration(since) * time.Second)
+		want = &at
+	}
+	wantSame(w.T, what, w.seeAgent(a).Liveness.DuplicateSince, want)
+}
+
+func beatTurns(w *world) {
+	a, other := w.agent("edge"), w.agent("core")
+	first, second := newID[string](), newID[string]()
+	hear := func(boot string, second int) {
+		w.Helper()
+		w.beat(agent.Heartbeat{Agent: a.ID, Boot: boot, At: w.at.Add(time.Duration(second) * time.Second)})
+	}
+	hear(first, 1)
+	hear(first, 2)
+	hear(second, 3)
+	w.wantDuplicate("after a restart", a.ID, -1)
+	hear(first, 4)
+	w.wantDuplicate("when the former comes back", a.ID, 4)
+	hear("", 5)
+	hear(second, 6)
+	hear(first, 7)
+	w.wantDuplicate("while they take turns", a.ID, 4)
+	w.beat(agent.Heartbeat{Agent: other.ID, Boot: first, At: w.at})
+	w.wantDuplicate("another agent", other.ID, -1)
+	hear(second, 6)
+	hear(first, 187)
+	w.wantDuplicate("three minutes after the last turn", a.ID, 4)
+	hear(first, 188)
+	w.wantDuplicate("after more than three minutes", a.ID, -1)
+	hear(second, 189)
+	w.wantDuplicate("again", a.ID, 189)
+}
+
+func beatTurnsInBatch(w *world) {
+	a, b := w.agent("edge"), w.agent("core")
+	first, second := newID[string](), newID[string]()
+	at := func(second int) time.Time { return w.at.Add(time.Duration(second) * time.Second) }
+	yes := true
+	w.beat(
+		agent.Heartbeat{Agent: a.ID, Boot: second, At: at(2)}, agent.Heartbeat{Agent: a.ID, Boot: first, At: at(3), K8sReachable: &yes},
+		agent.Heartbeat{Agent: b.ID, Boot: first, At: at(2)}, agent.Heartbeat{Agent: a.ID, Boot: first, At: at(1)},
+		agent.Heartbeat{Agent: b.ID, Boot: second, At: at(3)},
+	)
+	w.wantDuplicate("turns in a batch", a.ID, 3)
+	w.wantDuplicate("a restart in a batch", b.ID, -1)
+	when := at(3)
+	wantSame(w.T, "liveness", w.seeAgent(a.ID).Liveness, agent.Liveness{LastHeartbeat: &when, K8sReachable: &yes, K8sReportedAt: &when, DuplicateSince: &when})
+}
+
+func beatRestarts(w *world) {
+	a := w.agent("edge")
+	boots := make([]string, agent.KeptBoots+1)
+	for i := range boots {
+		boots[i] = newID[string]()
+		w.beat(agent.Heartbeat{Agent: a.ID, Boot: boots[i], At: w.at.Add(time.Duration(i) * time.Second)})
+	}
+	w.wantDuplicate("after restarts", a.ID, -1)
+	w.beat(agent.Heartbeat{Agent: a.ID, Boot: boots[0], At: w.at.Add(10 * time.Second)})
+	w.wantDuplicate("one that was long ago is forgotten", a.ID, -1)
+	w.beat(agent.Heartbeat{Agent: a.ID, Boot: boots[2], At: w.at.Add(11 * time.Second)})
+	w.wantDuplicate("one that is remembered", a.ID, 11)
 }

@@ -26,6 +26,7 @@ type Agent struct {
 	K8sReachable    *bool      `json:"k8s_reachable"`
 	K8sAPILatencyMS *int64     `json:"k8s_api_latency_ms"`
 	K8sReportedAt   *time.Time `json:"k8s_reported_at"`
+	DuplicateSince  *time.Time `json:"duplicate_since,omitempty"`
 }
 
 // NewAgent asks for an agent. Labels, Annotations and Status are set in the same step.

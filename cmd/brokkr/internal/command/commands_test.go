@@ -15,6 +15,7 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	twoHello := strings.NewReplacer(stackID, "11111111-1111-4111-8111-111111111112", genID, genID2).Replace(hello)
 	found := routes{getStacksByName: {list(hello)}}
+	usedTwice := strings.Replace(edge1, `"k8s_reachable"`, `"duplicate_since":"2026-08-02T11:50:00Z","k8s_reachable"`, 1)
 	agents := routes{"GET /agents": {list(edge1, edge2)}, "GET /agents?name=edge-1": {list(edge1)}, "GET /agents?name=edge-2": {list(edge2)}}
 	gens := routes{"GET /generators": {list(generator, other)}, "GET /generators?name=team-a": {list(other)}, getAdminGen: {list(generator)}}
 	regs := routes{"GET /generators/" + genID + "/registered-agents": {list()}, "GET /generators/" + genID2 + "/registered-agents": {list(
@@ -42,6 +43,7 @@ func TestCommands(t *testing.T) {
 		"get-stacks-unknown":       {"get stacks hello", routes{getStacksByName: {list()}}, 1},
 		"get-stacks-as-generator":  {"get stacks --no-headers", routes{"GET /stacks": {list(hello)}, "GET /generators": {refused(403, "admin_required", "admins only")}, postAuth: {ok(asGen)}, "GET /generators/" + genID: {ok(generator)}}, 0},
 		"get-agents":               {"get agents", agents, 0},
+		"get-agents-twice":         {"get agents", routes{"GET /agents": {list(usedTwice)}}, 0},
 		"get-agents-wide":          {"get agents -o wide", agents, 0},
 		"get-agent-same-names":     {"get agents edge-1", routes{"GET /agents?name=edge-1": {list(edge1, edge1b)}}, 0},
 		"get-objects":              {"get objects hello -o wide", found.with(routes{"GET /stacks": {list(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list(object(objID2, 8, manifest2), object(objectID, 7, manifest))}}), 0},
@@ -81,6 +83,11 @@ func TestCommands(t *testing.T) {
 			"GET /agents/" + agentID2 + "/events": {list(
 				`{"id":"1",`+times+`,"agent_id":"a","deployment_object_id":"o1","event_type":"DEPLOY","status":"SUCCESS","message":null}`,
 				`{"id":"2","created_at":"2026-08-02T11:00:00Z","updated_at":"2026-08-02T11:30:00Z","agent_id":"a","deployment_object_id":"o2","event_type":"DEPLOY","status":"FAILURE","message":"no\nway"}`)},
+		}), 0},
+
+		"describe-agent-twice": {"describe agent edge-1", gens.with(routes{
+			"GET /agents?name=edge-1": {list(usedTwice)}, "GET /stacks": {list()}, "GET /agents/" + agentID + "/labels": {list()}, "GET /agents/" + agentID + "/annotations": {list()},
+			"GET /agents/" + agentID + "/registrations": {list()}, "GET /agents/" + agentID + "/targets": {list()}, "GET /agents/" + agentID + "/events": {list()},
 		}), 0},
 
 		"agent-create": {"agent create --name edge-1 --cluster-name cluster-1 --label prod --annotation region=eu --generator team-a",

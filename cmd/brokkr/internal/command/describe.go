@@ -157,6 +157,9 @@ func (a *app) writeAgent(w io.Writer, d agentDescription, generators, stacks boo
 	f.line("Cluster", d.Agent.ClusterName)
 	f.line("Status", d.Agent.Status+pick(d.Agent.Status == statusActive, "", ": it gets no stacks until brokkr agent activate "+d.Agent.Name))
 	f.line("Heartbeat", when(now, d.Agent.LastHeartbeat))
+	if d.Agent.DuplicateSince != nil {
+		f.line("Used twice", "since "+when(now, d.Agent.DuplicateSince)+": several processes have this agent's PAK; stop one, or make it an agent of its own: brokkr agent create")
+	}
 	f.line("Kubernetes", reachable(d.Agent).Text+pick(d.Agent.K8sAPILatencyMS == nil, "", ", "+latency(d.Agent)))
 	f.line("Labels", joined(d.Labels))
 	f.line("Annotations", joined(pairsOf(d.Annotations)))

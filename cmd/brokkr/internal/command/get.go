@@ -126,6 +126,9 @@ func (a *app) getAgents(ctx context.Context, c *client.Client, ref string, o *ou
 		if n.Status != statusActive {
 			status.Tone = render.Busy
 		}
+		if n.DuplicateSince != nil {
+			status = render.Cell{Text: n.Status + " (used twice)", Tone: render.Bad}
+		}
 		heartbeat := render.Cell{Text: "never", Tone: render.Faint}
 		if n.LastHeartbeat != nil {
 			heartbeat = render.Text(render.Age(now, n.LastHeartbeat))

@@ -106,12 +106,12 @@ func (g *Gateway) Heartbeat(_ context.Context, p tenancy.Principal, agentID stri
 	if err != nil {
 		return err
 	}
-	g.beat(a, reachable, latencyMS)
+	g.beat(a, "", reachable, latencyMS)
 	return nil
 }
 
-func (g *Gateway) beat(a agent.ID, reachable *bool, latencyMS *int32) {
-	g.Beats.Add(agent.Heartbeat{Agent: a, At: g.Now().UTC(), K8sReachable: reachable, K8sLatencyMS: latencyMS})
+func (g *Gateway) beat(a agent.ID, boot string, reachable *bool, latencyMS *int32) {
+	g.Beats.Add(agent.Heartbeat{Agent: a, Boot: boot, At: g.Now().UTC(), K8sReachable: reachable, K8sLatencyMS: latencyMS})
 }
 
 // Manifest returns the bundle with the checksum if an assignment of the calling agent refers to it; else NotFound.

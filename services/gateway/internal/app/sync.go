@@ -36,7 +36,7 @@ func (g *Gateway) sync(ctx context.Context, c Caller, agentID string, req wire.S
 		return wire.SyncResponse{}, "", err
 	}
 	end := g.Now().Add(time.Duration(req.WaitSeconds) * time.Second)
-	g.beat(a, req.Heartbeat.K8sReachable, req.Heartbeat.K8sAPILatencyMS)
+	g.beat(a, req.BootID, req.Heartbeat.K8sReachable, req.Heartbeat.K8sAPILatencyMS)
 	if err := g.Roster.Check(ctx, a); err != nil {
 		return wire.SyncResponse{}, "", err
 	}

@@ -17,19 +17,25 @@ const (
 	limit = 5 * time.Second // of one flush
 )
 
-// Buffer holds the newest heartbeat of each agent until it is flushed. It is safe for concurrent use.
+// process is one process of an agent; there should be one, and the store notices when there are more.
+type process struct {
+	agent agent.ID
+	boot  string
+}
+
+// Buffer holds the newest heartbeat of each agent's process until it is flushed. It is safe for concurrent use.
 type Buffer struct {
 	agents  ports.Agents
 	log     *slog.Logger
 	flushed func(n int)
 
 	mu      sync.Mutex
-	pending map[agent.ID]agent.Heartbeat
+	pending map[process]agent.Heartbeat
 }
 
 // New returns an empty buffer; flushed is told how many heartbeats each flush stored.
 func New(agents ports.Agents, log *slog.Logger, flushed func(n int)) *Buffer {
-	return &Buffer{agents: agents, log: log, flushed: flushed, pending: map[agent.ID]agent.Heartbeat{}}
+	return &Buffer{agents: agents, log: log, flushed: flushed, pending: map[process]agent.Heartbeat{}}
 }
 
 // Add notes a heartbeat. What it leaves out stays as an earlier one said.
@@ -40,7 +46,8 @@ func (b *Buffer) Add(h agent.Heartbeat) {
 }
 
 func (b *Buffer) add(h agent.Heartbeat) {
-	old, ok := b.pending[h.Agent]
+	key := process{h.Agent, h.Boot}
+	old, ok := b.pending[key]
 	if ok {
 		if old.At.After(h.At) {
 			old, h = h, old
@@ -52,10 +59,10 @@ func (b *Buffer) add(h agent.Heartbeat) {
 			h.K8sLatencyMS = old.K8sLatencyMS
 		}
 	}
-	b.pending[h.Agent] = h
+	b.pending[key] = h
 }
 
-// Pending returns how many agents' heartbeats wait.
+// Pending returns how many heartbeats wait.
 func (b *Buffer) Pending() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +73,7 @@ func (b *Buffer) Pending() int {
 func (b *Buffer) Flush(ctx context.Context) error {
 	b.mu.Lock()
 	taken := b.pending
-	b.pending = make(map[agent.ID]agent.Heartbeat, len(taken))
+	b.pending = make(map[process]agent.Heartbeat, len(taken))
 	b.mu.Unlock()
 	if len(taken) == 0 {
 		return nil

@@ -108,11 +108,11 @@ func (w *Watcher) take(batch []ports.Signal) {
 
 func (w *Watcher) echoed(probe delivery.Revision) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.echo = w.now()
 	if probe == w.probe {
 		w.metrics.SignalLag.Observe(w.echo.Sub(w.sent).Seconds())
 	}
-	w.mu.Unlock()
 	w.judge(true)
 }
 
@@ -132,11 +132,10 @@ func (w *Watcher) probes(ctx context.Context) error {
 		err := w.signals.Publish(limited, []ports.Signal{s})
 		cancel()
 		w.mu.Lock()
-		deaf := w.now().Sub(w.echo) > deafAfter
-		w.mu.Unlock()
-		if err != nil || deaf {
+		if err != nil || w.now().Sub(w.echo) > deafAfter {
 			w.judge(false)
 		}
+		w.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -145,15 +144,13 @@ func (w *Watcher) probes(ctx context.Context) error {
 	}
 }
 
-// judge notes whether signals arrive. When they do again, everything between is in doubt.
+// judge notes whether signals arrive. When they do again, everything between is in doubt. The caller holds the lock: an echo
+// that comes while silence is being judged must not be overruled.
 func (w *Watcher) judge(healthy bool) {
-	w.mu.Lock()
-	was := w.healthy
-	w.healthy = healthy
-	w.mu.Unlock()
-	if was == healthy {
+	if w.healthy == healthy {
 		return
 	}
+	w.healthy = healthy
 	if healthy {
 		w.metrics.Healthy.Set(1)
 		w.log.Info("signals arrive")
@@ -225,10 +222,10 @@ func (w *Watcher) refresh(ctx context.Context) error {
 	failing := false
 	for {
 		gone, err := w.roster.Refresh(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil && !failing {
+		case err != nil && !failing:
 			w.log.WarnContext(ctx, "the list of agents cannot be read", "error", err.Error())
 		}
 		failing = err != nil

@@ -22,17 +22,18 @@ type (
 		Name string              `json:"name"`
 	}
 	agentJSON struct {
-		ID            agent.ID     `json:"id"`
-		CreatedAt     time.Time    `json:"created_at"`
-		UpdatedAt     time.Time    `json:"updated_at"`
-		DeletedAt     *time.Time   `json:"deleted_at"`
-		Name          string       `json:"name"`
-		ClusterName   string       `json:"cluster_name"`
-		LastHeartbeat *time.Time   `json:"last_heartbeat"`
-		Status        agent.Status `json:"status"`
-		K8sReachable  *bool        `json:"k8s_reachable"`
-		K8sLatencyMS  *int32       `json:"k8s_api_latency_ms"`
-		K8sReportedAt *time.Time   `json:"k8s_reported_at"`
+		ID             agent.ID     `json:"id"`
+		CreatedAt      time.Time    `json:"created_at"`
+		UpdatedAt      time.Time    `json:"updated_at"`
+		DeletedAt      *time.Time   `json:"deleted_at"`
+		Name           string       `json:"name"`
+		ClusterName    string       `json:"cluster_name"`
+		LastHeartbeat  *time.Time   `json:"last_heartbeat"`
+		Status         agent.Status `json:"status"`
+		K8sReachable   *bool        `json:"k8s_reachable"`
+		K8sLatencyMS   *int32       `json:"k8s_api_latency_ms"`
+		K8sReportedAt  *time.Time   `json:"k8s_reported_at"`
+		DuplicateSince *time.Time   `json:"duplicate_since"`
 	}
 	agentCreatedJSON struct {
 		Agent      agentJSON `json:"agent"`
@@ -119,7 +120,7 @@ func agentOf(v agent.Agent) agentJSON {
 	return agentJSON{
 		ID: v.ID, CreatedAt: v.CreatedAt.UTC(), UpdatedAt: v.UpdatedAt.UTC(), DeletedAt: v.DeletedAt, Name: v.Name, ClusterName: v.ClusterName,
 		LastHeartbeat: v.Liveness.LastHeartbeat, Status: v.Status, K8sReachable: v.Liveness.K8sReachable,
-		K8sLatencyMS: v.Liveness.K8sLatencyMS, K8sReportedAt: v.Liveness.K8sReportedAt,
+		K8sLatencyMS: v.Liveness.K8sLatencyMS, K8sReportedAt: v.Liveness.K8sReportedAt, DuplicateSince: v.Liveness.DuplicateSince,
 	}
 }
 
