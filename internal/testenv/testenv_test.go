@@ -73,7 +73,7 @@ func TestRedisServer(t *testing.T) {
 	}
 	options.MaxRetries, options.ReadTimeout = -1, 200*time.Millisecond
 	c := redis.NewClient(options)
-	defer c.Close()
+	t.Cleanup(func() { _ = c.Close() })
 	ctx := t.Context()
 	if err := c.Set(ctx, "a", 1, 0).Err(); err != nil {
 		t.Fatal(err)

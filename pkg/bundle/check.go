@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -102,14 +102,14 @@ func (d *document) identity(n *yaml.Node, m map[string]any) (map[string]any, err
 		}
 		return nil, at.errorf("metadata.name is missing (%s)", kind)
 	}
-	if msgs := path.IsValidPathSegmentName(name); len(msgs) > 0 {
+	if msgs := content.IsPathSegmentName(name); len(msgs) > 0 {
 		return nil, at.errorf("metadata.name %q %s (%s)", name, msgs[0], kind)
 	}
 	switch ns := meta["namespace"].(type) {
 	case nil:
 		delete(meta, "namespace")
 	case string:
-		if msgs := path.IsValidPathSegmentName(ns); len(msgs) > 0 {
+		if msgs := content.IsPathSegmentName(ns); len(msgs) > 0 {
 			return nil, at.errorf("metadata.namespace %q %s (%s %s)", ns, msgs[0], kind, name)
 		}
 	default:

@@ -178,7 +178,7 @@ func (w *Watcher) sweepSoon() {
 
 func (w *Watcher) sweeps(ctx context.Context) error {
 	failing := false
-	for {
+	for ctx.Err() == nil {
 		every := sweepEvery
 		if failing || !w.isHealthy() {
 			every = sweepInDoubt
@@ -196,8 +196,7 @@ func (w *Watcher) sweeps(ctx context.Context) error {
 		timer.Stop()
 		n, woken, err := w.hub.Sweep(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // the answer is nobody's any more
 		case err != nil:
 			w.metrics.Sweeps.WithLabelValues(fault.KindOf(err).String()).Inc()
 			if !failing {
@@ -213,6 +212,7 @@ func (w *Watcher) sweeps(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }
 
 // refresh keeps the roster, so that an agent that was deactivated is told.
@@ -222,10 +222,7 @@ func (w *Watcher) refresh(ctx context.Context) error {
 	failing := false
 	for {
 		gone, err := w.roster.Refresh(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && !failing:
+		if err != nil && !failing && ctx.Err() == nil {
 			w.log.WarnContext(ctx, "the list of agents cannot be read", "error", err.Error())
 		}
 		failing = err != nil
