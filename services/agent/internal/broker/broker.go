@@ -4,8 +4,6 @@ package broker
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,46 +11,61 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
 const (
 	dialTimeout    = 10 * time.Second
 	answerTimeout  = 30 * time.Second // beyond the time that a sync may park
-	maxSyncBytes   = 64 << 20
-	maxManifest    = 32 << 20
-	maxErrorBytes  = 64 << 10
+	fetchTimeout   = 2 * time.Minute  // of a manifest
+	deadPeer       = 15 * time.Second // without a sign of life of an HTTP/2 connection
 	idleConnection = 90 * time.Second
+	maxSyncBytes   = 32 << 20
+	maxErrorBytes  = 64 << 10
 )
 
 // Client is safe for concurrent use. Its errors are faults: Unauthenticated for a key that is not accepted, Unavailable
-// when the broker cannot be reached (the message says where and why).
+// when the broker cannot be reached or something else answers in its place (the message says where and why).
 type Client struct {
 	base *url.URL
 	pak  string
 	http *http.Client
 }
 
-// New returns a client of the broker at baseURL (http or https, no path needed).
-func New(baseURL, pak, version string) (*Client, error) {
-	u, err := url.Parse(strings.TrimSuffix(baseURL, "/"))
+// ParseURL reads the address of a broker: http or https, with a path if it is published under one.
+func ParseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("broker URL %q is not an http:// or https:// URL", baseURL)
+		return nil, errors.New("not an http:// or https:// URL")
 	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("a URL with more than host, port and path")
+	}
+	return u, nil
+}
+
+// New returns a client of the broker at base that authenticates with the PAK.
+func New(base *url.URL, pak, version string) *Client {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: dialTimeout, MaxIdleConnsPerHost: 4, IdleConnTimeout: idleConnection, ForceAttemptHTTP2: true,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: deadPeer, PingTimeout: deadPeer},
 	}
-	return &Client{base: u, pak: pak, http: &http.Client{Transport: userAgent{otelhttp.NewTransport(t), "brokkr-agent/" + version}}}, nil
+	// A fetch belongs to the trace of its change; a sync to none, and would be one of its own every minute.
+	traced := otelhttp.NewTransport(t, otelhttp.WithFilter(func(r *http.Request) bool { return trace.SpanContextFromContext(r.Context()).IsValid() }))
+	return &Client{base: base, pak: pak, http: &http.Client{
+		Transport: userAgent{traced, "brokkr-agent/" + version},
+		// A broker does not redirect; following would carry the key elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 type userAgent struct {
@@ -66,23 +79,28 @@ func (u userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	return u.next.RoundTrip(r)
 }
 
-// URL is where the broker is expected, without credentials.
-func (c *Client) URL() string { return c.base.Redacted() }
+// URL is where the broker is expected.
+func (c *Client) URL() string { return c.base.String() }
 
 // WhoAmI returns the agent that the key belongs to. A key of something else is Forbidden.
 func (c *Client) WhoAmI(ctx context.Context) (agent.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var out struct {
+		Admin *bool   `json:"admin"`
 		Agent *string `json:"agent"`
 	}
 	if err := c.call(ctx, http.MethodPost, "/api/v1/auth/pak", nil, &out, maxErrorBytes); err != nil {
 		return "", err
 	}
-	if out.Agent == nil || *out.Agent == "" {
-		return "", fault.New(fault.Forbidden, "agent_pak_required", "the PAK belongs to no agent; make one by `brokkr agent create`")
+	switch {
+	case out.Admin == nil || (out.Agent != nil && !id.Valid(*out.Agent)):
+		return "", c.foreign("what came")
+	case out.Agent == nil:
+		return "", fault.New(fault.Forbidden, "agent_pak_required", "the PAK belongs to no agent; make one by `brokkr agent create` and start the agent with its PAK")
+	default:
+		return agent.ID(*out.Agent), nil
 	}
-	return agent.ID(*out.Agent), nil
 }
 
 // Sync makes one cycle. It takes as long as req.WaitSeconds if nothing changes.
@@ -94,44 +112,29 @@ func (c *Client) Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (w
 	return out, err
 }
 
-// Manifest fetches the content with this checksum and proves that it is.
-func (c *Client) Manifest(ctx context.Context, sum stack.Checksum) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
-	defer cancel()
-	res, err := c.do(ctx, http.MethodGet, "/api/v1/manifests/"+url.PathEscape(string(sum)), nil)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
-	content, err := io.ReadAll(io.LimitReader(res.Body, maxManifest+1))
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
-	if len(content) > maxManifest {
-		return nil, fault.Newf(fault.Invalid, "manifest_too_large", "manifest %s is larger than %d bytes", sum, maxManifest)
-	}
-	if h := sha256.Sum256(content); hex.EncodeToString(h[:]) != string(sum) {
-		return nil, fault.Newf(fault.Unavailable, "manifest_damaged", "what came for manifest %s has another checksum; it is fetched again", sum)
-	}
-	return content, nil
-}
-
 func (c *Client) call(ctx context.Context, method, path string, in, out any, limit int64) error {
-	res, err := c.do(ctx, method, path, in)
+	res, err := c.do(ctx, method, path, in, nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close() //nolint:errcheck // nothing was written
-	if err := json.NewDecoder(io.LimitReader(res.Body, limit)).Decode(out); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fault.Newf(fault.Unavailable, "bad_answer", "the answer of %s%s is not what a Brokkr gateway says; is something else listening there?", c.URL(), path).Because(err)
+	body := &io.LimitedReader{R: res.Body, N: limit}
+	err = json.NewDecoder(body).Decode(out)
+	var syntax *json.SyntaxError
+	var shape *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case body.N <= 0:
+		return fault.Newf(fault.Unavailable, "bad_answer", "the answer of the broker at %s is larger than %d bytes", c.URL(), limit)
+	case errors.As(err, &syntax), errors.As(err, &shape):
+		return c.foreign(fmt.Sprintf("what came (%v)", err))
+	default:
+		return c.unreachable(ctx, err)
 	}
-	return nil
 }
 
-func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, in any, header http.Header) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -140,9 +143,12 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(path).String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -150,51 +156,11 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 	req.Header.Set("Authorization", "Bearer "+c.pak)
 	res, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-			return nil, ctx.Err()
-		}
-		return nil, c.unreachable(err)
+		return nil, c.unreachable(ctx, err)
 	}
 	if res.StatusCode/100 == 2 {
 		return res, nil
 	}
 	defer res.Body.Close() //nolint:errcheck // nothing was written
 	return nil, c.refused(res)
-}
-
-func (c *Client) unreachable(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return fault.Newf(fault.Unavailable, "broker_unreachable", "the broker at %s does not answer (%v)", c.URL(), err)
-}
-
-func (c *Client) refused(res *http.Response) error {
-	var body struct{ Code, Message string }
-	raw, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBytes)) //nolint:errcheck // what came says enough
-	_ = json.Unmarshal(raw, &body)                                // a foreign body has no code, which is handled
-	kind := fault.Internal
-	switch res.StatusCode {
-	case http.StatusUnauthorized:
-		return fault.Newf(fault.Unauthenticated, "unauthorized", "the broker at %s does not accept the PAK: it is wrong, expired or revoked; rotate it by `brokkr agent rotate` and start the agent with the new one", c.URL())
-	case http.StatusForbidden:
-		kind = fault.Forbidden
-	case http.StatusNotFound:
-		kind = fault.NotFound
-	case http.StatusTooManyRequests:
-		kind = fault.Limited
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		kind = fault.Unavailable
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		kind = fault.Invalid
-	}
-	if body.Message == "" {
-		body.Message = fmt.Sprintf("the broker at %s answered %s", c.URL(), res.Status)
-	}
-	f := fault.New(kind, body.Code, body.Message)
-	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil {
-		f.RetryAfter = time.Duration(s) * time.Second
-	}
-	return f
 }

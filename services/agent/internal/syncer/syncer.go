@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -15,99 +14,131 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/report"
 )
 
-// Broker is what the syncer asks of the gateway.
+// Broker is what the syncer asks of the gateway. Errors are of package fault, or the context's.
 type Broker interface {
 	Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (wire.SyncResponse, error)
 }
 
-// Target takes the target state. Set must not block.
+// Target takes the target state. Desired must not block.
 type Target interface {
-	Set(stacks []wire.Stack, removed []wire.Removed)
+	Desired(stacks []wire.Stack, removed []wire.Removed)
 }
 
-// Heart says how the cluster is.
+// Heart says how the cluster is; at once, from memory.
 type Heart interface{ Beat() wire.Heartbeat }
 
 const (
-	firstBackoff = 500 * time.Millisecond
-	maxBackoff   = 30 * time.Second
-	refusedWait  = 15 * time.Second
-	gather       = 10 * time.Millisecond // reports that come together are told together
-	farewell     = 3 * time.Second
+	gather   = 10 * time.Millisecond // reports that come together are told together
+	maxBatch = 500                   // reports in one request
+	farewell = 3 * time.Second
+
+	// A parked sync is answered late or with news. More than a few quick answers in a row are a broker's mistake, which
+	// must not become a flood.
+	quickAnswer = 50 * time.Millisecond
+	quickInARow = 8
+	quickPause  = 200 * time.Millisecond
 )
+
+// Config of a Syncer.
+type Config struct {
+	Broker Broker
+	Agent  agent.ID
+	Boot   string // a UUID that is new on each start
+	Box    *report.Box
+	Target Target
+	Heart  Heart
+	Log    *slog.Logger
+	Count  func(outcome string) // is told how each sync ended
+}
 
 // Syncer runs the conversation.
 type Syncer struct {
-	broker Broker
-	id     agent.ID
-	boot   string
-	wait   int // seconds to park, until the broker says otherwise
-	box    *report.Box
-	target Target
-	heart  Heart
-	log    *slog.Logger
-	count  func(outcome string)
-
+	Config
+	trouble  trouble
+	wait     int // seconds to park
+	limit    int // of reports in a request; lower while one that the broker refuses is looked for
 	seq      int64
 	revision int64
-	trouble  string // the last failure that was logged, so that one outage is one line
+	quick    int // quick answers in a row
 }
 
-// New returns a syncer. boot is a UUID that is new on each start; count is told the outcome of each sync.
-func New(b Broker, id agent.ID, boot string, wait int, box *report.Box, t Target, h Heart, log *slog.Logger, count func(string)) *Syncer {
-	return &Syncer{broker: b, id: id, boot: boot, wait: min(wait, wire.MaxWaitSeconds), box: box, target: t, heart: h, log: log, count: count}
+// New returns a syncer; nothing is said before Run.
+func New(c Config) *Syncer {
+	return &Syncer{Config: c, wait: wire.MaxWaitSeconds, limit: maxBatch,
+		trouble: trouble{log: c.Log, what: "sync failed; the cluster keeps its last desired state"}}
 }
+
+// Err is why the last sync failed; nil if it did not. It is safe for concurrent use.
+func (s *Syncer) Err() error { return s.trouble.current() }
 
 // Run syncs until ctx ends; then it tells the broker what it has not been told yet, for a few seconds at most.
 func (s *Syncer) Run(ctx context.Context) error {
-	backoff := firstBackoff
+	var wait backoff
 	for ctx.Err() == nil {
 		err := s.once(ctx)
-		if err == nil {
-			backoff = firstBackoff
-			continue
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		delay := backoff/2 + time.Duration(rand.Int64N(int64(backoff))) //nolint:gosec // spreads load, secures nothing
-		if f, ok := fault.As(err); ok {
-			switch f.Kind {
-			case fault.Unauthenticated, fault.Forbidden:
-				delay = refusedWait
-			case fault.Limited, fault.Unavailable:
-				delay = max(delay, f.RetryAfter)
-			case fault.Internal, fault.Invalid, fault.NotFound, fault.Conflict, fault.Refused:
-			}
-		}
-		backoff = min(2*backoff, maxBackoff)
-		s.count(fault.KindOf(err).String())
-		if text := err.Error(); text != s.trouble {
-			s.trouble = text
-			s.log.WarnContext(ctx, "sync failed; the cluster keeps its last desired state", "error", text, "code", fault.CodeOf(err))
-		}
-		sleep(ctx, delay)
-	}
-	if !s.box.Empty() {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-		defer cancel()
-		if err := s.exchange(last, 0); err != nil {
-			s.log.WarnContext(last, "the last reports could not be told; they are repeated after the next start", "error", err.Error())
+		switch {
+		case ctx.Err() != nil:
+		case err == nil:
+			wait.reset()
+		default:
+			s.Count(fault.KindOf(err).String())
+			s.trouble.note(ctx, err)
+			sleep(ctx, wait.after(err))
 		}
 	}
+	s.bye(context.WithoutCancel(ctx))
 	return nil
 }
 
-// once makes one exchange, parked unless there is something to tell; news cuts the parking short.
+func (s *Syncer) bye(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	for !s.Box.Empty() {
+		if err := s.tell(ctx, s.Box.Take(s.limit)); err != nil {
+			s.Log.WarnContext(ctx, "the last reports could not be told; they are made anew after the next start", "error", err.Error())
+			return
+		}
+	}
+}
+
+// once makes one exchange, parked unless there is something to tell.
 func (s *Syncer) once(ctx context.Context) error {
+	if batch := s.Box.Take(s.limit); batch.Len() > 0 {
+		return s.tell(ctx, batch)
+	}
+	s.limit = maxBatch
+	return s.park(ctx)
+}
+
+// tell carries reports. It is answered at once, so that what was told is acknowledged soon.
+func (s *Syncer) tell(ctx context.Context, batch report.Batch) error {
+	err := s.exchange(ctx, batch, 0)
+	if !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Refused) {
+		return err
+	}
+	// One of the reports is not accepted and would hold up all others, and the heartbeat with them.
+	if n := batch.Len(); n > 1 {
+		s.limit = n / 2
+		return nil
+	}
+	s.Log.ErrorContext(ctx, "the broker refuses a report, which is dropped", "report", batch, "error", err.Error(), "code", fault.CodeOf(err))
+	s.Box.Acknowledge(batch)
+	return nil
+}
+
+// park waits for the broker's news; news in the box cuts it short.
+func (s *Syncer) park(ctx context.Context) error {
 	parked, cut := context.WithCancel(ctx)
 	defer cut()
-	done := make(chan error, 1)
-	go func() { done <- s.exchange(parked, s.wait) }()
+	began, done := time.Now(), make(chan error, 1)
+	go func() { done <- s.exchange(parked, report.Batch{}, s.wait) }()
 	select {
 	case err := <-done:
+		if err == nil {
+			s.pace(ctx, time.Since(began))
+		}
 		return err
-	case <-s.box.News():
+	case <-s.Box.News():
 		sleep(ctx, gather)
 		cut()
 		// The answer may be lost with it: the next request still has the old revision, so it is given again.
@@ -118,42 +149,42 @@ func (s *Syncer) once(ctx context.Context) error {
 	}
 }
 
-func (s *Syncer) exchange(ctx context.Context, wait int) error {
-	batch := s.box.Take()
-	if len(batch.Applied)+len(batch.Removed) > 0 {
-		wait = 0 // what is told is acknowledged at once, not after the parking
+func (s *Syncer) pace(ctx context.Context, took time.Duration) {
+	if took > quickAnswer {
+		s.quick = 0
+		return
 	}
+	if s.quick++; s.quick > quickInARow {
+		sleep(ctx, jittered(quickPause))
+	}
+}
+
+func (s *Syncer) exchange(ctx context.Context, batch report.Batch, wait int) error {
 	s.seq++
-	res, err := s.broker.Sync(ctx, s.id, wire.SyncRequest{
-		BootID: s.boot, Seq: s.seq, Revision: s.revision, WaitSeconds: wait, Heartbeat: s.heart.Beat(),
+	res, err := s.Broker.Sync(ctx, s.Agent, wire.SyncRequest{
+		BootID: s.Boot, Seq: s.seq, Revision: s.revision, WaitSeconds: wait, Heartbeat: s.Heart.Beat(),
 		Applied: batch.Applied, Removed: batch.Removed,
 	})
 	if err != nil {
 		return err
 	}
-	if s.trouble != "" {
-		s.log.InfoContext(ctx, "the broker answers again")
-		s.trouble = ""
-	}
-	s.box.Acknowledge(batch)
+	s.trouble.over(ctx)
+	s.Box.Acknowledge(batch)
 	if res.Next.WaitSeconds > 0 {
 		s.wait = min(res.Next.WaitSeconds, wire.MaxWaitSeconds)
 	}
 	if res.Stacks == nil {
-		s.count("unchanged")
+		s.Count("unchanged")
 		return nil
 	}
-	s.count("changed")
-	s.revision = res.Revision
-	s.target.Set(*res.Stacks, res.Removed)
-	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+	s.Count("changed")
+	s.Log.InfoContext(ctx, "target state", "revision", res.Revision, "stacks", len(*res.Stacks), "removals", len(res.Removed))
+	if res.Revision < s.revision {
+		s.Log.WarnContext(ctx, "the broker is back at an earlier revision, so it has forgotten something: everything is told again",
+			"revision", res.Revision, "before", s.revision)
+		s.Box.Repeat()
 	}
+	s.revision = res.Revision
+	s.Target.Desired(*res.Stacks, res.Removed)
+	return nil
 }
