@@ -10,7 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 )
 
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev" // set by the linker
 
 func main() {
 	ctx, stop := lifecycle.Signals(context.Background())

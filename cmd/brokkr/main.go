@@ -10,7 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/command"
 )
 
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev" // set by the linker
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

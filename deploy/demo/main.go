@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 		d.invite()
 		select {
 		case <-ctx.Done():
-			fmt.Println() //nolint:forbidigo // the demo talks to a person
+			fmt.Println()
 		case err = <-d.procs.failed:
 		}
 	}

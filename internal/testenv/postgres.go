@@ -93,7 +93,7 @@ func (a *admin) template(ctx context.Context, key string, fill func(context.Cont
 		return "", fmt.Errorf("connect: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(h.Sum64())); err != nil { //nolint:gosec // any number will do
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(h.Sum64())); err != nil {
 		return "", fmt.Errorf("lock: %w", err)
 	}
 	var done bool

@@ -110,7 +110,7 @@ func structure(text []byte) int {
 const maxLocated = 512 << 10
 
 // yamlLine finds the line that the YAML library puts at the beginning of its messages.
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `) //nolint:gochecknoglobals // compiled once, constant
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 // syntax turns an error of the YAML library into one that names the line where reading fails. The library names the
 // line where the surrounding element began instead, often far above; so the place is searched: it is the

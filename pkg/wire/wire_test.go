@@ -14,7 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	boot    = "6f1f3c1e-7a43-4f6f-9a2e-0d7f4c1b2a30"

@@ -106,7 +106,7 @@ func TestTargetCacheAccounting(t *testing.T) {
 	t.Parallel()
 	const room = 32 << 10
 	c := memory.NewTargetCache(room)
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {
 		a := agent.ID(fmt.Sprint(rnd.IntN(50)))
 		if err := c.Put(t.Context(), a, delivery.Revision(rnd.IntN(20)), make([]byte, rnd.IntN(4<<10))); err != nil {

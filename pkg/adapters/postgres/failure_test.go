@@ -297,7 +297,7 @@ func TestStatementTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatalf("begin: %v", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // the test's own
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(t.Context(), `LOCK TABLE generators IN ACCESS EXCLUSIVE MODE`); err != nil {
 		t.Fatalf("lock: %v", err)
 	}

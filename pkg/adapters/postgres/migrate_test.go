@@ -15,7 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
-var quietLog = slog.New(slog.DiscardHandler) //nolint:gochecknoglobals // constant
+var quietLog = slog.New(slog.DiscardHandler)
 
 // connect returns a connection pool of the test's own, beside the store.
 func connect(t testing.TB, dsn string) *sql.DB {
@@ -35,7 +35,7 @@ func column(t testing.TB, db *sql.DB, query string, args ...any) []string {
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
-	defer rows.Close() //nolint:errcheck // read to its end below
+	defer rows.Close()
 	var out []string
 	for rows.Next() {
 		var s sql.NullString

@@ -86,7 +86,7 @@ func TestHeartbeatsAreHOT(t *testing.T) {
 		}
 		var beats []agent.Heartbeat
 		for i, id := range ids {
-			ok, ms := i%2 == 0, int32(i) //nolint:gosec // small
+			ok, ms := i%2 == 0, int32(i)
 			beats = append(beats, agent.Heartbeat{Agent: id, Boot: boot, At: at, K8sReachable: &ok, K8sLatencyMS: &ms})
 		}
 		before := liveness(t, db)

@@ -147,7 +147,7 @@ func readsAll() map[string]bool {
 	}
 }
 
-var scan = regexp.MustCompile(`Seq Scan on (\w+)`) //nolint:gochecknoglobals // constant
+var scan = regexp.MustCompile(`Seq Scan on (\w+)`)
 
 // Every statement that is about something finds it by an index: with sequential scans made dear, none is left.
 func TestStatementsUseIndexes(t *testing.T) {

@@ -21,7 +21,7 @@ const (
 	web  = stack.ID("web")
 )
 
-var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) //nolint:gochecknoglobals // constant
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func cluster(id string, change ...func(*placement.Cluster)) placement.Cluster {
 	c := placement.Cluster{Agent: agent.ID(id), Name: id, Version: 7, Labels: map[string]bool{"prod": true}, Generators: map[tenancy.GeneratorID]bool{team: true}}

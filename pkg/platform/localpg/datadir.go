@@ -154,7 +154,7 @@ func freePort(port int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close() //nolint:errcheck // nothing was written
+	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 

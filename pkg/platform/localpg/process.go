@@ -154,7 +154,7 @@ func ping(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // nothing was written
+	defer db.Close()
 	return db.PingContext(ctx)
 }
 
@@ -163,7 +163,7 @@ func createDatabase(ctx context.Context, dsn, name string) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer db.Close() //nolint:errcheck // an error of the statement was reported
+	defer db.Close()
 	_, err = db.ExecContext(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(name))
 	var pqErr *pq.Error
 	if errors.As(err, &pqErr) && pqErr.Code == "42P04" { // duplicate_database

@@ -22,7 +22,7 @@ import (
 var everything = tenancy.Everything() //nolint:gochecknoglobals // constant
 
 // errClosure is what failing closures return.
-var errClosure = errors.New("the closure failed") //nolint:gochecknoglobals // sentinel
+var errClosure = errors.New("the closure failed")
 
 // world is one test's store with what the test puts into it.
 type world struct {

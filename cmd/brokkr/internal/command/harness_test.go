@@ -21,7 +21,7 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/command"
 )
 
-var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a test's flag
+var update = flag.Bool("update", false, "write the golden files")
 
 const (
 	adminPAK = "brokkr_BRadmin1_GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8"
@@ -157,15 +157,15 @@ func (r result) golden(t *testing.T, name string) {
 	got := fmt.Sprintf("exit %d\n-- stdout --\n%s-- stderr --\n%s-- requests --\n%s\n", r.exit, r.out, r.err, strings.Join(r.requests, "\n"))
 	path := filepath.Join("testdata", strings.ReplaceAll(name, "/", "-")+".golden")
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil { //nolint:gosec // test data
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // test data
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // test data
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("%v (run with -update)", err)
 	}

@@ -19,7 +19,7 @@ func System(version string) Env {
 		Terminal: Terminal{
 			In: isTerminal(os.Stdin), Out: isTerminal(os.Stdout), Err: isTerminal(os.Stderr),
 			ReadSecret: func() (string, error) {
-				line, err := term.ReadPassword(int(os.Stdin.Fd())) //nolint:gosec // a file descriptor fits an int
+				line, err := term.ReadPassword(int(os.Stdin.Fd()))
 				return string(line), err
 			},
 		},
@@ -28,7 +28,7 @@ func System(version string) Env {
 	}
 }
 
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) } //nolint:gosec // a file descriptor fits an int
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // buildOf adds what the Go tool wrote into the program.
 func buildOf(version string) Build {

@@ -231,7 +231,7 @@ func (h *healthWait) tellNoCluster(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return nil //nolint:nilerr // the next look tells; the reasons are a courtesy
+		return nil // the next look tells; the reasons are a courtesy
 	}
 	text := strings.Join(refusals(p), "\n  ")
 	if text == "" && p.DecidedAt != nil && p.DecidedAt.After(h.object.CreatedAt) {

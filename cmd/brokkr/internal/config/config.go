@@ -68,7 +68,7 @@ func Path(getenv func(string) string) (string, error) {
 
 // Load reads the file at path; one that does not exist is empty. Open says that others may read it.
 func Load(path string) (f File, open bool, err error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the user's own configuration
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return File{}, false, nil
 	}

@@ -70,7 +70,7 @@ func TestSaveAndLoad(t *testing.T) {
 func TestSaveMendsMode(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(path, []byte("contexts: []\n"), 0o644); err != nil { //nolint:gosec // that is the point
+	if err := os.WriteFile(path, []byte("contexts: []\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	f, open, err := config.Load(path)

@@ -84,7 +84,7 @@ func (l *localCheck) file(path string) error {
 		return nil
 	}
 	l.seen[abs] = true
-	text, err := os.ReadFile(path) //nolint:gosec // the user names the folder
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read the kustomization: %w", err)
 	}

@@ -121,7 +121,7 @@ func readFiles(files []string) ([]part, error) {
 	limit, total := bundle.DefaultLimits().Bytes, int64(0)
 	parts := make([]part, 0, len(files))
 	for _, f := range files {
-		text, err := os.ReadFile(f) //nolint:gosec // the user names the file
+		text, err := os.ReadFile(f)
 		if err != nil {
 			return nil, fmt.Errorf("read the manifests: %w", err)
 		}

@@ -45,7 +45,7 @@ func (w wanted) start(ctx context.Context) (env []string, end func(), err error)
 	}
 	s := &started{ends: []func(){func() { _ = os.RemoveAll(dir) }}}
 	// PostgreSQL may run as another user, which has to get through.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, s.end, fmt.Errorf("open temporary folder: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)

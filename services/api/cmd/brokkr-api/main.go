@@ -8,7 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/services/api/internal/wiring"
 )
 
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev" // set by the linker
 
 func main() {
 	p := process.Program{Name: "brokkr-api", About: "serves the public REST API to people and producers.", Version: version, Run: wiring.Main}

@@ -8,7 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/wiring"
 )
 
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev" // set by the linker
 
 func main() {
 	p := process.Program{Name: "brokkr-gateway", About: "is the edge that agents talk to.", Version: version, Run: wiring.Main}

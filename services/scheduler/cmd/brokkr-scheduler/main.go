@@ -8,7 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/services/scheduler/internal/wiring"
 )
 
-var version = "dev" //nolint:gochecknoglobals // set by the linker
+var version = "dev" // set by the linker
 
 func main() {
 	p := process.Program{Name: "brokkr-scheduler", About: "decides which clusters run which stacks.", Version: version, Run: wiring.Main}

@@ -116,7 +116,7 @@ func method(b *bytes.Buffer, fset *token.FileSet, exported map[string]bool, role
 }
 
 // identifier matches a name with its package, if it has one, so that agent.ID is not taken for ID.
-var identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_.]*`) //nolint:gochecknoglobals // a constant
+var identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_.]*`)
 
 func typeText(fset *token.FileSet, exported map[string]bool, e ast.Expr) string {
 	var b bytes.Buffer
