@@ -125,8 +125,8 @@ func Rules() []Rule {
 			Name: "tests stay in tests",
 			Why:  "test servers and suites never ship",
 			Of:   []string{"./..."},
-			Not:  []string{"./internal/...", "./pkg/ports/porttest/..."},
-			Deny: []string{"testing/...", "./internal/testenv/...", "./pkg/ports/porttest/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/..."},
+			Not:  []string{"./internal/...", "./pkg/ports/porttest/...", "./pkg/ports/cluster/clustertest/..."},
+			Deny: []string{"testing/...", "./internal/testenv/...", "./pkg/ports/porttest/...", "./pkg/ports/cluster/clustertest/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/..."},
 		},
 	}
 	// The services' internal folders are closed to each other by the compiler already; this closes their faces too.

@@ -2,18 +2,20 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/rest"
 
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
@@ -26,27 +28,35 @@ const (
 // Strangers implements cluster.Contents. It lists every kind of the namespace, metadata only, and gives up with an error
 // if one of them cannot be listed: not knowing is not the same as empty.
 func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace, stack string, limit int) ([]cluster.Key, error) {
+	if err := c.confine("the contents", namespace); err != nil {
+		return nil, err
+	}
+	own, err := c.as(as)
+	if err != nil {
+		return nil, err
+	}
 	kinds, err := c.kinds.namespaced(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.metadataClient(as)
-	if err != nil {
-		return nil, err
-	}
+	kinds = slices.DeleteFunc(slices.Clone(kinds), func(m cluster.Mapping) bool { return isNoise(m.Resource.GroupResource()) })
 	var mu sync.Mutex
 	var found []cluster.Key
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(listers)
 	for _, m := range kinds {
-		if isNoise(m.Resource.GroupResource()) {
-			continue
-		}
 		g.Go(func() error {
-			keys, err := strangersOf(ctx, client, m, namespace, stack, limit)
-			mu.Lock()
-			defer mu.Unlock()
-			found = append(found, keys...)
+			err := c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if isStranger(o, m, stack, kinds) {
+					found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: o.Name})
+				}
+				return len(found) < limit
+			})
+			if fault.CodeOf(err) == cluster.CodeKindNotServed {
+				return nil // its definition has just gone, and all objects with it
+			}
 			return err
 		})
 	}
@@ -59,12 +69,19 @@ func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace,
 
 // Instances implements cluster.Contents.
 func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.Mapping, stack string, limit int) ([]cluster.Key, error) {
-	client, err := c.metadataClient(as)
+	namespace := metav1.NamespaceAll
+	if c.options.Only && m.Namespaced {
+		namespace = c.options.Namespace
+	}
+	if err := c.confine(m.Kind.Kind, namespace); err != nil {
+		return nil, err
+	}
+	own, err := c.as(as)
 	if err != nil {
 		return nil, err
 	}
 	var found []cluster.Key
-	err = eachMetadata(ctx, client, m, metav1.NamespaceAll, func(o *metav1.PartialObjectMetadata) bool {
+	err = c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
 		if o.Labels[cluster.LabelStack] != stack {
 			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: o.Namespace, Name: o.Name})
 		}
@@ -73,40 +90,15 @@ func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.
 	return found, err
 }
 
-func (c *Cluster) metadataClient(as cluster.Identity) (metadata.Interface, error) {
-	if as == "" {
-		return c.metadata, nil
-	}
-	if _, err := c.client(as); err != nil { // checks the identity's form
-		return nil, err
-	}
-	namespace, name, _ := strings.Cut(string(as), "/")
-	cfg := rest.CopyConfig(c.config)
-	cfg.Impersonate.UserName = "system:serviceaccount:" + namespace + ":" + name
-	cfg.Impersonate.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}
-	return metadata.NewForConfig(cfg)
-}
-
-func strangersOf(ctx context.Context, client metadata.Interface, m cluster.Mapping, namespace, stack string, limit int) ([]cluster.Key, error) {
-	var found []cluster.Key
-	err := eachMetadata(ctx, client, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
-		if isStranger(o, m, stack) {
-			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: o.Name})
-		}
-		return len(found) < limit
-	})
-	return found, err
-}
-
 // eachMetadata lists page by page until there is no more or more says that it has enough.
-func eachMetadata(ctx context.Context, client metadata.Interface, m cluster.Mapping, namespace string, more func(*metav1.PartialObjectMetadata) bool) error {
+func (c *Cluster) eachMetadata(ctx context.Context, client metadata.Interface, m cluster.Mapping, namespace string, more func(*metav1.PartialObjectMetadata) bool) error {
 	o := metav1.ListOptions{Limit: listPage}
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		list, err := client.Resource(m.Resource).Namespace(namespace).List(call, o)
 		cancel()
 		if err != nil {
-			return translate(err, false)
+			return c.translate(err, m)
 		}
 		for i := range list.Items {
 			if !more(&list.Items[i]) {
@@ -120,11 +112,17 @@ func eachMetadata(ctx context.Context, client metadata.Interface, m cluster.Mapp
 	}
 }
 
-// isStranger leaves out what belongs to the stack, what belongs to another object (which is looked at itself), and what
-// Kubernetes puts into each namespace.
-func isStranger(o *metav1.PartialObjectMetadata, m cluster.Mapping, stack string) bool {
-	if o.Labels[cluster.LabelStack] == stack || len(o.OwnerReferences) > 0 {
+// isStranger leaves out what belongs to the stack, what belongs to another object of the namespace (which is looked at
+// itself, for it is of one of the kinds), and what Kubernetes puts into each namespace.
+func isStranger(o *metav1.PartialObjectMetadata, m cluster.Mapping, stack string, kinds []cluster.Mapping) bool {
+	if o.Labels[cluster.LabelStack] == stack {
 		return false
+	}
+	for _, owner := range o.OwnerReferences {
+		kind := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
+		if slices.ContainsFunc(kinds, func(m cluster.Mapping) bool { return m.Kind.GroupKind() == kind }) {
+			return false
+		}
 	}
 	switch m.Resource.GroupResource() {
 	case schema.GroupResource{Resource: "configmaps"}:
@@ -148,20 +146,22 @@ func isNoise(r schema.GroupResource) bool {
 	}
 }
 
-// Pods implements cluster.Contents; it returns at most 200.
+// Pods implements cluster.Contents; it returns at most 200. The answer is read into pods directly: by way of the dynamic
+// client it would take several times the memory.
 func (c *Cluster) Pods(ctx context.Context, namespace, selector string) ([]corev1.Pod, error) {
+	if err := c.confine("the pods", namespace); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.dynamic.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: maxPods})
+	answer, err := body(c.plain.Get().AbsPath("/api/v1/namespaces", namespace, "pods").
+		Param("labelSelector", selector).Param("limit", strconv.Itoa(maxPods)).Do(ctx))
 	if err != nil {
-		return nil, translate(err, false)
+		return nil, err
 	}
-	pods := make([]corev1.Pod, len(list.Items))
-	for i := range list.Items {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pods[i]); err != nil {
-			return nil, err
-		}
+	var list corev1.PodList
+	if err := json.Unmarshal(answer, &list); err != nil {
+		return nil, fmt.Errorf("read the pods of namespace %s: %w", namespace, err)
 	}
-	return pods, nil
+	return list.Items, nil
 }

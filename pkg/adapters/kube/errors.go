@@ -1,14 +1,19 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -27,15 +32,15 @@ func translate(err error, secret bool) error {
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		return unreachable(err)
+		return unanswered(err, secret)
 	}
 	s := status.Status()
-	f := fault.New(kindOf(err), "cluster_"+strings.ToLower(string(s.Reason)), message(s, secret))
-	if s.Reason == "" {
-		f.Code = "cluster_error"
-	}
-	if apierrors.HasStatusCause(err, "NamespaceTerminating") {
+	f := fault.New(kindOf(err), "cluster_"+snake(string(s.Reason)), message(s, secret))
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		f = fault.New(fault.Unavailable, cluster.CodeTerminating, f.Message)
+		if secret {
+			f.Message = "the namespace of this Secret is being deleted"
+		}
 	}
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 		f.RetryAfter = time.Duration(seconds) * time.Second
@@ -72,31 +77,65 @@ func message(s metav1.Status, secret bool) string {
 	if !secret {
 		return s.Message
 	}
+	var name string
 	var fields []string
-	if s.Details != nil {
-		for _, c := range s.Details.Causes {
+	if d := s.Details; d != nil {
+		if d.Name != "" {
+			name = " " + d.Name
+		}
+		for _, c := range d.Causes {
 			if c.Field != "" {
 				fields = append(fields, c.Field)
 			}
 		}
 	}
-	text := fmt.Sprintf("the API server refuses this Secret (%s)", s.Reason)
+	text := fmt.Sprintf("the API server refuses the Secret%s (%s)", name, cmp.Or(string(s.Reason), strconv.Itoa(int(s.Code))))
+	switch s.Reason {
+	case metav1.StatusReasonNotFound:
+		return fmt.Sprintf("the Secret%s or its namespace is not there", name)
+	case metav1.StatusReasonForbidden:
+		text += ": it needs the right to do so, room in the quota, and the consent of admission policies"
+	default:
+	}
 	if len(fields) > 0 {
 		text += ": see " + strings.Join(fields, ", ")
 	}
 	return text
 }
 
-// unreachable is an error without an answer of the API server.
-func unreachable(err error) error {
-	text := err.Error()
+// snake writes a reason of Kubernetes as the rest of a code: AlreadyExists is already_exists.
+func snake(reason string) string {
+	if reason == "" {
+		return "error"
+	}
+	var b strings.Builder
+	for i, r := range reason {
+		if i > 0 && unicode.IsUpper(r) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// unanswered is an error without an answer of the API server, or with one that cannot be read.
+func unanswered(err error, secret bool) error {
 	var u *url.Error
-	if errors.As(err, &u) {
-		text = u.Err.Error()
-	}
 	var n net.Error
-	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout()) {
-		text = "no answer in time"
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &n) && n.Timeout():
+		return unreachable("no answer in time", err)
+	case errors.As(err, &u):
+		return unreachable(u.Err.Error(), err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), n != nil:
+		return unreachable(err.Error(), err)
+	case secret:
+		return fault.New(fault.Internal, "cluster_error", "the answer about the Secret cannot be read")
+	default:
+		return fault.New(fault.Internal, "cluster_error", err.Error()).Because(err)
 	}
-	return fault.Newf(fault.Unavailable, "cluster_unreachable", "the Kubernetes API server cannot be reached: %s", text).Because(err)
+}
+
+func unreachable(why string, err error) error {
+	return fault.Newf(fault.Unavailable, "cluster_unreachable", "the Kubernetes API server cannot be reached: %s", why).Because(err)
 }

@@ -2,16 +2,14 @@ package kube
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
-	"k8s.io/client-go/discovery"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
@@ -20,15 +18,29 @@ import (
 // refreshGap is the shortest time between two looks at what the cluster serves, unless Forget asked for one.
 const refreshGap = 2 * time.Second
 
-// kinds keeps what the cluster serves, boiled down to what is needed.
+// kinds keeps what the cluster serves. Callers that want to know it anew share one look, and each waits no longer than
+// its own context.
 type kinds struct {
-	fetch func() ([]*metav1.APIGroup, []*metav1.APIResourceList, error)
+	discover func(context.Context) (offers, error)
 
-	mu        sync.Mutex
+	mu     sync.Mutex
+	known  *known // nil: nothing
+	flight *flight
+}
+
+// known is what one look found, boiled down to what is needed. It is not changed any more.
+type known struct {
 	served    map[schema.GroupVersionKind]cluster.Mapping
 	deletable []cluster.Mapping // namespaced kinds that can be listed and deleted, one version each
-	broken    map[schema.GroupVersion]error
-	fetched   time.Time
+	broken    []schema.GroupVersion
+	at        time.Time
+}
+
+// flight is a look in progress; the rest is set when done is closed.
+type flight struct {
+	done  chan struct{}
+	known *known
+	err   error
 }
 
 // Mapping implements cluster.Kinds.
@@ -38,110 +50,147 @@ func (c *Cluster) Mapping(ctx context.Context, kind schema.GroupVersionKind) (cl
 
 // Any implements cluster.Kinds.
 func (c *Cluster) Any(ctx context.Context, kind schema.GroupVersionKind) (cluster.Mapping, error) {
-	m, err := c.kinds.mapping(ctx, kind)
-	if err == nil || fault.CodeOf(err) != cluster.CodeKindNotServed {
-		return m, err
-	}
-	if m, ok := c.kinds.other(kind.GroupKind()); ok {
-		return m, nil
-	}
-	return cluster.Mapping{}, err
+	return c.kinds.any(ctx, kind)
 }
 
 // Forget implements cluster.Kinds.
 func (c *Cluster) Forget() {
 	c.kinds.mu.Lock()
 	defer c.kinds.mu.Unlock()
-	c.kinds.fetched = time.Time{}
+	c.kinds.known, c.kinds.flight = nil, nil // who waits for the flight asked before
 }
 
 func (k *kinds) mapping(ctx context.Context, kind schema.GroupVersionKind) (cluster.Mapping, error) {
-	if err := ctx.Err(); err != nil {
+	now, err := k.get(ctx, func(now *known) bool {
+		_, ok := now.served[kind]
+		return ok
+	})
+	if err != nil {
 		return cluster.Mapping{}, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m, ok := k.served[kind]; ok {
+	if m, ok := now.served[kind]; ok {
 		return m, nil
 	}
-	if time.Since(k.fetched) > refreshGap {
-		if err := k.refresh(); err != nil {
-			return cluster.Mapping{}, err
-		}
-		if m, ok := k.served[kind]; ok {
-			return m, nil
-		}
+	if slices.Contains(now.broken, kind.GroupVersion()) {
+		return cluster.Mapping{}, unserved([]schema.GroupVersion{kind.GroupVersion()})
 	}
-	if err := k.broken[kind.GroupVersion()]; err != nil {
-		return cluster.Mapping{}, fault.Newf(fault.Unavailable, "cluster_unreachable", "the API %s does not answer: %s", kind.GroupVersion(), err).Because(err)
-	}
-	return cluster.Mapping{}, fault.Newf(fault.NotFound, cluster.CodeKindNotServed,
-		"the cluster does not have the kind %s in %s: install its definition (CRD) or use a version that it serves", kind.Kind, kind.GroupVersion())
+	return cluster.Mapping{}, notServed(kind)
 }
 
-// other returns the mapping of any version of a kind that is served.
-func (k *kinds) other(gk schema.GroupKind) (cluster.Mapping, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (k *kinds) any(ctx context.Context, kind schema.GroupVersionKind) (cluster.Mapping, error) {
+	now, err := k.get(ctx, func(now *known) bool {
+		_, ok := now.whatever(kind)
+		return ok
+	})
+	if err != nil {
+		return cluster.Mapping{}, err
+	}
+	if found, ok := now.whatever(kind); ok {
+		return found, nil
+	}
+	for _, gv := range now.broken {
+		if gv.Group == kind.Group {
+			return cluster.Mapping{}, unserved([]schema.GroupVersion{gv})
+		}
+	}
+	return cluster.Mapping{}, notServed(kind)
+}
+
+// whatever returns the mapping of a kind in the given version or else in the most mature one.
+func (n *known) whatever(kind schema.GroupVersionKind) (cluster.Mapping, bool) {
+	if m, ok := n.served[kind]; ok {
+		return m, true
+	}
 	var found cluster.Mapping
-	for kind, m := range k.served {
-		if kind.GroupKind() == gk && (found.Resource.Resource == "" || version.CompareKubeAwareVersionStrings(kind.Version, found.Kind.Version) > 0) {
+	for k, m := range n.served {
+		if k.GroupKind() == kind.GroupKind() && (found.Kind.Kind == "" || version.CompareKubeAwareVersionStrings(k.Version, found.Kind.Version) > 0) {
 			found = m
 		}
 	}
-	return found, found.Resource.Resource != ""
+	return found, found.Kind.Kind != ""
 }
 
-// namespaced returns the kinds of objects that a namespace can hold.
+// namespaced returns the kinds of objects that a namespace can hold, as they are now.
 func (k *kinds) namespaced(ctx context.Context) ([]cluster.Mapping, error) {
-	if err := ctx.Err(); err != nil {
+	now, err := k.get(ctx, func(*known) bool { return false })
+	if err != nil {
 		return nil, err
+	}
+	if len(now.broken) > 0 {
+		return nil, unserved(now.broken)
+	}
+	return now.deletable, nil
+}
+
+// get returns what is known if it is enough or was just found out, else what a new look finds.
+func (k *kinds) get(ctx context.Context, enough func(*known) bool) (*known, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, translate(err, false)
+	}
+	k.mu.Lock()
+	if now := k.known; now != nil && (enough(now) || time.Since(now.at) <= refreshGap) {
+		k.mu.Unlock()
+		return now, nil
+	}
+	f := k.flight
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		k.flight = f
+		go k.look(context.WithoutCancel(ctx), f)
+	}
+	k.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.known, f.err
+	case <-ctx.Done():
+		return nil, translate(ctx.Err(), false)
+	}
+}
+
+func (k *kinds) look(ctx context.Context, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	defer close(f.done)
+	var found offers
+	if found, f.err = k.discover(ctx); f.err != nil {
+		f.err = fmt.Errorf("ask what the cluster serves: %w", f.err)
+	} else {
+		f.known = boil(found)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if time.Since(k.fetched) > refreshGap {
-		if err := k.refresh(); err != nil {
-			return nil, err
-		}
+	if k.flight != f {
+		return // Forget came between: what was found may be what is to be forgotten
 	}
-	if len(k.broken) > 0 {
-		return nil, fault.Newf(fault.Unavailable, "cluster_unreachable", "%d APIs of the cluster do not answer", len(k.broken))
+	k.flight = nil
+	if f.err == nil {
+		k.known = f.known
 	}
-	return slices.Clone(k.deletable), nil
 }
 
-func (k *kinds) refresh() error {
-	groups, lists, err := k.fetch()
-	broken := map[schema.GroupVersion]error{}
-	var failed *discovery.ErrGroupDiscoveryFailed
-	switch {
-	case errors.As(err, &failed):
-		broken = failed.Groups
-	case err != nil:
-		return translate(err, false)
-	}
-	k.served, k.deletable, k.broken, k.fetched = map[schema.GroupVersionKind]cluster.Mapping{}, nil, broken, time.Now()
-	preferred := map[string]string{}
-	for _, g := range groups {
-		preferred[g.Name] = g.PreferredVersion.Version
-	}
-	for _, list := range lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			continue // not an API that anybody could name
+func boil(found offers) *known {
+	now := &known{served: make(map[schema.GroupVersionKind]cluster.Mapping, len(found.list)), broken: found.broken, at: time.Now()}
+	for _, o := range found.list {
+		if _, have := now.served[o.mapping.Kind]; !have {
+			now.served[o.mapping.Kind] = o.mapping
 		}
-		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") {
-				continue // a subresource
-			}
-			m := cluster.Mapping{Kind: gv.WithKind(r.Kind), Resource: gv.WithResource(r.Name), Namespaced: r.Namespaced}
-			if _, have := k.served[m.Kind]; !have {
-				k.served[m.Kind] = m
-			}
-			if r.Namespaced && preferred[gv.Group] == gv.Version && slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "delete") {
-				k.deletable = append(k.deletable, m)
-			}
+		if o.mapping.Namespaced && o.preferred && slices.Contains(o.verbs, "list") && slices.Contains(o.verbs, "delete") {
+			now.deletable = append(now.deletable, o.mapping)
 		}
 	}
-	return nil
+	slices.SortFunc(now.broken, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
+	return now
+}
+
+func notServed(kind schema.GroupVersionKind) error {
+	return fault.Newf(fault.NotFound, cluster.CodeKindNotServed,
+		"the cluster does not have the kind %s in %s: install its definition (CRD) or use a version that it serves", kind.Kind, kind.GroupVersion())
+}
+
+func unserved(broken []schema.GroupVersion) error {
+	names := make([]string, len(broken))
+	for i, gv := range broken {
+		names[i] = gv.String()
+	}
+	return fault.Newf(fault.Unavailable, "cluster_api_unavailable", "the cluster has APIs whose servers do not answer: %s: see `kubectl get apiservices`", strings.Join(names, ", "))
 }

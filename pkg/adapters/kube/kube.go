@@ -2,22 +2,21 @@
 //
 // It applies by server-side apply through the dynamic client. The library github.com/fluxcd/pkg/ssa is kept to the tests,
 // as the judge of what has drifted: linked, it brings kubectl, kustomize and 25 MB of resident memory with it, which is as
-// much as the whole agent may use.
+// much as the whole agent may use. For the same reason client-go's discovery, informers and typed clients are not used:
+// they link all that Kubernetes has. BenchmarkFootprint tells what is resident.
 package kube
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"net/http"
 	"time"
 
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
@@ -58,15 +57,12 @@ type Options struct {
 
 // Cluster implements Kinds, Objects, Contents and Prober of package cluster.
 type Cluster struct {
-	options   Options
-	config    *rest.Config
-	dynamic   dynamic.Interface
-	metadata  metadata.Interface
-	discovery *discovery.DiscoveryClient
-	kinds     kinds
-
-	mu           sync.Mutex
-	impersonated map[cluster.Identity]dynamic.Interface
+	options       Options
+	host          string
+	clients       // of the agent itself
+	plain         rest.Interface
+	impersonation impersonation
+	kinds         kinds
 }
 
 var (
@@ -78,23 +74,42 @@ var (
 
 // New returns a cluster; nothing is asked of it yet.
 func New(cfg *rest.Config, o Options) (*Cluster, error) {
-	httpClient, err := rest.HTTPClientFor(cfg)
+	t, err := rest.TransportFor(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("set up the Kubernetes client: %w", err)
+		return nil, fmt.Errorf("set up the connection to Kubernetes: %w", err)
 	}
-	c := &Cluster{options: o, config: cfg, impersonated: map[cluster.Identity]dynamic.Interface{}}
-	if c.dynamic, err = dynamic.NewForConfigAndClient(cfg, httpClient); err != nil {
-		return nil, fmt.Errorf("set up the Kubernetes client: %w", err)
+	h := &http.Client{Transport: t} // without a timeout, which would end watches: each call brings its own
+	c := &Cluster{options: o, host: cfg.Host, impersonation: impersonation{config: cfg, transport: t, kept: map[cluster.Identity]clients{}}}
+	if c.clients, err = newClients(cfg, h); err != nil {
+		return nil, err
 	}
-	if c.metadata, err = metadata.NewForConfigAndClient(cfg, httpClient); err != nil {
-		return nil, fmt.Errorf("set up the Kubernetes client: %w", err)
+	if c.plain, err = newPlainClient(cfg, h); err != nil {
+		return nil, err
 	}
-	if c.discovery, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, httpClient); err != nil {
-		return nil, fmt.Errorf("set up the Kubernetes client: %w", err)
-	}
-	c.kinds.fetch = c.discovery.ServerGroupsAndResources
+	c.kinds.discover = discovery{client: c.plain, accept: aggregated}.discover
 	return c, nil
 }
 
 // Host returns the address of the API server, for logs.
-func (c *Cluster) Host() string { return c.config.Host }
+func (c *Cluster) Host() string { return c.host }
+
+// as returns the clients of an identity.
+func (c *Cluster) as(id cluster.Identity) (clients, error) {
+	if id == "" {
+		return c.clients, nil
+	}
+	return c.impersonation.clients(id)
+}
+
+// confine fails for what lies outside of the namespace that the agent is confined to, if it is. An empty namespace is that
+// of what belongs to none.
+func (c *Cluster) confine(what, namespace string) error {
+	if !c.options.Only || namespace == c.options.Namespace {
+		return nil
+	}
+	where := "namespace " + namespace
+	if namespace == "" {
+		where = "the cluster as a whole"
+	}
+	return fault.Newf(fault.Forbidden, "outside_namespace", "%s of %s: the agent is confined to namespace %s", what, where, c.options.Namespace)
+}

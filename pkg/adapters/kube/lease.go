@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
-	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
@@ -23,13 +21,15 @@ const (
 	leaseDuration = 15 * time.Second
 	leaseRenew    = 5 * time.Second
 	leaseRetry    = time.Second
+	leaseRelease  = 2 * time.Second
 	microTime     = "2006-01-02T15:04:05.000000Z07:00"
 )
 
 // LeaseState is what this process knows of its lease.
 type LeaseState uint8
 
-// The states. While the API server is away a holder keeps Held: nobody else can have taken the lease.
+// The states. While the API server is away a holder keeps Held: as long as nobody reaches the API server nobody else can
+// have taken the lease, and if others do reach it, this process cannot write to the cluster anyway.
 const (
 	LeaseUnknown LeaseState = iota // the API server has not answered yet
 	LeaseOther                     // another process holds it
@@ -42,56 +42,27 @@ const (
 type Lease struct {
 	cluster  *Cluster
 	log      *slog.Logger
+	self     process
 	holder   string
 	onChange func(LeaseState, string)
 
 	state    LeaseState
-	other    string // holder that was last seen
-	renewed  string // its renewTime, as text
-	observed time.Time
+	shown    string    // holder that onChange was last called with
+	other    string    // holder that was last seen
+	renewed  string    // its renewTime, as text
+	observed time.Time // when that was first seen
+	problem  string    // that was last logged
 }
 
-// Lease returns the lease of the agent. onChange is called from Run, with the holder if that is another one.
+// Lease returns the lease of the agent. onChange is called from Run when the state changes, with the holder if that is
+// another one. boot tells this start of the agent from others; it must not contain an underscore.
 func (c *Cluster) Lease(boot string, onChange func(LeaseState, string)) *Lease {
-	return &Lease{cluster: c, log: c.options.Log, holder: holder(boot), onChange: onChange}
+	self := thisProcess(boot)
+	return &Lease{cluster: c, log: c.options.Log, self: self, holder: self.String(), onChange: onChange}
 }
 
-// holder names this process: host, process namespace, process id and boot. The first three let a process that was
-// started again on the same machine see that the one before is dead.
-func holder(boot string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return strings.Join([]string{host, processNamespace(), fmt.Sprint(os.Getpid()), boot}, "_")
-}
-
-func processNamespace() string {
-	link, err := os.Readlink("/proc/self/ns/pid") // pid:[4026531836]
-	if err != nil {
-		return "host"
-	}
-	return strings.Trim(strings.TrimPrefix(link, "pid:"), "[]")
-}
-
-// deadHere reports whether the holder was a process of this machine and namespace that has ended.
-func (l *Lease) deadHere(other string) bool {
-	mine, theirs := strings.Split(l.holder, "_"), strings.Split(other, "_")
-	if len(mine) != 4 || len(theirs) != 4 || mine[0] != theirs[0] || mine[1] != theirs[1] || mine[1] == "host" {
-		return false
-	}
-	if mine[2] == theirs[2] {
-		return true // its process id is ours now
-	}
-	var pid int
-	if _, err := fmt.Sscan(theirs[2], &pid); err != nil || pid <= 0 {
-		return false
-	}
-	return syscall.Kill(pid, 0) == syscall.ESRCH
-}
-
-// Run tries for the lease and keeps it until ctx ends; then it gives it back, so that a successor need not wait.
-// It fails if the agent lacks the right to have one.
+// Run tries for the lease and keeps it until ctx ends; then it gives it back, so that a successor need not wait: end ctx
+// after the work that relies on it. It fails if the agent lacks the right to have a lease.
 func (l *Lease) Run(ctx context.Context) error {
 	defer l.release(context.WithoutCancel(ctx))
 	for {
@@ -102,10 +73,13 @@ func (l *Lease) Run(ctx context.Context) error {
 			return nil
 		case fault.Is(err, fault.Forbidden):
 			return fmt.Errorf("the agent may not use leases in namespace %s: grant it get, create and update on leases.coordination.k8s.io: %w", l.cluster.options.Namespace, err)
-		case err != nil && !fault.Is(err, fault.Conflict):
-			l.log.DebugContext(ctx, "lease not renewed", "error", err.Error())
-		case l.state == LeaseHeld:
-			wait = leaseRenew
+		case err != nil:
+			l.complain(ctx, err)
+		default:
+			l.problem = ""
+			if l.state == LeaseHeld {
+				wait = leaseRenew
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -115,8 +89,18 @@ func (l *Lease) Run(ctx context.Context) error {
 	}
 }
 
-func leases() schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+// complain warns of a problem when it is new. A conflict is none: another was faster.
+func (l *Lease) complain(ctx context.Context, err error) {
+	level := slog.LevelDebug
+	if problem := err.Error(); problem != l.problem && !fault.Is(err, fault.Conflict) {
+		level, l.problem = slog.LevelWarn, problem
+	}
+	l.log.Log(ctx, level, "lease not renewed; trying again", "lease", l.name(), "error", err.Error())
+}
+
+func (l *Lease) leases() dynamic.ResourceInterface {
+	r := schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	return l.cluster.dynamic.Resource(r).Namespace(l.cluster.options.Namespace)
 }
 
 func (l *Lease) name() string { return "brokkr-agent-" + l.cluster.options.Agent }
@@ -124,14 +108,13 @@ func (l *Lease) name() string { return "brokkr-agent-" + l.cluster.options.Agent
 func (l *Lease) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseRenew)
 	defer cancel()
-	r := l.cluster.dynamic.Resource(leases()).Namespace(l.cluster.options.Namespace)
-	u, err := r.Get(ctx, l.name(), metav1.GetOptions{})
+	u, err := l.leases().Get(ctx, l.name(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		u = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}}
 		u.SetName(l.name())
 		u.SetLabels(map[string]string{labelAgent: l.cluster.options.Agent, "app.kubernetes.io/managed-by": "brokkr-agent"})
 		l.fill(u, true)
-		if _, err = r.Create(ctx, u, metav1.CreateOptions{FieldManager: cluster.FieldManager}); err == nil {
+		if _, err = l.leases().Create(ctx, u, metav1.CreateOptions{FieldManager: cluster.FieldManager}); err == nil {
 			l.become(LeaseHeld, "")
 		}
 		return translate(err, false)
@@ -139,30 +122,39 @@ func (l *Lease) try(ctx context.Context) error {
 	if err != nil {
 		return translate(err, false)
 	}
-	other, _, _ := unstructured.NestedString(u.Object, "spec", "holderIdentity")
+	other := holderOf(u)
 	if other != "" && other != l.holder && !l.expired(u, other) {
 		l.become(LeaseOther, other)
 		return nil
 	}
 	l.fill(u, other != l.holder)
-	if _, err = r.Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager}); err == nil {
+	if _, err = l.leases().Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager}); err == nil {
 		l.become(LeaseHeld, "")
 	}
 	return translate(err, false)
 }
 
-// expired reports whether another's lease has not been renewed for its duration, by this machine's clock alone.
+func holderOf(u *unstructured.Unstructured) string {
+	holder, _, _ := unstructured.NestedString(u.Object, "spec", "holderIdentity") // no text: nobody's
+	return holder
+}
+
+// expired reports whether another's lease has not been renewed for its duration, by this machine's clock alone, or its
+// process is known to be dead.
 func (l *Lease) expired(u *unstructured.Unstructured, other string) bool {
-	renewed, _, _ := unstructured.NestedString(u.Object, "spec", "renewTime")
+	renewed, _, _ := unstructured.NestedString(u.Object, "spec", "renewTime") // no text: never
 	if other != l.other || renewed != l.renewed {
 		l.other, l.renewed, l.observed = other, renewed, time.Now()
 	}
-	return l.deadHere(other) || time.Since(l.observed) > leaseDuration
+	if p, err := parseProcess(other); err == nil && l.self.sees(p) && p.isDead() {
+		return true
+	}
+	return time.Since(l.observed) > leaseDuration
 }
 
 func (l *Lease) fill(u *unstructured.Unstructured, take bool) {
 	now := time.Now().UTC().Format(microTime)
-	spec, _, _ := unstructured.NestedMap(u.Object, "spec")
+	spec, _, _ := unstructured.NestedMap(u.Object, "spec") // a copy; none: made here
 	if spec == nil {
 		spec = map[string]any{}
 	}
@@ -175,31 +167,25 @@ func (l *Lease) fill(u *unstructured.Unstructured, take bool) {
 }
 
 func (l *Lease) become(s LeaseState, other string) {
-	if s == l.state {
+	if s == l.state && other == l.shown {
 		return
 	}
-	l.state = s
+	l.state, l.shown = s, other
 	l.onChange(s, other)
 }
 
+// release gives the lease back if it is this process's, also where the answer to the last try was not waited for.
 func (l *Lease) release(ctx context.Context) {
-	if l.state != LeaseHeld {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, leaseRelease)
 	defer cancel()
-	r := l.cluster.dynamic.Resource(leases()).Namespace(l.cluster.options.Namespace)
-	u, err := r.Get(ctx, l.name(), metav1.GetOptions{})
-	if err != nil {
-		return // it expires
+	u, err := l.leases().Get(ctx, l.name(), metav1.GetOptions{})
+	if err == nil && holderOf(u) == l.holder {
+		err = unstructured.SetNestedField(u.Object, "", "spec", "holderIdentity")
+		if err == nil {
+			_, err = l.leases().Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+		}
 	}
-	if other, _, _ := unstructured.NestedString(u.Object, "spec", "holderIdentity"); other != l.holder {
-		return
-	}
-	spec, _, _ := unstructured.NestedMap(u.Object, "spec")
-	spec["holderIdentity"] = ""
-	u.Object["spec"] = spec
-	if _, err := r.Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager}); err != nil {
-		l.log.DebugContext(ctx, "lease not given back", "error", err.Error())
+	if err != nil && !apierrors.IsNotFound(err) {
+		l.log.DebugContext(ctx, "lease not given back: it expires", "error", err.Error())
 	}
 }

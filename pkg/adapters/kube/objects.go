@@ -3,8 +3,10 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"net/http"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,57 +14,37 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
-// maxImpersonated bounds the clients that are kept for service accounts.
-const maxImpersonated = 256
-
-func (c *Cluster) client(as cluster.Identity) (dynamic.Interface, error) {
-	if as == "" {
-		return c.dynamic, nil
-	}
-	namespace, name, ok := strings.Cut(string(as), "/")
-	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return nil, fault.Newf(fault.Invalid, "invalid_service_account", "service account %q is not <namespace>/<name>", as)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if d, ok := c.impersonated[as]; ok {
-		return d, nil
-	}
-	cfg := rest.CopyConfig(c.config)
-	cfg.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + namespace + ":" + name,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-	}
-	d, err := dynamic.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("set up the Kubernetes client for %s: %w", as, err)
-	}
-	if len(c.impersonated) >= maxImpersonated {
-		clear(c.impersonated)
-	}
-	c.impersonated[as] = d
-	return d, nil
-}
-
 func (c *Cluster) resource(as cluster.Identity, m cluster.Mapping, namespace string) (dynamic.ResourceInterface, error) {
-	d, err := c.client(as)
+	if !m.Namespaced {
+		namespace = ""
+	}
+	if err := c.confine(m.Kind.Kind, namespace); err != nil {
+		return nil, err
+	}
+	own, err := c.as(as)
 	if err != nil {
 		return nil, err
 	}
-	if m.Namespaced {
-		return d.Resource(m.Resource).Namespace(namespace), nil
-	}
-	return d.Resource(m.Resource), nil
+	return own.dynamic.Resource(m.Resource).Namespace(namespace), nil // empty: of no namespace
 }
 
 func isSecret(m cluster.Mapping) bool {
 	return m.Resource.Group == "" && m.Resource.Resource == "secrets"
+}
+
+// translate is for requests about objects of a kind. An answer that is not of Kubernetes' making says that nothing serves
+// the path, so the mapping was out of date.
+func (c *Cluster) translate(err error, m cluster.Mapping) error {
+	if apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		c.Forget()
+		return notServed(m.Kind)
+	}
+	return translate(err, isSecret(m))
 }
 
 // Get implements cluster.Objects.
@@ -74,7 +56,10 @@ func (c *Cluster) Get(ctx context.Context, as cluster.Identity, t cluster.Target
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	u, err := r.Get(ctx, t.Name, metav1.GetOptions{})
-	return u, translate(err, isSecret(t.Mapping))
+	if err != nil {
+		return nil, c.translate(err, t.Mapping)
+	}
+	return u, nil
 }
 
 // Apply implements cluster.Objects.
@@ -95,7 +80,22 @@ func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapp
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	u, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, o)
-	return u, translate(err, isSecret(m))
+	if err != nil {
+		return nil, c.translate(misfit(err), m)
+	}
+	return u, nil
+}
+
+// misfit gives an object that does not fit its schema the reason that the API server forgets: it answers 500 without one.
+// What is its own fault, or that of a webhook, it calls InternalError.
+func misfit(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Code != http.StatusInternalServerError || status.Status().Reason != metav1.StatusReasonUnknown {
+		return err
+	}
+	s := status.Status()
+	s.Reason = metav1.StatusReasonInvalid
+	return &apierrors.StatusError{ErrStatus: s}
 }
 
 // Delete implements cluster.Objects.
@@ -112,10 +112,15 @@ func (c *Cluster) Delete(ctx context.Context, as cluster.Identity, t cluster.Tar
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := r.Delete(ctx, t.Name, o); err != nil && !apierrors.IsNotFound(err) {
-		return translate(err, isSecret(t.Mapping))
+	return c.unlessGone(r.Delete(ctx, t.Name, o), t.Mapping)
+}
+
+// unlessGone is nil if the object, or its kind, is not there.
+func (c *Cluster) unlessGone(err error, m cluster.Mapping) error {
+	if err = c.translate(err, m); fault.Is(err, fault.NotFound) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // Release implements cluster.Objects.
@@ -139,10 +144,16 @@ func (c *Cluster) Release(ctx context.Context, as cluster.Identity, t cluster.Ta
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err = r.Patch(ctx, t.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return translate(err, isSecret(t.Mapping))
+	if apierrors.IsInvalid(err) && hasCauseAt(err, "metadata.uid") {
+		return fault.Newf(fault.Conflict, "cluster_conflict", "%s %s is not the object with the uid %s any more", t.Mapping.Kind.Kind, t.Name, t.UID)
 	}
-	return nil
+	return c.unlessGone(err, t.Mapping)
+}
+
+func hasCauseAt(err error, field string) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Details != nil &&
+		slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == field })
 }
 
 // Probe implements cluster.Prober.
@@ -150,6 +161,6 @@ func (c *Cluster) Probe(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	began := time.Now()
-	_, err := c.discovery.RESTClient().Get().AbsPath("/version").DoRaw(ctx)
-	return time.Since(began), translate(err, false)
+	_, err := body(c.plain.Get().AbsPath("/version").Do(ctx))
+	return time.Since(began), err
 }

@@ -3,43 +3,56 @@ package kube
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
 // Watches watches the metadata of labelled objects, one watch for each kind in use, whatever number of stacks use it.
+//
+// It puts its own store behind client-go's reflector instead of taking an informer: informers link every kind that
+// Kubernetes has, and keep an object several times over on its way through their queues.
 type Watches struct {
 	cluster *Cluster
 	log     *slog.Logger
 	notify  func(cluster.Change)
 
 	mu      sync.Mutex
-	base    context.Context // of Run; nil before it
-	used    map[string]map[schema.GroupVersionResource]cluster.Mapping
-	running map[schema.GroupVersionResource]context.CancelFunc
-	wg      sync.WaitGroup
+	base    context.Context // of Run; nil before and after it
+	used    map[string][]cluster.Mapping
+	running map[schema.GroupResource]running
+	telling sync.Mutex // held during notify, so that Run can wait for the last one
+}
+
+// running is a watch and the version that it sees objects in.
+type running struct {
+	version string
+	end     context.CancelFunc
 }
 
 var _ cluster.Watches = (*Watches)(nil)
 
-// Watches returns watches that call notify for each change; notify must not block. They run while Run does.
+// Watches returns watches that call notify for each change, one at a time; notify must neither block nor call Use. They
+// run while Run does.
 func (c *Cluster) Watches(notify func(cluster.Change)) *Watches {
-	return &Watches{
-		cluster: c, log: c.options.Log, notify: notify,
-		used: map[string]map[schema.GroupVersionResource]cluster.Mapping{}, running: map[schema.GroupVersionResource]context.CancelFunc{},
-	}
+	return &Watches{cluster: c, log: c.options.Log, notify: notify, used: map[string][]cluster.Mapping{}, running: map[schema.GroupResource]running{}}
 }
 
-// Run watches until ctx ends, and returns when all watches have ended.
+// Run watches until ctx ends. notify is not called any more when it has returned. Watches that wait for an API server
+// that is away may take another moment to end, without doing anything.
 func (w *Watches) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.base = ctx
@@ -50,7 +63,8 @@ func (w *Watches) Run(ctx context.Context) error {
 	w.base = nil
 	clear(w.running)
 	w.mu.Unlock()
-	w.wg.Wait()
+	w.telling.Lock() // who tells now has begun before ctx ended
+	defer w.telling.Unlock()
 	return nil
 }
 
@@ -61,11 +75,7 @@ func (w *Watches) Use(stack string, kinds []cluster.Mapping) {
 	if len(kinds) == 0 {
 		delete(w.used, stack)
 	} else {
-		set := make(map[schema.GroupVersionResource]cluster.Mapping, len(kinds))
-		for _, m := range kinds {
-			set[m.Resource] = m
-		}
-		w.used[stack] = set
+		w.used[stack] = slices.Clone(kinds)
 	}
 	w.settle()
 }
@@ -75,122 +85,97 @@ func (w *Watches) settle() {
 	if w.base == nil {
 		return
 	}
-	want := map[schema.GroupVersionResource]cluster.Mapping{}
-	for _, set := range w.used {
-		maps.Copy(want, set)
+	want := w.wanted()
+	for r, is := range w.running {
+		if m, ok := want[r]; !ok || m.Resource.Version != is.version {
+			is.end()
+			delete(w.running, r)
+		}
 	}
 	for r, m := range want {
 		if _, ok := w.running[r]; !ok {
-			ctx, cancel := context.WithCancel(w.base)
-			w.running[r] = cancel
-			w.wg.Go(func() { w.watch(ctx, m) })
-		}
-	}
-	for r, cancel := range w.running {
-		if _, ok := want[r]; !ok {
-			cancel()
-			delete(w.running, r)
+			ctx, end := context.WithCancel(w.base)
+			w.running[r] = running{version: m.Resource.Version, end: end}
+			go w.watch(ctx, m)
 		}
 	}
 }
 
+// wanted returns one mapping for each kind in use: stacks may write it in several versions, but the objects are the same.
+func (w *Watches) wanted() map[schema.GroupResource]cluster.Mapping {
+	want := map[schema.GroupResource]cluster.Mapping{}
+	for _, kinds := range w.used {
+		for _, m := range kinds {
+			if w.cluster.options.Only && !m.Namespaced {
+				continue
+			}
+			r := m.Resource.GroupResource()
+			if have, ok := want[r]; !ok || version.CompareKubeAwareVersionStrings(m.Resource.Version, have.Resource.Version) > 0 {
+				want[r] = m
+			}
+		}
+	}
+	return want
+}
+
+// tell calls notify unless ctx has ended.
+func (w *Watches) tell(ctx context.Context, c cluster.Change) {
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	if ctx.Err() == nil {
+		w.notify(c)
+	}
+}
+
+// watch returns when ctx ends; it tries again for ever, at most about every 15 s.
 func (w *Watches) watch(ctx context.Context, m cluster.Mapping) {
+	lw := cache.ToListWatcherWithWatchListSemantics(w.listWatch(ctx, m), w.cluster.metadata)
+	store := newTracker(m.Kind.GroupKind(), func(c cluster.Change) { w.tell(ctx, c) })
+	r := cache.NewReflectorWithOptions(lw, &metav1.PartialObjectMetadata{}, store, cache.ReflectorOptions{
+		Name:    m.Resource.String(),
+		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 10 * time.Second},
+	})
+	r.RunWithContext(klog.NewContext(ctx, logr.Discard())) // listWatch says what is wrong
+}
+
+// listWatch lists and watches what carries a stack's label, in the agent's namespace if it is confined to that.
+func (w *Watches) listWatch(ctx context.Context, m cluster.Mapping) *cache.ListWatch {
 	namespace := metav1.NamespaceAll
 	if w.cluster.options.Only {
 		namespace = w.cluster.options.Namespace
 	}
-	informer := metadatainformer.NewFilteredMetadataInformer(w.cluster.metadata, m.Resource, namespace, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.LabelSelector = cluster.LabelStack }).Informer()
-	if err := informer.SetTransform(strip); err != nil {
-		w.log.ErrorContext(ctx, "watch not set up", "kind", m.Kind.String(), "error", err.Error())
-		return
-	}
+	objects := w.cluster.metadata.Resource(m.Resource).Namespace(namespace)
+	var mu sync.Mutex
 	var last string
-	complain := func(_ context.Context, _ *cache.Reflector, err error) {
-		level := slog.LevelDebug
-		if apierrors.IsForbidden(err) && err.Error() != last {
-			level, last = slog.LevelWarn, err.Error() // once: without the right, changes are seen at the next resync only
-		}
-		w.log.Log(ctx, level, "watch interrupted", "kind", m.Kind.String(), "error", err.Error())
-	}
-	if err := informer.SetWatchErrorHandlerWithContext(complain); err != nil {
-		w.log.ErrorContext(ctx, "watch not set up", "kind", m.Kind.String(), "error", err.Error())
-		return
-	}
-	tell := func(o any, gone bool) {
-		if d, ok := o.(cache.DeletedFinalStateUnknown); ok {
-			o = d.Obj
-		}
-		s, ok := o.(*seen)
-		if !ok || s.stack == "" {
+	complain := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil || ctx.Err() != nil || err.Error() == last {
 			return
 		}
-		w.notify(cluster.Change{
-			Stack: s.stack, Version: s.ResourceVersion, Fingerprint: s.fingerprint, Gone: gone,
-			Key: cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: s.Namespace, Name: s.Name},
-		})
+		last = err.Error()
+		if apierrors.IsForbidden(err) {
+			w.log.WarnContext(ctx, "objects cannot be watched, so their changes are seen late: grant the agent list and watch", "resource", m.Resource.GroupResource().String(), "error", last)
+			return
+		}
+		w.log.DebugContext(ctx, "watch interrupted", "resource", m.Resource.GroupResource().String(), "error", last)
 	}
-	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { tell(o, false) },
-		UpdateFunc: func(before, o any) {
-			was, ok1 := before.(*seen)
-			is, ok2 := o.(*seen)
-			if ok1 && ok2 && was.stack != is.stack {
-				tell(before, true) // the label points elsewhere now
-			}
-			tell(o, false)
+	return &cache.ListWatch{
+		ListWithContextFunc: func(call context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = cluster.LabelStack
+			call, cancel := context.WithTimeout(call, callTimeout)
+			defer cancel()
+			list, err := objects.List(call, o)
+			complain(err)
+			return list, err
 		},
-		DeleteFunc: func(o any) { tell(o, true) },
-	})
-	if err != nil {
-		w.log.ErrorContext(ctx, "watch not set up", "kind", m.Kind.String(), "error", err.Error())
-		return
+		WatchFuncWithContext: func(call context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = cluster.LabelStack
+			stream, err := objects.Watch(call, o)
+			complain(err)
+			return stream, err
+		},
 	}
-	w.wg.Go(func() {
-		if cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
-			w.begun(m, informer.GetStore())
-		}
-	})
-	informer.RunWithContext(ctx)
-}
-
-// begun tells each stack that uses a kind which of its objects were there when the watch began.
-func (w *Watches) begun(m cluster.Mapping, store cache.Store) {
-	present := map[string]map[cluster.Key]bool{}
-	w.mu.Lock()
-	for stack, set := range w.used {
-		if _, uses := set[m.Resource]; uses {
-			present[stack] = map[cluster.Key]bool{}
-		}
-	}
-	w.mu.Unlock()
-	for _, o := range store.List() {
-		if s, ok := o.(*seen); ok && present[s.stack] != nil {
-			present[s.stack][cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: s.Namespace, Name: s.Name}] = true
-		}
-	}
-	for stack, keys := range present {
-		w.notify(cluster.Change{Stack: stack, Key: cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind}, Present: keys})
-	}
-}
-
-// seen is all that is kept of a watched object.
-type seen struct {
-	metav1.ObjectMeta // name, namespace, uid and resource version only
-	stack             string
-	fingerprint       uint64
-}
-
-func strip(o any) (any, error) {
-	m, ok := o.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return o, nil
-	}
-	return &seen{
-		ObjectMeta:  metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion},
-		stack:       m.Labels[cluster.LabelStack],
-		fingerprint: cluster.Fingerprint(m),
-	}, nil
 }
 
 // Kinds returns the resources that are watched, for diagnosis and tests.
@@ -199,7 +184,7 @@ func (w *Watches) Kinds() []string {
 	defer w.mu.Unlock()
 	var out []string
 	for r := range w.running {
-		out = append(out, r.GroupResource().String())
+		out = append(out, r.String())
 	}
 	slices.Sort(out)
 	return out

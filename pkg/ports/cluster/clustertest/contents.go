@@ -1,0 +1,185 @@
+package clustertest
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+)
+
+func contentCases() map[string]func(*world) {
+	return map[string]func(*world){
+		"an empty namespace has no strangers":    strangersNone,
+		"strangers are what is not the stack's":  strangersFound,
+		"strangers of kinds that users defined":  strangersDefined,
+		"instances are looked for everywhere":    instancesFound,
+		"instances outside of namespaces":        instancesClusterWide,
+		"at most as many as asked for":           contentsLimited,
+		"pods are those that the selector fits":  podsFound,
+		"a selector that is none":                podsInvalid,
+		"contents and a context that is no more": contentsCancelled,
+		"a namespace that is not there is empty": contentsAbsent,
+	}
+}
+
+func (w *world) strangers(stack string) []string {
+	w.Helper()
+	found, err := w.Strangers(w.ctx, "", w.Namespace, stack, 100)
+	wantNone(w.T, "strangers", err)
+	return names(found)
+}
+
+// names are what keys say, sorted.
+func names(keys []cluster.Key) []string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (w *world) key(u *unstructured.Unstructured) string {
+	k := u.GroupVersionKind()
+	return cluster.Key{Group: k.Group, Kind: k.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}.String()
+}
+
+func strangersNone(w *world) {
+	// What Kubernetes puts into each namespace comes a moment after the namespace.
+	for _, kind := range []string{"ConfigMap kube-root-ca.crt", "ServiceAccount default"} {
+		kind, name, _ := strings.Cut(kind, " ")
+		await(w.T, kind+" is there", func() bool {
+			return !w.gone(w.object(configMap.GroupVersion().WithKind(kind), name, nil))
+		})
+	}
+	wantSame(w.T, "strangers", w.strangers("s"), nil)
+}
+
+func strangersFound(w *world) {
+	mine := w.apply(of(w.text("mine", "one"), "s"))
+	w.apply(owned(w.text("child-of-mine", "one"), mine))
+	w.apply(of(w.application("mine", "nginx"), "s")) // its ReplicaSet has an owner
+	nobodys := w.apply(w.text("nobodys", "one"))
+	w.apply(owned(w.text("child-of-nobodys", "one"), nobodys)) // told of by its owner
+	others := w.apply(of(w.object(secret, "others", nil), "other"))
+	app := w.apply(w.application("nobodys", "nginx"))
+	around := w.object(namespace, w.Namespace, nil)
+	around.SetNamespace("")
+	outside := w.apply(owned(w.text("child-of-what-is-outside", "one"), w.see(around)))
+	want := []string{w.key(nobodys), w.key(others), w.key(app), w.key(outside)}
+	slices.Sort(want)
+	wantSame(w.T, "strangers", w.strangers("s"), want)
+}
+
+func strangersDefined(w *world) {
+	kind, _ := w.define()
+	w.apply(of(w.object(kind, "mine", nil), "s"))
+	nobodys := w.apply(w.object(kind, "nobodys", nil))
+	await(w.T, "the stranger is found", func() bool { return slices.Contains(w.strangers("s"), w.key(nobodys)) })
+	wantSame(w.T, "strangers", w.strangers("s"), []string{w.key(nobodys)})
+}
+
+func instancesFound(w *world) {
+	kind, _ := w.define()
+	m := w.mapping(kind)
+	list := func() []string {
+		found, err := w.Instances(w.ctx, "", m, "s", 100)
+		wantNone(w.T, "instances", err)
+		return names(found)
+	}
+	wantSame(w.T, "instances", list(), nil)
+	w.apply(of(w.object(kind, "mine", nil), "s"))
+	nobodys := w.apply(w.object(kind, "nobodys", nil))
+	others := of(w.object(kind, "others", nil), "other")
+	others.SetNamespace(w.otherNamespace())
+	w.apply(others)
+	want := []string{w.key(nobodys), w.key(others)}
+	slices.Sort(want)
+	wantSame(w.T, "instances", list(), want)
+}
+
+func instancesClusterWide(w *world) {
+	u := w.object(namespace, w.otherNamespace(), nil)
+	u.SetNamespace("")
+	found, err := w.Instances(w.ctx, "", w.mapping(namespace), "s", 10_000)
+	wantNone(w.T, "instances", err)
+	if !slices.Contains(names(found), w.key(u)) {
+		w.Errorf("instances: got %v, want that %s is among them", found, w.key(u))
+	}
+	w.apply(of(u, "s"))
+	found, err = w.Instances(w.ctx, "", w.mapping(namespace), "s", 10_000)
+	wantNone(w.T, "instances", err)
+	if slices.Contains(names(found), w.key(u)) {
+		w.Errorf("instances: got %v, want that the stack's own %s is not among them", found, w.key(u))
+	}
+}
+
+func contentsLimited(w *world) {
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.apply(w.text(name, "one"))
+		w.apply(w.object(secret, name, nil))
+	}
+	for limit := 1; limit <= 3; limit++ {
+		found, err := w.Strangers(w.ctx, "", w.Namespace, "s", limit)
+		wantNone(w.T, "strangers", err)
+		wantSame(w.T, "strangers", len(found), limit)
+		found, err = w.Instances(w.ctx, "", w.mapping(configMap), "s", limit)
+		wantNone(w.T, "instances", err)
+		wantSame(w.T, "instances", len(found), limit)
+	}
+}
+
+func (w *world) newPod(name, app string) *unstructured.Unstructured {
+	u := w.object(pod, name, map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "main", "image": "nginx"}}}})
+	u.SetLabels(map[string]string{"app": app})
+	return u
+}
+
+func podsFound(w *world) {
+	// Pods need the namespace's service account, which comes a moment after the namespace.
+	await(w.T, "the service account is there", func() bool {
+		return !w.gone(w.object(configMap.GroupVersion().WithKind("ServiceAccount"), "default", nil))
+	})
+	w.apply(w.newPod("a", "one"))
+	w.apply(w.newPod("b", "two"))
+	for selector, want := range map[string][]string{"app=one": {"a"}, "app": {"a", "b"}, "app in (two,three)": {"b"}, "app=four": nil, "app!=one,app": {"b"}} {
+		found, err := w.Pods(w.ctx, w.Namespace, selector)
+		wantNone(w.T, "pods", err)
+		var got []string
+		for _, p := range found {
+			got = append(got, p.Name)
+			if p.Namespace != w.Namespace || len(p.Spec.Containers) != 1 || p.Status.Phase == "" {
+				w.Errorf("pod %s: got %+v, want a whole one", p.Name, p)
+			}
+		}
+		slices.Sort(got)
+		wantSame(w.T, "pods of "+selector, got, want)
+	}
+}
+
+func podsInvalid(w *world) {
+	_, err := w.Pods(w.ctx, w.Namespace, "app in (")
+	wantKind(w.T, "pods", err, fault.Invalid)
+}
+
+func contentsAbsent(w *world) {
+	found, err := w.Strangers(w.ctx, "", "absent-"+newName(), "s", 1)
+	wantNone(w.T, "strangers", err)
+	wantSame(w.T, "strangers", len(found), 0)
+	pods, err := w.Pods(w.ctx, "absent-"+newName(), "app")
+	wantNone(w.T, "pods", err)
+	wantSame(w.T, "pods", len(pods), 0)
+}
+
+func contentsCancelled(w *world) {
+	m := w.mapping(configMap)
+	_, err := w.Strangers(cancelled(w.ctx), "", w.Namespace, "s", 1)
+	wantCancelled(w.T, "strangers", err)
+	_, err = w.Instances(cancelled(w.ctx), "", m, "s", 1)
+	wantCancelled(w.T, "instances", err)
+	_, err = w.Pods(cancelled(w.ctx), w.Namespace, "app")
+	wantCancelled(w.T, "pods", err)
+}
