@@ -1,0 +1,125 @@
+// Package settings holds the agent's configuration.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/services/agent/internal/broker"
+)
+
+const (
+	podNamespace     = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	defaultNamespace = "brokkr-system"
+	leastResync      = time.Second
+)
+
+// Settings of an agent process.
+type Settings struct {
+	Agent Agent `koanf:"agent"`
+	Log   Log   `koanf:"log"`
+	OTLP  OTLP  `koanf:"otlp"`
+}
+
+// Agent is what only the agent has.
+type Agent struct {
+	PAK        config.Secret `koanf:"pak"`        // says which agent this is
+	BrokerURL  string        `koanf:"broker_url"` // of the gateway, http or https
+	Addr       string        `koanf:"addr"`       // host:port of health and metrics
+	Kubeconfig string        `koanf:"kubeconfig"` // path; empty: $KUBECONFIG, the pod's own access, ~/.kube/config
+	Namespace  string        `koanf:"namespace"`  // for lease and inventories
+	Namespaced bool          `koanf:"namespaced"` // nothing outside of Namespace is touched or looked at
+	Resync     time.Duration `koanf:"resync"`     // between full looks at a stack that nothing happens to
+}
+
+// Log of the process, on standard error.
+type Log struct {
+	Level  string `koanf:"level"`  // debug | info | warn | error
+	Format string `koanf:"format"` // json | text
+}
+
+// OTLP says where traces go; empty: nowhere.
+type OTLP struct {
+	Endpoint string  `koanf:"endpoint"` // http://collector:4318
+	Sample   float64 `koanf:"sample"`   // share of the traces that begin here, above 0 to 1
+}
+
+// Load reads the settings: flags (by key) over environment over file over defaults.
+func Load(environ []string, flags map[string]any) (*Settings, error) {
+	namespace, err := ownNamespace(podNamespace)
+	if err != nil {
+		return nil, err
+	}
+	s := &Settings{
+		Agent: Agent{Addr: ":8080", Namespace: namespace, Resync: 10 * time.Minute},
+		Log:   Log{Level: "info", Format: "json"},
+		OTLP:  OTLP{Sample: 1},
+	}
+	if err := config.Load(s, config.Source{
+		Environ: environ, Flags: flags, Aliases: map[string]string{"BROKER_URL": "agent.broker_url", "LOG_LEVEL": "log.level"},
+		Foreign: []string{"database", "redis", "admin", "broker", "api", "limits", "gateway", "scheduler"},
+	}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ownNamespace is that of the pod, as Kubernetes tells in a file.
+func ownNamespace(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultNamespace, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the pod's namespace: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// Validate reports every value that cannot work. It does not repeat the PAK.
+func (s *Settings) Validate() error {
+	var p config.Problems
+	if s.Agent.PAK == "" {
+		p.Add(true, "agent.pak", "is empty: set BROKKR__AGENT__PAK to the key that `brokkr agent create` printed")
+	} else {
+		_, err := pak.Parse(s.Key())
+		p.Add(err != nil, "agent.pak", "is not a Brokkr PAK (brokkr_<short>_<long>): set BROKKR__AGENT__PAK to the key that `brokkr agent create` printed")
+	}
+	if s.Agent.BrokerURL == "" {
+		p.Add(true, "agent.broker_url", "is empty: set BROKKR__AGENT__BROKER_URL to where the broker is, such as http://localhost:3000")
+	} else if _, err := broker.ParseURL(s.Agent.BrokerURL); err != nil {
+		p.Add(true, "agent.broker_url", "is %q, %v", redacted(s.Agent.BrokerURL), err)
+	}
+	p.Add(s.Agent.Addr == "", "agent.addr", "is empty; give host:port")
+	p.Add(len(validation.IsDNS1123Label(s.Agent.Namespace)) > 0, "agent.namespace", "is %q, not a name that a namespace can have", s.Agent.Namespace)
+	p.Add(s.Agent.Resync < leastResync, "agent.resync", "is %s, less than %s", s.Agent.Resync, leastResync)
+	var level slog.Level
+	p.Add(level.UnmarshalText([]byte(s.Log.Level)) != nil, "log.level", "is %q, not debug, info, warn or error", s.Log.Level)
+	p.Add(s.Log.Format != "json" && s.Log.Format != "text", "log.format", "is %q, not json or text", s.Log.Format)
+	u, err := url.Parse(s.OTLP.Endpoint)
+	p.Add(s.OTLP.Endpoint != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == ""),
+		"otlp.endpoint", "is %q, not an http:// or https:// URL", s.OTLP.Endpoint)
+	p.Add(s.OTLP.Sample <= 0 || s.OTLP.Sample > 1, "otlp.sample", "is %v, not above 0 and at most 1", s.OTLP.Sample)
+	return p.Err()
+}
+
+// Key is the PAK without the blanks and line ends that files of secrets tend to have.
+func (s *Settings) Key() string { return strings.TrimSpace(s.Agent.PAK.Reveal()) }
+
+// redacted takes a password out of what may be a URL.
+func redacted(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	return raw
+}

@@ -1,0 +1,138 @@
+package settings
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colliery-io/brokkr/pkg/platform/config"
+)
+
+const key = "brokkr_BRmade11_GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8"
+
+func load(environ ...string) (*Settings, error) {
+	return Load(append([]string{"BROKKR__AGENT__PAK=" + key, "BROKKR__AGENT__BROKER_URL=http://broker:3000"}, environ...), nil)
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Settings{
+		Agent: Agent{PAK: key, BrokerURL: "http://broker:3000", Addr: ":8080", Namespace: "brokkr-system", Resync: 10 * time.Minute},
+		Log:   Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhereValuesComeFrom(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "brokkr.yaml")
+	if err := os.WriteFile(file, []byte("agent:\n  resync: 5m\n  namespaced: true\n  namespace: team\nlog:\n  level: error\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load([]string{"BROKKR_CONFIG_FILE=" + file, "BROKKR__AGENT__PAK=" + key + "\n", "BROKER_URL=http://plain", "LOG_LEVEL=debug",
+		"BROKKR__LOG__FORMAT=text", "BROKKR__AGENT__KUBECONFIG=/env", "BROKKR__AGENT__ADDR=127.0.0.1:0", "BROKKR__OTLP__ENDPOINT=http://collector:4318",
+		"BROKKR__OTLP__SAMPLE=0.5", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Settings{
+		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute},
+		Log:   Log{Level: "debug", Format: "text"}, OTLP: OTLP{Endpoint: "http://collector:4318", Sample: 0.5},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if s.Key() != key {
+		t.Errorf("the key has a line's end: %q", s.Key())
+	}
+}
+
+func TestWhatCannotWorkIsSaid(t *testing.T) {
+	t.Parallel()
+	for variable, want := range map[string]string{
+		"BROKKR__AGENT__PAK=":                        "agent.pak is empty: set BROKKR__AGENT__PAK",
+		"BROKKR__AGENT__PAK=brokkr_topsecret":        "agent.pak is not a Brokkr PAK",
+		"BROKKR__AGENT__BROKER_URL=":                 "agent.broker_url is empty: set BROKKR__AGENT__BROKER_URL",
+		"BROKKR__AGENT__BROKER_URL=broker:3000":      `agent.broker_url is "broker:3000", not an http:// or https:// URL`,
+		"BROKKR__AGENT__BROKER_URL=http://u:hush@b/": `agent.broker_url is "http://u:xxxxx@b/", a URL with more`,
+		"BROKKR__AGENT__ADDR=":                       "agent.addr is empty",
+		"BROKKR__AGENT__NAMESPACE=Not_One":           `agent.namespace is "Not_One"`,
+		"BROKKR__AGENT__RESYNC=1ms":                  "agent.resync is 1ms, less than 1s",
+		"BROKKR__AGENT__RESYNC=10":                   `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
+		"BROKKR__AGENT__NAMESPACED=perhaps":          "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
+		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, addr, kubeconfig, namespace, namespaced, resync",
+		"BROKKR__AGNET__PAK=x":                       "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
+		"LOG_LEVEL=loud":                             `log.level is "loud"`,
+		"BROKKR__LOG__FORMAT=xml":                    `log.format is "xml"`,
+		"BROKKR__OTLP__ENDPOINT=collector:4318":      `otlp.endpoint is "collector:4318"`,
+		"BROKKR__OTLP__SAMPLE=0":                     "otlp.sample is 0",
+	} {
+		_, err := load(variable)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "\n") > 0 {
+			t.Errorf("%s: got %v, want one line with %q", variable, err, want)
+		} else if strings.Contains(err.Error(), "topsecret") || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: a secret is repeated: %v", variable, err)
+		}
+	}
+}
+
+func TestOwnNamespace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "namespace")
+	if got, err := ownNamespace(path); got != "brokkr-system" || err != nil {
+		t.Errorf("outside of a pod: got %q, %v", got, err)
+	}
+	if err := os.WriteFile(path, []byte("team-a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ownNamespace(path); got != "team-a" || err != nil {
+		t.Errorf("in a pod: got %q, %v", got, err)
+	}
+	if _, err := ownNamespace(t.TempDir()); err == nil {
+		t.Error("what cannot be read is taken for an absent file")
+	}
+}
+
+func TestTheLogHasEverythingButTheKey(t *testing.T) {
+	t.Parallel()
+	s, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(config.Effective(s), s, *s); strings.Contains(text, "GK3QN7") || !strings.Contains(text, "http://broker:3000") {
+		t.Errorf("got %s", text)
+	}
+}
+
+func TestEverySettingIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := config.Keys(&Settings{})
+	for _, key := range keys {
+		if !strings.Contains(string(page), "| `"+key+"` |") {
+			t.Errorf("docs/configuration.md does not have %s", key)
+		}
+	}
+	for _, row := range strings.Split(string(page), "\n") {
+		rest, isRow := strings.CutPrefix(row, "| `agent.")
+		name, _, _ := strings.Cut(rest, "`")
+		if isRow && !slices.Contains(keys, "agent."+name) {
+			t.Errorf("docs/configuration.md has agent.%s, which the agent does not have", name)
+		}
+	}
+}
