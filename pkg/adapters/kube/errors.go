@@ -55,7 +55,7 @@ func kindOf(err error) fault.Kind {
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		return fault.NotFound
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsResourceExpired(err):
 		return fault.Conflict
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsMethodNotSupported(err),
 		apierrors.IsRequestEntityTooLargeError(err), apierrors.IsUnsupportedMediaType(err), apierrors.IsNotAcceptable(err):
@@ -66,7 +66,8 @@ func kindOf(err error) fault.Kind {
 		return fault.Forbidden
 	case apierrors.IsTooManyRequests(err):
 		return fault.Limited
-	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err):
+	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err),
+		apierrors.IsInternalError(err): // the store, a webhook or another server behind it is away
 		return fault.Unavailable
 	default:
 		return fault.Internal
