@@ -305,6 +305,19 @@ func TestAnAgentThatIsUsedTwiceIsShown(t *testing.T) {
 	}
 }
 
+func TestAReportIsASignOfLifeBeforeTheFirstHeartbeatIsStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	w.ok(asAdmin, successes()["update_agent"](w))
+	_, err := w.store.Reports().Record(t.Context(), w.agent.ID, time.Now(), []delivery.Report{{Stack: w.stack.ID, Object: w.object.ID,
+		Sequence: w.object.Sequence, Phase: delivery.PhaseFailed, Health: delivery.HealthDegraded, Message: "it is so", ObservedAt: time.Now()}})
+	must(t, err)
+	s := decode[status](t, w.checked(asOwner, request{method: "GET", path: "/stacks/" + string(w.stack.ID) + "/status"}))
+	if c := s.Clusters[0]; c.Phase != "failed" || c.BlockedOn != nil {
+		t.Errorf("got %+v, want it failed, not blocked on an agent that has never connected", c)
+	}
+}
+
 func TestOwnersSeeNoClustersOfOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))

@@ -80,8 +80,10 @@ func silence(c client.ClusterStatus, now time.Time) string {
 	switch {
 	case c.AgentStatus != "" && c.AgentStatus != statusActive:
 		return fmt.Sprintf("its agent is %s (brokkr agent activate %s)", c.AgentStatus, render.Clean(c.AgentName))
-	case c.LastHeartbeat == nil:
+	case c.LastHeartbeat == nil && c.Phase == phasePending:
 		return "its agent has never connected"
+	case c.LastHeartbeat == nil: // it has reported, so its heartbeat is on the way
+		return ""
 	case now.Sub(*c.LastHeartbeat) > silentAfter:
 		// A fixed time, so that what is told does not change while nothing happens.
 		return "its agent is silent since " + c.LastHeartbeat.UTC().Format(time.RFC3339)

@@ -123,13 +123,13 @@ func blocker(c ClusterStatus, hold *placement.Hold, now time.Time) string {
 		return ""
 	case v.ID == "":
 		return "the agent is deleted; nothing can be done in its cluster"
-	case live == nil && v.Status != agent.Active:
+	case live == nil && c.Wanted.Status == nil && v.Status != agent.Active: // heartbeats are stored a moment after reports
 		return "agent " + v.Name + " has never connected, and it is inactive; start it with its PAK and " + activate(v)
-	case live == nil:
+	case live == nil && c.Wanted.Status == nil:
 		return "agent " + v.Name + " has never connected; start it in its cluster with its PAK (brokkr-agent start)"
 	case v.Status != agent.Active:
 		return "agent " + v.Name + " is inactive; " + activate(v)
-	case now.Sub(*live) > offlineAfter:
+	case live != nil && now.Sub(*live) > offlineAfter:
 		return "agent " + v.Name + " is offline since " + live.UTC().Format(time.RFC3339)
 	case v.Liveness.K8sReachable != nil && !*v.Liveness.K8sReachable:
 		return "agent " + v.Name + " cannot reach its Kubernetes API"
