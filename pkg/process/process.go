@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/observed"
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
 	"github.com/colliery-io/brokkr/pkg/adapters/redis"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
@@ -136,11 +137,11 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	mctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	if err := postgres.Migrate(mctx, c.Database.URL.Reveal(), tel.Log); err != nil {
-		return nil, err
+		return nil, AboutDatabase(err)
 	}
 	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name})
 	if err != nil {
-		return nil, err
+		return nil, AboutDatabase(err)
 	}
 	p.Store, p.Wakeups = observed.Store(store, tel.Tracer("store"), tel.Registry), store
 	p.Group.AddClose("store", func(context.Context) error { return store.Close() })
@@ -158,6 +159,14 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	p.Verifier = identity.NewVerifier(p.Store.Credentials(), store, time.Now)
 	p.Group.Add("identity", p.Verifier.Run)
 	return p, nil
+}
+
+// AboutDatabase adds to err what a person can do about it, if it says that the database cannot be used as it is configured.
+func AboutDatabase(err error) error {
+	if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Invalid) {
+		return fmt.Errorf("%w (check the server, and database.url: DATABASE_URL)", err)
+	}
+	return err
 }
 
 // AddAdmin adds the listener for metrics and profiles, unless it is off.

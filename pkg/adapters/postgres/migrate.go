@@ -35,7 +35,7 @@ func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
 		}
 		results, err := p.Up(ctx)
 		for _, r := range results {
-			logger.InfoContext(ctx, "migrated the database schema", "version", r.Source.Version, "took", r.Duration)
+			logger.InfoContext(ctx, "migrated the database schema", "version", r.Source.Version, "took", r.Duration.String())
 		}
 		if err != nil {
 			return migrationFault(t, "migrate the schema", err)
@@ -49,7 +49,7 @@ func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Lo
 	return withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
 		results, err := p.DownTo(ctx, version)
 		for _, r := range results {
-			logger.InfoContext(ctx, "took the database schema back", "version", r.Source.Version, "took", r.Duration)
+			logger.InfoContext(ctx, "took the database schema back", "version", r.Source.Version, "took", r.Duration.String())
 		}
 		if err != nil {
 			return migrationFault(t, "take the schema back", err)

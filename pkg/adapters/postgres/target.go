@@ -96,10 +96,6 @@ func (t target) String() string {
 // unreachable says in one line why the database cannot be used.
 func (t target) unreachable(err error) error {
 	reason := err.Error()
-	var pqErr *pq.Error
-	if errors.As(err, &pqErr) {
-		reason = pqErr.Message
-	}
 	var netErr net.Error
 	if errors.As(err, &netErr) && netErr.Timeout() {
 		reason = "no answer in time"

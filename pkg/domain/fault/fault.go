@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -60,10 +61,13 @@ func Newf(k Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: k, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error implements error; it includes the cause, so it is for logs, never for answers.
+// Error implements error; it includes the cause, unless the message has told it already, so it is for logs, never for answers.
 func (e *Error) Error() string {
-	if e.Cause != nil {
-		return e.Message + ": " + e.Cause.Error()
+	if e.Cause == nil {
+		return e.Message
+	}
+	if cause := e.Cause.Error(); !strings.Contains(e.Message, cause) {
+		return e.Message + ": " + cause
 	}
 	return e.Message
 }

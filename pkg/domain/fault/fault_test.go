@@ -107,6 +107,7 @@ func TestMessageAndCause(t *testing.T) {
 	}{
 		{plain, "stack web is not there", "stack web is not there", nil},
 		{caused, "stack web is not there: EOF", "stack web is not there", io.EOF},
+		{fault.New(fault.Unavailable, "unavailable", "no connection: EOF").Because(io.EOF), "no connection: EOF", "no connection: EOF", io.EOF},
 	} {
 		if c.err.Error() != c.text || c.err.Message != c.message || !errors.Is(c.err.Unwrap(), c.cause) {
 			t.Errorf("got %q, message %q, cause %v", c.err.Error(), c.err.Message, c.err.Unwrap())

@@ -52,7 +52,11 @@ func Listen(c Config, h http.Handler) (*Server, error) {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("%s: address %s is in use by another process; stop it or set another address", c.Name, c.Addr)
 		}
-		return nil, fmt.Errorf("%s: listen on %s: %w", c.Name, c.Addr, err)
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // the rest of it says the address once more
+		}
+		return nil, fmt.Errorf("%s: cannot listen on %q, give host:port of this machine: %w", c.Name, c.Addr, err)
 	}
 	if c.TLS != nil {
 		ln = tls.NewListener(ln, c.TLS)

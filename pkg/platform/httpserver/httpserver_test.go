@@ -48,8 +48,14 @@ func TestATakenAddressIsSaidClearly(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), s.Addr()+" is in use") || !strings.Contains(err.Error(), "api.addr") {
 		t.Errorf("got %v, want the address and the setting", err)
 	}
-	if _, err := httpserver.Listen(httpserver.Config{Name: "x", Addr: "nonsense", Log: quietLog()}, nil); err == nil {
-		t.Error("a bad address was accepted")
+	for addr, want := range map[string]string{
+		"nonsense":         `x (x.addr): cannot listen on "nonsense", give host:port of this machine: address nonsense: missing port in address`,
+		"127.0.0.1:999999": `cannot listen on "127.0.0.1:999999", give host:port of this machine: address 999999: invalid port`,
+		"192.0.2.1:0":      `cannot listen on "192.0.2.1:0", give host:port of this machine: bind: cannot assign requested address`,
+	} {
+		if _, err := httpserver.Listen(httpserver.Config{Name: "x (x.addr)", Addr: addr, Log: quietLog()}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", addr, err, want)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

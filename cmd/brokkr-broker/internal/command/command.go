@@ -31,6 +31,9 @@ BROKKR_CONFIG_FILE names.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
 	a.setting(root, "state-dir", "broker.state_dir", "folder of the private PostgreSQL, where DATABASE_URL is not set")
 	root.AddCommand(a.serve(), a.migrate(), a.create(), a.rotate(), a.generatePAK(), a.versionCommand())
 	return root

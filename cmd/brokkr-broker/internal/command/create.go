@@ -46,7 +46,7 @@ func (a *app) createStack() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n.Description = optional(description)
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "create stack "+n.Name, func(ctx context.Context, store ports.Store) error {
 				s, err := api.CreateStack(ctx, store, time.Now, n)
 				if err != nil {
 					return err
@@ -81,7 +81,7 @@ func (a *app) createAgent() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "create agent "+n.Name, func(ctx context.Context, store ports.Store) error {
 				v, key, err := api.CreateAgent(ctx, store, time.Now, rand.Reader, n)
 				if err != nil {
 					return err
@@ -132,7 +132,7 @@ func (a *app) createGenerator() *cobra.Command {
 			if !n.RegistrationPolicy.Valid() {
 				return fmt.Errorf("--registration-policy is %q, not open, approval or closed", policy)
 			}
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "create generator "+n.Name, func(ctx context.Context, store ports.Store) error {
 				g, key, err := api.CreateGenerator(ctx, store, time.Now, rand.Reader, n)
 				if err != nil {
 					return err

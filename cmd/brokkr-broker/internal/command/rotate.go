@@ -27,7 +27,7 @@ func (a *app) rotateAdmin() *cobra.Command {
 		Long:  "Replaces every admin PAK by one new one. A key preset by BROKKR__BROKER__PAK_HASH comes back at the next start.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "rotate the admin's PAK", func(ctx context.Context, store ports.Store) error {
 				key, err := api.RotateAdmin(ctx, store, time.Now, rand.Reader)
 				if err != nil {
 					return err
@@ -46,7 +46,7 @@ func (a *app) rotateAgent() *cobra.Command {
 		Short: "Replace an agent's PAK",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "rotate the PAK of agent "+name, func(ctx context.Context, store ports.Store) error {
 				v, err := store.Agents().ByName(ctx, name, cluster)
 				if err != nil {
 					return fmt.Errorf("find agent %s of cluster %s: %w", name, cluster, err)
@@ -72,7 +72,7 @@ func (a *app) rotateGenerator() *cobra.Command {
 		Short: "Replace a generator's PAK",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onStore(cmd, func(ctx context.Context, store ports.Store) error {
+			return a.onStore(cmd, "rotate the PAK of generator "+name, func(ctx context.Context, store ports.Store) error {
 				v, err := store.Generators().ByName(ctx, name)
 				if err != nil {
 					return fmt.Errorf("find generator %s: %w", name, err)

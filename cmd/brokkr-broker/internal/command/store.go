@@ -16,23 +16,24 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/process"
 	"github.com/colliery-io/brokkr/services/api"
 )
 
-// onStore runs fn on the broker's store: the configured database, or the private one, which is started for the moment
+// onStore runs fn, which does what act says, on the broker's store: the configured database, or the private one, which is started for the moment
 // unless a broker has it running. The schema is brought up to date first, as serve does.
-func (a *app) onStore(cmd *cobra.Command, fn func(ctx context.Context, store ports.Store) error) error {
+func (a *app) onStore(cmd *cobra.Command, act string, fn func(ctx context.Context, store ports.Store) error) error {
 	s, err := a.settings()
 	if err != nil {
 		return err
 	}
 	return onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) (err error) {
 		if err := postgres.Migrate(ctx, dsn, log); err != nil {
-			return err
+			return process.AboutDatabase(err)
 		}
 		store, err := postgres.Open(ctx, dsn, postgres.Options{ApplicationName: "brokkr-broker " + cmd.Name(), MaxOpen: 2})
 		if err != nil {
-			return err
+			return process.AboutDatabase(err)
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()
 		first, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
@@ -42,7 +43,7 @@ func (a *app) onStore(cmd *cobra.Command, fn func(ctx context.Context, store por
 		if first != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "This database is new. The admin's PAK, shown this once; keep it safe:\n\n    %s\n\n", first.Reveal())
 		}
-		return plain(fn(ctx, store))
+		return plain(act, fn(ctx, store))
 	})
 }
 
@@ -73,10 +74,11 @@ func startLog(s *settings.Settings, w io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, opts)), nil
 }
 
-// plain leaves of a classified error what is meant for people; the way that it took says nothing at a keyboard.
-func plain(err error) error {
+// plain leaves of a classified error what is meant for people, and says what was to be done; the way that the error took
+// says nothing at a keyboard.
+func plain(act string, err error) error {
 	if f, ok := fault.As(err); ok && f.Kind != fault.Internal {
-		return errors.New(f.Message)
+		return fmt.Errorf("%s: %s", act, f.Message)
 	}
 	return err
 }
@@ -93,7 +95,7 @@ func (a *app) migrate() *cobra.Command {
 				return err
 			}
 			err = onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) error {
-				return postgres.Migrate(ctx, dsn, log)
+				return process.AboutDatabase(postgres.Migrate(ctx, dsn, log))
 			})
 			if err != nil {
 				return err

@@ -69,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Database, error) {
 	case errors.Is(err, localpg.ErrNotInstalled):
 		return nil, fmt.Errorf("%w; or name a database of yours by DATABASE_URL=postgres://user:password@host/brokkr", err)
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("private database in %s (broker.state_dir): %w", o.StateDir, err)
 	}
 	d := &Database{url: server.URL(), server: server, file: file}
 	if err := os.WriteFile(file, []byte(d.url+"\n"), 0o600); err != nil {

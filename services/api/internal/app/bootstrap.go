@@ -28,7 +28,7 @@ const (
 func (a *App) EnsureAdmin(ctx context.Context, presetHash string) (*pak.PAK, error) {
 	preset := strings.ToLower(strings.TrimSpace(presetHash))
 	if raw, err := hex.DecodeString(preset); preset != "" && (err != nil || len(raw) != 32) {
-		return nil, fault.New(fault.Invalid, "invalid_pak_hash", "the preset PAK hash is not 64 hexadecimal digits (the SHA-256 of the PAK's third part)")
+		return nil, fault.New(fault.Invalid, "invalid_pak_hash", "the preset PAK hash (broker.pak_hash) is not 64 hexadecimal digits (the SHA-256 of the PAK's third part)")
 	}
 	var err error
 	for range bootstrapRetries {
