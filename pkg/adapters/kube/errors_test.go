@@ -31,7 +31,7 @@ func answers() map[string]error {
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Message: "canary"}}
 	return map[string]error{
 		"not found":   apierrors.NewNotFound(secrets, "a"),
-		"gone":        apierrors.NewGone("canary"),
+		"gone":        &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 410, Reason: metav1.StatusReasonGone, Message: "canary"}},
 		"expired":     apierrors.NewResourceExpired("canary"),
 		"conflict":    apierrors.NewConflict(secrets, "a", canary),
 		"exists":      apierrors.NewAlreadyExists(secrets, "a"),

@@ -19,14 +19,14 @@ import (
 )
 
 // An inventory is a ConfigMap: it holds names only. Above plainInventory bytes it is compressed, which gives room for
-// about 50,000 objects in what Kubernetes allows.
+// some 35,000 objects in what Kubernetes allows.
 const (
 	labelInventory   = "brokkr.io/inventory" // the stack's id
 	labelAgent       = "brokkr.io/agent"     // the agent's id
 	plainKey         = "inventory.json"
 	gzipKey          = "inventory.json.gz"
 	plainInventory   = 256 << 10
-	largestInventory = 64 << 20
+	largestInventory = 32 << 20 // as it is in memory
 )
 
 // Inventories implements cluster.Inventories.
@@ -59,7 +59,7 @@ func (c Inventories) Load(ctx context.Context, stack string) (cluster.Inventory,
 	}
 	inv, err := decodeInventory(u)
 	if err != nil {
-		return cluster.Inventory{}, fault.Newf(fault.Internal, "inventory_unreadable", "the inventory %s/%s cannot be read: restore it or delete it",
+		return cluster.Inventory{}, fault.Newf(fault.Internal, "inventory_unreadable", "the inventory in ConfigMap %s/%s cannot be read: restore it, or delete it; then the stack's objects are found again, but not those that left it",
 			c.options.Namespace, u.GetName()).Because(err)
 	}
 	inv.Stack, inv.Version = stack, u.GetResourceVersion()
@@ -107,6 +107,9 @@ func (c *Cluster) encodeInventory(inv cluster.Inventory) (*unstructured.Unstruct
 	if err != nil {
 		return nil, fmt.Errorf("encode the inventory of stack %s: %w", inv.Stack, err)
 	}
+	if len(plain) > largestInventory {
+		return nil, fault.Newf(fault.Invalid, "inventory_too_large", "the inventory of stack %s has %d objects, which is too many: split the stack", inv.Stack, len(inv.Entries))
+	}
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}}
 	u.SetName(c.inventoryName(inv.Stack))
 	u.SetNamespace(c.options.Namespace)
@@ -144,9 +147,12 @@ func decodeInventory(u *unstructured.Unstructured) (cluster.Inventory, error) {
 	if err != nil {
 		return inv, err
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, largestInventory))
+	plain, err := io.ReadAll(io.LimitReader(z, largestInventory+1))
 	if err != nil {
 		return inv, err
+	}
+	if len(plain) > largestInventory {
+		return inv, fmt.Errorf("it has more than %d bytes", largestInventory)
 	}
 	return inv, json.Unmarshal(plain, &inv)
 }

@@ -35,6 +35,9 @@ func Config(a Access) (*rest.Config, error) {
 	rules.ExplicitPath = a.Kubeconfig
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
+		if clientcmd.IsEmptyConfig(err) && a.Kubeconfig != "" {
+			return nil, fmt.Errorf("the kubeconfig %s leads to no cluster: its current-context must name one of its contexts, and that one of its clusters", a.Kubeconfig)
+		}
 		if clientcmd.IsEmptyConfig(err) || errors.Is(err, rest.ErrNotInCluster) {
 			return nil, errors.New("no Kubernetes cluster: give --kubeconfig, set KUBECONFIG, or run in a pod")
 		}

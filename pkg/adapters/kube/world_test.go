@@ -21,6 +21,8 @@ import (
 
 // Kinds that tests use.
 var (
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+
 	configMap = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 
 	namespace = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
