@@ -109,10 +109,10 @@ func Rules() []Rule {
 		},
 		{
 			Name: "agent stays small",
-			Why:  "it runs in each cluster: no database driver, no Redis, no server-side go-kit, nothing of tests in its binary",
+			Why:  "it runs in each cluster: no database driver, no Redis, no server-side go-kit, nothing of tests in its binary; fluxcd/pkg/ssa would double its memory",
 			Of:   []string{"./services/agent/..."},
 			Deny: []string{"github.com/lib/pq/...", "github.com/jmoiron/...", "github.com/pressly/...", "github.com/redis/...",
-				"github.com/go-kit/...", "github.com/gorilla/mux", "testing/..."},
+				"github.com/go-kit/...", "github.com/gorilla/mux", "github.com/fluxcd/pkg/ssa/...", "testing/..."},
 			Linked: true,
 		},
 		{

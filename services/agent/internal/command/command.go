@@ -1,0 +1,87 @@
+// Package command is the agent's command line.
+package command
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/services/agent/internal/wiring"
+)
+
+const name = "brokkr-agent"
+
+const help = `brokkr-agent keeps the cluster that it lives in equal to what the broker assigns to it.
+
+Usage:
+  brokkr-agent start [--kubeconfig PATH]   run until SIGINT or SIGTERM
+  brokkr-agent version                     print the version
+
+The cluster is that of --kubeconfig, else of KUBECONFIG, else the one whose pod this is, else that of ~/.kube/config.
+Settings are read from the environment, BROKKR__SECTION__KEY, and from the file that BROKKR_CONFIG_FILE names. Required:
+  BROKKR__AGENT__PAK          the key that ` + "`brokkr agent create`" + ` printed
+  BROKKR__AGENT__BROKER_URL   where the broker is, such as http://localhost:3000
+docs/configuration.md lists all.
+`
+
+// The exit statuses.
+const (
+	exitFine  = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// Main runs the command that args name, those behind the program's own name, and returns the exit status.
+func Main(version string, args, environ []string, out, errs io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(errs, help)
+		return exitUsage
+	}
+	switch args[0] {
+	case "start":
+		return start(version, args[1:], environ, out, errs)
+	case "version", "--version":
+		fmt.Fprintln(out, name, version)
+		return exitFine
+	case "help", "--help", "-h":
+		fmt.Fprint(out, help)
+		return exitFine
+	default:
+		return usage(errs, "%q is not a command", args[0])
+	}
+}
+
+func usage(errs io.Writer, format string, args ...any) int {
+	fmt.Fprintf(errs, "%s: %s; see %s --help\n", name, fmt.Sprintf(format, args...), name)
+	return exitUsage
+}
+
+func start(version string, args, environ []string, out, errs io.Writer) int {
+	flags := flag.NewFlagSet("start", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	kubeconfig := flags.String("kubeconfig", "", "path")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, help)
+		return exitFine
+	case err != nil:
+		return usage(errs, "%v", err)
+	case flags.NArg() > 0:
+		return usage(errs, "start takes no argument %q", flags.Arg(0))
+	}
+	set := map[string]any{}
+	if *kubeconfig != "" {
+		set["agent.kubeconfig"] = *kubeconfig
+	}
+	ctx, stop := lifecycle.Signals(context.Background())
+	defer stop()
+	if err := wiring.Main(ctx, version, environ, set, errs); err != nil {
+		fmt.Fprintf(errs, "%s: %v\n", name, err)
+		return exitError
+	}
+	return exitFine
+}

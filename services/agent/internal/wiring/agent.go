@@ -1,0 +1,146 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"k8s.io/client-go/rest"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/kube"
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/broker"
+	"github.com/colliery-io/brokkr/services/agent/internal/heart"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
+	"github.com/colliery-io/brokkr/services/agent/internal/report"
+	"github.com/colliery-io/brokkr/services/agent/internal/settings"
+	"github.com/colliery-io/brokkr/services/agent/internal/syncer"
+)
+
+const (
+	objectsNamespace = "default" // of objects that name none, as with kubectl
+	namespaceRetry   = 2 * time.Second
+)
+
+// agent is the process once it runs; what needs its identity is built when the broker has told that.
+type agent struct {
+	settings  settings.Agent
+	version   string
+	telemetry *telemetry.Telemetry
+	access    *rest.Config
+	broker    *broker.Client
+	heart     *heart.Heart
+	office    office
+	syncer    atomic.Pointer[syncer.Syncer]
+}
+
+func (a *agent) checks() *health.Checker {
+	return health.New(a.version,
+		health.Check{Name: "kubernetes", Required: true, Reason: "Kubernetes API unreachable", Probe: func(context.Context) error { return a.heart.Err() }},
+		health.Check{Name: "broker", Probe: func(context.Context) error {
+			if s := a.syncer.Load(); s != nil {
+				return s.Err()
+			}
+			return errors.New("the broker has not answered yet")
+		}},
+		health.Check{Name: "lease", Probe: a.office.check},
+	)
+}
+
+// run waits for the broker to say who this is, and then works until ctx ends. Whether the API server answers makes no
+// difference to the conversation with the broker.
+func (a *agent) run(ctx context.Context) error {
+	log := a.telemetry.Log
+	id, err := syncer.Identify(ctx, a.broker, log)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // being ended while waiting is no failure
+	}
+	if err != nil {
+		return err
+	}
+	log = log.With("agent", string(id))
+	boot := uuid.NewString()
+	log.InfoContext(ctx, "the broker knows this agent", "broker", a.broker.URL(), "boot", boot)
+	k, err := kube.New(a.access, kube.Options{Agent: string(id), Namespace: a.settings.Namespace, Only: a.settings.Namespaced, Log: log})
+	if err != nil {
+		return err
+	}
+	box := report.New()
+	var engine *reconcile.Engine
+	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
+	engine = reconcile.New(reconcile.Config{
+		Agent: string(id), Namespace: a.settings.Namespace, Scope: a.scope(), Limits: bundle.DefaultLimits(), Resync: a.settings.Resync,
+		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches},
+		Content: a.broker, Reports: box, Metrics: reconcile.NewMetrics(a.telemetry.Registry), Tracer: a.telemetry.Tracer("agent"), Log: log,
+	})
+	a.heart.OnChange(func(reachable bool) {
+		box.Ring() // the broker should know now, not when the parked sync ends
+		if reachable {
+			engine.Reachable()
+		}
+	})
+	s := syncer.New(syncer.Config{
+		Broker: a.broker, Agent: id, Boot: boot, Box: box, Target: engine, Heart: a.heart, Log: log,
+		Count: a.telemetry.CountBy("agent", "brokkr_agent_syncs_total", "Syncs with the broker, by how they ended.", "outcome", outcomes()...),
+	})
+	a.syncer.Store(s)
+	a.office.open(log)
+	lease := k.Lease(boot, a.office.changed)
+
+	// In the order of its end, backwards: the requests in hand are finished, their outcome is told, the next one may begin.
+	g := lifecycle.Group{Log: log, Grace: workGrace}
+	g.Add("lease", func(ctx context.Context) error {
+		if err := ensureNamespace(ctx, k, log); err != nil {
+			return err
+		}
+		return lease.Run(ctx)
+	})
+	g.Add("sync", s.Run)
+	g.Add("watches", watches.Run)
+	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
+	return g.Run(ctx)
+}
+
+func (a *agent) scope() plan.Scope {
+	if a.settings.Namespaced {
+		return plan.Scope{Namespace: a.settings.Namespace, Only: true}
+	}
+	return plan.Scope{Namespace: objectsNamespace}
+}
+
+func outcomes() []string {
+	out := []string{"changed", "unchanged"}
+	for _, k := range fault.Kinds() {
+		out = append(out, k.String())
+	}
+	return out
+}
+
+// ensureNamespace makes the agent's namespace as soon as the API server answers. It fails if the agent may not.
+func ensureNamespace(ctx context.Context, k *kube.Cluster, log *slog.Logger) error {
+	for {
+		err := k.EnsureNamespace(ctx)
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return nil //nolint:nilerr // being ended while waiting is no failure
+		case fault.Is(err, fault.Forbidden):
+			return fmt.Errorf("make the agent's namespace: %w", err)
+		}
+		log.DebugContext(ctx, "the agent's namespace is not there yet", "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(namespaceRetry):
+		}
+	}
+}
