@@ -13,12 +13,10 @@ func Definitions(u *unstructured.Unstructured) []cluster.Mapping {
 	if !IsDefinition(u.GroupVersionKind().GroupKind()) {
 		return nil
 	}
-	text := func(fields ...string) string {
-		s, _, _ := unstructured.NestedString(u.Object, fields...)
-		return s
-	}
-	group, kind, plural := text("spec", "group"), text("spec", "names", "kind"), text("spec", "names", "plural")
-	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
+	group, kind := names(u)
+	plural, scope := text(u, "spec", "names", "plural"), text(u, "spec", "scope")
+	raw, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "versions") // schemas are large
+	versions, _ := raw.([]any)
 	if group == "" || kind == "" || plural == "" {
 		return nil
 	}
@@ -30,7 +28,18 @@ func Definitions(u *unstructured.Unstructured) []cluster.Mapping {
 			continue
 		}
 		gv := schema.GroupVersion{Group: group, Version: name}
-		out = append(out, cluster.Mapping{Kind: gv.WithKind(kind), Resource: gv.WithResource(plural), Namespaced: text("spec", "scope") == "Namespaced"})
+		out = append(out, cluster.Mapping{Kind: gv.WithKind(kind), Resource: gv.WithResource(plural), Namespaced: scope == "Namespaced"})
 	}
 	return out
+}
+
+// names returns the group and kind that a definition defines.
+func names(u *unstructured.Unstructured) (group, kind string) {
+	return text(u, "spec", "group"), text(u, "spec", "names", "kind")
+}
+
+// text returns a string of an object; empty if there is none.
+func text(u *unstructured.Unstructured, fields ...string) string {
+	s, _, _ := unstructured.NestedString(u.Object, fields...)
+	return s
 }

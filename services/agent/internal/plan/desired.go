@@ -48,7 +48,7 @@ type Scope struct {
 }
 
 // Prepare makes Desired of a bundle whose kinds have been mapped: namespaces are filled in, server-owned fields are
-// taken out, stamps put on. It is Invalid if two objects turn out to be the same, and Refused if the bundle needs more than
+// taken out, stamps put on, all in the manifests of objects, which are used and not copied. It is Invalid if two objects turn out to be the same, and Refused if the bundle needs more than
 // the scope allows, with the list of what.
 func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[schema.GroupVersionKind]cluster.Mapping, scope Scope) (Desired, error) {
 	d := Desired{Agent: agent, Stack: s, Objects: make([]Object, 0, len(objects))}
@@ -99,6 +99,7 @@ func settle(u *unstructured.Unstructured, m cluster.Mapping, namespace string) {
 		"deletionGracePeriodSeconds", "managedFields", "selfLink"} {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
+	delete(u.Object, "status")
 	if m.Kind.Group == "" && m.Kind.Kind == "Secret" {
 		encodeStringData(u)
 	}

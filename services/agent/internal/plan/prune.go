@@ -15,7 +15,7 @@ type Fate string
 
 // The fates.
 const (
-	Gone    Fate = "gone"    // it is not there any more
+	Gone    Fate = "gone"    // it is not there any more, or is wanted under another name of its API
 	Foreign Fate = "foreign" // it belongs to somebody else by now: left alone
 	Release Fate = "release" // it stays, and belongs to nobody
 	Delete  Fate = "delete"
@@ -43,6 +43,17 @@ func Removals(agent, stack string, p wire.Policy, gone []cluster.Entry, live map
 		}
 		out = append(out, r)
 	}
+	for i, r := range out {
+		if r.Fate != Delete || !isContainer(r.Entry.Key) {
+			continue
+		}
+		stays := slices.IndexFunc(out, func(in Removal) bool {
+			return (in.Fate == Release || in.Fate == Foreign) && goesWith(in.Entry.Key, r.Entry.Key, live[r.Entry.Key])
+		})
+		if stays >= 0 {
+			out[i].Fate, out[i].Why = Release, out[stays].Entry.Key.String()+" stays, which would go with it"
+		}
+	}
 	slices.SortStableFunc(out, func(a, b Removal) int {
 		if a.Rank != b.Rank {
 			return int(b.Rank - a.Rank)
@@ -60,8 +71,8 @@ func fate(agent, stack string, p wire.Policy, e cluster.Entry, live *unstructure
 		return Foreign, ""
 	}
 	switch {
-	case p.Prune == PruneOrphan:
-		return Release, "the stack's policy is prune: orphan"
+	case p.Prune != "" && p.Prune != PruneDelete:
+		return Release, "the stack's policy is prune: " + p.Prune
 	case live.GetAnnotations()[cluster.AnnotationPrune] == cluster.PruneNever:
 		return Release, "its annotation " + cluster.AnnotationPrune + " is never"
 	case e.Adopted && !p.PruneAdopted:
@@ -81,17 +92,45 @@ func prune(d Desired, o Observed) []Removal {
 		want[obj.Key] = true
 	}
 	var gone []cluster.Entry
+	wanted := map[string]bool{} // uids
 	for _, e := range o.Inventory.Entries {
 		if !want[e.Key] {
 			gone = append(gone, e)
+		} else if e.UID != "" {
+			wanted[e.UID] = true
+		}
+	}
+	for k, seen := range o.Objects {
+		if want[k] && seen.Live != nil {
+			wanted[string(seen.Live.GetUID())] = true
 		}
 	}
 	out := Removals(d.Agent, d.Stack.StackID, d.Stack.Policy, gone, o.Stale)
 	for i, r := range out {
-		holds := func(obj Object) bool { return obj.Key.Namespace == r.Entry.Key.Name }
-		if r.Fate == Delete && IsNamespace(r.Entry.Key.GroupKind()) && slices.ContainsFunc(d.Objects, holds) {
-			out[i].Fate, out[i].Why = Release, "objects of the stack are in it"
+		if wanted[r.UID] && r.UID != "" {
+			out[i].Fate, out[i].Why = Gone, ""
+			continue
+		}
+		if r.Fate != Delete || !isContainer(r.Entry.Key) {
+			continue
+		}
+		needed := slices.ContainsFunc(d.Objects, func(obj Object) bool { return goesWith(obj.Key, r.Entry.Key, o.Stale[r.Entry.Key]) })
+		if needed {
+			out[i].Fate, out[i].Why = Release, "objects of the stack depend on it"
 		}
 	}
 	return out
+}
+
+func isContainer(k cluster.Key) bool {
+	return IsNamespace(k.GroupKind()) || IsDefinition(k.GroupKind())
+}
+
+// goesWith reports whether Kubernetes deletes k together with container, a namespace or a definition.
+func goesWith(k, container cluster.Key, live *unstructured.Unstructured) bool {
+	if IsNamespace(container.GroupKind()) {
+		return k.Namespace == container.Name
+	}
+	group, kind := names(live)
+	return k.Group == group && k.Kind == kind
 }
