@@ -96,10 +96,13 @@ func (f *full) left() error {
 	return join(stepValidate, f.refused)
 }
 
+// uids are those of what is there and is the stack's.
 func (f *full) uids() map[cluster.Key]string {
 	uids := make(map[cluster.Key]string, len(f.state))
 	for k, s := range f.state {
-		uids[k] = s.uid
+		if f.conflict[k] == nil {
+			uids[k] = s.uid
+		}
 	}
 	return uids
 }
@@ -185,6 +188,9 @@ func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet,
 		all.Conflicts = append(all.Conflicts, set.Conflicts...)
 		all.Terminating = append(all.Terminating, set.Terminating...)
 		all.Inventory = set.Inventory
+		for _, o := range set.Expired {
+			f.state[o.Key] = expired(o.Key)
+		}
 	}
 	return all, refused, nil
 }

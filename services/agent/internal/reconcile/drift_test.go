@@ -146,3 +146,47 @@ func TestAnUnchangedResyncWritesNothing(t *testing.T) {
 	}
 	w.remove(id)
 }
+
+func TestAJobThatHasRunIsNotRunAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.resync = 200 * time.Millisecond })
+	id := uuid.NewString()
+	w.apply(w.stack(id, `---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  ttlSecondsAfterFinished: 1
+  template: {spec: {restartPolicy: Never, containers: [{name: main, image: main}]}}
+`+configMap("it", "ours")))
+	w.reports.await(t, id, isHealthy)
+	w.eventually("the job to be taken away", func() bool { return w.get("batch/v1/jobs/./once") == nil })
+	before, looks := w.wire.writes.Load(), w.wire.reads.Load()
+	w.eventually("some resyncs", func() bool { return w.wire.reads.Load() > looks+20 })
+	if n := w.wire.writes.Load() - before; n != 0 || w.get("batch/v1/jobs/./once") != nil {
+		t.Errorf("%d writes: %v", n, w.wire.lines[before:])
+	}
+	if r := w.reports.last(id); !isHealthy(r) {
+		t.Errorf("got %s %s %q, want it healthy", r.Phase, r.Health, r.Message)
+	}
+	w.remove(id)
+}
+
+func TestWhatSomebodyPutInItsPlaceIsNotTakenForOurs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.resync = 200 * time.Millisecond })
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "ours"), wire.Policy{Adopt: "never", Drift: "report"}))
+	w.drop("v1/configmaps/./it")
+	w.create("v1/configmaps/./it", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"key": "theirs"}})
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return strings.Contains(a.Message, "not_adopted") && strings.Contains(a.Message, "attempt 3")
+	})
+	if v := w.value("v1/configmaps/./it"); v != "theirs" {
+		t.Errorf("it was changed to %q", v)
+	}
+	w.remove(id)
+	if w.get("v1/configmaps/./it") == nil {
+		t.Error("it went with the stack")
+	}
+}

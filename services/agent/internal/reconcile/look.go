@@ -194,6 +194,9 @@ func (w *worker) checkHealth(ctx context.Context, keys map[cluster.Key]bool) err
 			return failure{step: stepHealth, key: k, err: err}
 		}
 		if err != nil {
+			if w.seen[k].expired {
+				return nil
+			}
 			live = nil
 		}
 		s := stateOf(k, live)

@@ -14,6 +14,7 @@ type state struct {
 	version     string
 	fingerprint uint64
 	health      health.Object
+	expired     bool // it is not there, because it has run
 }
 
 // stateOf of nil is that of an object that is missing.
@@ -23,6 +24,11 @@ func stateOf(k cluster.Key, u *unstructured.Unstructured) state {
 		s.uid, s.version, s.fingerprint = string(u.GetUID()), u.GetResourceVersion(), cluster.Fingerprint(u)
 	}
 	return s
+}
+
+// expired is the state of a job that Kubernetes took away after its end, as it says.
+func expired(k cluster.Key) state {
+	return state{health: health.Object{Key: k, Health: delivery.HealthHealthy}, expired: true}
 }
 
 func (s state) isHealthy() bool { return s.health.Health == delivery.HealthHealthy }
