@@ -76,7 +76,7 @@ func kindOf(err error) fault.Kind {
 
 func message(s metav1.Status, secret bool) string {
 	if !secret {
-		return s.Message
+		return cmp.Or(s.Message, fmt.Sprintf("the API server answers %d without saying why", s.Code))
 	}
 	var name string
 	var fields []string

@@ -106,6 +106,14 @@ func TestTranslateAnswers(t *testing.T) {
 	}
 }
 
+func TestTranslateAlwaysSaysSomething(t *testing.T) {
+	t.Parallel()
+	silent := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 502}}
+	if err := translate(silent, false); !strings.Contains(err.Error(), "502") {
+		t.Errorf("message: got %q, want that it says 502", err)
+	}
+}
+
 func TestTranslateSecretNamesFields(t *testing.T) {
 	t.Parallel()
 	err := translate(answers()["invalid"], true)
