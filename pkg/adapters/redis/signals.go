@@ -96,7 +96,7 @@ func (s *Signals) listen(ctx context.Context, box *mailbox) {
 			pause, reported = firstPause, false
 		}
 		if !reported {
-			s.logger.WarnContext(ctx, "signals are not heard, looking for changes once a second until they are", "channel", s.channel, "error", err)
+			s.logger.WarnContext(ctx, "Redis does not answer, so signals are not heard: looking for changes once a second until they are", "channel", s.channel, "error", err)
 			reported = true
 		}
 		box.put(nil)

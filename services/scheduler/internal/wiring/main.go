@@ -47,6 +47,9 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 		return err
 	}
 	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "configuration", config.Effective(s))
+	if s.Redis.URL == "" {
+		p.Telemetry.Log.WarnContext(ctx, "no redis.url: this process cannot signal gateways, so they ask the database every second; set REDIS_URL on both")
+	}
 	svc, err := scheduler.New(ctx, s.Scheduler.Config, scheduler.Deps{Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version})
 	if err != nil {
 		return err
