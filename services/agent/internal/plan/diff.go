@@ -82,7 +82,7 @@ type ChangeSet struct {
 func Diff(d Desired, o Observed) ChangeSet {
 	c := ChangeSet{}
 	known := entries(o.Inventory)
-	settled := isApplied(o.Inventory, d.Stack)
+	settled := IsApplied(o.Inventory, d.Stack)
 	after := entries(o.Inventory)
 	for _, obj := range d.Objects {
 		seen, looked := o.Objects[obj.Key]

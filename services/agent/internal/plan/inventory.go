@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -16,14 +17,14 @@ func entries(inv cluster.Inventory) map[cluster.Key]cluster.Entry {
 	return m
 }
 
-// isApplied reports whether what is wanted was applied as a whole, and nothing else has been begun since.
-func isApplied(inv cluster.Inventory, s wire.Stack) bool {
+// IsApplied reports whether what is wanted was applied as a whole, and nothing else has been begun since.
+func IsApplied(inv cluster.Inventory, s wire.Stack) bool {
 	return inv.Applied != "" && inv.Applied == s.Checksum && inv.Object == s.DeploymentObjectID
 }
 
 // begun returns the inventory with which work on s begins or goes on.
 func begun(inv cluster.Inventory, s wire.Stack, all map[cluster.Key]cluster.Entry) cluster.Inventory {
-	if !isApplied(inv, s) {
+	if !IsApplied(inv, s) {
 		inv.Applied = "" // so that going back to what was applied before is not taken for drift
 	}
 	inv.Stack, inv.Name, inv.Policy = s.StackID, s.StackName, s.Policy
@@ -79,6 +80,9 @@ func sorted(m map[cluster.Key]cluster.Entry) []cluster.Entry {
 	for _, e := range m {
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b cluster.Entry) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	slices.SortFunc(out, func(a, b cluster.Entry) int {
+		return cmp.Or(strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Kind, b.Key.Kind),
+			strings.Compare(a.Key.Namespace, b.Key.Namespace), strings.Compare(a.Key.Name, b.Key.Name))
+	})
 	return out
 }

@@ -62,7 +62,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 	if f.stored, err = w.e.c.Cluster.Inventories.Load(ctx, w.stack); err != nil {
 		return failure{step: stepInventory, err: err}
 	}
-	f.settled = f.stored.Applied != "" && f.stored.Applied == s.Checksum
+	f.settled = plan.IsApplied(f.stored, s)
 	if fresh && !f.settled {
 		w.tell(delivery.PhaseApplying, delivery.HealthUnknown, "", later)
 	}
@@ -182,7 +182,8 @@ func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet,
 		for k, r := range no {
 			refused[k] = r
 		}
-		set := plan.Diff(f.desired, plan.Observed{Inventory: all.Inventory, Objects: found, Partial: true})
+		some := plan.Desired{Agent: f.desired.Agent, Stack: f.desired.Stack, Objects: part}
+		set := plan.Diff(some, plan.Observed{Inventory: all.Inventory, Objects: found, Partial: true})
 		all.Changes = append(all.Changes, set.Changes...)
 		all.Drift = append(all.Drift, set.Drift...)
 		all.Conflicts = append(all.Conflicts, set.Conflicts...)
