@@ -2,15 +2,13 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
@@ -23,176 +21,76 @@ type Object struct {
 	Message string
 }
 
-// Of returns the health of a live object by the rules of kstatus. A nil object is missing.
+// Of returns the health of a live object by the rules of kstatus, and by our own where those take too much for granted
+// or give no reason. A nil object is missing.
 func Of(k cluster.Key, u *unstructured.Unstructured) Object {
 	if u == nil {
 		return Object{Key: k, Health: delivery.HealthDegraded, Message: "it is missing"}
 	}
+	if u.GetDeletionTimestamp() != nil {
+		return Object{Key: k, Health: delivery.HealthProgressing, Message: terminating(u)}
+	}
+	if k.Group == "" && k.Kind == "Pod" {
+		return ofPod(k, u)
+	}
 	r, err := status.Compute(u)
 	if err != nil {
-		return Object{Key: k, Health: delivery.HealthUnknown, Message: "its status cannot be read: " + err.Error()}
+		return unreadable(k, err)
 	}
+	o := Object{Key: k, Message: r.Message}
 	switch r.Status {
 	case status.CurrentStatus:
-		return Object{Key: k, Health: delivery.HealthHealthy}
+		o.Health = delivery.HealthHealthy
 	case status.FailedStatus:
-		return Object{Key: k, Health: delivery.HealthFailing, Message: r.Message}
-	case status.TerminatingStatus:
-		return Object{Key: k, Health: delivery.HealthProgressing, Message: "it is being deleted"}
-	case status.NotFoundStatus:
-		return Object{Key: k, Health: delivery.HealthDegraded, Message: "it is missing"}
-	case status.UnknownStatus:
-		return Object{Key: k, Health: delivery.HealthUnknown, Message: r.Message}
-	case status.InProgressStatus:
+		o.Health = delivery.HealthFailing
+	case status.InProgressStatus, status.TerminatingStatus:
+		o.Health = delivery.HealthProgressing
+	case status.NotFoundStatus, status.UnknownStatus:
+		o.Health = delivery.HealthUnknown
 	}
-	return Object{Key: k, Health: delivery.HealthProgressing, Message: r.Message}
-}
-
-// PodSelector returns the selector, in label selector syntax, of the pods that an object makes; ok is false for kinds
-// that make none by a selector of their own.
-func PodSelector(u *unstructured.Unstructured) (selector string, ok bool) {
-	switch u.GroupVersionKind().GroupKind().String() {
-	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps", "Job.batch":
-	default:
-		return "", false
+	if o.Message == "" && len(r.Conditions) > 0 {
+		o.Message = r.Conditions[0].Reason
 	}
-	raw, found, _ := unstructured.NestedMap(u.Object, "spec", "selector")
-	if !found {
-		return "", false
+	if !isObserved(u) {
+		return o // what else its status says is about an older revision
 	}
-	var ls metav1.LabelSelector
-	if runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &ls) != nil {
-		return "", false
+	if o = byKind(o, u); o.Health == delivery.HealthHealthy {
+		o.Message = ""
+	} else {
+		o.Message = cmp.Or(o.Message, "it is not ready, and does not say why")
 	}
-	s, err := metav1.LabelSelectorAsSelector(&ls)
-	if err != nil || s.Empty() {
-		return "", false
-	}
-	return s.String(), true
-}
-
-// WithPods refines the health of a workload that is not healthy by what its pods say.
-func WithPods(o Object, pods []corev1.Pod) Object {
-	if o.Health == delivery.HealthHealthy {
-		return o
-	}
-	var ready int
-	reasons := map[string]int{}
-	var order []string
-	worst := delivery.HealthProgressing
-	for i := range pods {
-		p := &pods[i]
-		if p.DeletionTimestamp != nil {
-			continue
-		}
-		if isReady(p) {
-			ready++
-			continue
-		}
-		reason, h := podReason(p)
-		if reason == "" {
-			continue
-		}
-		if reasons[reason] == 0 {
-			order = append(order, reason)
-		}
-		reasons[reason]++
-		worst = Worse(worst, h)
-	}
-	if len(order) == 0 {
-		return o
-	}
-	slices.SortStableFunc(order, func(a, b string) int { return reasons[b] - reasons[a] })
-	o.Message = order[0]
-	if n := reasons[order[0]]; n > 1 {
-		o.Message += fmt.Sprintf(" (%d pods)", n)
-	}
-	if ready > 0 && worst == delivery.HealthFailing {
-		worst = delivery.HealthDegraded // some still serve
-	}
-	o.Health = Worse(o.Health, worst)
 	return o
 }
 
-func isReady(p *corev1.Pod) bool {
-	if p.Status.Phase == corev1.PodSucceeded {
-		return true
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+func unreadable(k cluster.Key, err error) Object {
+	return Object{Key: k, Health: delivery.HealthUnknown, Message: "its status cannot be read: " + err.Error()}
 }
 
-// podReason says why a pod is not ready, if it says so itself.
-func podReason(p *corev1.Pod) (string, delivery.Health) {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return "unschedulable: " + c.Message, delivery.HealthDegraded
-		}
-	}
-	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for _, c := range list {
-			if reason, h := containerReason(c); reason != "" {
-				return reason, h
-			}
-		}
-	}
-	if p.Status.Phase == corev1.PodFailed {
-		return strings.TrimSuffix("pod failed: "+p.Status.Reason+" "+p.Status.Message, " "), delivery.HealthFailing
-	}
-	for _, c := range p.Status.ContainerStatuses {
-		if c.State.Running != nil && !c.Ready && c.Started != nil && !*c.Started {
-			return fmt.Sprintf("container %s is running and its startup probe has not succeeded yet", c.Name), delivery.HealthProgressing
-		}
-		if c.State.Running != nil && !c.Ready {
-			return fmt.Sprintf("container %s is running and its readiness probe fails", c.Name), delivery.HealthProgressing
-		}
-	}
-	return "", delivery.HealthProgressing
+// isObserved is false if a controller has not seen the latest revision of an object yet, as far as it says so.
+func isObserved(u *unstructured.Unstructured) bool {
+	seen, says, err := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	return err != nil || !says || u.GetGeneration() == 0 || seen == u.GetGeneration()
 }
 
-func containerReason(c corev1.ContainerStatus) (string, delivery.Health) {
-	say := func(reason, message string) string {
-		text := fmt.Sprintf("container %s: %s", c.Name, reason)
-		if message != "" {
-			text += ": " + message
+// terminating says what an object waits for that is being deleted.
+func terminating(u *unstructured.Unstructured) string {
+	text := "it is being deleted"
+	var waits []string
+	for _, f := range u.GetFinalizers() {
+		if f == "foregroundDeletion" {
+			f = "the deletion of what it owns"
 		}
-		return text
+		waits = append(waits, f)
 	}
-	last := ""
-	if t := c.LastTerminationState.Terminated; t != nil {
-		last = fmt.Sprintf("last exit: %s, code %d", t.Reason, t.ExitCode)
-		if t.Message != "" {
-			last += ", " + t.Message
+	if len(waits) > 0 {
+		text += ", and waits for " + strings.Join(waits, ", ")
+	}
+	for _, c := range conditions(u) {
+		if strings.HasPrefix(c.kind, "Namespace") && c.status == "True" && c.message != "" {
+			text += "; " + c.message
 		}
 	}
-	if w := c.State.Waiting; w != nil {
-		switch w.Reason {
-		case "CrashLoopBackOff":
-			if last == "" {
-				last = w.Message
-			}
-			return say(w.Reason, last), delivery.HealthFailing
-		case "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
-			"CreateContainerError", "RunContainerError", "ConfigError":
-			text := w.Message
-			if text == "" {
-				text = "image " + c.Image
-			}
-			return say(w.Reason, text), delivery.HealthFailing
-		}
-		return "", delivery.HealthProgressing
-	}
-	if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
-		return say(t.Reason, fmt.Sprintf("exit code %d", t.ExitCode)), delivery.HealthFailing
-	}
-	if t := c.LastTerminationState.Terminated; t != nil && t.Reason == "OOMKilled" && !c.Ready {
-		return say("OOMKilled", "raise its memory limit"), delivery.HealthFailing
-	}
-	return "", delivery.HealthProgressing
+	return text
 }
 
 // Worse returns the worse of two healths. Not knowing is worse than healthy and better than progressing.
@@ -240,10 +138,11 @@ func Summary(objects []Object) (delivery.Health, string) {
 	return worst, strings.Join(parts, "; ")
 }
 
-// Shorten cuts s to at most n bytes, at a rune's end.
+// Shorten cuts s to at most n bytes, at a rune's end, and says by dots that it did.
 func Shorten(s string, n int) string {
+	const dots = "..."
 	if len(s) <= n {
 		return s
 	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
+	return strings.ToValidUTF8(s[:max(n-len(dots), 0)], "") + dots[:min(n, len(dots))]
 }
