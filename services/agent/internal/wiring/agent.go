@@ -105,7 +105,7 @@ func (a *agent) run(ctx context.Context) error {
 		}
 		return lease.Run(ctx)
 	})
-	g.Add("sync", s.Run)
+	g.Add("sync", func(ctx context.Context) error { return a.office.speak(ctx, s.Run) })
 	g.Add("watches", watches.Run)
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)
