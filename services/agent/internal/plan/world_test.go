@@ -142,7 +142,7 @@ func (m *model) write(manager string, u *unstructured.Unstructured, apply bool) 
 func leaves(path string, v any, into map[string]any) {
 	if m, ok := v.(map[string]any); ok && len(m) > 0 {
 		for k, below := range m {
-			leaves(path+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k), below, into)
+			leaves(path+"/"+strings.ReplaceAll(strings.ReplaceAll(k, "~", "~0"), "/", "~1"), below, into)
 		}
 		return
 	}
@@ -156,7 +156,7 @@ func leaves(path string, v any, into map[string]any) {
 func parts(path string) []string {
 	out := strings.Split(path[1:], "/")
 	for i := range out {
-		out[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(out[i])
+		out[i] = strings.ReplaceAll(strings.ReplaceAll(out[i], "~1", "/"), "~0", "~")
 	}
 	return out
 }
