@@ -32,8 +32,8 @@ const (
 	maxBatch = 500                   // reports in one request
 	farewell = 3 * time.Second
 
-	// A parked sync is answered late or with news. More than a few quick answers in a row are a broker's mistake, which
-	// must not become a flood.
+	// A parked sync is answered late or with news. More than a few quick answers without any are a broker's mistake,
+	// which must not become a flood.
 	quickAnswer = 50 * time.Millisecond
 	quickInARow = 8
 	quickPause  = 200 * time.Millisecond
@@ -130,12 +130,12 @@ func (s *Syncer) tell(ctx context.Context, batch report.Batch) error {
 func (s *Syncer) park(ctx context.Context) error {
 	parked, cut := context.WithCancel(ctx)
 	defer cut()
-	began, done := time.Now(), make(chan error, 1)
+	began, before, done := time.Now(), s.revision, make(chan error, 1)
 	go func() { done <- s.exchange(parked, report.Batch{}, s.wait) }()
 	select {
 	case err := <-done:
 		if err == nil {
-			s.pace(ctx, time.Since(began))
+			s.pace(ctx, time.Since(began), s.revision != before)
 		}
 		return err
 	case <-s.Box.News():
@@ -149,8 +149,8 @@ func (s *Syncer) park(ctx context.Context) error {
 	}
 }
 
-func (s *Syncer) pace(ctx context.Context, took time.Duration) {
-	if took > quickAnswer {
+func (s *Syncer) pace(ctx context.Context, took time.Duration, news bool) {
+	if news || took > quickAnswer {
 		s.quick = 0
 		return
 	}

@@ -295,3 +295,17 @@ func TestABrokerThatNeverParksIsNotFlooded(t *testing.T) {
 		}
 	})
 }
+
+func TestManyChangesInARowAreTakenAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.settle(time.Second)
+		began := time.Now()
+		for revision := range int64(50) {
+			w.gateway.publish(revision+1, wire.Stack{StackID: "a"})
+			w.settle(time.Millisecond)
+			if got := w.target.times(); got != int(revision)+1 {
+				t.Fatalf("%s after the first, %d of %d target states have arrived", time.Since(began), got, revision+1)
+			}
+		}
+	})
+}
