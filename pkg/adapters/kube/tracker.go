@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"sync"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,11 +12,14 @@ import (
 )
 
 // tracker remembers the least of each object of a kind that lets it tell what has changed. It is the store of a
-// reflector, whose goroutine alone uses it.
+// reflector.
 type tracker struct {
-	kind schema.GroupKind
-	tell func(cluster.Change)
-	seen map[place]sight
+	kind  schema.GroupKind
+	tell  func(cluster.Change)
+	users func() []string // stacks that use the kind
+
+	mu   sync.Mutex      // held while telling, so that what is told is in order
+	seen map[place]sight // nil before the first list
 }
 
 // place and sight are all that is kept of an object. There are many, in few namespaces and stacks.
@@ -31,10 +35,6 @@ type sight struct {
 }
 
 var _ cache.TransformingStore = (*tracker)(nil)
-
-func newTracker(kind schema.GroupKind, tell func(cluster.Change)) *tracker {
-	return &tracker{kind: kind, tell: tell, seen: map[place]sight{}}
-}
 
 // stripped is what reflector and tracker hand each other while a list is read. Its metadata names the object and its
 // resource version, no more.
@@ -72,6 +72,8 @@ func (t *tracker) Add(o any) error { return t.Update(o) }
 
 // Update implements cache.ReflectorStore.
 func (t *tracker) Update(o any) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if p, is, ok := look(o); ok {
 		t.change(p, t.seen[p], is)
 		t.seen[p] = is
@@ -81,6 +83,8 @@ func (t *tracker) Update(o any) error {
 
 // Delete implements cache.ReflectorStore. An object that lost its label is deleted, too, as far as a watch can see.
 func (t *tracker) Delete(o any) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if p, is, ok := look(o); ok {
 		if was, ok := t.seen[p]; ok {
 			was.version = is.version
@@ -93,6 +97,8 @@ func (t *tracker) Delete(o any) error {
 
 // Replace implements cache.ReflectorStore: the list is all that there is.
 func (t *tracker) Replace(list []any, _ string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	before := t.seen
 	t.seen = make(map[place]sight, len(list))
 	for _, o := range list {
@@ -106,7 +112,39 @@ func (t *tracker) Replace(list []any, _ string) error {
 			t.report(p, was, true)
 		}
 	}
+	if before == nil {
+		t.present(t.users())
+	}
 	return nil
+}
+
+// join tells a stack that has come to use the kind what there is of it, unless the first list is still to come and will.
+func (t *tracker) join(stack string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen != nil {
+		t.present([]string{stack})
+	}
+}
+
+// present tells stacks which objects they have. The lock is held.
+func (t *tracker) present(stacks []string) {
+	there := make(map[string]map[cluster.Key]bool, len(stacks))
+	for _, s := range stacks {
+		there[s] = map[cluster.Key]bool{}
+	}
+	for p, s := range t.seen {
+		if keys := there[s.stack.Value()]; keys != nil {
+			keys[t.key(p)] = true
+		}
+	}
+	for s, keys := range there {
+		t.tell(cluster.Change{Stack: s, Key: cluster.Key{Group: t.kind.Group, Kind: t.kind.Kind}, Present: keys})
+	}
+}
+
+func (t *tracker) key(p place) cluster.Key {
+	return cluster.Key{Group: t.kind.Group, Kind: t.kind.Kind, Namespace: p.namespace.Value(), Name: p.name}
 }
 
 // Resync implements cache.ReflectorStore.
@@ -129,8 +167,5 @@ func (t *tracker) report(p place, s sight, gone bool) {
 	if stack == "" {
 		return
 	}
-	t.tell(cluster.Change{
-		Stack: stack, Version: s.version, Fingerprint: s.fingerprint, Gone: gone,
-		Key: cluster.Key{Group: t.kind.Group, Kind: t.kind.Kind, Namespace: p.namespace.Value(), Name: p.name},
-	})
+	t.tell(cluster.Change{Stack: stack, Key: t.key(p), Version: s.version, Fingerprint: s.fingerprint, Gone: gone})
 }

@@ -40,6 +40,7 @@ type Watches struct {
 // running is a watch and the version that it sees objects in.
 type running struct {
 	version string
+	seen    *tracker
 	end     context.CancelFunc
 }
 
@@ -72,12 +73,34 @@ func (w *Watches) Run(ctx context.Context) error {
 func (w *Watches) Use(stack string, kinds []cluster.Mapping) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, m := range kinds {
+		if is, ok := w.running[m.Resource.GroupResource()]; ok && !uses(w.used[stack], m.Resource.GroupResource()) {
+			go is.seen.join(stack) // the caller may hold what notify needs
+		}
+	}
 	if len(kinds) == 0 {
 		delete(w.used, stack)
 	} else {
 		w.used[stack] = slices.Clone(kinds)
 	}
 	w.settle()
+}
+
+func uses(kinds []cluster.Mapping, r schema.GroupResource) bool {
+	return slices.ContainsFunc(kinds, func(m cluster.Mapping) bool { return m.Resource.GroupResource() == r })
+}
+
+// users returns the stacks that use a kind.
+func (w *Watches) users(r schema.GroupResource) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stacks []string
+	for s, kinds := range w.used {
+		if uses(kinds, r) {
+			stacks = append(stacks, s)
+		}
+	}
+	return stacks
 }
 
 // settle starts and ends watches so that they are those in use. The lock is held.
@@ -95,8 +118,12 @@ func (w *Watches) settle() {
 	for r, m := range want {
 		if _, ok := w.running[r]; !ok {
 			ctx, end := context.WithCancel(w.base)
-			w.running[r] = running{version: m.Resource.Version, end: end}
-			go w.watch(ctx, m)
+			seen := &tracker{
+				kind: m.Kind.GroupKind(), users: func() []string { return w.users(r) },
+				tell: func(c cluster.Change) { w.tell(ctx, c) },
+			}
+			w.running[r] = running{version: m.Resource.Version, seen: seen, end: end}
+			go w.watch(ctx, m, seen)
 		}
 	}
 }
@@ -128,10 +155,9 @@ func (w *Watches) tell(ctx context.Context, c cluster.Change) {
 }
 
 // watch returns when ctx ends; it tries again for ever, at most about every 15 s.
-func (w *Watches) watch(ctx context.Context, m cluster.Mapping) {
+func (w *Watches) watch(ctx context.Context, m cluster.Mapping, seen *tracker) {
 	lw := cache.ToListWatcherWithWatchListSemantics(w.listWatch(ctx, m), w.cluster.metadata)
-	store := newTracker(m.Kind.GroupKind(), func(c cluster.Change) { w.tell(ctx, c) })
-	r := cache.NewReflectorWithOptions(lw, &metav1.PartialObjectMetadata{}, store, cache.ReflectorOptions{
+	r := cache.NewReflectorWithOptions(lw, &metav1.PartialObjectMetadata{}, seen, cache.ReflectorOptions{
 		Name:    m.Resource.String(),
 		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 10 * time.Second},
 	})
@@ -145,20 +171,17 @@ func (w *Watches) listWatch(ctx context.Context, m cluster.Mapping) *cache.ListW
 		namespace = w.cluster.options.Namespace
 	}
 	objects := w.cluster.metadata.Resource(m.Resource).Namespace(namespace)
-	var mu sync.Mutex
-	var last string
+	var warned sync.Map // by text: it is tried again and again
 	complain := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil || ctx.Err() != nil || err.Error() == last {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
-		last = err.Error()
-		if apierrors.IsForbidden(err) {
-			w.log.WarnContext(ctx, "objects cannot be watched, so their changes are seen late: grant the agent list and watch", "resource", m.Resource.GroupResource().String(), "error", last)
-			return
+		level, text := slog.LevelDebug, "watch interrupted"
+		if _, again := warned.Load(err.Error()); apierrors.IsForbidden(err) && !again {
+			warned.Store(err.Error(), true)
+			level, text = slog.LevelWarn, "objects cannot be watched, so their changes are seen late: grant the agent list and watch"
 		}
-		w.log.DebugContext(ctx, "watch interrupted", "resource", m.Resource.GroupResource().String(), "error", last)
+		w.log.Log(ctx, level, text, "resource", m.Resource.GroupResource().String(), "error", err.Error())
 	}
 	return &cache.ListWatch{
 		ListWithContextFunc: func(call context.Context, o metav1.ListOptions) (runtime.Object, error) {

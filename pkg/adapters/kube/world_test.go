@@ -25,7 +25,9 @@ var (
 
 	configMap = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 
-	namespace = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+	secret     = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+	deployment = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	namespace  = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 )
 
 // world is one test's namespace in a real cluster, with an adapter that has an agent's identity of its own.
@@ -62,6 +64,12 @@ func (w *world) makeNamespace(name string) {
 	if _, err := r.Create(w.Context(), u, metav1.CreateOptions{}); err != nil {
 		w.Fatalf("make namespace: %v", err)
 	}
+	w.removeNamespace(name)
+}
+
+// removeNamespace has a namespace go with the test.
+func (w *world) removeNamespace(name string) {
+	r := w.admin.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
 	w.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()

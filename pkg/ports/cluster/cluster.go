@@ -136,7 +136,8 @@ type Inventories interface {
 }
 
 // Change is what a watch saw of one object of a stack. When a watch has begun, there is one with Present instead, for each
-// stack that uses the kind: what is not in it was deleted before the watch saw it.
+// stack that uses the kind, and so there is for a stack that comes to use it later: what is not in it was deleted before
+// the watch saw it.
 type Change struct {
 	Stack       string
 	Key         Key // with Present: group and kind alone

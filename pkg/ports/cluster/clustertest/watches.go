@@ -2,12 +2,14 @@ package clustertest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
@@ -100,6 +102,52 @@ func watchFirst(w *world) {
 	x.wantTold(s, b)
 	x.wantNot(s, nobodys)
 	x.wantNot("", nobodys)
+}
+
+// wantPresent waits until the stack has been told which objects of a kind it has.
+func (x *watcher) wantPresent(stack string, kind schema.GroupVersionKind, objects ...*unstructured.Unstructured) {
+	x.Helper()
+	want := []string{}
+	for _, u := range objects {
+		want = append(want, x.key(u))
+	}
+	slices.Sort(want)
+	var got []string
+	await(x.T, "the stack is told what it has of "+kind.Kind, func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		for _, c := range slices.Backward(x.told) {
+			if c.Stack == stack && c.Present != nil && c.Key == (cluster.Key{Group: kind.Group, Kind: kind.Kind}) {
+				got = names(slices.Collect(maps.Keys(c.Present)))
+				return true
+			}
+		}
+		return false
+	})
+	wantSame(x.T, "what the stack is told to have of "+kind.Kind, got, want)
+}
+
+func watchPresent(w *world) {
+	s, late, none := uuid.NewString(), uuid.NewString(), uuid.NewString()
+	a, b := w.apply(of(w.text("a", "one"), s)), w.apply(of(w.text("b", "one"), s))
+	gone, others := w.apply(of(w.text("gone", "one"), s)), w.apply(of(w.text("others", "one"), late))
+	w.remove(gone)
+	await(w.T, "it is gone", func() bool { return w.gone(gone) })
+	x := w.watch()
+	for _, stack := range []string{s, none} {
+		x.Use(stack, []cluster.Mapping{w.mapping(configMap), w.mapping(secret)})
+	}
+	x.wantPresent(s, configMap, a, b)
+	x.wantPresent(s, secret)
+	x.wantPresent(none, configMap)
+	x.Use(late, []cluster.Mapping{w.mapping(configMap)}) // the watch is there already
+	x.wantPresent(late, configMap, others)
+	x.Use(s, nil)
+	w.remove(b)
+	await(w.T, "it is gone", func() bool { return w.gone(b) })
+	x.Use(s, []cluster.Mapping{w.mapping(configMap)})
+	x.wantTold(s, w.apply(of(w.text("a", "two"), s)))
+	x.wantPresent(s, configMap, a)
 }
 
 func watchChanges(w *world) {
