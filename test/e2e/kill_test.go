@@ -96,7 +96,7 @@ func publish(ctx context.Context, g world.Generator, stack string, bundle func(n
 					p.acked <- o
 					failing = time.Time{}
 					if stopping.Err() != nil {
-						return nil
+						return nil //nolint:nilerr // it was told to stop
 					}
 					n++
 				case failing.IsZero():
