@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"io"
+	"math"
 	"net"
 	"net/url"
 	"sync"
@@ -19,8 +20,8 @@ type proxy struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
-	stalled  chan struct{} // not nil: nothing is passed on until it is closed
 	accepted int
+	lost     int // connections up to this one stay, but nothing goes through them any more
 }
 
 // newProxy returns a proxy and a configuration that leads through it.
@@ -73,17 +74,15 @@ func (p *proxy) cut() {
 	clear(p.conns)
 }
 
-// stall keeps connections, takes new ones, and passes nothing on until the returned function is called.
-func (p *proxy) stall() (resume func()) {
+// lose lets all connections be, but passes nothing on any more, as if a router had forgotten them. New ones work, unless
+// they are to be lost, too.
+func (p *proxy) lose(newOnesToo bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stalled = make(chan struct{})
-	return sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		close(p.stalled)
-		p.stalled = nil
-	})
+	p.lost = p.accepted
+	if newOnesToo {
+		p.lost = math.MaxInt
+	}
 }
 
 func (p *proxy) connections() int {
@@ -100,12 +99,13 @@ func (p *proxy) pass(l net.Listener, in net.Conn) {
 	}
 	p.mu.Lock()
 	p.accepted++
+	number := p.accepted
 	p.conns[in], p.conns[out] = true, true
 	over := p.listener != l // it was cut meanwhile
 	p.mu.Unlock()
 	var both sync.WaitGroup
 	copyTo := func(to, from net.Conn) {
-		_, _ = io.Copy(stalling{p, to}, from) // ends when either side does
+		_, _ = io.Copy(passing{p, number, to}, from) // ends when either side does
 		_ = to.Close()
 		_ = from.Close()
 	}
@@ -121,18 +121,19 @@ func (p *proxy) pass(l net.Listener, in net.Conn) {
 	delete(p.conns, out)
 }
 
-// stalling writes when the proxy passes on.
-type stalling struct {
-	p  *proxy
-	to net.Conn
+// passing writes what is not lost.
+type passing struct {
+	p      *proxy
+	number int
+	to     net.Conn
 }
 
-func (s stalling) Write(b []byte) (int, error) {
-	s.p.mu.Lock()
-	stalled := s.p.stalled
-	s.p.mu.Unlock()
-	if stalled != nil {
-		<-stalled
+func (w passing) Write(b []byte) (int, error) {
+	w.p.mu.Lock()
+	lost := w.number <= w.p.lost
+	w.p.mu.Unlock()
+	if lost {
+		return len(b), nil
 	}
-	return s.to.Write(b)
+	return w.to.Write(b)
 }

@@ -27,18 +27,26 @@ func (w *world) wantLease(c *kube.Cluster) {
 			w.Error("lease: another holds it")
 		}
 	case err := <-ended:
-		w.Errorf("lease: %v", err)
+		ended <- err
 	case <-time.After(patience):
 		w.Error("lease: nothing was told")
 	}
 	stop()
-	<-ended
+	if err := <-ended; err != nil {
+		w.Errorf("lease: %v", err)
+	}
 }
 
 // Environment of a process that holds a lease until it is killed: this test program, started again.
 const envHolder, envHolderAgent, envHolderNamespace = "KUBE_TEST_HOLDER", "KUBE_TEST_HOLDER_AGENT", "KUBE_TEST_HOLDER_NAMESPACE"
 
+// TestMain also has connections be looked after more often than client-go does by itself, so that tests see it happen.
 func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS", "HTTP2_PING_TIMEOUT_SECONDS"} {
+		if err := os.Setenv(name, "5"); err != nil {
+			panic(err)
+		}
+	}
 	if path := os.Getenv(envHolder); path != "" {
 		os.Exit(hold(path))
 	}

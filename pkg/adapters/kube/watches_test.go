@@ -127,6 +127,19 @@ func TestWatchesOutliveTheAPIServer(t *testing.T) {
 	}
 }
 
+// TestWatchesNoticeALostConnection has a connection that is there on both sides, and nothing in between.
+func TestWatchesNoticeALostConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p, cfg := newProxy(t, w.config)
+	x := newTold()
+	watches, _ := watching(t.Context(), w.cluster(cfg, kube.Options{}).Watches(x.notify))
+	watches.Use(x.stack, []cluster.Mapping{w.mapping(configMap)})
+	x.want(t, w.apply(w.labelled("a", x.stack, "one")))
+	p.lose(false)
+	x.want(t, w.apply(w.labelled("a", x.stack, "two")))
+}
+
 // TestWatchesEndWithoutTheAPIServer ends them in the midst of their tries.
 func TestWatchesEndWithoutTheAPIServer(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 func watchCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"what is there is told of":               watchFirst,
+		"what is there when it begins":           watchPresent,
 		"changes are told of":                    watchChanges,
 		"a label that is taken off":              watchLabelOff,
 		"a label that points elsewhere":          watchLabelMoved,
