@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +50,18 @@ func (f failure) Error() string {
 
 // Unwrap returns the cause.
 func (f failure) Unwrap() error { return f.err }
+
+// protect makes an error of a panic: one stack, with objects that nobody thought of, must not end the work on all others.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Newf(fault.Internal, codePanic, "the agent failed at this stack, which is a fault of its own: %v", p).Because(errors.New(string(debug.Stack())))
+		}
+	}()
+	return f()
+}
+
+const codePanic = "agent_panic"
 
 const shownFailures = 3
 

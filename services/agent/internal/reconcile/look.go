@@ -18,11 +18,14 @@ import (
 const (
 	firstHealthGap = 500 * time.Millisecond
 	lastHealthGap  = 30 * time.Second
+	// correctRest bounds the share of time that is spent on objects that keep changing: comparing them takes the whole
+	// bundle to be parsed, and the rest after it is this many times as long.
+	correctRest = 4
 )
 
 // settle takes over what a full pass has found out.
 func (w *worker) settle(f *full) {
-	w.settled, w.problem, w.inventory, w.seen = true, "", f.stored, f.state
+	w.settled, w.problem, w.inventory, w.seen, w.held = true, "", f.stored, f.state, nil
 	w.leaving = map[cluster.Key]bool{}
 	w.targets = make(map[cluster.Key]cluster.Target, len(f.desired.Objects))
 	for _, o := range f.desired.Objects {
@@ -77,6 +80,10 @@ func (w *worker) look(ctx context.Context, s wire.Stack, dirty map[cluster.Key]c
 	}
 	w.looked = moment
 	w.fights.expire(moment)
+	maps.Copy(suspects, w.held)
+	if w.held = nil; len(suspects) > 0 && moment.Before(w.rested) {
+		w.held, suspects = suspects, nil
+	}
 	gap := firstHealthGap
 	if !moment.Before(w.healthAt) {
 		gap = min(2*w.healthGap, lastHealthGap)
@@ -95,6 +102,7 @@ func (w *worker) look(ctx context.Context, s wire.Stack, dirty map[cluster.Key]c
 	defer w.leave()
 	ctx, end := w.startPass(ctx, passLook, s)
 	err := w.correct(ctx, s, suspects)
+	w.rested = time.Now().Add(correctRest * time.Since(moment))
 	if err == nil {
 		maps.Copy(check, suspects)
 		err = w.checkHealth(ctx, check)

@@ -177,7 +177,7 @@ func each[T any](ctx context.Context, items []T, f func(context.Context, T) erro
 		if inner.Err() != nil {
 			break
 		}
-		g.Go(func() error { return f(inner, item) })
+		g.Go(func() error { return protect(func() error { return f(inner, item) }) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -111,6 +111,9 @@ func outcome(ctx context.Context, err error) string {
 func (w *worker) failed(ctx context.Context, phase delivery.Phase, err error, next time.Duration) {
 	if text := err.Error(); text != w.problem {
 		w.problem = text
+		if f, ok := fault.As(err); ok && f.Code == codePanic {
+			w.log.ErrorContext(ctx, "panic", "stack_trace", f.Cause.Error())
+		}
 		w.log.WarnContext(ctx, "pass failed", "phase", string(phase), "error", text, "code", fault.CodeOf(err), "attempt", w.attempts, "next_try", next.Round(time.Millisecond).String())
 	}
 	message := fmt.Sprintf("%s (attempt %d, next try in %s)", health.Shorten(err.Error(), maxText-100), w.attempts, next.Round(time.Second))

@@ -104,3 +104,22 @@ func TestASecretsValueIsNeverReported(t *testing.T) {
 		t.Errorf("a value was reported: %s", w.reports)
 	}
 }
+
+func TestAPanicAtOneStackIsItsProblemAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, other := uuid.NewString(), uuid.NewString()
+	s := w.stack(id, configMap("it", "x"))
+	w.content.mu.Lock()
+	w.content.panics = s.Checksum
+	w.content.mu.Unlock()
+	w.engine.Desired([]wire.Stack{s}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return a.Phase == "failed" && strings.Contains(a.Message, "the agent failed at this stack")
+	})
+	w.apply(w.stack(other, configMap("other", "x")))
+	w.content.mu.Lock()
+	w.content.panics = ""
+	w.content.mu.Unlock()
+	w.reports.await(t, id, isHealthy) // the retry
+}

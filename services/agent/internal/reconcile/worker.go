@@ -45,7 +45,9 @@ type worker struct {
 	fullAt     time.Time
 	healthAt   time.Time
 	healthGap  time.Duration
-	looked     time.Time // when contested fields were last thought of
+	looked     time.Time            // when contested fields were last thought of
+	held       map[cluster.Key]bool // what may have drifted, and is looked at when the worker has rested
+	rested     time.Time
 	fights     fights
 	settled    bool // the desired revision is applied
 	inventory  cluster.Inventory
@@ -205,11 +207,11 @@ func (w *worker) run(ctx context.Context) {
 		due := !time.Now().Before(w.fullAt)
 		switch {
 		case t.tombstone != nil && due:
-			w.after(pass, delivery.PhaseRemoving, w.removeAll(pass, *t.tombstone))
+			w.after(pass, delivery.PhaseRemoving, protect(func() error { return w.removeAll(pass, *t.tombstone) }))
 		case t.want != nil && due:
-			w.after(pass, delivery.PhaseApplying, w.applyAll(pass, *t.want, t.fresh))
+			w.after(pass, delivery.PhaseApplying, protect(func() error { return w.applyAll(pass, *t.want, t.fresh) }))
 		case t.want != nil && w.settled:
-			if err := w.look(pass, *t.want, t.dirty); err != nil {
+			if err := protect(func() error { return w.look(pass, *t.want, t.dirty) }); err != nil {
 				w.after(pass, delivery.PhaseApplying, err)
 			}
 		}
@@ -228,10 +230,9 @@ func (w *worker) endPass() {
 // sleep waits for news or for the next thing to do.
 func (w *worker) sleep(ctx context.Context) {
 	next := w.fullAt
-	for _, t := range []time.Time{w.healthAt, w.fights.next()} {
-		if t.Before(next) {
-			next = t
-		}
+	next = earlier(earlier(next, w.healthAt), w.fights.next())
+	if len(w.held) > 0 {
+		next = earlier(next, w.rested)
 	}
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()

@@ -223,6 +223,7 @@ type content struct {
 	bundles map[string][]byte
 	fail    error
 	block   string // checksum that hangs until its request is given up
+	panics  string // checksum at which the engine meets what nobody thought of
 	fetched int
 }
 
@@ -235,8 +236,11 @@ func (c *content) put(sum string, b []byte) {
 func (c *content) Manifest(ctx context.Context, sum string, _ int64) ([]byte, error) {
 	c.mu.Lock()
 	c.fetched++
-	b, ok, err, hang := c.bundles[sum], c.bundles[sum] != nil, c.fail, c.block == sum
+	b, ok, err, hang, panics := c.bundles[sum], c.bundles[sum] != nil, c.fail, c.block == sum, c.panics == sum
 	c.mu.Unlock()
+	if panics {
+		panic("a surprise")
+	}
 	if hang {
 		<-ctx.Done()
 		return nil, ctx.Err()
