@@ -109,10 +109,11 @@ func Rules() []Rule {
 		},
 		{
 			Name: "agent stays small",
-			Why:  "it runs in each cluster: no database driver, no Redis, no server-side go-kit, nothing of tests in its binary; fluxcd/pkg/ssa would double its memory",
+			Why:  "it runs in each cluster: no database driver, no Redis, no server-side go-kit, nothing of tests in its binary; fluxcd/pkg/ssa would double its memory, and so would the parts of client-go that know every kind",
 			Of:   []string{"./services/agent/..."},
 			Deny: []string{"github.com/lib/pq/...", "github.com/jmoiron/...", "github.com/pressly/...", "github.com/redis/...",
-				"github.com/go-kit/...", "github.com/gorilla/mux", "github.com/fluxcd/pkg/ssa/...", "testing/..."},
+				"github.com/go-kit/...", "github.com/gorilla/mux", "github.com/fluxcd/pkg/ssa/...", "testing/...",
+				"k8s.io/client-go/kubernetes/...", "k8s.io/client-go/informers/...", "k8s.io/client-go/discovery/..."},
 			Linked: true,
 		},
 		{
