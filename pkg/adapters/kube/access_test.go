@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -286,5 +287,36 @@ func TestEnsureNamespace(t *testing.T) {
 	}
 	if _, err := w.c.Get(t.Context(), "", cluster.Target{Mapping: w.mapping(namespace), Name: absent}); err != nil {
 		t.Fatalf("get: %v", err)
+	}
+}
+
+// TestEnsureNamespaceThatMayNotBeMade has an agent that may look at namespaces and no more.
+func TestEnsureNamespaceThatMayNotBeMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cfg := w.account("agent", nil)
+	name := "look-" + uuid.NewString()[:8]
+	for _, u := range []*unstructured.Unstructured{
+		object(roles.GroupVersion().WithKind("ClusterRole"), "", name, map[string]any{"rules": []any{rule("", "namespaces", "get")}}),
+		object(roles.GroupVersion().WithKind("ClusterRoleBinding"), "", name, map[string]any{
+			"roleRef":  map[string]any{"apiGroup": roles.Group, "kind": "ClusterRole", "name": name},
+			"subjects": []any{map[string]any{"kind": "ServiceAccount", "namespace": w.namespace, "name": "agent"}},
+		}),
+	} {
+		w.apply(u)
+		target := cluster.Target{Mapping: w.mapping(u.GroupVersionKind()), Name: name}
+		t.Cleanup(func() {
+			if err := w.c.Delete(context.WithoutCancel(t.Context()), "", target); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+		})
+	}
+	c, err := kube.New(cfg, kube.Options{Agent: w.agent, Namespace: "absent-" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.EnsureNamespace(t.Context())
+	if !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "absent-"+name) || !strings.Contains(err.Error(), "BROKKR__AGENT__NAMESPACE") {
+		t.Fatalf("ensure namespace: got %v, want Forbidden that says what to do", err)
 	}
 }
