@@ -49,7 +49,7 @@ func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace,
 			err := c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
 				mu.Lock()
 				defer mu.Unlock()
-				if isStranger(o, m, stack, kinds) {
+				if !c.isOf(o, stack) && isStranger(o, m, kinds) {
 					found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: o.Name})
 				}
 				return len(found) < limit
@@ -82,7 +82,7 @@ func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.
 	}
 	var found []cluster.Key
 	err = c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
-		if o.Labels[cluster.LabelStack] != stack {
+		if !c.isOf(o, stack) {
 			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: o.Namespace, Name: o.Name})
 		}
 		return len(found) < limit
@@ -112,12 +112,15 @@ func (c *Cluster) eachMetadata(ctx context.Context, client metadata.Interface, m
 	}
 }
 
-// isStranger leaves out what belongs to the stack, what belongs to another object of the namespace (which is looked at
-// itself, for it is of one of the kinds), and what Kubernetes puts into each namespace.
-func isStranger(o *metav1.PartialObjectMetadata, m cluster.Mapping, stack string, kinds []cluster.Mapping) bool {
-	if o.Labels[cluster.LabelStack] == stack {
-		return false
-	}
+// isOf reports whether an object is the stack's, as far as this agent is concerned.
+func (c *Cluster) isOf(o *metav1.PartialObjectMetadata, stack string) bool {
+	owner := o.Annotations[cluster.AnnotationOwner]
+	return o.Labels[cluster.LabelStack] == stack && (owner == "" || owner == c.options.Agent)
+}
+
+// isStranger leaves out what belongs to another object of the namespace (which is looked at itself, for it is of one of
+// the kinds), and what Kubernetes puts into each namespace.
+func isStranger(o *metav1.PartialObjectMetadata, m cluster.Mapping, kinds []cluster.Mapping) bool {
 	for _, owner := range o.OwnerReferences {
 		kind := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind()
 		if slices.ContainsFunc(kinds, func(m cluster.Mapping) bool { return m.Kind.GroupKind() == kind }) {

@@ -89,10 +89,11 @@ type Objects interface {
 
 // Contents looks into namespaces, for deciding whether one may be deleted, and at pods, for reasons.
 type Contents interface {
-	// Strangers returns objects in a namespace that do not carry the stack's label, nor belong to such that do, nor are
-	// made by Kubernetes in each namespace; at most limit.
+	// Strangers returns objects in a namespace that are not the stack's (they do not carry its label, or are stamped by
+	// another agent that has the same stack), nor belong to such that are, nor are made by Kubernetes in each namespace; at
+	// most limit.
 	Strangers(ctx context.Context, as Identity, namespace, stack string, limit int) ([]Key, error)
-	// Instances returns objects of a kind, in all namespaces, that do not carry the stack's label; at most limit.
+	// Instances returns objects of a kind, in all namespaces, that are not the stack's; at most limit.
 	Instances(ctx context.Context, as Identity, m Mapping, stack string, limit int) ([]Key, error)
 	// Pods returns the pods that a selector in label selector syntax matches.
 	Pods(ctx context.Context, namespace, selector string) ([]corev1.Pod, error)

@@ -103,6 +103,12 @@ func of(u *unstructured.Unstructured, stack string) *unstructured.Unstructured {
 	return u
 }
 
+// ofAgent stamps an object as an agent's.
+func ofAgent(u *unstructured.Unstructured, agent string) *unstructured.Unstructured {
+	u.SetAnnotations(map[string]string{cluster.AnnotationOwner: agent})
+	return u
+}
+
 // owned makes an object a dependent of another.
 func owned(u, owner *unstructured.Unstructured) *unstructured.Unstructured {
 	meta := u.Object["metadata"].(map[string]any)

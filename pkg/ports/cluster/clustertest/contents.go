@@ -69,7 +69,8 @@ func strangersFound(w *world) {
 	around := w.object(namespace, w.Namespace, nil)
 	around.SetNamespace("")
 	outside := w.apply(owned(w.text("child-of-what-is-outside", "one"), w.see(around)))
-	want := []string{w.key(nobodys), w.key(others), w.key(app), w.key(outside)}
+	anothers := w.apply(ofAgent(of(w.text("of-another-agent", "one"), "s"), "another"))
+	want := []string{w.key(nobodys), w.key(others), w.key(app), w.key(outside), w.key(anothers)}
 	slices.Sort(want)
 	wantSame(w.T, "strangers", w.strangers("s"), want)
 }
@@ -96,7 +97,8 @@ func instancesFound(w *world) {
 	others := of(w.object(kind, "others", nil), "other")
 	others.SetNamespace(w.otherNamespace())
 	w.apply(others)
-	want := []string{w.key(nobodys), w.key(others)}
+	anothers := w.apply(ofAgent(of(w.object(kind, "of-another-agent", nil), "s"), "another"))
+	want := []string{w.key(nobodys), w.key(others), w.key(anothers)}
 	slices.Sort(want)
 	wantSame(w.T, "instances", list(), want)
 }
