@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -172,11 +173,16 @@ func hasAddress(u *unstructured.Unstructured) bool {
 
 // ofAutoscaler: one that cannot scale leaves its workload as it is, whatever the load. One whose workload was scaled to
 // nothing by hand is off, as it should be.
+// ofAutoscaler finds nothing wrong with one that has no metrics: it keeps the number of pods as it is, new pods have none
+// for a minute after each update, and many a cluster has no metrics at all.
 func ofAutoscaler(o Object, u *unstructured.Unstructured) Object {
-	for _, kind := range []string{"AbleToScale", "ScalingActive"} {
-		if c := conditionOf(u, kind); c.status == "False" && c.reason != "ScalingDisabled" {
-			return o.as(delivery.HealthDegraded, c.text())
-		}
+	if c := conditionOf(u, "AbleToScale"); c.status == "False" {
+		return o.as(delivery.HealthDegraded, c.text())
+	}
+	c := conditionOf(u, "ScalingActive")
+	noMetrics := strings.HasPrefix(c.reason, "FailedGet") || strings.HasPrefix(c.reason, "FailedCompute")
+	if c.status == "False" && !noMetrics && c.reason != "ScalingDisabled" {
+		return o.as(delivery.HealthDegraded, c.text())
 	}
 	return o
 }

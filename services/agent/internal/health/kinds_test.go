@@ -105,7 +105,8 @@ func TestAutoscaler(t *testing.T) {
 	check(t, "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\n", map[string]state{
 		"new":          {"", healthy, ""},
 		"active":       {"status: {conditions: [" + able + ", {type: ScalingActive, status: 'True'}, {type: ScalingLimited, status: 'False'}]}", healthy, ""},
-		"no metrics":   {"status: {conditions: [" + able + ", {type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: unable to get metrics for resource cpu}]}", degraded, "FailedGetResourceMetric: unable to get metrics"},
+		"no metrics":   {"status: {conditions: [" + able + ", {type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: unable to get metrics for resource cpu}]}", healthy, ""},
+		"bad selector": {"status: {conditions: [" + able + ", {type: ScalingActive, status: 'False', reason: InvalidSelector, message: the target has no selector}]}", degraded, "InvalidSelector: the target has no selector"},
 		"no target":    {"status: {conditions: [{type: AbleToScale, status: 'False', reason: FailedGetScale, message: deployments.apps web not found}]}", degraded, "not found"},
 		"switched off": {"status: {conditions: [" + able + ", {type: ScalingActive, status: 'False', reason: ScalingDisabled, message: scaling is disabled since the replica count of the target is zero}]}", healthy, ""},
 	})
