@@ -172,8 +172,7 @@ func hasAddress(u *unstructured.Unstructured) bool {
 }
 
 // ofAutoscaler: one that cannot scale leaves its workload as it is, whatever the load. One whose workload was scaled to
-// nothing by hand is off, as it should be.
-// ofAutoscaler finds nothing wrong with one that has no metrics: it keeps the number of pods as it is, new pods have none
+// nothing by hand is off, as it should be. It finds nothing wrong with one that has no metrics: it keeps the number of pods as it is, new pods have none
 // for a minute after each update, and many a cluster has no metrics at all.
 func ofAutoscaler(o Object, u *unstructured.Unstructured) Object {
 	if c := conditionOf(u, "AbleToScale"); c.status == "False" {
