@@ -74,9 +74,9 @@ func TestAgentSaysWhatItWaitsFor(t *testing.T) {
 	t.Run("unreachable broker", func(t *testing.T) {
 		s := w.AgentProcess(a, "BROKKR__AGENT__BROKER_URL="+nobody)
 		s.StartUnready()
-		line := s.Proc().WaitLog(t, strings.TrimPrefix(nobody, "http://"), world.Patience)
-		if !strings.Contains(line, "refused") {
-			t.Errorf("got %q, want a line that says why", line)
+		line := s.Proc().WaitLog(t, "waiting for the broker", world.Patience)
+		if !strings.Contains(line, nobody) || !strings.Contains(line, "refused") {
+			t.Errorf("got %q, want a line that says where and why", line)
 		}
 		select {
 		case <-s.Proc().Done():
