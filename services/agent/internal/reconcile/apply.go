@@ -48,7 +48,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 	}
 	defer w.leave()
 	kind := passResync
-	if fresh || !w.settled {
+	if fresh || !w.isCurrent() {
 		kind = passApply
 		w.setState(stateApplying)
 	}
@@ -212,6 +212,9 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 		f.notes.differs[c.Object.Key] = "differs in " + first(c.Paths, ", ") + by(c.By) + "; the stack's policy is to report it only"
 	}
 	changes := f.w.peace(set.Changes, f.notes)
+	if !f.settled {
+		f.w.settled = false // from here on the cluster is no more as it was
+	}
 	if err := f.save(ctx, set.Inventory); err != nil {
 		return err
 	}

@@ -12,11 +12,17 @@ import (
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
-// content keeps the bundle of a stack compressed, so that drift is corrected while the broker is away without
-// holding every object in memory.
-type content struct {
-	checksum string
-	packed   []byte
+// contents keeps bundles of a stack by checksum, compressed, so that drift is corrected while the broker is away without
+// holding every object in memory. There are two while a new revision has not come into force.
+type contents map[string][]byte
+
+// only forgets all bundles but one.
+func (c contents) only(checksum string) {
+	for sum := range c {
+		if sum != checksum {
+			delete(c, sum)
+		}
+	}
 }
 
 // objects returns the bundle's objects, fetched if they are not those that are kept. Each call returns new ones.
@@ -37,8 +43,8 @@ func (w *worker) objects(ctx context.Context, s wire.Stack) ([]bundle.Object, er
 }
 
 func (w *worker) bundle(ctx context.Context, s wire.Stack) ([]byte, error) {
-	if w.content.checksum == s.Checksum {
-		z, err := gzip.NewReader(bytes.NewReader(w.content.packed))
+	if packed, ok := w.contents[s.Checksum]; ok {
+		z, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {
 			return nil, fmt.Errorf("unpack the kept bundle: %w", err)
 		}
@@ -63,6 +69,7 @@ func (w *worker) bundle(ctx context.Context, s wire.Stack) ([]byte, error) {
 	if err := z.Close(); err != nil {
 		return nil, fmt.Errorf("pack the bundle: %w", err)
 	}
-	w.content = content{checksum: s.Checksum, packed: b.Bytes()}
+	w.contents.only(w.inForce.Checksum)
+	w.contents[s.Checksum] = b.Bytes()
 	return plain, nil
 }

@@ -21,10 +21,13 @@ const (
 	// correctRest bounds the share of time that is spent on objects that keep changing: comparing them takes the whole
 	// bundle to be parsed, and the rest after it is this many times as long.
 	correctRest = 4
+	lookRetry   = 5 * time.Second
 )
 
 // settle takes over what a full pass has found out.
 func (w *worker) settle(f *full) {
+	w.inForce = f.want
+	w.contents.only(f.want.Checksum)
 	w.settled, w.problem, w.inventory, w.seen, w.held = true, "", f.stored, f.state, nil
 	w.leaving = map[cluster.Key]bool{}
 	w.targets = make(map[cluster.Key]cluster.Target, len(f.desired.Objects))
@@ -108,10 +111,14 @@ func (w *worker) look(ctx context.Context, s wire.Stack, dirty map[cluster.Key]c
 		err = w.checkHealth(ctx, check)
 	}
 	end(err)
+	w.watchHealth(gap)
 	if err != nil {
+		if len(suspects) > 0 { // else those that are held, if any, have not been looked at
+			w.held = suspects
+		}
+		w.rested = time.Now().Add(lookRetry)
 		return err
 	}
-	w.watchHealth(gap)
 	w.tellHealth()
 	return nil
 }
@@ -186,7 +193,7 @@ func earlier(a, b time.Time) time.Time {
 
 // checkHealth reads objects anew, and asks the pods of those that are not healthy.
 func (w *worker) checkHealth(ctx context.Context, keys map[cluster.Key]bool) error {
-	as := identity(w.current.Policy)
+	as := identity(w.inForce.Policy)
 	type result struct {
 		key   cluster.Key
 		state state

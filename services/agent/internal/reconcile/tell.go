@@ -34,7 +34,7 @@ func (w *worker) tell(p delivery.Phase, h delivery.Health, message string, urgen
 
 // tellHealth reports how a stack is that is applied, unless there is a problem, which is told already.
 func (w *worker) tellHealth() {
-	if w.problem != "" {
+	if w.problem != "" || !w.isCurrent() {
 		return
 	}
 	h, message := w.summary()
@@ -120,7 +120,7 @@ func (w *worker) failed(ctx context.Context, phase delivery.Phase, err error, ne
 	switch {
 	case phase == delivery.PhaseRemoving:
 		w.tell(delivery.PhaseRemoving, delivery.HealthUnknown, message, now)
-	case w.settled && w.away:
+	case w.isCurrent() && w.away:
 		w.tell(delivery.PhaseApplied, delivery.HealthUnknown, message, now)
 	default:
 		w.setState(stateFailing)

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -47,6 +48,8 @@ func TestTheBrokerIsAway(t *testing.T) {
 	w.eventually("drift to be corrected from what the agent has", func() bool { return w.value("v1/configmaps/./it") == "one" })
 	w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "two"))}, nil)
 	w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "fetch: the broker does not answer") })
+	w.drop("v1/configmaps/./it")
+	w.eventually("drift to be corrected though a newer revision cannot be fetched", func() bool { return w.value("v1/configmaps/./it") == "one" })
 	w.content.mu.Lock()
 	w.content.fail = nil
 	w.content.mu.Unlock()
@@ -122,4 +125,44 @@ func TestAPanicAtOneStackIsItsProblemAlone(t *testing.T) {
 	w.content.panics = ""
 	w.content.mu.Unlock()
 	w.reports.await(t, id, isHealthy) // the retry
+}
+
+func TestARefusedRevisionLeavesTheFormerInForce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "one")))
+	w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "two")+"---\napiVersion: v1\nkind: Service\nmetadata: {name: Bad_Name}\nspec: {ports: [{port: 80}]}\n")}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+	w.patch("v1/configmaps/./it", `{"data":{"key":"theirs"}}`)
+	w.eventually("drift from the former revision to be corrected", func() bool { return w.value("v1/configmaps/./it") == "one" })
+	if r := w.reports.last(id); r.Phase != "failed" || r.SequenceID != 2 {
+		t.Errorf("got #%d %s, want the newer revision's failure told still", r.SequenceID, r.Phase)
+	}
+	w.apply(w.stack(id, configMap("it", "three")))
+	if w.value("v1/configmaps/./it") != "three" {
+		t.Error("the mended revision is not applied")
+	}
+}
+
+func TestAFailingLookIsRepeatedInPeace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "one")+application))
+	bad := configMap("it", "two") + "---\napiVersion: v1\nkind: Service\nmetadata: {name: Bad_Name}\nspec: {ports: [{port: 80}]}\n"
+	w.engine.Desired([]wire.Stack{w.stack(id, bad)}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+	w.wire.reject.Store(true)
+	w.patch("v1/configmaps/./it", `{"data":{"key":"theirs"}}`)
+	w.patch("apps/v1/deployments/./web", `{"spec":{"replicas":7}}`)
+	asked := w.wire.rejected.Load
+	w.eventually("the agent to try", func() bool { return asked() > 0 })
+	before := asked()
+	time.Sleep(time.Second)
+	if n := asked() - before; n > 20 {
+		t.Errorf("%d requests in a second: the agent does not rest", n)
+	}
+	w.wire.reject.Store(false)
+	w.eventually("the drift to be corrected after all", func() bool { return w.value("v1/configmaps/./it") == "one" })
 }

@@ -35,8 +35,9 @@ type worker struct {
 	wake      chan struct{}
 	lastState string
 
-	content    content
+	contents   contents
 	current    wire.Stack // that is worked on; of a removal, what the inventory knows of it
+	inForce    wire.Stack // that was last applied as a whole
 	began      time.Time  // of the work on current
 	wasHealthy bool       // since then
 	attempts   int
@@ -49,7 +50,7 @@ type worker struct {
 	held       map[cluster.Key]bool // what may have drifted, and is looked at when the worker has rested
 	rested     time.Time
 	fights     fights
-	settled    bool // the desired revision is applied
+	settled    bool // nothing of another revision than the one in force has been written
 	inventory  cluster.Inventory
 	targets    map[cluster.Key]cluster.Target // of the desired objects
 	seen       map[cluster.Key]state
@@ -72,6 +73,7 @@ func newWorker(e *Engine, stack string) *worker {
 		e: e, stack: stack, log: e.c.Log.With("stack", stack), stop: func() {}, wake: make(chan struct{}, 1),
 		dirty: map[cluster.Key]cluster.Change{}, seen: map[cluster.Key]state{}, current: wire.Stack{StackID: stack},
 		fullAt: never(), healthAt: never(), looked: time.Now(), fights: newFights(), notes: newNotes(),
+		contents: contents{},
 	}
 	w.setState(stateWaiting)
 	return w
@@ -155,6 +157,9 @@ func (w *worker) isRemoved() bool {
 	return w.gone
 }
 
+// isCurrent reports whether what is worked on is in force.
+func (w *worker) isCurrent() bool { return w.settled && sameWork(w.current, w.inForce) }
+
 func (w *worker) state() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -202,21 +207,43 @@ func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		pass, t := w.take(ctx)
 		if t.fresh {
-			w.attempts, w.fullAt, w.settled = 0, time.Now(), false
+			w.attempts, w.fullAt = 0, time.Now()
 		}
 		due := !time.Now().Before(w.fullAt)
 		switch {
 		case t.tombstone != nil && due:
 			w.after(pass, delivery.PhaseRemoving, protect(func() error { return w.removeAll(pass, *t.tombstone) }))
 		case t.want != nil && due:
-			w.after(pass, delivery.PhaseApplying, protect(func() error { return w.applyAll(pass, *t.want, t.fresh) }))
+			err := protect(func() error { return w.applyAll(pass, *t.want, t.fresh) })
+			w.after(pass, delivery.PhaseApplying, err)
+			if err != nil && w.settled {
+				w.giveBack(t.dirty) // another revision is in force still
+			}
 		case t.want != nil && w.settled:
-			if err := protect(func() error { return w.look(pass, *t.want, t.dirty) }); err != nil {
+			// Also while a newer revision cannot be fetched, or is refused: until something of it is written, the cluster is
+			// kept as it was.
+			err := protect(func() error { return w.look(pass, w.inForce, t.dirty) })
+			switch {
+			case err != nil && w.isCurrent():
 				w.after(pass, delivery.PhaseApplying, err)
+			case err != nil:
+				w.log.DebugContext(pass, "look failed; the next try of the newer revision is also one of this", "error", err.Error())
 			}
 		}
 		w.endPass()
 		w.sleep(ctx)
+	}
+}
+
+// giveBack puts changes that were not looked at into the mailbox again.
+func (w *worker) giveBack(dirty map[cluster.Key]cluster.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, c := range dirty {
+		if _, newer := w.dirty[k]; !newer {
+			w.dirty[k] = c
+		}
+		w.ring()
 	}
 }
 

@@ -256,13 +256,21 @@ type traffic struct {
 	down   atomic.Bool
 	writes atomic.Int64
 	reads  atomic.Int64
-	mu     sync.Mutex
-	lines  []string
+
+	reject   atomic.Bool // objects are not given; watches go on
+	rejected atomic.Int64
+
+	mu    sync.Mutex
+	lines []string
 }
 
 func (f *traffic) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		if f.down.Load() {
+			return nil, errors.New("connect: connection refused")
+		}
+		if f.reject.Load() && r.URL.Query().Get("watch") == "" {
+			f.rejected.Add(1)
 			return nil, errors.New("connect: connection refused")
 		}
 		if r.Method == http.MethodGet {
