@@ -92,3 +92,24 @@ func TestLifeOfAStack(t *testing.T) {
 		}
 	}
 }
+
+func TestHealthIsToldWheneverItChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	group, id := "g"+uuid.NewString()[:8]+".example.com", uuid.NewString()
+	t.Cleanup(func() { w.drop("apiextensions.k8s.io/v1/customresourcedefinitions//gadgets." + group) })
+	w.apply(w.stack(id, definition(group)+gadget(group, "one")))
+	w.reports.await(t, id, isHealthy)
+	writes := w.wire.writes.Load()
+	for range 3 {
+		w.status(group+"/v1/gadgets/./one", "False", "its wheel is off")
+		w.reports.await(t, id, func(a wire.Applied) bool {
+			return a.Phase == "applied" && a.Health != "healthy" && strings.Contains(a.Message, "its wheel is off")
+		})
+		w.status(group+"/v1/gadgets/./one", "True", "")
+		w.reports.await(t, id, isHealthy)
+	}
+	if n := w.wire.writes.Load() - writes; n != 0 {
+		t.Errorf("%d writes though only its status changed: %v", n, w.wire.lines[writes:])
+	}
+}

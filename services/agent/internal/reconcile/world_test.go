@@ -199,6 +199,16 @@ func (w *world) patch(path, json string) {
 	}
 }
 
+// status sets the Ready condition of a custom resource, as its controller would.
+func (w *world) status(path, ready, message string) {
+	w.t.Helper()
+	r, name := w.at(path)
+	body := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":%q,"message":%q}]}}`, ready, message)
+	if _, err := r.Patch(context.Background(), name, types.MergePatchType, []byte(body), metav1.PatchOptions{FieldManager: "controller"}, "status"); err != nil {
+		w.t.Fatalf("set the status of %s: %v", path, err)
+	}
+}
+
 func (w *world) drop(path string) {
 	w.t.Helper()
 	r, name := w.at(path)
