@@ -96,7 +96,7 @@ func settle(u *unstructured.Unstructured, m cluster.Mapping, namespace string) {
 		u.SetNamespace(namespace)
 	}
 	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-		"deletionGracePeriodSeconds", "managedFields", "selfLink"} {
+		"deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences"} {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)
 	}
 	delete(u.Object, "status")

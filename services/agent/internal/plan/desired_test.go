@@ -125,6 +125,7 @@ metadata:
   creationTimestamp: null
   managedFields: []
   selfLink: /x
+  ownerReferences: [{apiVersion: v1, kind: Node, name: n, uid: u}]
 data: {a: YQ==, both: b2xk}
 stringData: {both: new, b: text}
 ---

@@ -209,7 +209,11 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 	}
 	for _, c := range set.Drift {
 		f.w.e.c.Metrics.drift.WithLabelValues("reported").Inc()
-		f.notes.differs[c.Object.Key] = "differs in " + first(c.Paths, ", ") + by(c.By) + "; the stack's policy is to report it only"
+		what := "differs in " + first(c.Paths, ", ") + by(c.By)
+		if c.Action == plan.Create {
+			what = "is missing"
+		}
+		f.notes.differs[c.Object.Key] = what + "; the stack's policy is to report it only"
 	}
 	changes := f.w.peace(set.Changes, f.notes)
 	if !f.settled {

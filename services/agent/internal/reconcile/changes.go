@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
@@ -63,12 +65,7 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, written bool, err error) {
 	as, objects := identity(f.want.Policy), f.w.e.c.Cluster.Objects
 	for tries := 1; ; tries++ {
-		payload := c.Payload
-		if c.Before != "" {
-			payload = payload.DeepCopy()
-			payload.SetResourceVersion(c.Before)
-		}
-		u, err := objects.Apply(ctx, as, c.Object.Mapping, payload, false)
+		u, err := f.applyAsSeen(ctx, objects, as, c)
 		if err == nil {
 			return stateOf(c.Object.Key, u), true, nil
 		}
@@ -93,6 +90,22 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, written bo
 	}
 }
 
+// applyAsSeen is a Conflict if the object is not as it was seen. Server-side apply has no precondition for an object that
+// was not there: it is looked for once more. Other stacks of this agent cannot make it meanwhile (see claims).
+func (f *full) applyAsSeen(ctx context.Context, objects cluster.Objects, as cluster.Identity, c plan.Change) (*unstructured.Unstructured, error) {
+	payload := c.Payload
+	if c.Before != "" {
+		payload = payload.DeepCopy()
+		payload.SetResourceVersion(c.Before)
+	} else if _, err := objects.Get(ctx, as, c.Object.Target()); !fault.Is(err, fault.NotFound) {
+		if err != nil {
+			return nil, err
+		}
+		return nil, fault.New(fault.Conflict, "object_appeared", "somebody else has made it meanwhile")
+	}
+	return objects.Apply(ctx, as, c.Object.Mapping, payload, false)
+}
+
 const (
 	applyTries   = 5
 	codeNotOwned = "not_owned"
@@ -105,7 +118,7 @@ func (w *worker) note(c plan.Change) {
 		action = "correct"
 		w.e.c.Metrics.drift.WithLabelValues("corrected").Inc()
 		w.log.Info("drift corrected", "object", c.Object.Key.String(), "paths", first(c.Paths, ", "), "managers", strings.Join(c.By, ", "))
-		if contested := w.fights.corrected(c.Object.Key, c.Paths, c.By, time.Now()); len(contested) > 0 {
+		if contested := w.fights.corrected(c.Object.Key, fought(c), c.By, time.Now()); len(contested) > 0 {
 			w.log.Warn("a field is contested and is left for a while", "object", c.Object.Key.String(), "paths", first(contested, ", "), "managers", strings.Join(c.By, ", "))
 		}
 	}
@@ -117,15 +130,30 @@ func (w *worker) peace(changes []plan.Change, n notes) []plan.Change {
 	out := make([]plan.Change, 0, len(changes))
 	now := time.Now()
 	for _, c := range changes {
-		if path, ok := w.fights.may(c.Object.Key, c.Paths, now); c.Drift && !ok {
+		if path, ok := w.fights.may(c.Object.Key, fought(c), now); c.Drift && !ok {
 			h := w.fights[field{c.Object.Key, path}]
-			n.contested[c.Object.Key] = fmt.Sprintf("%s%s, is corrected again at %s", path, by(h.by), h.until.UTC().Format(time.RFC3339))
+			what := path + by(h.by)
+			if path == wholeObject {
+				what = "it is deleted again and again"
+			}
+			n.contested[c.Object.Key] = fmt.Sprintf("%s, is corrected again at %s", what, h.until.UTC().Format(time.RFC3339))
 			w.e.c.Metrics.drift.WithLabelValues("contested").Inc()
 			continue
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// wholeObject is the path of an object that was deleted.
+const wholeObject = ""
+
+// fought are the paths that a correction is about.
+func fought(c plan.Change) []string {
+	if c.Action == plan.Create {
+		return []string{wholeObject}
+	}
+	return c.Paths
 }
 
 // by names managers.

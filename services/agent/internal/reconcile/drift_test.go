@@ -190,3 +190,31 @@ func TestWhatSomebodyPutInItsPlaceIsNotTakenForOurs(t *testing.T) {
 		t.Error("it went with the stack")
 	}
 }
+
+func TestAnObjectThatIsDeletedAgainAndAgainIsContested(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "ours")))
+	for range 5 {
+		was := w.get("v1/configmaps/./it").GetUID()
+		w.drop("v1/configmaps/./it")
+		w.eventually("the config map to be made again", func() bool { u := w.get("v1/configmaps/./it"); return u != nil && u.GetUID() != was })
+	}
+	w.drop("v1/configmaps/./it")
+	r := w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "it is deleted again and again") })
+	if r.Health != "degraded" {
+		t.Errorf("health is %s", r.Health)
+	}
+}
+
+func TestAMissingObjectIsReportedAsSuch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "ours"), wire.Policy{Drift: "report"}))
+	w.drop("v1/configmaps/./it")
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return strings.Contains(a.Message, "(is missing; the stack's policy is to report it only)")
+	})
+}

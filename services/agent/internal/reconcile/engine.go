@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -63,6 +64,7 @@ type Engine struct {
 	c      Config
 	slots  chan struct{}
 	claims claims
+	rounds atomic.Int64
 
 	mu      sync.Mutex
 	workers map[string]*worker
@@ -123,6 +125,16 @@ func (e *Engine) Desired(stacks []wire.Stack, removed []wire.Removed) {
 	}
 }
 
+// Forget says that the broker has gone back to an earlier revision, as after its database was restored: what it wants
+// from now on is not old, whatever its number.
+func (e *Engine) Forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.workers {
+		w.forget()
+	}
+}
+
 func (e *Engine) worker(stack string) *worker {
 	w, ok := e.workers[stack]
 	if !ok {
@@ -153,6 +165,9 @@ func (e *Engine) Reachable() {
 		w.hurry()
 	}
 }
+
+// Rounds is how often workers have looked for something to do: it stands still while nothing happens.
+func (e *Engine) Rounds() int64 { return e.rounds.Load() }
 
 // Stacks counts the stacks by what the agent is doing with them.
 func (e *Engine) Stacks() map[string]int {

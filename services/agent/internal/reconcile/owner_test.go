@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -114,5 +115,24 @@ func TestTwoStacksThatWantTheSameObjectAtOnce(t *testing.T) {
 	w.remove(loser)
 	if w.get("v1/configmaps/./it") == nil {
 		t.Error("the loser's removal took it away")
+	}
+}
+
+// The larger bundle has looked at the object when it was not there, and comes to it when the smaller one has made it.
+func TestAnObjectThatAppearsBetweenLookAndWriteIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var b strings.Builder
+	for i := range 150 {
+		b.WriteString(configMap(fmt.Sprintf("a-%d", i), "big"))
+	}
+	small, big := w.stack(uuid.NewString(), configMap("it", "small")), w.stack(uuid.NewString(), b.String()+configMap("it", "big"))
+	w.engine.Desired([]wire.Stack{small, big}, nil)
+	w.reports.await(t, small.StackID, isHealthy)
+	w.reports.await(t, big.StackID, func(a wire.Applied) bool {
+		return a.Phase == "failed" && strings.Contains(a.Message, "owned_by stack "+small.StackID)
+	})
+	if got := w.value("v1/configmaps/./it"); got != "small" || !isHealthy(w.reports.last(small.StackID)) {
+		t.Errorf("the object says %q, and the small stack %+v", got, w.reports.last(small.StackID))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -137,5 +138,50 @@ func TestARemovalThatIsTakenBack(t *testing.T) {
 	w.apply(w.stack(uuid.NewString(), configMap("another", "x")))
 	if w.value("v1/configmaps/./it") != "two" {
 		t.Error("an old tombstone removed it")
+	}
+}
+
+func TestABrokerThatWentBackIsObeyed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id, other := uuid.NewString(), uuid.NewString()
+	w.seq = 1000
+	s := w.stack(id, configMap("it", "one"))
+	w.apply(s, w.stack(other, configMap("other", "one")))
+	w.remove(other)
+	w.seq = 10 // its database was restored
+	w.engine.Forget()
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: 11}})
+	w.reports.awaitRemoved(t, id)
+	again := w.stack(other, configMap("other", "two"))
+	w.apply(again)
+	if w.get("v1/configmaps/./it") != nil || w.value("v1/configmaps/./other") != "two" {
+		t.Error("what the broker wants now was taken for old")
+	}
+}
+
+// A worker that waits must not turn in circles, whatever was left to look at when the stack was removed.
+func TestAWaitingRemovalCostsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: it, finalizers: [example.com/hold]}\n"+configMap("other", "x")+application))
+	for i := range 10 { // some of it is held back
+		w.patch("v1/configmaps/./other", fmt.Sprintf(`{"data":{"key":"theirs %d"}}`, i))
+	}
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "removing" })
+	before := w.engine.Rounds()
+	time.Sleep(2 * time.Second)
+	if n := w.engine.Rounds() - before; n > 50 {
+		t.Errorf("%d rounds in two seconds", n)
+	}
+	w.patch("v1/configmaps/./it", `{"metadata":{"finalizers":null}}`)
+	w.reports.awaitRemoved(t, id)
+	before = w.engine.Rounds()
+	time.Sleep(time.Second)
+	if n := w.engine.Rounds() - before; n > 20 {
+		t.Errorf("%d rounds in a second after the end", n)
 	}
 }

@@ -166,3 +166,22 @@ func TestAFailingLookIsRepeatedInPeace(t *testing.T) {
 	w.wire.reject.Store(false)
 	w.eventually("the drift to be corrected after all", func() bool { return w.value("v1/configmaps/./it") == "one" })
 }
+
+func TestARevisionThatFailsHalfWayCostsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "one")+application))
+	// The namespace of the last object is never there: it is refused once the first ones are written.
+	late := "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {serviceAccountName: b, containers: [{name: c, image: \"registry.example/c:1\"}]}\n"
+	w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "two")+application+late)}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+	if w.value("v1/configmaps/./it") != "two" {
+		t.Fatal("the revision did not fail half-way")
+	}
+	before := w.engine.Rounds()
+	time.Sleep(2 * time.Second)
+	if n := w.engine.Rounds() - before; n > 50 {
+		t.Errorf("%d rounds in two seconds", n)
+	}
+}

@@ -94,6 +94,7 @@ func (w *worker) assign(s wire.Stack) {
 		return
 	}
 	if w.want != nil && sameWork(*w.want, s) {
+		w.want = &s // its revision may be newer
 		return
 	}
 	w.want, w.tombstone, w.gone, w.fresh = &s, nil, false, true
@@ -135,6 +136,20 @@ func (w *worker) supersede() {
 		w.interrupt()
 	}
 	w.ring()
+}
+
+// forget drops the numbers of revisions: the broker has gone back to earlier ones.
+func (w *worker) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.want != nil {
+		want := *w.want
+		want.Revision = 0
+		w.want = &want
+	}
+	if w.tombstone != nil {
+		w.tombstone.Revision = 0
+	}
 }
 
 func (w *worker) changed(c cluster.Change) {
@@ -190,9 +205,10 @@ type task struct {
 func (w *worker) take(ctx context.Context) (context.Context, task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := task{want: w.want, tombstone: w.tombstone, fresh: w.fresh, dirty: w.dirty}
-	if w.gone {
-		t.tombstone = nil
+	t := task{want: w.want, fresh: w.fresh, dirty: w.dirty}
+	if w.tombstone != nil && !w.gone {
+		r := *w.tombstone
+		t.tombstone = &r
 	}
 	if w.soon && w.away {
 		w.fullAt = time.Now()
@@ -205,6 +221,7 @@ func (w *worker) take(ctx context.Context) (context.Context, task) {
 
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
+		w.e.rounds.Add(1)
 		pass, t := w.take(ctx)
 		if t.fresh {
 			w.attempts, w.fullAt = 0, time.Now()
@@ -225,13 +242,15 @@ func (w *worker) run(ctx context.Context) {
 			err := protect(func() error { return w.look(pass, w.inForce, t.dirty) })
 			switch {
 			case err != nil && w.isCurrent():
+				planned := w.fullAt
 				w.after(pass, delivery.PhaseApplying, err)
+				w.fullAt = earlier(w.fullAt, planned) // looks that fail again and again must not put the full pass off
 			case err != nil:
 				w.log.DebugContext(pass, "look failed; the next try of the newer revision is also one of this", "error", err.Error())
 			}
 		}
 		w.endPass()
-		w.sleep(ctx)
+		w.sleep(ctx, t.want != nil && w.settled)
 	}
 }
 
@@ -254,12 +273,14 @@ func (w *worker) endPass() {
 	w.interrupt = nil
 }
 
-// sleep waits for news or for the next thing to do.
-func (w *worker) sleep(ctx context.Context) {
+// sleep waits for news or for the next thing to do; what there is to look at counts only if the next round looks.
+func (w *worker) sleep(ctx context.Context, looks bool) {
 	next := w.fullAt
-	next = earlier(earlier(next, w.healthAt), w.fights.next())
-	if len(w.held) > 0 {
-		next = earlier(next, w.rested)
+	if looks {
+		next = earlier(earlier(next, w.healthAt), w.fights.next())
+		if len(w.held) > 0 {
+			next = earlier(next, w.rested)
+		}
 	}
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()

@@ -19,9 +19,11 @@ type Broker interface {
 	Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (wire.SyncResponse, error)
 }
 
-// Target takes the target state. Desired must not block.
+// Target takes the target state. Neither call blocks.
 type Target interface {
 	Desired(stacks []wire.Stack, removed []wire.Removed)
+	// Forget says that the broker has gone back to an earlier revision.
+	Forget()
 }
 
 // Heart says how the cluster is; at once, from memory.
@@ -183,6 +185,7 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, wait int) err
 		s.Log.WarnContext(ctx, "the broker is back at an earlier revision, so it has forgotten something: everything is told again",
 			"revision", res.Revision, "before", s.revision)
 		s.Box.Repeat()
+		s.Target.Forget()
 	}
 	s.revision = res.Revision
 	s.Target.Desired(*res.Stacks, res.Removed)

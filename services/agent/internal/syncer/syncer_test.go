@@ -283,6 +283,9 @@ func TestABrokerThatHasForgottenIsToldEverything(t *testing.T) {
 		if diff := cmp.Diff([]string{"a done", "a done"}, w.gateway.reports()); diff != "" || w.target.times() != 2 {
 			t.Errorf("target states: %d; reports (-want +got):\n%s", w.target.times(), diff)
 		}
+		if w.target.forgot != 1 {
+			t.Errorf("the target was told %d times that the broker went back, want once", w.target.forgot)
+		}
 	})
 }
 

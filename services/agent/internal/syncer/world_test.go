@@ -134,6 +134,14 @@ func (g *gateway) reports() []string {
 type target struct {
 	mu  sync.Mutex
 	got [][]wire.Stack
+	// forgot is how often the broker was said to have gone back.
+	forgot int
+}
+
+func (t *target) Forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgot++
 }
 
 func (t *target) Desired(stacks []wire.Stack, _ []wire.Removed) {
