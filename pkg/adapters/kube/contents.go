@@ -27,7 +27,7 @@ const (
 
 // Strangers implements cluster.Contents. It lists every kind of the namespace, metadata only, and gives up with an error
 // if one of them cannot be listed: not knowing is not the same as empty.
-func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace, stack string, limit int) ([]cluster.Key, error) {
+func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace string, mine map[string]bool, limit int) ([]cluster.Key, error) {
 	if err := c.confine("the contents", namespace); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace,
 			err := c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
 				mu.Lock()
 				defer mu.Unlock()
-				if !c.isOf(o, stack) && isStranger(o, m, kinds) {
+				if !mine[string(o.UID)] && isStranger(o, m, kinds) {
 					found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: namespace, Name: o.Name})
 				}
 				return len(found) < limit
@@ -68,7 +68,7 @@ func (c *Cluster) Strangers(ctx context.Context, as cluster.Identity, namespace,
 }
 
 // Instances implements cluster.Contents.
-func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.Mapping, stack string, limit int) ([]cluster.Key, error) {
+func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.Mapping, mine map[string]bool, limit int) ([]cluster.Key, error) {
 	namespace := metav1.NamespaceAll
 	if c.options.Only && m.Namespaced {
 		namespace = c.options.Namespace
@@ -82,7 +82,7 @@ func (c *Cluster) Instances(ctx context.Context, as cluster.Identity, m cluster.
 	}
 	var found []cluster.Key
 	err = c.eachMetadata(ctx, own.metadata, m, namespace, func(o *metav1.PartialObjectMetadata) bool {
-		if !c.isOf(o, stack) {
+		if !mine[string(o.UID)] {
 			found = append(found, cluster.Key{Group: m.Kind.Group, Kind: m.Kind.Kind, Namespace: o.Namespace, Name: o.Name})
 		}
 		return len(found) < limit
@@ -110,12 +110,6 @@ func (c *Cluster) eachMetadata(ctx context.Context, client metadata.Interface, m
 		}
 		o.Continue = list.Continue
 	}
-}
-
-// isOf reports whether an object is the stack's, as far as this agent is concerned.
-func (c *Cluster) isOf(o *metav1.PartialObjectMetadata, stack string) bool {
-	owner := o.Annotations[cluster.AnnotationOwner]
-	return o.Labels[cluster.LabelStack] == stack && (owner == "" || owner == c.options.Agent)
 }
 
 // isStranger leaves out what belongs to another object of the namespace (which is looked at itself, for it is of one of

@@ -214,7 +214,7 @@ func TestBrokenAPIs(t *testing.T) {
 	for act, ask := range map[string]func() error{
 		"mapping":   func() error { _, err := c.Mapping(t.Context(), b); return err },
 		"any":       func() error { _, err := c.Any(t.Context(), kind("broken", "v7", "B")); return err },
-		"strangers": func() error { _, err := c.Strangers(t.Context(), "", "n", "s", 1); return err },
+		"strangers": func() error { _, err := c.Strangers(t.Context(), "", "n", nil, 1); return err },
 	} {
 		err := ask()
 		if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "broken/v1") {

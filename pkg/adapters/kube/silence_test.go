@@ -31,8 +31,8 @@ func (w *world) calls(c *kube.Cluster) map[string]func(context.Context) error {
 		},
 		"delete":    func(ctx context.Context) error { return c.Delete(ctx, "", target) },
 		"release":   func(ctx context.Context) error { return c.Release(ctx, "", target) },
-		"strangers": func(ctx context.Context) error { _, err := c.Strangers(ctx, "", w.namespace, "s", 1); return err },
-		"instances": func(ctx context.Context) error { _, err := c.Instances(ctx, "", m, "s", 1); return err },
+		"strangers": func(ctx context.Context) error { _, err := c.Strangers(ctx, "", w.namespace, nil, 1); return err },
+		"instances": func(ctx context.Context) error { _, err := c.Instances(ctx, "", m, nil, 1); return err },
 		"pods":      func(ctx context.Context) error { _, err := c.Pods(ctx, w.namespace, "app"); return err },
 		"load":      func(ctx context.Context) error { _, err := c.Inventories().Load(ctx, "s"); return err },
 		"save": func(ctx context.Context) error {

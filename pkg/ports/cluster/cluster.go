@@ -89,12 +89,12 @@ type Objects interface {
 
 // Contents looks into namespaces, for deciding whether one may be deleted, and at pods, for reasons.
 type Contents interface {
-	// Strangers returns objects in a namespace that are not the stack's (they do not carry its label, or are stamped by
-	// another agent that has the same stack), nor belong to such that are, nor are made by Kubernetes in each namespace; at
-	// most limit.
-	Strangers(ctx context.Context, as Identity, namespace, stack string, limit int) ([]Key, error)
-	// Instances returns objects of a kind, in all namespaces, that are not the stack's; at most limit.
-	Instances(ctx context.Context, as Identity, m Mapping, stack string, limit int) ([]Key, error)
+	// Strangers returns objects in a namespace that are not mine, nor belong to an object of the namespace, nor are made by
+	// Kubernetes in each namespace; at most limit. mine are the uids of what a stack has made and takes away: labels would
+	// not do, for people and controllers copy them.
+	Strangers(ctx context.Context, as Identity, namespace string, mine map[string]bool, limit int) ([]Key, error)
+	// Instances returns objects of a kind, in all namespaces, that are not mine; at most limit.
+	Instances(ctx context.Context, as Identity, m Mapping, mine map[string]bool, limit int) ([]Key, error)
 	// Pods returns the pods that a selector in label selector syntax matches.
 	Pods(ctx context.Context, namespace, selector string) ([]corev1.Pod, error)
 }

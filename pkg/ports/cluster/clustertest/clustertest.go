@@ -103,12 +103,6 @@ func of(u *unstructured.Unstructured, stack string) *unstructured.Unstructured {
 	return u
 }
 
-// ofAgent stamps an object as an agent's.
-func ofAgent(u *unstructured.Unstructured, agent string) *unstructured.Unstructured {
-	u.SetAnnotations(map[string]string{cluster.AnnotationOwner: agent})
-	return u
-}
-
 // owned makes an object a dependent of another.
 func owned(u, owner *unstructured.Unstructured) *unstructured.Unstructured {
 	meta := u.Object["metadata"].(map[string]any)
@@ -179,7 +173,7 @@ func (w *world) define() (schema.GroupVersionKind, *unstructured.Unstructured) {
 		if err != nil {
 			return false
 		}
-		_, err = w.Instances(w.ctx, "", m, "none", 1)
+		_, err = w.Instances(w.ctx, "", m, nil, 1)
 		return err == nil
 	})
 	return kind, u

@@ -25,11 +25,19 @@ func contentCases() map[string]func(*world) {
 	}
 }
 
-func (w *world) strangers(stack string) []string {
+func (w *world) strangers(mine ...*unstructured.Unstructured) []string {
 	w.Helper()
-	found, err := w.Strangers(w.ctx, "", w.Namespace, stack, 100)
+	found, err := w.Strangers(w.ctx, "", w.Namespace, uids(mine), 100)
 	wantNone(w.T, "strangers", err)
 	return names(found)
+}
+
+func uids(of []*unstructured.Unstructured) map[string]bool {
+	set := map[string]bool{}
+	for _, u := range of {
+		set[string(u.GetUID())] = true
+	}
+	return set
 }
 
 // names are what keys say, sorted.
@@ -55,13 +63,13 @@ func strangersNone(w *world) {
 			return !w.gone(w.object(configMap.GroupVersion().WithKind(kind), name, nil))
 		})
 	}
-	wantSame(w.T, "strangers", w.strangers("s"), nil)
+	wantSame(w.T, "strangers", w.strangers(), nil)
 }
 
 func strangersFound(w *world) {
 	mine := w.apply(of(w.text("mine", "one"), "s"))
 	w.apply(owned(w.text("child-of-mine", "one"), mine))
-	w.apply(of(w.application("mine", "nginx"), "s")) // its ReplicaSet has an owner
+	mineToo := w.apply(of(w.application("mine", "nginx"), "s")) // its ReplicaSet has an owner
 	nobodys := w.apply(w.text("nobodys", "one"))
 	w.apply(owned(w.text("child-of-nobodys", "one"), nobodys)) // told of by its owner
 	others := w.apply(of(w.object(secret, "others", nil), "other"))
@@ -69,50 +77,50 @@ func strangersFound(w *world) {
 	around := w.object(namespace, w.Namespace, nil)
 	around.SetNamespace("")
 	outside := w.apply(owned(w.text("child-of-what-is-outside", "one"), w.see(around)))
-	anothers := w.apply(ofAgent(of(w.text("of-another-agent", "one"), "s"), "another"))
-	want := []string{w.key(nobodys), w.key(others), w.key(app), w.key(outside), w.key(anothers)}
+	copied := w.apply(of(w.text("with-the-label", "one"), "s")) // by somebody who copied it
+	want := []string{w.key(nobodys), w.key(others), w.key(app), w.key(outside), w.key(copied)}
 	slices.Sort(want)
-	wantSame(w.T, "strangers", w.strangers("s"), want)
+	wantSame(w.T, "strangers", w.strangers(mine, mineToo), want)
 }
 
 func strangersDefined(w *world) {
 	kind, _ := w.define()
-	w.apply(of(w.object(kind, "mine", nil), "s"))
+	mine := w.apply(of(w.object(kind, "mine", nil), "s"))
 	nobodys := w.apply(w.object(kind, "nobodys", nil))
-	await(w.T, "the stranger is found", func() bool { return slices.Contains(w.strangers("s"), w.key(nobodys)) })
-	wantSame(w.T, "strangers", w.strangers("s"), []string{w.key(nobodys)})
+	await(w.T, "the stranger is found", func() bool { return slices.Contains(w.strangers(mine), w.key(nobodys)) })
+	wantSame(w.T, "strangers", w.strangers(mine), []string{w.key(nobodys)})
 }
 
 func instancesFound(w *world) {
 	kind, _ := w.define()
 	m := w.mapping(kind)
-	list := func() []string {
-		found, err := w.Instances(w.ctx, "", m, "s", 100)
+	list := func(mine ...*unstructured.Unstructured) []string {
+		found, err := w.Instances(w.ctx, "", m, uids(mine), 100)
 		wantNone(w.T, "instances", err)
 		return names(found)
 	}
 	wantSame(w.T, "instances", list(), nil)
-	w.apply(of(w.object(kind, "mine", nil), "s"))
+	mine := w.apply(of(w.object(kind, "mine", nil), "s"))
 	nobodys := w.apply(w.object(kind, "nobodys", nil))
 	others := of(w.object(kind, "others", nil), "other")
 	others.SetNamespace(w.otherNamespace())
 	w.apply(others)
-	anothers := w.apply(ofAgent(of(w.object(kind, "of-another-agent", nil), "s"), "another"))
-	want := []string{w.key(nobodys), w.key(others), w.key(anothers)}
+	copied := w.apply(of(w.object(kind, "with-the-label", nil), "s"))
+	want := []string{w.key(nobodys), w.key(others), w.key(copied)}
 	slices.Sort(want)
-	wantSame(w.T, "instances", list(), want)
+	wantSame(w.T, "instances", list(mine), want)
 }
 
 func instancesClusterWide(w *world) {
 	u := w.object(namespace, w.otherNamespace(), nil)
 	u.SetNamespace("")
-	found, err := w.Instances(w.ctx, "", w.mapping(namespace), "s", 10_000)
+	found, err := w.Instances(w.ctx, "", w.mapping(namespace), nil, 10_000)
 	wantNone(w.T, "instances", err)
 	if !slices.Contains(names(found), w.key(u)) {
 		w.Errorf("instances: got %v, want that %s is among them", found, w.key(u))
 	}
-	w.apply(of(u, "s"))
-	found, err = w.Instances(w.ctx, "", w.mapping(namespace), "s", 10_000)
+	mine := w.apply(of(u, "s"))
+	found, err = w.Instances(w.ctx, "", w.mapping(namespace), uids([]*unstructured.Unstructured{mine}), 10_000)
 	wantNone(w.T, "instances", err)
 	if slices.Contains(names(found), w.key(u)) {
 		w.Errorf("instances: got %v, want that the stack's own %s is not among them", found, w.key(u))
@@ -125,10 +133,10 @@ func contentsLimited(w *world) {
 		w.apply(w.object(secret, name, nil))
 	}
 	for limit := 1; limit <= 3; limit++ {
-		found, err := w.Strangers(w.ctx, "", w.Namespace, "s", limit)
+		found, err := w.Strangers(w.ctx, "", w.Namespace, nil, limit)
 		wantNone(w.T, "strangers", err)
 		wantSame(w.T, "strangers", len(found), limit)
-		found, err = w.Instances(w.ctx, "", w.mapping(configMap), "s", limit)
+		found, err = w.Instances(w.ctx, "", w.mapping(configMap), nil, limit)
 		wantNone(w.T, "instances", err)
 		wantSame(w.T, "instances", len(found), limit)
 	}
@@ -168,7 +176,7 @@ func podsInvalid(w *world) {
 }
 
 func contentsAbsent(w *world) {
-	found, err := w.Strangers(w.ctx, "", "absent-"+newName(), "s", 1)
+	found, err := w.Strangers(w.ctx, "", "absent-"+newName(), nil, 1)
 	wantNone(w.T, "strangers", err)
 	wantSame(w.T, "strangers", len(found), 0)
 	pods, err := w.Pods(w.ctx, "absent-"+newName(), "app")
@@ -178,9 +186,9 @@ func contentsAbsent(w *world) {
 
 func contentsCancelled(w *world) {
 	m := w.mapping(configMap)
-	_, err := w.Strangers(cancelled(w.ctx), "", w.Namespace, "s", 1)
+	_, err := w.Strangers(cancelled(w.ctx), "", w.Namespace, nil, 1)
 	wantCancelled(w.T, "strangers", err)
-	_, err = w.Instances(cancelled(w.ctx), "", m, "s", 1)
+	_, err = w.Instances(cancelled(w.ctx), "", m, nil, 1)
 	wantCancelled(w.T, "instances", err)
 	_, err = w.Pods(cancelled(w.ctx), w.Namespace, "app")
 	wantCancelled(w.T, "pods", err)

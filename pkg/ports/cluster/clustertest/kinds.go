@@ -92,7 +92,7 @@ func kindGone(w *world) {
 	wantCode(w.T, "mapping", err, fault.NotFound, cluster.CodeKindNotServed)
 	_, err = w.Apply(w.ctx, "", t.Mapping, widget, false)
 	wantCode(w.T, "apply", err, fault.NotFound, cluster.CodeKindNotServed)
-	_, err = w.Instances(w.ctx, "", t.Mapping, "stack", 1)
+	_, err = w.Instances(w.ctx, "", t.Mapping, nil, 1)
 	wantCode(w.T, "instances", err, fault.NotFound, cluster.CodeKindNotServed)
 	wantNone(w.T, "delete", w.Delete(w.ctx, "", t))
 	wantNone(w.T, "release", w.Release(w.ctx, "", t))

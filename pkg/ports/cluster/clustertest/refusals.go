@@ -137,9 +137,9 @@ func refusedIdentity(w *world) {
 		wantKind(w.T, "apply as "+string(as), err, fault.Invalid)
 		wantKind(w.T, "delete as "+string(as), w.Delete(w.ctx, as, t), fault.Invalid)
 		wantKind(w.T, "release as "+string(as), w.Release(w.ctx, as, t), fault.Invalid)
-		_, err = w.Strangers(w.ctx, as, w.Namespace, "s", 1)
+		_, err = w.Strangers(w.ctx, as, w.Namespace, nil, 1)
 		wantKind(w.T, "strangers as "+string(as), err, fault.Invalid)
-		_, err = w.Instances(w.ctx, as, t.Mapping, "s", 1)
+		_, err = w.Instances(w.ctx, as, t.Mapping, nil, 1)
 		wantKind(w.T, "instances as "+string(as), err, fault.Invalid)
 	}
 }

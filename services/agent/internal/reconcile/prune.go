@@ -31,9 +31,10 @@ func (f *full) prune(ctx context.Context) error {
 		return err
 	}
 	removals := plan.Diff(f.desired, plan.Observed{Inventory: f.stored, Stale: live}).Prune
+	mine := deleted(removals)
 	for rest := removals; len(rest) > 0; {
 		n := sameRank(rest)
-		left, err := f.w.takeAway(ctx, f.want.Policy, rest[:n], f.notes)
+		left, err := f.w.takeAway(ctx, f.want.Policy, rest[:n], mine, f.notes)
 		if err != nil {
 			return err
 		}
@@ -41,6 +42,17 @@ func (f *full) prune(ctx context.Context) error {
 		rest = rest[n:]
 	}
 	return nil
+}
+
+// deleted are the uids of the objects that go: what is left of a namespace when they are gone is not the stack's.
+func deleted(removals []plan.Removal) map[string]bool {
+	uids := map[string]bool{}
+	for _, r := range removals {
+		if r.Fate == plan.Delete || r.Fate == plan.Await {
+			uids[r.UID] = true
+		}
+	}
+	return uids
 }
 
 func sameRank(r []plan.Removal) int {
@@ -52,12 +64,12 @@ func sameRank(r []plan.Removal) int {
 }
 
 // takeAway does what is to be done with objects of one rank. It returns those that are still there and going.
-func (w *worker) takeAway(ctx context.Context, p wire.Policy, removals []plan.Removal, n notes) ([]cluster.Entry, error) {
+func (w *worker) takeAway(ctx context.Context, p wire.Policy, removals []plan.Removal, mine map[string]bool, n notes) ([]cluster.Entry, error) {
 	var mu sync.Mutex
 	var left []cluster.Entry
 	failed := map[cluster.Key]error{}
 	err := each(ctx, removals, func(ctx context.Context, r plan.Removal) error {
-		going, kept, err := w.takeOne(context.WithoutCancel(ctx), p, r)
+		going, kept, err := w.takeOne(context.WithoutCancel(ctx), p, r, mine)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -79,7 +91,7 @@ func (w *worker) takeAway(ctx context.Context, p wire.Policy, removals []plan.Re
 }
 
 // takeOne returns for an object that is still there what it waits for, or why it is kept.
-func (w *worker) takeOne(ctx context.Context, p wire.Policy, r plan.Removal) (going, kept string, err error) {
+func (w *worker) takeOne(ctx context.Context, p wire.Policy, r plan.Removal, mine map[string]bool) (going, kept string, err error) {
 	switch r.Fate {
 	case plan.Gone:
 		return "", "", nil
@@ -96,7 +108,7 @@ func (w *worker) takeOne(ctx context.Context, p wire.Policy, r plan.Removal) (go
 	}
 	t.UID = r.UID
 	if r.Fate == plan.Delete {
-		if r.Why, err = w.mustKeep(ctx, p, r.Entry, t.Mapping); err != nil {
+		if r.Why, err = w.mustKeep(ctx, p, r.Entry, mine); err != nil {
 			return "", "", err
 		}
 		if r.Why != "" {
@@ -138,7 +150,7 @@ func waitsFor(live *unstructured.Unstructured) string {
 }
 
 // mustKeep says why an object that the stack made must not be deleted all the same: other people's things would go too.
-func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, m cluster.Mapping) (string, error) {
+func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, mine map[string]bool) (string, error) {
 	kind := e.Key.GroupKind()
 	var others []cluster.Key
 	var err error
@@ -146,9 +158,9 @@ func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, m
 	case plan.IsNamespace(kind) && (e.Key.Name == w.e.c.Namespace || strings.HasPrefix(e.Key.Name, "kube-") || e.Key.Name == "default"):
 		return "the cluster or the agent itself needs it", nil
 	case plan.IsNamespace(kind):
-		others, err = w.e.c.Cluster.Contents.Strangers(ctx, identity(p), e.Key.Name, w.stack, shownNotes+1)
+		others, err = w.e.c.Cluster.Contents.Strangers(ctx, identity(p), e.Key.Name, mine, shownNotes+1)
 	case plan.IsDefinition(kind):
-		others, err = w.instances(ctx, p, e)
+		others, err = w.instances(ctx, p, e, mine)
 	}
 	if err != nil {
 		return "", fmt.Errorf("look for what is not the stack's: %w", err)
@@ -164,13 +176,13 @@ func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, m
 }
 
 // instances returns objects of a definition's kinds that are not the stack's.
-func (w *worker) instances(ctx context.Context, p wire.Policy, e cluster.Entry) ([]cluster.Key, error) {
+func (w *worker) instances(ctx context.Context, p wire.Policy, e cluster.Entry, mine map[string]bool) ([]cluster.Key, error) {
 	live, err := w.live(ctx, identity(p), e)
 	if err != nil || live == nil {
 		return nil, err
 	}
 	for _, m := range plan.Definitions(live) {
-		return w.e.c.Cluster.Contents.Instances(ctx, identity(p), m, w.stack, shownNotes+1)
+		return w.e.c.Cluster.Contents.Instances(ctx, identity(p), m, mine, shownNotes+1)
 	}
 	return nil, nil
 }

@@ -43,9 +43,11 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 		return err
 	}
 	n := newNotes()
-	for rest := plan.Removals(w.e.c.Agent, w.stack, inv.Policy, inv.Entries, live); len(rest) > 0; {
+	removals := plan.Removals(w.e.c.Agent, w.stack, inv.Policy, inv.Entries, live)
+	mine := deleted(removals)
+	for rest := removals; len(rest) > 0; {
 		some := sameRank(rest)
-		left, err := w.takeAway(ctx, inv.Policy, rest[:some], n)
+		left, err := w.takeAway(ctx, inv.Policy, rest[:some], mine, n)
 		if err != nil {
 			return err
 		}

@@ -46,6 +46,22 @@ func TestANamespaceWithOtherThingsInItStays(t *testing.T) {
 	}
 }
 
+func TestALabelMakesNothingTheStacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ns, id := "u-"+uuid.NewString()[:8], uuid.NewString()
+	w.apply(w.stack(id, fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", ns)))
+	t.Cleanup(func() { w.drop("v1/namespaces//" + ns) })
+	claim := "v1/persistentvolumeclaims/" + ns + "/data"
+	w.create(claim, map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", // as an operator makes it, with its resource's labels
+		"metadata": map[string]any{"labels": map[string]any{"brokkr.io/stack": id}},
+		"spec":     map[string]any{"accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}}}})
+	w.remove(id)
+	if u := w.get(claim); u == nil || u.GetDeletionTimestamp() != nil {
+		t.Error("a claim that the stack has not made is gone")
+	}
+}
+
 func TestWhatStays(t *testing.T) {
 	t.Parallel()
 	claim := "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n"
