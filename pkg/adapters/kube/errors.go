@@ -138,5 +138,5 @@ func unanswered(err error, secret bool) error {
 }
 
 func unreachable(why string, err error) error {
-	return fault.Newf(fault.Unavailable, "cluster_unreachable", "the Kubernetes API server cannot be reached: %s", why).Because(err)
+	return fault.Newf(fault.Unavailable, cluster.CodeUnreachable, "the Kubernetes API server cannot be reached: %s", why).Because(err)
 }

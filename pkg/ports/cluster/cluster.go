@@ -40,6 +40,7 @@ const (
 // Codes of the errors that callers tell apart.
 const (
 	CodeKindNotServed = "kind_not_served"
+	CodeUnreachable   = "cluster_unreachable" // no answer at all
 	CodeTerminating   = "object_terminating"
 )
 

@@ -125,9 +125,10 @@ func isOfOneMoment(live, would *unstructured.Unstructured) bool {
 	return live.GetResourceVersion() == would.GetResourceVersion()
 }
 
-// stops reports whether an error makes going on with other objects pointless.
+// stops reports whether an error makes going on with other objects pointless. An object whose webhook or storage fails is
+// the trouble of that object.
 func stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || (fault.Is(err, fault.Unavailable) && fault.CodeOf(err) != cluster.CodeTerminating) || fault.Is(err, fault.Unauthenticated)
+	return ctx.Err() != nil || fault.CodeOf(err) == cluster.CodeUnreachable || fault.Is(err, fault.Unauthenticated)
 }
 
 // lives reads what is there of an inventory's entries.

@@ -31,6 +31,9 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	ctx, end := w.startPass(ctx, passRemove, w.current)
 	defer func() { end(err) }()
 
+	if inv.Version == "" {
+		w.log.WarnContext(ctx, "there is no inventory of a stack that is to be removed: if it was ever applied here, its objects stay", "revision", r.Revision)
+	}
 	if inv.Applied != "" {
 		// Should the stack be assigned again before the end, what has been taken away is no drift.
 		inv.Applied = ""
