@@ -185,3 +185,24 @@ func TestARevisionThatFailsHalfWayCostsNothing(t *testing.T) {
 		t.Errorf("%d rounds in two seconds", n)
 	}
 }
+
+func TestAFailingWebhookHoldsUpItsObjectsAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.resync = 300 * time.Millisecond })
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "ours")+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: hooked, labels: {hook: w}}\n"))
+	hook := "admissionregistration.k8s.io/v1/validatingwebhookconfigurations//" + w.namespace
+	t.Cleanup(func() { w.drop(hook) })
+	w.create(hook, map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "webhooks": []any{map[string]any{
+		"name": "nobody.example.com", "admissionReviewVersions": []any{"v1"}, "sideEffects": "None", "failurePolicy": "Fail",
+		"clientConfig":      map[string]any{"url": "https://127.0.0.1:1/"},
+		"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": w.namespace}},
+		"objectSelector":    map[string]any{"matchLabels": map[string]any{"hook": "w"}},
+		"rules":             []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"*"}, "resources": []any{"configmaps"}}},
+	}}})
+	w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "hooked") && strings.Contains(a.Message, "webhook") })
+	w.patch("v1/configmaps/./it", `{"data":{"key":"theirs"}}`)
+	w.eventually("the drift of the other to be corrected", func() bool { return w.value("v1/configmaps/./it") == "ours" })
+	w.drop(hook)
+	w.reports.await(t, id, isHealthy)
+}
