@@ -200,7 +200,9 @@ func TestAFailingWebhookHoldsUpItsObjectsAlone(t *testing.T) {
 		"objectSelector":    map[string]any{"matchLabels": map[string]any{"hook": "w"}},
 		"rules":             []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"*"}, "resources": []any{"configmaps"}}},
 	}}})
-	w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "hooked") && strings.Contains(a.Message, "webhook") })
+	w.reports.await(t, id, func(a wire.Applied) bool {
+		return strings.Contains(a.Message, "hooked") && strings.Contains(a.Message, "webhook")
+	})
 	w.patch("v1/configmaps/./it", `{"data":{"key":"theirs"}}`)
 	w.eventually("the drift of the other to be corrected", func() bool { return w.value("v1/configmaps/./it") == "ours" })
 	w.drop(hook)
