@@ -117,6 +117,13 @@ func Rules() []Rule {
 			Linked: true,
 		},
 		{
+			Name: "clients speak http",
+			Why:  "anybody's program imports it: no server's inside, no port, no adapter comes along",
+			Of:   []string{"./pkg/client/..."},
+			Deny: []string{"./pkg/ports/...", "./pkg/adapters/...", "./pkg/platform/...", "./pkg/identity/...", "./services/...", "./cmd/...", "./internal/...",
+				"database/...", "github.com/lib/...", "github.com/redis/..."},
+		},
+		{
 			Name: "cli speaks http",
 			Why:  "what the CLI can do, any client of the API can do; a way around it would be a way around authorization",
 			Of:   []string{"./cmd/brokkr/..."},

@@ -10,15 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
-)
-
-// Outcomes of an apply.
-const (
-	outcomeCreated   = "created"   // the stack had no deployment object
-	outcomeUpdated   = "updated"   // a new deployment object was published
-	outcomeUnchanged = "unchanged" // the newest deployment object is this bundle already
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 // adminGenerator owns what an admin creates without naming a generator.
@@ -32,7 +25,7 @@ type applyOptions struct {
 	labels      []string
 	annotations []string
 	targets     []string
-	pairs       []pair
+	pairs       map[string]string
 	wait        waitOptions
 	waitFor     bool
 	dryRun      bool
@@ -41,15 +34,15 @@ type applyOptions struct {
 
 // applied is the outcome of an apply, as data.
 type applied struct {
-	Stack              string `json:"stack"`
-	StackID            string `json:"stack_id,omitempty"`
-	GeneratorID        string `json:"generator_id,omitempty"`
-	Outcome            string `json:"outcome"`
-	DryRun             bool   `json:"dry_run,omitempty"`
-	DeploymentObjectID string `json:"deployment_object_id,omitempty"`
-	SequenceID         int64  `json:"sequence_id,omitempty"`
-	Checksum           string `json:"checksum"`
-	Objects            int    `json:"objects"`
+	Stack              string         `json:"stack"`
+	StackID            string         `json:"stack_id,omitempty"`
+	GeneratorID        string         `json:"generator_id,omitempty"`
+	Outcome            client.Outcome `json:"outcome"`
+	DryRun             bool           `json:"dry_run,omitempty"`
+	DeploymentObjectID string         `json:"deployment_object_id,omitempty"`
+	SequenceID         int64          `json:"sequence_id,omitempty"`
+	Checksum           string         `json:"checksum"`
+	Objects            int            `json:"objects"`
 }
 
 func (a *app) apply() *cobra.Command {
@@ -100,12 +93,21 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
-	if o.pairs, err = parseAnnotations(cmd, o.annotations); err != nil {
+	pairs, err := parseAnnotations(cmd, o.annotations)
+	if err != nil {
 		return err
+	}
+	o.pairs = map[string]string{}
+	for _, p := range pairs {
+		o.pairs[p.key] = p.value
 	}
 	b, err := source.Read(o.path, a.env.In)
 	if err != nil {
-		return hint(fmt.Errorf("nothing was sent: %w", err), "mend the manifests and apply again")
+		err = fmt.Errorf("nothing was sent: %w", err)
+		if errors.Is(err, client.ErrNoObjects) {
+			return hint(err, "brokkr delete stack %s takes the stack away", o.stack)
+		}
+		return hint(err, "mend the manifests and apply again")
 	}
 	c, err := a.connect()
 	if err != nil {
@@ -114,7 +116,7 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	return a.applyBundle(cmd, c, o, b)
 }
 
-func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions, b source.Bundle) error {
+func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle) error {
 	ctx := cmd.Context()
 	owner, err := a.owner(ctx, c, o)
 	if err != nil {
@@ -128,21 +130,37 @@ func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions,
 		}
 		agents = append(agents, g)
 	}
-	found, err := findStacks(ctx, c, o.stack, owner)
+	if o.dryRun {
+		found, err := findStacks(ctx, c, o.stack, owner)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 && isID(o.stack) {
+			return fmt.Errorf("stack %s not found", o.stack)
+		}
+		return a.dryRun(cmd, c, o, b, found)
+	}
+	s, err := ensureStack(ctx, c, o, owner)
 	if err != nil {
 		return err
 	}
-	if len(found) > 1 {
-		_, err = one("stack", o.stack, found, func(s client.Stack) string { return "stack " + s.ID + " of generator " + s.GeneratorID })
-		return err
+	return a.publish(cmd, c, o, b, s, agents)
+}
+
+// ensureStack returns the stack to apply to. One that is named by its id must be there.
+func ensureStack(ctx context.Context, c *client.Client, o *applyOptions, owner string) (client.Stack, error) {
+	if isID(o.stack) {
+		s, err := c.Stack(ctx, o.stack)
+		if client.IsStatus(err, http.StatusNotFound) {
+			err = fmt.Errorf("stack %s not found", o.stack)
+		}
+		return s, err
 	}
-	if len(found) == 0 && isID(o.stack) {
-		return fmt.Errorf("stack %s not found", o.stack)
+	n := client.NewStack{Name: o.stack, GeneratorID: owner}
+	if o.description != "" {
+		n.Description = &o.description
 	}
-	if o.dryRun {
-		return a.dryRun(cmd, c, o, b, found)
-	}
-	return a.publish(cmd, c, o, b, found, owner, agents)
+	return c.EnsureStack(ctx, n)
 }
 
 // owner returns the id of the generator in whose name the stack is looked up and created. A stack that is named by its
@@ -180,41 +198,22 @@ func (a *app) owner(ctx context.Context, c *client.Client, o *applyOptions) (str
 	return g.ID, err
 }
 
-func (a *app) publish(cmd *cobra.Command, c *client.Client, o *applyOptions, b source.Bundle, found []client.Stack, owner string, agents []client.Agent) error {
+func (a *app) publish(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle, s client.Stack, agents []client.Agent) error {
 	ctx := cmd.Context()
-	var s client.Stack
-	var err error
-	if len(found) == 1 {
-		s = found[0]
-	} else {
-		n := client.NewStack{Name: o.stack, GeneratorID: owner}
-		if o.description != "" {
-			n.Description = &o.description
-		}
-		if s, err = c.CreateStack(ctx, n); err != nil {
-			return fmt.Errorf("create stack %s: %w", o.stack, err)
-		}
-	}
-	moved, err := a.place(ctx, c, o, s, agents)
+	moved, err := place(ctx, c, o, s, agents)
 	if err != nil {
 		return err
 	}
-	newest, err := c.NewestObject(ctx, s.ID)
+	done, err := c.PublishBundle(ctx, s, b)
 	if err != nil {
-		return fmt.Errorf("read what stack %s has now: %w", s.Name, err)
-	}
-	result := applied{Stack: s.Name, StackID: s.ID, GeneratorID: s.GeneratorID, Outcome: outcome(newest, b), Checksum: b.Checksum(), Objects: len(b.Objects)}
-	if result.Outcome != outcomeUnchanged {
-		made, err := c.Publish(ctx, s.ID, b.Content)
-		if err != nil {
-			return publishError(err, s.Name)
+		var unsure *client.UnsureError
+		if errors.As(err, &unsure) {
+			err = hint(err, "the same command again: it publishes only what is not there yet")
 		}
-		if made.YAMLChecksum != b.Checksum() {
-			return fmt.Errorf("the broker stored something else than was sent: checksum %s instead of %s", made.YAMLChecksum, b.Checksum())
-		}
-		newest, moved = &made, false
+		return err
 	}
-	result.DeploymentObjectID, result.SequenceID = newest.ID, newest.SequenceID
+	result := applied{Stack: s.Name, StackID: s.ID, GeneratorID: s.GeneratorID, Outcome: done.Outcome, Checksum: b.Checksum(),
+		Objects: len(b.Objects), DeploymentObjectID: done.Object.ID, SequenceID: done.Object.SequenceID}
 	if err := a.show(cmd, &o.out, view{data: result, names: []string{"stack/" + s.Name}, table: func(w io.Writer, _ bool) error {
 		_, err := fmt.Fprintf(w, "stack/%s %s (sequence %d, %s)\n", s.Name, result.Outcome, result.SequenceID, count(len(b.Objects), "object"))
 		return err
@@ -224,10 +223,10 @@ func (a *app) publish(cmd *cobra.Command, c *client.Client, o *applyOptions, b s
 	if !o.waitFor {
 		return nil
 	}
-	if moved {
+	if moved && done.Outcome == client.Unchanged {
 		o.wait.settle = settleTime
 	}
-	return a.waitHealthy(ctx, c, s, *newest, o.wait)
+	return a.waitHealthy(ctx, c, s, done.Object, o.wait)
 }
 
 // settleTime is how long a good status must stand when the stack's placement was just changed without a new object: there
@@ -235,32 +234,14 @@ func (a *app) publish(cmd *cobra.Command, c *client.Client, o *applyOptions, b s
 const settleTime = 2 * time.Second
 
 // place adds labels, annotations and targets, and reports whether one of them is new.
-func (a *app) place(ctx context.Context, c *client.Client, o *applyOptions, s client.Stack, agents []client.Agent) (bool, error) {
-	moved := false
-	for _, l := range o.labels {
-		fresh, err := c.AddStackLabel(ctx, s.ID, l)
-		if err != nil {
-			return moved, fmt.Errorf("add label %s to stack %s: %w", l, s.Name, err)
+func place(ctx context.Context, c *client.Client, o *applyOptions, s client.Stack, agents []client.Agent) (bool, error) {
+	moved, err := c.Mark(ctx, s, client.Marks{Labels: o.labels, Annotations: o.pairs})
+	if err != nil {
+		var other *client.AnnotationError
+		if errors.As(err, &other) {
+			err = hint(err, "brokkr stack annotate %s %s=%s --overwrite", s.Name, other.Key, other.Want)
 		}
-		moved = moved || fresh
-	}
-	m := stackMarks(c, s)
-	for _, p := range o.pairs {
-		fresh, err := c.AddStackAnnotation(ctx, s.ID, p.key, p.value)
-		if err != nil {
-			return moved, fmt.Errorf("annotate stack %s with %s: %w", s.Name, p.key, err)
-		}
-		if moved = moved || fresh; fresh {
-			continue
-		}
-		old, err := valueOf(ctx, m, p.key)
-		if err != nil {
-			return moved, err
-		}
-		if old != p.value {
-			return moved, hint(fmt.Errorf("stack %s already has the annotation %s=%s; nothing was published", s.Name, p.key, old),
-				"brokkr stack annotate %s %s=%s --overwrite", s.Name, p.key, p.value)
-		}
+		return moved, err
 	}
 	for _, g := range agents {
 		fresh, err := c.AddTarget(ctx, g.ID, s.ID)
@@ -274,25 +255,6 @@ func (a *app) place(ctx context.Context, c *client.Client, o *applyOptions, s cl
 		moved = moved || fresh
 	}
 	return moved, nil
-}
-
-func publishError(err error, name string) error {
-	var unreachable *client.UnreachableError
-	if errors.As(err, &unreachable) || client.IsStatus(err, http.StatusBadGateway) || client.IsStatus(err, http.StatusGatewayTimeout) {
-		return hint(fmt.Errorf("publish to stack %s: %w; it may have been published all the same", name, err), "the same command again: it publishes only what is not there yet")
-	}
-	return fmt.Errorf("publish to stack %s: %w", name, err)
-}
-
-func outcome(newest *client.Object, b source.Bundle) string {
-	switch {
-	case newest == nil:
-		return outcomeCreated
-	case newest.YAMLChecksum == b.Checksum() && !newest.IsDeletionMarker:
-		return outcomeUnchanged
-	default:
-		return outcomeUpdated
-	}
 }
 
 func count(n int, noun string) string {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 // What the API calls states, phases and healths.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 // completeTime bounds how long a shell waits for names.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 // shown is how many of the newest entries of a history are described.

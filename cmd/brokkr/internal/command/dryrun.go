@@ -10,10 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 // change is what publishing would do to one manifest of the stack.
@@ -28,15 +27,15 @@ type planned struct {
 }
 
 // dryRun says what an apply would do. It reads only.
-func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b source.Bundle, found []client.Stack) error {
-	plan := planned{applied: applied{Stack: o.stack, Outcome: outcomeCreated, DryRun: true, Checksum: b.Checksum(), Objects: len(b.Objects)}}
+func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle, found []client.Stack) error {
+	plan := planned{applied: applied{Stack: o.stack, Outcome: client.Created, DryRun: true, Checksum: b.Checksum(), Objects: len(b.Objects)}}
 	var newest *client.Object
 	if len(found) == 1 {
 		var err error
 		if newest, err = c.NewestObject(cmd.Context(), found[0].ID); err != nil {
 			return fmt.Errorf("read what stack %s has now: %w", found[0].Name, err)
 		}
-		plan.Stack, plan.StackID, plan.GeneratorID, plan.Outcome = found[0].Name, found[0].ID, found[0].GeneratorID, outcome(newest, b)
+		plan.Stack, plan.StackID, plan.GeneratorID, plan.Outcome = found[0].Name, found[0].ID, found[0].GeneratorID, client.Compare(newest, b)
 	}
 	changes, err := compare(newest, b)
 	if err != nil {
@@ -50,7 +49,7 @@ func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b so
 				return err
 			}
 		}
-		_, err := fmt.Fprintf(w, "stack/%s %s (dry run, %s)\n", plan.Stack, pick(plan.Outcome == outcomeUnchanged, outcomeUnchanged, "would be "+plan.Outcome), count(len(b.Objects), "object"))
+		_, err := fmt.Fprintf(w, "stack/%s %s (dry run, %s)\n", plan.Stack, pick(plan.Outcome == client.Unchanged, string(client.Unchanged), "would be "+string(plan.Outcome)), count(len(b.Objects), "object"))
 		return err
 	}})
 }
@@ -70,7 +69,7 @@ func signOf(change string) (string, render.Tone) {
 
 // compare says manifest by manifest what differs between the newest object and b. Secrets whose values the broker
 // does not show cannot be compared.
-func compare(newest *client.Object, b source.Bundle) ([]change, error) {
+func compare(newest *client.Object, b client.Bundle) ([]change, error) {
 	before := map[bundle.Key]bundle.Object{}
 	redacted := false
 	if newest != nil && !newest.IsDeletionMarker {
@@ -81,7 +80,7 @@ func compare(newest *client.Object, b source.Bundle) ([]change, error) {
 		for _, o := range old {
 			before[o.Key()] = o
 		}
-		redacted = (source.Bundle{Content: []byte(newest.YAMLContent)}).Checksum() != newest.YAMLChecksum
+		redacted = (client.Bundle{Content: []byte(newest.YAMLContent)}).Checksum() != newest.YAMLChecksum
 	}
 	changes := []change{}
 	for _, o := range b.Objects {

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 func (a *app) get() *cobra.Command {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/config"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+	"github.com/colliery-io/brokkr/pkg/client"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/pkg/client"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
 )
 

@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 func isKustomization(base string) bool {
@@ -36,19 +38,19 @@ func findKustomization(dir string) (string, error) {
 }
 
 // kustomize builds the kustomization in dir, from local files only and without plugins.
-func kustomize(dir string) ([]part, error) {
+func kustomize(dir string) (client.Bundle, error) {
 	if err := (&localCheck{seen: map[string]bool{}}).dir(dir); err != nil {
-		return nil, err
+		return client.Bundle{}, err
 	}
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
-		return nil, fmt.Errorf("build the kustomization %s: %w", dir, err)
+		return client.Bundle{}, fmt.Errorf("build the kustomization %s: %w", dir, err)
 	}
 	text, err := built.AsYaml()
 	if err != nil {
-		return nil, fmt.Errorf("write the kustomization %s: %w", dir, err)
+		return client.Bundle{}, fmt.Errorf("write the kustomization %s: %w", dir, err)
 	}
-	return []part{{name: "kustomize build " + dir, text: string(text)}}, nil
+	return client.NewBundle(dir, client.Part{Name: "kustomize build " + dir, Text: string(text)})
 }
 
 // localCheck refuses kustomizations that would fetch something: what is published must be what lies here, and a

@@ -1,5 +1,12 @@
-// Package client speaks the v1 HTTP API for the command line. It exists so that commands deal with names and
-// outcomes while retries, timeouts and the shape of errors are decided in one place.
+// Package client speaks Brokkr's v1 HTTP API. It exists so that programs that publish (generators: a CI job, a controller)
+// and the command line deal with names and outcomes, while retries, timeouts and the shape of errors are decided in one place.
+//
+// A generator reads or makes a Bundle and calls Apply, as often as it likes: what is there already is found unchanged and
+// published no second time.
+//
+// Errors say where a request stood: UnreachableError (no answer), APIError (the broker refused; IsStatus and IsCode look
+// inside), BadAnswerError (something else than a broker answered). IsTemporary tells which may pass by themselves. What may
+// be repeated safely has been repeated a few times already, with backoff, before an error comes back.
 package client
 
 import (
@@ -32,7 +39,7 @@ type Options struct {
 	URL            string        // of the broker, without /api/v1
 	PAK            string        // empty: requests carry no credential
 	RequestTimeout time.Duration // of one attempt; zero means none
-	UserAgent      string
+	UserAgent      string        // empty: "brokkr-go"
 	// Sleep waits between attempts; nil means a timer. It returns early with the context's error.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
@@ -52,6 +59,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "brokkr-go"
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -97,6 +107,7 @@ type call struct {
 	body   any // sent as JSON; nil sends none
 	// repeatable marks a POST that changes nothing more when it is sent twice.
 	repeatable bool
+	key        string // idempotency key, by which a broker knows a POST again; empty sends none
 }
 
 func (c call) idempotent() bool {
@@ -151,6 +162,9 @@ func (c *Client) once(ctx context.Context, r call, body []byte, out any) (http.H
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.key != "" {
+		req.Header.Set("Idempotency-Key", r.key)
 	}
 	if c.o.PAK != "" {
 		req.Header.Set("Authorization", "Bearer "+c.o.PAK)
@@ -220,11 +234,9 @@ func refusal(method, target string, resp *http.Response) error {
 
 // retryAfter says whether another attempt may succeed, and after which wait.
 func retryAfter(err error, attempt int) (time.Duration, bool) {
-	backoff := firstBackoff << (attempt - 1)
-	backoff = backoff/2 + rand.N(backoff) //nolint:gosec // jitter
 	var unreachable *UnreachableError
 	if errors.As(err, &unreachable) {
-		return backoff, true
+		return backoff(attempt), true
 	}
 	var refused *APIError
 	if !errors.As(err, &refused) {
@@ -235,10 +247,15 @@ func retryAfter(err error, attempt int) (time.Duration, bool) {
 		if refused.RetryAfter > maxRetryAfter {
 			return 0, false
 		}
-		return max(backoff, refused.RetryAfter), true
+		return max(backoff(attempt), refused.RetryAfter), true
 	default:
 		return 0, false
 	}
+}
+
+func backoff(attempt int) time.Duration {
+	d := firstBackoff << (attempt - 1)
+	return d/2 + rand.N(d) //nolint:gosec // jitter
 }
 
 func parseRetryAfter(s string, now time.Time) time.Duration {

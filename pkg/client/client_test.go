@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/client"
+	"github.com/colliery-io/brokkr/pkg/client"
 )
 
 type answer struct {

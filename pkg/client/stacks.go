@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 )
 
 // Stacks lists the stacks that the caller can see; name narrows the list where the server can.
@@ -63,28 +62,9 @@ func (c *Client) Objects(ctx context.Context, stack string) ([]Object, error) {
 	return list[Object](ctx, c, "/stacks/"+seg(stack)+"/deployment-objects", nil)
 }
 
-// NewestObject returns a stack's newest deployment object, or nil if nothing was published.
-func (c *Client) NewestObject(ctx context.Context, stack string) (*Object, error) {
-	var page []Object
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/stacks/" + seg(stack) + "/deployment-objects",
-		query: url.Values{"limit": {"1"}}}, &page)
-	if err != nil || len(page) == 0 {
-		return nil, err
-	}
-	return &page[0], nil
-}
-
 // Object returns one deployment object.
 func (c *Client) Object(ctx context.Context, id string) (Object, error) {
 	return get[Object](ctx, c, "/deployment-objects/"+seg(id))
-}
-
-// Publish makes content the stack's desired state. It is not repeated: two objects would be two revisions.
-func (c *Client) Publish(ctx context.Context, stack string, content []byte) (Object, error) {
-	var o Object
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/stacks/" + seg(stack) + "/deployment-objects",
-		body: map[string]string{"yaml_content": string(content)}}, &o)
-	return o, err
 }
 
 // Status returns where a stack stands in every cluster.
