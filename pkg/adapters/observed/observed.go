@@ -14,7 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-//go:generate go run ./internal/gen ../../ports/store.go zz_generated.go
+//go:generate go run ./internal/gen ../../ports zz_generated.go
 
 type observer struct {
 	tracer  trace.Tracer
