@@ -38,6 +38,7 @@ type Repositories interface {
 	Stacks() Stacks
 	Objects() Objects
 	Blobs() Blobs
+	Secrets() Secrets
 	Assignments() Assignments
 	Reports() Reports
 	Facts() Facts

@@ -433,6 +433,27 @@ func (x observedBlobs) GetMany(ctx context.Context, p1 []stack.Checksum) (r0 map
 	return r0, err
 }
 
+func (r repositories) Secrets() ports.Secrets { return observedSecrets{r.o, r.in.Secrets()} }
+
+type observedSecrets struct {
+	o  *observer
+	in ports.Secrets
+}
+
+func (x observedSecrets) Rewrap(ctx context.Context, p1 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Secrets", "Rewrap")
+	defer func() { done(err) }()
+	r0, err = x.in.Rewrap(ctx, p1)
+	return r0, err
+}
+
+func (x observedSecrets) Usage(ctx context.Context) (r0 map[string]int64, err error) {
+	ctx, done := x.o.start(ctx, "Secrets", "Usage")
+	defer func() { done(err) }()
+	r0, err = x.in.Usage(ctx)
+	return r0, err
+}
+
 func (r repositories) Assignments() ports.Assignments {
 	return observedAssignments{r.o, r.in.Assignments()}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 )
 
 // The encodings of blobs.
@@ -21,13 +22,15 @@ type blobs struct{ s session }
 func noBlob(sum stack.Checksum) error { return notFound("manifest_not_found", "manifest", sum) }
 
 type blobRow struct {
-	SHA256   []byte `db:"sha256"`
-	Encoding string `db:"encoding"`
-	Size     int64  `db:"size"`
-	Content  []byte `db:"content"`
+	SHA256   []byte  `db:"sha256"`
+	Encoding string  `db:"encoding"`
+	Size     int64   `db:"size"`
+	Content  []byte  `db:"content"`
+	KeyID    *string `db:"key_id"`
+	Wrapped  []byte  `db:"wrapped"`
 }
 
-const putBlob = `INSERT INTO blobs (sha256, encoding, size, content) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+const putBlob = `INSERT INTO blobs (sha256, encoding, size, content, key_id, wrapped) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
 
 // Put implements ports.Blobs.
 func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) {
@@ -39,8 +42,17 @@ func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) 
 	if len(stored) >= len(content) {
 		encoding, stored = encodingPlain, append([]byte{}, content...)
 	}
+	var keyID *string
+	var wrapped []byte
+	if keys := r.s.store.keys; keys != nil {
+		s, err := keys.Seal(blobPlace(sum[:]), stored)
+		if err != nil {
+			return "", fmt.Errorf("seal blob %x: %w", sum, err)
+		}
+		stored, keyID, wrapped = s.Content, &s.KeyID, s.Wrapped
+	}
 	err := r.s.atomically(ctx, func(ctx context.Context, in session) error {
-		_, err := in.exec(ctx, "put blob", putBlob, sum[:], encoding, len(content), stored)
+		_, err := in.exec(ctx, "put blob", putBlob, sum[:], encoding, len(content), stored, keyID, wrapped)
 		return err
 	})
 	if err != nil {
@@ -49,7 +61,7 @@ func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) 
 	return checksumOf(sum[:]), nil
 }
 
-const selectBlobs = `SELECT sha256, encoding, size, content FROM blobs`
+const selectBlobs = `SELECT sha256, encoding, size, content, key_id, wrapped FROM blobs`
 
 const getBlob = selectBlobs + ` WHERE sha256 = $1`
 
@@ -90,11 +102,17 @@ func (r blobs) GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Ch
 // unpack returns the plain bytes, and checks that they are those that were put.
 func (r blobs) unpack(row blobRow) ([]byte, error) {
 	content := row.Content
+	if row.KeyID != nil {
+		var err error
+		if content, err = r.open(row); err != nil {
+			return nil, fmt.Errorf("open blob %x: %w", row.SHA256, err)
+		}
+	}
 	switch row.Encoding {
 	case encodingPlain:
 	case encodingZstd:
 		var err error
-		if content, err = r.s.store.opener.DecodeAll(row.Content, make([]byte, 0, min(row.Size, maxBundle))); err != nil {
+		if content, err = r.s.store.opener.DecodeAll(content, make([]byte, 0, min(row.Size, maxBundle))); err != nil {
 			return nil, fmt.Errorf("unpack blob %x: %w", row.SHA256, err)
 		}
 	default:
@@ -104,4 +122,11 @@ func (r blobs) unpack(row blobRow) ([]byte, error) {
 		return nil, fmt.Errorf("unpack blob %x: the stored content is damaged", row.SHA256)
 	}
 	return content, nil
+}
+
+func (r blobs) open(row blobRow) ([]byte, error) {
+	if r.s.store.keys == nil {
+		return nil, &seal.UnknownKeyError{KeyID: *row.KeyID}
+	}
+	return r.s.store.keys.Open(blobPlace(row.SHA256), seal.Sealed{KeyID: *row.KeyID, Wrapped: row.Wrapped, Content: row.Content})
 }

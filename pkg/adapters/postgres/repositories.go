@@ -12,6 +12,7 @@ func (r repositories) Agents() ports.Agents               { return agents(r) }
 func (r repositories) Stacks() ports.Stacks               { return stacks(r) }
 func (r repositories) Objects() ports.Objects             { return objects(r) }
 func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
+func (r repositories) Secrets() ports.Secrets             { return secrets(r) }
 func (r repositories) Assignments() ports.Assignments     { return assignments(r) }
 func (r repositories) Reports() ports.Reports             { return reports(r) }
 func (r repositories) Facts() ports.Facts                 { return facts(r) }

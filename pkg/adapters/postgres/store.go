@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/lib/pq"
 
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	ConnectTimeout   time.Duration // of one attempt to connect; default 5 seconds
 	StatementTimeout time.Duration // enforced by the server; default 30 seconds
 	ApplicationName  string        // shown in pg_stat_activity; default brokkr
+	Keys             *seal.Keyring // seals what must not be readable at rest; nil: it lies readable. See CheckKeys
 }
 
 func (o Options) withDefaults() Options {
@@ -62,6 +64,7 @@ type Store struct {
 	target  target
 	packer  *zstd.Encoder
 	opener  *zstd.Decoder
+	keys    *seal.Keyring // nil: nothing is sealed
 	closed  atomic.Bool
 	ended   context.Context //nolint:containedctx // ends with the store, and every Listen with it
 	endIt   context.CancelFunc
@@ -103,7 +106,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	db.SetMaxIdleConns(opts.MaxIdle)
 	db.SetConnMaxLifetime(opts.MaxLifetime)
 	db.SetConnMaxIdleTime(opts.MaxIdleTime)
-	s := &Store{db: db, target: t, packer: packer, opener: opener, timeout: opts.ConnectTimeout, maxIdle: opts.MaxIdle}
+	s := &Store{db: db, target: t, packer: packer, opener: opener, keys: opts.Keys, timeout: opts.ConnectTimeout, maxIdle: opts.MaxIdle}
 	s.ended, s.endIt = context.WithCancel(context.Background())
 	s.repositories = repositories{session{store: s, on: db}}
 	if err := s.Ping(ctx); err != nil {

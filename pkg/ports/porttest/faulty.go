@@ -67,6 +67,8 @@ func (r faultyRepositories) Stacks() ports.Stacks   { return faultyStacks{r.in.S
 func (r faultyRepositories) Objects() ports.Objects { return faultyObjects{r.in.Objects(), r.f} }
 func (r faultyRepositories) Blobs() ports.Blobs     { return faultyBlobs{r.in.Blobs(), r.f} }
 
+func (r faultyRepositories) Secrets() ports.Secrets { return faultySecrets{r.in.Secrets(), r.f} }
+
 func (r faultyRepositories) Assignments() ports.Assignments {
 	return faultyAssignments{r.in.Assignments(), r.f}
 }

@@ -156,3 +156,22 @@ func (x faultyBlobs) GetMany(ctx context.Context, sums []stack.Checksum) (v map[
 	}
 	return x.in.GetMany(ctx, sums)
 }
+
+type faultySecrets struct {
+	in ports.Secrets
+	f  *faults
+}
+
+func (x faultySecrets) Rewrap(ctx context.Context, limit int) (v int, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Rewrap(ctx, limit)
+}
+
+func (x faultySecrets) Usage(ctx context.Context) (v map[string]int64, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Usage(ctx)
+}

@@ -203,6 +203,12 @@ func (w *world) stackMethods() map[string]method {
 		"Blobs.GetMany": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Blobs().GetMany(ctx, []stack.Checksum{sum}))
 		},
+		"Secrets.Rewrap": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Secrets().Rewrap(ctx, 10))
+		},
+		"Secrets.Usage": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Secrets().Usage(ctx))
+		},
 	}
 }
 

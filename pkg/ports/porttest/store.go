@@ -33,6 +33,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"liveness":      livenessCases(),
 		"stacks":        stackCases(),
 		"objects":       objectCases(),
+		"secrets":       secretCases(),
 		"assignments":   assignmentCases(),
 		"reports":       reportCases(),
 		"removals":      removalCases(),
