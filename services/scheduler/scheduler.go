@@ -98,7 +98,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	}, func() float64 { return float64(keeper.Held()) }))
 	return &Service{
 		log: log, engine: engine, keeper: keeper,
-		tidy: janitor.New(d.Store, holder, c.KeepEvents, d.Clock, log),
+		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
+			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets())),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
 			health.Check{Name: "leases", Probe: func(context.Context) error {

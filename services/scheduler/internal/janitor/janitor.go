@@ -1,8 +1,11 @@
-// Package janitor removes what nobody needs any more. One replica at a time does it, by a lease.
+// Package janitor does what has to be done now and then, for the whole control plane: it removes what nobody needs any
+// more and brings up to date what lies there. One replica at a time does it, by a lease.
 package janitor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -13,54 +16,73 @@ import (
 const (
 	lease = "scheduler/janitor"
 	every = 10 * time.Minute
-	batch = 5000
+	first = 5 * time.Second // after the start
 )
 
-// Janitor trims the outbox.
+// Task is one thing to do. Step does a bounded part of it (seconds, not minutes) and says whether more is left.
+type Task struct {
+	Name string
+	Step func(ctx context.Context, now time.Time) (more bool, err error)
+}
+
+// Janitor does its tasks one after the other.
 type Janitor struct {
-	store  ports.Store
+	leases ports.Leases
 	holder string
-	keep   time.Duration
+	tasks  []Task
 	now    func() time.Time
 	log    *slog.Logger
 }
 
-// New returns a janitor that keeps events for this long.
-func New(store ports.Store, holder string, keep time.Duration, now func() time.Time, log *slog.Logger) *Janitor {
-	return &Janitor{store: store, holder: holder, keep: keep, now: now, log: log}
+// New returns a janitor for these tasks. holder names the replica.
+func New(leases ports.Leases, holder string, now func() time.Time, log *slog.Logger, tasks ...Task) *Janitor {
+	return &Janitor{leases: leases, holder: holder, tasks: tasks, now: now, log: log}
 }
 
-// Run tidies up every ten minutes until ctx ends.
+// Run tidies up soon after its start and then every ten minutes, until ctx ends.
 func (j *Janitor) Run(ctx context.Context) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	next := time.NewTimer(first)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-next.C:
 		}
 		if err := j.Once(ctx); err != nil && ctx.Err() == nil {
 			j.log.WarnContext(ctx, "tidying up failed; it is tried again", "error", err.Error())
 		}
+		next.Reset(every)
 	}
 }
 
-// Once trims in batches until nothing is left to trim, if no other replica does.
+// Once does every task to its end, if no other replica does. One that fails holds up no other.
 func (j *Janitor) Once(ctx context.Context) error {
-	for {
-		if _, err := j.store.Leases().Acquire(ctx, lease, j.holder, 2*every); err != nil {
-			if fault.Is(err, fault.Conflict) {
-				return nil
-			}
-			return err
-		}
-		n, err := j.store.Outbox().Trim(ctx, j.now().Add(-j.keep), batch)
+	var failed error
+	for _, t := range j.tasks {
+		mine, err := j.do(ctx, t)
 		if err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", t.Name, err))
 		}
-		if n < batch {
-			return nil
+		if !mine || ctx.Err() != nil {
+			break
+		}
+	}
+	return failed
+}
+
+// do runs t step by step and reports whether the lease is still this replica's.
+func (j *Janitor) do(ctx context.Context, t Task) (mine bool, err error) {
+	for {
+		if _, err := j.leases.Acquire(ctx, lease, j.holder, 2*every); err != nil {
+			if fault.Is(err, fault.Conflict) {
+				return false, nil
+			}
+			return false, err
+		}
+		more, err := t.Step(ctx, j.now())
+		if err != nil || !more {
+			return true, err
 		}
 	}
 }

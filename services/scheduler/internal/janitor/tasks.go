@@ -1,0 +1,29 @@
+package janitor
+
+import (
+	"context"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+const (
+	trimBatch   = 5000
+	rewrapBatch = 500
+)
+
+// Outbox removes events that are older than keep.
+func Outbox(o ports.Outbox, keep time.Duration) Task {
+	return Task{Name: "trim the outbox", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		n, err := o.Trim(ctx, now.Add(-keep), trimBatch)
+		return n == trimBatch, err
+	}}
+}
+
+// Secrets seals with the current key what is sealed with a former one or lies readable.
+func Secrets(s ports.Secrets) Task {
+	return Task{Name: "seal with the current key", Step: func(ctx context.Context, _ time.Time) (bool, error) {
+		n, err := s.Rewrap(ctx, rewrapBatch)
+		return n == rewrapBatch, err
+	}}
+}
