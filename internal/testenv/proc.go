@@ -199,11 +199,10 @@ func (p *Proc) Wait(t testing.TB, limit time.Duration) int {
 // folder and returns the program's path. Go's build cache makes the second time cheap.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("build: own source file is unknown")
+	root, err := Repository(t.Context())
+	if err != nil {
+		t.Fatalf("build %s: %v", pkg, err)
 	}
-	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	program := filepath.Join(t.TempDir(), filepath.Base(pkg))
 	args := []string{"build", "-o", program}
 	if raceEnabled {

@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,7 @@ const Off = "off"
 type Common struct {
 	Database Database `koanf:"database"`
 	Redis    Redis    `koanf:"redis"`
+	Secrets  Secrets  `koanf:"secrets"`
 	Log      Log      `koanf:"log"`
 	OTLP     OTLP     `koanf:"otlp"`
 	Admin    Admin    `koanf:"admin"`
@@ -81,6 +83,7 @@ func (c Common) Validate() error {
 	p.Add(c.OTLP.Sample <= 0 || c.OTLP.Sample > 1, "otlp.sample", "is %v, not above 0 and at most 1", c.OTLP.Sample)
 	p.Add(c.OTLP.Endpoint != "" && !hasScheme(c.OTLP.Endpoint, "http", "https"), "otlp.endpoint", "is %q, not an http:// or https:// URL", c.OTLP.Endpoint)
 	p.Add(c.Redis.URL != "" && !hasScheme(c.Redis.URL.Reveal(), "redis", "rediss", "unix"), "redis.url", "is not a redis:// or rediss:// URL")
+	c.Secrets.validate(&p)
 	p.Add(c.Admin.Addr == "", "admin.addr", "is empty; give host:port or %q", Off)
 	return p.Err()
 }
@@ -134,14 +137,24 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	}
 	p := &Process{Telemetry: tel, Group: &lifecycle.Group{Log: tel.Log, Grace: stopGrace}}
 	p.Group.AddClose("telemetry", tel.Shutdown)
+	keys, err := c.Secrets.keyring()
+	if err != nil {
+		return nil, err
+	}
 	mctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	if err := postgres.Migrate(mctx, c.Database.URL.Reveal(), tel.Log); err != nil {
 		return nil, AboutDatabase(err)
 	}
-	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name})
+	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name, Keys: keys})
 	if err != nil {
 		return nil, AboutDatabase(err)
+	}
+	if err := store.CheckKeys(ctx); err != nil {
+		return nil, aboutKeys(errors.Join(err, store.Close()))
+	}
+	if keys == nil {
+		tel.Log.WarnContext(ctx, "manifests are stored readable: secrets.keys is plaintext")
 	}
 	p.Store, p.Wakeups = observed.Store(store, tel.Tracer("store"), tel.Registry), store
 	p.Group.AddClose("store", func(context.Context) error { return store.Close() })

@@ -19,6 +19,7 @@ func TestADatabaseThatCannotBeUsedIsSaidInOneLine(t *testing.T) {
 	} {
 		c := process.Defaults(process.Off)
 		c.Database.URL = config.Secret(dsn)
+		c.Secrets.Keys = process.Plaintext
 		var logs bytes.Buffer
 		_, err := process.Open(t.Context(), "brokkr-x", "1.2.3", c, &logs)
 		if err == nil || err.Error() != want {

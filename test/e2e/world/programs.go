@@ -8,7 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
 )
 
 // Programs are the paths of the programs under test.
@@ -18,7 +19,7 @@ type Programs struct {
 
 // BuildPrograms compiles the product into dir, all programs in one go.
 func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
-	root, err := repository()
+	root, err := testenv.Repository(ctx)
 	if err != nil {
 		return Programs{}, err
 	}
@@ -36,13 +37,4 @@ func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	return Programs{API: in("brokkr-api"), Gateway: in("brokkr-gateway"), Scheduler: in("brokkr-scheduler"),
 		Agent: in("brokkr-agent"), CLI: in("brokkr")}, nil
-}
-
-// repository returns the root of the checkout, three folders above this file.
-func repository() (string, error) {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", fmt.Errorf("find the repository: own source file is unknown")
-	}
-	return filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(file)))), nil
 }

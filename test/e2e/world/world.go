@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 )
 
 // Options of a world; the zero value is the usual one.
@@ -42,8 +43,9 @@ type World struct {
 	Tenant     Generator
 	Traces     *Collector
 
-	programs Programs
-	id       string
+	programs   Programs
+	id         string
+	sealingKey string
 }
 
 // Agent is the agent of one cluster. Its labels are "all" and its cluster's name, each made unique by World.Label.
@@ -61,7 +63,7 @@ const All = "all"
 // New starts a world; everything ends with the test.
 func New(t testing.TB, programs Programs, o Options) *World {
 	t.Helper()
-	w := &World{T: t, programs: programs, id: strings.ToLower(rand.Text()[:8])}
+	w := &World{T: t, programs: programs, id: strings.ToLower(rand.Text()[:8]), sealingKey: seal.Generate("k1")}
 	if !o.NoAgents {
 		for i, path := range testenv.Kubeconfigs(t, 2) {
 			w.Clusters = append(w.Clusters, openCluster(t, "c"+strconv.Itoa(i+1), path, "e2e-"+w.id))
@@ -130,7 +132,7 @@ func (w *World) Server(name, program, addrVar string, env ...string) *Service {
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(testenv.FreePort(w.T)))
 	return newService(w.T, name, addr, testenv.ProcSpec{
 		Path: program, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
-		Env: append([]string{addrVar + "=" + addr, "DATABASE_URL=" + w.Database, "REDIS_URL=" + w.Redis.URL(), "BROKKR__ADMIN__ADDR=off",
+		Env: append([]string{addrVar + "=" + addr, "DATABASE_URL=" + w.Database, "BROKKR__SECRETS__KEYS=" + w.sealingKey, "REDIS_URL=" + w.Redis.URL(), "BROKKR__ADMIN__ADDR=off",
 			"BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug"}, env...),
 	})
 }

@@ -35,7 +35,7 @@ BROKKR_CONFIG_FILE names.`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	a.setting(root, "state-dir", "broker.state_dir", "folder of the private PostgreSQL, where DATABASE_URL is not set")
-	root.AddCommand(a.serve(), a.migrate(), a.create(), a.rotate(), a.generatePAK(), a.versionCommand())
+	root.AddCommand(a.serve(), a.migrate(), a.create(), a.rotate(), a.generatePAK(), a.generateKey(), a.keys(), a.versionCommand())
 	return root
 }
 

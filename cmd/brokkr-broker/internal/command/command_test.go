@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/command"
 	"github.com/colliery-io/brokkr/internal/testenv"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 )
 
 // run runs one command line and returns what it printed and how it ended.
@@ -57,7 +58,10 @@ func TestWhatIsWrongIsSaidBeforeAnythingStarts(t *testing.T) {
 		"setting":          {[]string{"BROKKR_CONFIG_FILE=" + file, absent}, "serve", "configuration: gateway.proxy_admn (" + file + ") is not a setting; gateway has proxy_admin"},
 		"value":            {[]string{"BROKKR__LIMITS__TIMEOUT=30", absent}, "serve", `configuration: limits.timeout (BROKKR__LIMITS__TIMEOUT) is "30", not a duration such as 30s`},
 		"value by flag":    {[]string{absent}, "serve --admin-addr=", "configuration: admin.addr is empty"},
-		"serve, absent":    {[]string{absent}, "serve", cannotReach},
+		"serve, absent":    {[]string{absent, "BROKKR__SECRETS__KEYS=plaintext"}, "serve", cannotReach},
+		"serve, no key":    {[]string{absent}, "serve", "no key to seal manifests at rest: set BROKKR__SECRETS__KEYS (secrets.keys)"},
+		"no keys file":     {[]string{absent, "BROKKR__SECRETS__KEYS_FILE=/nonexistent"}, "serve", "read the keys of /nonexistent (secrets.keys_file): no such file"},
+		"bad key":          {[]string{absent, "BROKKR__SECRETS__KEYS=k1:canary"}, "serve", "configuration: secrets.keys cannot be used: key k1 is not 32 bytes in base64"},
 		"create, absent":   {[]string{absent}, "create stack --name s", cannotReach},
 		"rotate, absent":   {[]string{absent}, "rotate admin", cannotReach},
 		"migrate, absent":  {[]string{absent}, "migrate", cannotReach},
@@ -86,6 +90,13 @@ func TestGeneratePAKAndVersion(t *testing.T) {
 	if err != nil || key.Hash() != fields[3] {
 		t.Errorf("got %q (%v), want a key with its own hash", out, err)
 	}
+	out, _, err = run(t.Context(), nil, "generate-key")
+	if _, bad := seal.Parse([]string{out}); err != nil || bad != nil || !strings.HasPrefix(out, "k2") {
+		t.Errorf("got %q, %v, %v, want a key", out, err, bad)
+	}
+	if _, _, err := run(t.Context(), nil, "generate-key", "--id", "a b"); err == nil || !strings.HasPrefix(err.Error(), "--id: ") {
+		t.Errorf("a bad id: %v", err)
+	}
 	if out, _, err := run(t.Context(), nil, "version"); err != nil || out != "brokkr-broker 1.2.3\n" {
 		t.Errorf("version: got %q, %v", out, err)
 	}
@@ -93,7 +104,7 @@ func TestGeneratePAKAndVersion(t *testing.T) {
 
 func TestCommandsOnTheStore(t *testing.T) {
 	t.Parallel()
-	environ := []string{"DATABASE_URL=" + testenv.Postgres(t), "BROKKR__ADMIN__ADDR=off"}
+	environ := []string{"DATABASE_URL=" + testenv.Postgres(t), "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__ADMIN__ADDR=off"}
 	if out, _, err := run(t.Context(), environ, "migrate"); err != nil || out != "the schema is up to date\n" {
 		t.Fatalf("migrate: %q, %v", out, err)
 	}
@@ -103,7 +114,7 @@ func TestCommandsOnTheStore(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"create stack --name web --generator ci": "stack web created", "create agent --name a --cluster-name c --label env:prod": "agent a of cluster c created",
-		"rotate admin": "the admin has a new PAK", "rotate generator --name ci": "generator ci has a new PAK",
+		"rotate admin": "the admin has a new PAK", "keys": "KEY   VALUES\n", "rotate generator --name ci": "generator ci has a new PAK",
 	} {
 		if out, again, err := run(t.Context(), environ, strings.Fields(args)...); err != nil || !strings.Contains(out, want) || strings.Contains(again, "shown this once") {
 			t.Errorf("%s: %q, %q, %v, want %q", args, out, again, err, want)

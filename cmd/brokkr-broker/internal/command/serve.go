@@ -55,6 +55,11 @@ func serve(ctx context.Context, s *settings.Settings, version string, out, logs 
 	// The database outlives everything that writes to it, also when the start fails half-way.
 	defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
 	s.Database.URL = config.Secret(db.URL())
+	if db.Private() && s.Secrets.Keys == "" && s.Secrets.KeysFile == "" {
+		if s.Secrets.KeysFile, err = database.KeysFile(s.Broker.StateDir); err != nil {
+			return err
+		}
+	}
 
 	p, err := process.Open(ctx, "brokkr-broker", version, s.Common, logs)
 	if err != nil {

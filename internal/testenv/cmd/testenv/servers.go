@@ -128,7 +128,7 @@ func startRedis(ctx context.Context) (string, func(), error) {
 
 // startClusters builds the control planes if need be and boots them.
 func startClusters(ctx context.Context, dir string, count int) (string, func(), error) {
-	root, err := repositoryRoot(ctx)
+	root, err := testenv.Repository(ctx)
 	if err != nil {
 		return "", nil, err
 	}
@@ -178,13 +178,4 @@ func startClusters(ctx context.Context, dir string, count int) (string, func(), 
 	case <-ctx.Done():
 		return "", end, ctx.Err()
 	}
-}
-
-// repositoryRoot is the folder of this program's module, since it is started by go run from within.
-func repositoryRoot(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/colliery-io/brokkr").Output()
-	if err != nil {
-		return "", fmt.Errorf("find the repository's root: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }

@@ -83,7 +83,7 @@ func call(t *testing.T, method, url, key, body string) (int, string) {
 
 func TestProcess(t *testing.T) {
 	t.Parallel()
-	environ := []string{"DATABASE_URL=" + testenv.Postgres(t), "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off"}
+	environ := []string{"DATABASE_URL=" + testenv.Postgres(t), "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off"}
 	addr, out := started(t, environ...)
 	key := regexp.MustCompile(`brokkr_BR\w+`).FindString(out.String())
 	if key == "" {
@@ -151,8 +151,8 @@ func TestSettings(t *testing.T) {
 func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Postgres(t)
-	addr, _ := started(t, "DATABASE_URL="+dsn, "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off")
-	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, &output{})
+	addr, _ := started(t, "DATABASE_URL="+dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off")
+	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, &output{})
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), "api.addr") {
 		t.Errorf("error %v, want one that names the address and its setting", err)
 	}

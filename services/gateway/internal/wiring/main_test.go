@@ -23,13 +23,13 @@ func TestAStartThatCannotSucceedSaysWhy(t *testing.T) {
 		want    string
 	}{
 		"no database": {nil, "configuration: no database: set DATABASE_URL"},
-		"absent":      {[]string{"DATABASE_URL=postgres://u@127.0.0.1:1/x"}, "cannot reach PostgreSQL at 127.0.0.1:1"},
+		"absent":      {[]string{"BROKKR__SECRETS__KEYS=plaintext", "DATABASE_URL=postgres://u@127.0.0.1:1/x"}, "cannot reach PostgreSQL at 127.0.0.1:1"},
 		"setting":     {[]string{"BROKKR__GATEWAY__ADR=x"}, "configuration: gateway.adr (BROKKR__GATEWAY__ADR) is not a setting; gateway has "},
 		"several":     {[]string{"BROKKR__GATEWAY__ADDR=", "LOG_LEVEL=loud"}, "configuration: log.level is \"loud\", not debug, info, warn or error\nno database: "},
 		"others too":  {[]string{"BROKKR__AGENT__PAK=x", "BROKKR__API__ADDR=x", "BROKKR__BROKER__STATE_DIR=x", "BROKKR__LIMITS__BODY=1"}, "configuration: no database: "},
 		"redis":       {[]string{"REDIS_URL=localhost:6379"}, "configuration: redis.url is not a redis:// or rediss:// URL"},
-		"taken port":  {[]string{"DATABASE_URL=" + database, "BROKKR__ADMIN__ADDR=off", "BROKKR__GATEWAY__ADDR=" + taken.Addr().String()}, "gateway (gateway.addr): address " + taken.Addr().String() + " is in use"},
-		"taken admin": {[]string{"DATABASE_URL=" + database, "BROKKR__ADMIN__ADDR=" + taken.Addr().String()}, "admin (admin.addr): address " + taken.Addr().String() + " is in use"},
+		"taken port":  {[]string{"DATABASE_URL=" + database, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__ADMIN__ADDR=off", "BROKKR__GATEWAY__ADDR=" + taken.Addr().String()}, "gateway (gateway.addr): address " + taken.Addr().String() + " is in use"},
+		"taken admin": {[]string{"DATABASE_URL=" + database, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__ADMIN__ADDR=" + taken.Addr().String()}, "admin (admin.addr): address " + taken.Addr().String() + " is in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
