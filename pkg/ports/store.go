@@ -42,6 +42,7 @@ type Repositories interface {
 	Assignments() Assignments
 	Reports() Reports
 	Facts() Facts
+	Insights() Insights
 	Decisions() Decisions
 	Outbox() Outbox
 	Leases() Leases

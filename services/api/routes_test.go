@@ -100,9 +100,17 @@ func successes() map[string]func(w *world) request {
 			body, _ := json.Marshal(map[string]any{"yaml_content": manifest, "is_deletion_marker": false})
 			return at("POST", stackPath(w, "/deployment-objects"), string(body))
 		},
-		"get_deployment_object": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
-		"get_stack_status":      func(w *world) request { return at("GET", stackPath(w, "/status")) },
-		"get_stack_placement":   func(w *world) request { return at("GET", stackPath(w, "/placement")) },
+		"get_deployment_object":  func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
+		"get_deployment_health":  func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)+"/health") },
+		"get_stack_health":       func(w *world) request { return at("GET", stackPath(w, "/health")) },
+		"list_fleet":             func(*world) request { return at("GET", "/fleet") },
+		"get_agent_fleet_status": func(w *world) request { return at("GET", agentPath(w, "/fleet-status")) },
+		"list_agent_events":      func(*world) request { return at("GET", "/agent-events") },
+		"get_agent_event": func(w *world) request {
+			return at("GET", "/agent-events/"+string(w.says(w.agent, "SUCCESS").ID))
+		},
+		"get_stack_status":    func(w *world) request { return at("GET", stackPath(w, "/status")) },
+		"get_stack_placement": func(w *world) request { return at("GET", stackPath(w, "/placement")) },
 		"approve_stack_placement": func(w *world) request {
 			return at("POST", "/stacks/"+string(w.held.ID)+"/placement/approve", `{"fingerprint":"f1"}`)
 		},

@@ -203,6 +203,17 @@ func TestEventsAreKeptOnceAndOnlyAboutAssignedObjects(t *testing.T) {
 	})
 }
 
+// summary is the health summary that is kept of the object's only agent.
+func (w *world) summary(o stack.Object) string {
+	w.Helper()
+	list, err := w.store.Insights().Healths(w.Context(), o.Stack)
+	w.must(err)
+	if len(list) != 1 {
+		w.Fatalf("health records: got %d, want one", len(list))
+	}
+	return list[0].Summary
+}
+
 func TestHealthIsTakenWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
@@ -244,6 +255,17 @@ func TestHealthIsTakenWholeOrNotAtAll(t *testing.T) {
 		r.event(a, o.ID, "SUCCESS")
 		if _, held := w.held(a); held[0].Status.Health != delivery.HealthDegraded {
 			t.Errorf("health after a repeated success: got %s, want it kept", held[0].Status.Health)
+		}
+		if got, want := w.summary(o), `{"pods_ready":1,"pods_total":2,"conditions":["ImagePullBackOff"]}`; got != want {
+			t.Errorf("summary: got %s, want %s, kept also after the event", got, want)
+		}
+		long := line(o.ID, "degraded")
+		long["summary"].(map[string]any)["resources"] = []map[string]any{{"kind": "Pod", "name": strings.Repeat("n", 100<<10), "namespace": "x", "ready": false}}
+		if rec := patch(long); rec.Code != http.StatusOK {
+			t.Fatalf("a long summary: got %d %s, want 200", rec.Code, rec.Body)
+		}
+		if got := w.summary(o); len(got) > 1<<10 || !strings.Contains(got, "too long to be kept") || !strings.Contains(got, `"pods_total":2`) {
+			t.Errorf("a long summary became %d bytes, want its counts and a word about what is missing: %.300s", len(got), got)
 		}
 	})
 }

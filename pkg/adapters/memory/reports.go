@@ -46,6 +46,12 @@ func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []de
 				s.Since = old.Since
 			}
 			c.statuses.put(k, s)
+			switch {
+			case rep.Summary != "":
+				c.summaries.put(k, rep.Summary)
+			case !known || s.Object != old.Object || s.Health != old.Health:
+				c.summaries.drop(k)
+			}
 			if moved || s.Object != old.Object {
 				out = append(out, s)
 			}

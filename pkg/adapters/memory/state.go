@@ -46,6 +46,7 @@ type state struct {
 	assignments  table[two, delivery.Assignment] // agent, stack
 	stackAgents  table[two, nothing]             // stack, agent
 	statuses     table[two, delivery.Status]     // agent, stack
+	summaries    table[two, string]              // agent, stack: the health summary of the status
 	revisions    table[one, delivery.Revision]
 	reportOrders table[one, delivery.Order]
 
@@ -80,7 +81,7 @@ func newState(now func() time.Time) *state {
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
 		blobs:       newTable[one, []byte](),
 		assignments: newTable[two, delivery.Assignment](), stackAgents: newTable[two, nothing](),
-		statuses: newTable[two, delivery.Status](), revisions: newTable[one, delivery.Revision](),
+		statuses: newTable[two, delivery.Status](), summaries: newTable[two, string](), revisions: newTable[one, delivery.Revision](),
 		reportOrders: newTable[one, delivery.Order](),
 		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
@@ -103,7 +104,7 @@ func (s *state) clone() *state {
 		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),
 		blobs:       s.blobs.clone(),
 		assignments: s.assignments.clone(), stackAgents: s.stackAgents.clone(),
-		statuses: s.statuses.clone(), revisions: s.revisions.clone(),
+		statuses: s.statuses.clone(), summaries: s.summaries.clone(), revisions: s.revisions.clone(),
 		reportOrders: s.reportOrders.clone(),
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
@@ -193,6 +194,7 @@ func (s *state) dropAssignment(a agent.ID, st stack.ID) {
 	s.assignments.drop(two{string(a), string(st)})
 	s.stackAgents.drop(two{string(st), string(a)})
 	s.statuses.drop(two{string(a), string(st)})
+	s.summaries.drop(two{string(a), string(st)})
 	if len(keysOf(s.stackAgents, string(st))) > 0 {
 		return
 	}

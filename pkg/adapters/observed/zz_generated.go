@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fleet"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -559,6 +560,41 @@ func (x observedFacts) Prior(ctx context.Context, p1 []stack.ID) (r0 map[stack.I
 	defer func() { done(err) }()
 	r0, err = x.in.Prior(ctx, p1)
 	return r0, err
+}
+
+func (r repositories) Insights() ports.Insights { return observedInsights{r.o, r.in.Insights()} }
+
+type observedInsights struct {
+	o  *observer
+	in ports.Insights
+}
+
+func (x observedInsights) Healths(ctx context.Context, p1 stack.ID) (r0 []delivery.HealthRecord, err error) {
+	ctx, done := x.o.start(ctx, "Insights", "Healths")
+	defer func() { done(err) }()
+	r0, err = x.in.Healths(ctx, p1)
+	return r0, err
+}
+
+func (x observedInsights) Fleet(ctx context.Context, p1 tenancy.Scope, p2 []agent.ID) (r0 []fleet.Record, err error) {
+	ctx, done := x.o.start(ctx, "Insights", "Fleet")
+	defer func() { done(err) }()
+	r0, err = x.in.Fleet(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedInsights) Event(ctx context.Context, p1 agent.EventID) (r0 agent.Event, err error) {
+	ctx, done := x.o.start(ctx, "Insights", "Event")
+	defer func() { done(err) }()
+	r0, err = x.in.Event(ctx, p1)
+	return r0, err
+}
+
+func (x observedInsights) Feed(ctx context.Context, p1 tenancy.Scope, p2 int64, p3 int) (r0 []agent.Event, r1 int64, err error) {
+	ctx, done := x.o.start(ctx, "Insights", "Feed")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.Feed(ctx, p1, p2, p3)
+	return r0, r1, err
 }
 
 func (r repositories) Decisions() ports.Decisions { return observedDecisions{r.o, r.in.Decisions()} }

@@ -2,7 +2,10 @@ package postgres_test
 
 import (
 	"database/sql"
+	"io/fs"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/migrations"
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -60,6 +64,27 @@ func describe(t testing.TB, db *sql.DB) []string {
 	return append(out, column(t, db, `SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'goose_db_version' ORDER BY 1`)...)
 }
 
+// downwards returns the versions below the newest one, which need not be without gaps, and 0, in descending order.
+func downwards(t *testing.T) []int64 {
+	t.Helper()
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		t.Fatalf("list migrations: %v", err)
+	}
+	out := []int64{0}
+	for _, name := range names[:len(names)-1] {
+		number, _, _ := strings.Cut(name, "_")
+		v, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			t.Fatalf("migration %s has no number: %v", name, err)
+		}
+		out = append(out, v)
+	}
+	slices.Sort(out)
+	slices.Reverse(out)
+	return out
+}
+
 func TestMigrateUpDownUp(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Postgres(t)
@@ -75,7 +100,7 @@ func TestMigrateUpDownUp(t *testing.T) {
 	if len(first) < 100 {
 		t.Fatalf("the migrated schema has %d parts, want a schema", len(first))
 	}
-	for version := wanted - 1; version >= 0; version-- {
+	for _, version := range downwards(t) {
 		if err := postgres.MigrateDown(t.Context(), dsn, version, quietLog); err != nil {
 			t.Fatalf("migrate down to %d: %v", version, err)
 		}

@@ -72,16 +72,19 @@ const recordStatus = `WITH old AS (
 		WHERE t.agent_id = $1 AND t.stack_id = ANY ($3::uuid[])),
 	put AS (
 		INSERT INTO assignment_status AS t
-			(agent_id, stack_id, object_id, sequence_id, phase, health, message, observed_at, reported_at, since)
-		SELECT x.agent_id, x.stack_id, r.object_id, r.sequence_id, r.phase, r.health, r.message, r.observed_at, $2, $2
-		FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
-			AS r (stack_id, object_id, sequence_id, phase, health, message, observed_at)
+			(agent_id, stack_id, object_id, sequence_id, phase, health, message, summary, observed_at, reported_at, since)
+		SELECT x.agent_id, x.stack_id, r.object_id, r.sequence_id, r.phase, r.health, r.message, NULLIF(r.summary, ''), r.observed_at, $2, $2
+		FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::text[])
+			AS r (stack_id, object_id, sequence_id, phase, health, message, observed_at, summary)
 		JOIN assignments x ON x.agent_id = $1 AND x.stack_id = r.stack_id
 		JOIN deployment_objects o ON o.id = r.object_id AND o.stack_id = r.stack_id
 		ORDER BY x.stack_id
 		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
 			object_id = EXCLUDED.object_id, sequence_id = EXCLUDED.sequence_id, phase = EXCLUDED.phase, health = EXCLUDED.health,
-			message = EXCLUDED.message, observed_at = EXCLUDED.observed_at, reported_at = EXCLUDED.reported_at,
+			message = EXCLUDED.message,
+			summary = COALESCE(EXCLUDED.summary,
+				CASE WHEN (t.object_id, t.health) = (EXCLUDED.object_id, EXCLUDED.health) THEN t.summary END),
+			observed_at = EXCLUDED.observed_at, reported_at = EXCLUDED.reported_at,
 			since = CASE WHEN (t.phase, t.health) = (EXCLUDED.phase, EXCLUDED.health) THEN t.since ELSE EXCLUDED.since END
 		WHERE t.sequence_id <= EXCLUDED.sequence_id
 		RETURNING t.agent_id, t.stack_id, t.object_id, t.sequence_id, t.phase, t.health, t.message, t.observed_at, t.reported_at, t.since)
@@ -123,7 +126,8 @@ func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []de
 			column(list, func(r delivery.Report) string { return string(r.Phase) }),
 			column(list, func(r delivery.Report) string { return string(r.Health) }),
 			column(list, func(r delivery.Report) string { return printable(r.Message) }),
-			column(list, func(r delivery.Report) time.Time { return micro(r.ObservedAt) }))
+			column(list, func(r delivery.Report) time.Time { return micro(r.ObservedAt) }),
+			column(list, func(r delivery.Report) string { return printable(r.Summary) }))
 	})
 	out, err := convert(rows, err, statusRow.status)
 	place := make(map[stack.ID]int, len(list))

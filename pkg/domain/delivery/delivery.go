@@ -125,6 +125,7 @@ type Report struct {
 	Phase      Phase
 	Health     Health
 	Message    string
+	Summary    string // JSON of a published agent's health summary; empty keeps what is stored while object and health stay the same
 	ObservedAt time.Time
 }
 

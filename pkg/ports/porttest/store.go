@@ -39,6 +39,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"removals":      removalCases(),
 		"events":        eventCases(),
 		"facts":         factCases(),
+		"insights":      insightCases(),
 		"decisions":     decisionCases(),
 		"holds":         holdCases(),
 		"outbox":        outboxCases(),

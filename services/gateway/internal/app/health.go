@@ -18,6 +18,7 @@ type HealthUpdate struct {
 	Object    string
 	Status    string
 	Message   string
+	Summary   string // JSON; empty if the agent sends none
 	CheckedAt time.Time
 }
 
@@ -38,7 +39,7 @@ func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID strin
 		if err != nil {
 			return err
 		}
-		parsed[i] = delivery.Report{Object: object, Health: health, Message: u.Message, ObservedAt: u.CheckedAt}
+		parsed[i] = delivery.Report{Object: object, Health: health, Message: u.Message, Summary: u.Summary, ObservedAt: u.CheckedAt}
 	}
 	began, reading := g.Now().UTC(), g.Hub.Begin()
 	var done outcome

@@ -38,5 +38,5 @@ func each[A, B any](list []A, f func(A) B) []B {
 }
 
 func healthOf(h objectHealth) app.HealthUpdate {
-	return app.HealthUpdate{Object: h.ID, Status: h.Status, Message: h.Summary.text(), CheckedAt: h.CheckedAt}
+	return app.HealthUpdate{Object: h.ID, Status: h.Status, Message: h.Summary.text(), Summary: h.Summary.json(), CheckedAt: h.CheckedAt}
 }

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +109,7 @@ type healthSummary struct {
 	PodsReady  int32            `json:"pods_ready"`
 	PodsTotal  int32            `json:"pods_total"`
 	Conditions []string         `json:"conditions"`
-	Resources  []resourceHealth `json:"resources"`
+	Resources  []resourceHealth `json:"resources,omitempty"`
 }
 
 type resourceHealth struct {
@@ -115,7 +117,35 @@ type resourceHealth struct {
 	Name      string  `json:"name"`
 	Namespace string  `json:"namespace"`
 	Ready     bool    `json:"ready"`
-	Message   *string `json:"message"`
+	Message   *string `json:"message,omitempty"`
+}
+
+// maxHealthSummary bounds what is kept of a summary, in bytes.
+const maxHealthSummary = 64 << 10
+
+// json is the summary as it is kept and shown. One that is too long loses its resources and, if that is not enough, its conditions,
+// and says so as a condition.
+func (s *healthSummary) json() string {
+	if s == nil {
+		return ""
+	}
+	kept := *s
+	if kept.Conditions == nil {
+		kept.Conditions = []string{}
+	}
+	text, err := json.Marshal(kept)
+	if err == nil && len(text) > maxHealthSummary {
+		kept.Resources, kept.Conditions = nil, append(slices.Clone(kept.Conditions), "the list of resources was too long to be kept")
+		text, err = json.Marshal(kept)
+	}
+	if err == nil && len(text) > maxHealthSummary {
+		kept.Conditions = []string{"resources and conditions were too long to be kept"}
+		text, err = json.Marshal(kept)
+	}
+	if err != nil { // numbers, strings and lists of them always can be written
+		return ""
+	}
+	return string(text)
 }
 
 // maxHealthMessage bounds what a summary becomes, in bytes.

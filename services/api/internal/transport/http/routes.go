@@ -21,6 +21,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
+		insightRoutes(a),
 	} {
 		out = append(out, group...)
 	}
