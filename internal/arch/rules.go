@@ -37,6 +37,20 @@ func Rules() []Rule {
 			Deny: world,
 		},
 		{
+			Name: "a template sees its parameters alone",
+			Why:  "what a template cannot reach cannot leak: its engine has no files, network, environment, clock or chance to give away",
+			Of:   []string{"./pkg/tera/..."},
+			Only: []string{std},
+			Deny: []string{"os/...", "net/...", "time", "syscall", "database/...", "log/...", "math/rand/...", "crypto/...", "text/template/...", "html/template/...", "plugin", "testing/..."},
+		},
+		{
+			Name: "a stack template is pure",
+			Why:  "broker and CLI turn a template and parameters into the same bundle, from nothing else",
+			Of:   []string{"./pkg/stacktemplate/..."},
+			Only: []string{std, "./pkg/domain/...", "./pkg/tera", "github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/..."},
+			Deny: []string{"os/...", "net/...", "time", "syscall", "database/...", "log/...", "math/rand/...", "crypto/rand", "testing/..."},
+		},
+		{
 			Name: "identity sees ports",
 			Why:  "who is asking is found out alike by every public face, over any store",
 			Of:   []string{"./pkg/identity/..."},
