@@ -11,6 +11,7 @@ type Auth struct {
 	Agent     *string `json:"agent"`
 	Generator *string `json:"generator"`
 	ReadOnly  bool    `json:"readonly"`
+	Role      string  `json:"role"` // admin, operator, viewer, generator or agent; empty from a server that does not say
 }
 
 // Agent is one cluster's agent.

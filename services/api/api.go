@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -107,10 +108,6 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if d.Clock == nil {
 		d.Clock = time.Now
 	}
-	document, err := yaml.YAMLToJSON(openapi.YAML())
-	if err != nil {
-		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
-	}
 	s := &Service{health: health.New(d.Version, health.Check{
 		Name: "database", Reason: "database unavailable", Required: true, Probe: d.Store.Ping,
 	})}
@@ -124,7 +121,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry),
 		Health:    s.health,
 		Telemetry: d.Telemetry,
-		OpenAPI:   document,
+		OpenAPI:   sync.OnceValues(func() ([]byte, error) { return yaml.YAMLToJSON(openapi.YAML()) }),
 		BodyLimit: c.Body,
 		Timeout:   c.Timeout,
 	})

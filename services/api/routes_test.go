@@ -4,20 +4,44 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
+	"github.com/colliery-io/brokkr/internal/accesstest"
 	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
-// successes has one call for every operation that succeeds for everybody who may make it.
+// successes has one call for every operation of the api: about a thing of the owner generator, or of the agent itself, so
+// that it succeeds for everybody who may make it. The authorization matrix and the contract check are made of it. A new
+// group of routes has a file <group>_requests_test.go with a map of its own, and a line in requestGroups.
 func successes() map[string]func(w *world) request {
+	out := coreRequests()
+	for _, group := range requestGroups() {
+		maps.Copy(out, group)
+	}
+	return out
+}
+
+func requestGroups() []map[string]func(w *world) request {
+	return []map[string]func(w *world) request{
+		processRequests(),
+	}
+}
+
+// processRequests are those that every process answers.
+func processRequests() map[string]func(w *world) request {
+	root := func(path string) func(*world) request {
+		return func(*world) request { return request{method: http.MethodGet, path: path, root: true} }
+	}
+	return map[string]func(w *world) request{
+		"healthz": root("/healthz"), "readyz": root("/readyz"), "health": root("/health"), "metrics": root("/metrics"),
+		"openapi": root("/docs/openapi.json"),
+	}
+}
+
+func coreRequests() map[string]func(w *world) request {
 	at := func(method, path string, body ...string) request {
 		return request{method: method, path: path, body: strings.Join(body, "")}
 	}
@@ -117,51 +141,22 @@ func successes() map[string]func(w *world) request {
 	}
 }
 
-type documented struct {
-	method, path, access, service string
-	success                       int
-}
-
-// operations returns what the OpenAPI document says of each operation.
-func operations(doc *openapi3.T) map[string]documented {
-	out := map[string]documented{}
-	for path, item := range doc.Paths.Map() {
-		for method, op := range item.Operations() {
-			d := documented{method: method, path: path}
-			d.access, _ = op.Extensions["x-brokkr-access"].(string)
-			d.service, _ = op.Extensions["x-brokkr-service"].(string)
-			for status := range op.Responses.Map() {
-				if strings.HasPrefix(status, "2") {
-					d.success, _ = strconv.Atoi(status)
-				}
-			}
-			out[op.OperationID] = d
-		}
-	}
-	return out
-}
-
 func TestEveryMountedRouteIsDocumentedAndGuarded(t *testing.T) {
 	t.Parallel()
-	ops := operations(loadContract(t).doc)
-	accesses := []string{transport.Public, transport.Authenticated, transport.Admin, transport.AgentSelf, transport.Agent, transport.Generator,
-		transport.GeneratorSelf, transport.GeneratorOwner, transport.StackReader}
+	ops := accesstest.Operations(loadContract(t).doc)
 	mounted := map[string]bool{}
 	for _, r := range transport.Routes(nil, "") {
 		mounted[r.Op] = true
-		want := documented{method: r.Method, path: strings.TrimPrefix(r.Path, transport.Prefix), access: r.Access, success: r.Status}
-		if diff := cmp.Diff(want, ops[r.Op], cmp.AllowUnexported(documented{})); diff != "" {
+		want := accesstest.Operation{ID: r.Op, Method: r.Method, Path: strings.TrimPrefix(r.Path, transport.Prefix), Access: r.Access, Success: r.Status}
+		if diff := cmp.Diff(want, ops[r.Op]); diff != "" {
 			t.Errorf("%s differs between route (-) and OpenAPI document (+):\n%s", r.Op, diff)
-		}
-		if !slices.Contains(accesses, r.Access) {
-			t.Errorf("%s has access %q, which is no known word", r.Op, r.Access)
 		}
 		if successes()[r.Op] == nil {
 			t.Errorf("%s has no test", r.Op)
 		}
 	}
 	for op, d := range ops {
-		if d.service == "" && !mounted[op] {
+		if d.Service == accesstest.API && !mounted[op] {
 			t.Errorf("%s is documented as the api's, but not mounted", op)
 		}
 	}
@@ -170,14 +165,17 @@ func TestEveryMountedRouteIsDocumentedAndGuarded(t *testing.T) {
 func TestEveryRouteSucceedsAsDocumentedAndIsMeasured(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
-	ops := operations(c.doc)
+	ops := accesstest.Operations(c.doc)
 	for op, build := range successes() {
+		if ops[op].Service == accesstest.Process { // no routes of the table
+			continue
+		}
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, c)
 			rec := w.checked(asAdmin, build(w))
-			if rec.Code != ops[op].success {
-				t.Fatalf("status %d, want %d: %s", rec.Code, ops[op].success, rec.Body)
+			if rec.Code != ops[op].Success {
+				t.Fatalf("status %d, want %d: %s", rec.Code, ops[op].Success, rec.Body)
 			}
 			if rec.Code == http.StatusNoContent && rec.Body.Len() != 0 {
 				t.Errorf("a 204 has the body %s", rec.Body)
@@ -206,100 +204,4 @@ func measured(t *testing.T, w *world, op string) bool {
 		}
 	}
 	return false
-}
-
-// expected says what a credential is answered: 2xx as 200.
-func expected(op, access, as string) int {
-	switch as {
-	case asNobody, asGarbage, asExpired, asRevoked:
-		if access == transport.Public {
-			return http.StatusOK
-		}
-		return http.StatusUnauthorized
-	case asAdmin:
-		return http.StatusOK
-	}
-	generator, mine := as == asOwner || as == asOther, as == asOwner || as == asSelf
-	yours := func(admitted bool) int {
-		switch {
-		case !admitted:
-			return http.StatusForbidden
-		case mine:
-			return http.StatusOK
-		case op == "add_target" || op == "remove_target": // target_generator_mismatch, whether or not the stack exists
-			return http.StatusForbidden
-		default:
-			return http.StatusNotFound
-		}
-	}
-	switch access {
-	case transport.Public, transport.Authenticated:
-		return http.StatusOK
-	case transport.AgentSelf:
-		return yours(!generator)
-	case transport.Agent: // another agent that names this one: agent_pak_mismatch
-		if as == asSelf {
-			return http.StatusOK
-		}
-		return http.StatusForbidden
-	case transport.Generator:
-		if as == asOther && op == "create_stack" { // stack_generator_mismatch
-			return http.StatusForbidden
-		}
-		if generator {
-			return http.StatusOK
-		}
-		return http.StatusForbidden
-	case transport.GeneratorSelf, transport.GeneratorOwner:
-		return yours(generator)
-	case transport.StackReader:
-		return yours(true)
-	default:
-		return http.StatusForbidden
-	}
-}
-
-func TestOwnership(t *testing.T) {
-	t.Parallel()
-	c := loadContract(t)
-	ops := operations(c.doc)
-	everybody := []string{asNobody, asGarbage, asExpired, asRevoked, asOther, asOtherAgent, asSelf, asOwner, asAdmin}
-	for _, op := range slices.Sorted(maps.Keys(successes())) {
-		t.Run(op, func(t *testing.T) {
-			t.Parallel()
-			denied := newWorld(t, c)
-			for _, as := range everybody {
-				want, w := expected(op, ops[op].access, as), denied
-				if want == http.StatusOK {
-					want, w = ops[op].success, newWorld(t, c)
-				}
-				q := successes()[op](w)
-				rec := w.checked(as, q)
-				if rec.Code != want {
-					t.Errorf("as %s: status %d, want %d: %s", as, rec.Code, want, rec.Body)
-				}
-				switch rec.Code {
-				case http.StatusUnauthorized:
-					if rec.Body.Len() != 0 {
-						t.Errorf("as %s: a 401 has the body %s", as, rec.Body)
-					}
-				case http.StatusNotFound, http.StatusForbidden:
-					notYoursIsNotThere(t, w, as, q, rec.Code, rec.Body.String())
-				}
-			}
-		})
-	}
-}
-
-// notYoursIsNotThere repeats a refused call with ids that do not exist: the answer must be the same but for the ids.
-func notYoursIsNotThere(t *testing.T, w *world, as string, q request, status int, body string) {
-	t.Helper()
-	for _, id := range []string{string(w.agent.ID), string(w.stack.ID), string(w.held.ID), string(w.unpinned.ID), string(w.owner.ID), string(w.object.ID)} {
-		unknown := uuid.NewString()
-		q.path, q.body, body = strings.ReplaceAll(q.path, id, unknown), strings.ReplaceAll(q.body, id, unknown), strings.ReplaceAll(body, id, unknown)
-	}
-	rec := w.do(as, q)
-	if rec.Code != status || rec.Body.String() != body {
-		t.Errorf("as %s: what is not yours answers %d %s, what does not exist %d %s", as, status, body, rec.Code, rec.Body)
-	}
 }

@@ -20,7 +20,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/api/openapi"
+	"github.com/colliery-io/brokkr/internal/accesstest"
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/observed"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
@@ -75,15 +77,17 @@ type world struct {
 
 // The credentials of a world.
 const (
-	asAdmin      = "admin"
-	asOwner      = "owner generator"
-	asOther      = "other generator"
-	asSelf       = "agent self"
-	asOtherAgent = "other agent"
-	asNobody     = "none"
-	asGarbage    = "garbage"
-	asExpired    = "expired"
-	asRevoked    = "revoked"
+	asAdmin      = accesstest.Admin
+	asOperator   = accesstest.Operator
+	asViewer     = accesstest.Viewer
+	asOwner      = accesstest.GeneratorOwner
+	asOther      = accesstest.GeneratorOther
+	asSelf       = accesstest.AgentSelf
+	asOtherAgent = accesstest.AgentOther
+	asNobody     = accesstest.None
+	asGarbage    = accesstest.Garbage
+	asExpired    = accesstest.Expired
+	asRevoked    = accesstest.Revoked
 )
 
 func newWorld(t *testing.T, c contract) *world {
@@ -101,7 +105,7 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 	must(t, err)
 	w := &world{t: t, store: store, tel: tel, api: c, keys: map[string]string{asGarbage: "not-a-key"}}
 	svc, err := api.New(t.Context(), conf, api.Deps{
-		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
+		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
 	})
 	must(t, err)
@@ -131,6 +135,8 @@ func (w *world) populate() {
 	w.decide(w.stack, nil, w.agent)
 	w.decide(w.held, nil, w.agent)
 	w.decide(w.held, &placement.Hold{Since: time.Now(), Reason: "too many removals", Removes: []agent.ID{w.agent.ID}, Of: 1, Fingerprint: "f1"})
+	w.staff(asOperator, tenancy.RoleOperator)
+	w.staff(asViewer, tenancy.RoleViewer)
 	w.spent(asExpired, func(c *tenancy.Credential, past time.Time) { c.ExpiresAt = &past })
 	w.spent(asRevoked, func(c *tenancy.Credential, past time.Time) { c.RevokedAt = &past })
 }
@@ -211,18 +217,33 @@ func (w *world) commit(s stack.Stack, hold *placement.Hold, state delivery.State
 // spent stores an admin credential that is not usable any more.
 func (w *world) spent(as string, mark func(*tenancy.Credential, time.Time)) {
 	w.t.Helper()
+	past := time.Now().Add(-time.Hour)
+	c := tenancy.Credential{Name: as, Role: tenancy.RoleAdmin, CreatedAt: past}
+	mark(&c, past)
+	w.keep(c)
+}
+
+// staff stores a credential of the platform's own.
+func (w *world) staff(as string, role tenancy.Role) {
+	w.t.Helper()
+	w.keep(tenancy.Credential{Name: as, Role: role, CreatedAt: time.Now()})
+}
+
+// keep gives c a key, which is that of the credential with c's name from now on.
+func (w *world) keep(c tenancy.Credential) tenancy.Credential {
+	w.t.Helper()
 	key, err := pak.Generate(rand.Reader)
 	must(w.t, err)
-	past := time.Now().Add(-time.Hour)
-	c := tenancy.Credential{ID: tenancy.CredentialID(uuid.NewString()), Name: as, Role: tenancy.RoleAdmin, Short: key.Short(), Hash: key.Hash(), CreatedAt: past}
-	mark(&c, past)
+	c.ID, c.Short, c.Hash = tenancy.CredentialID(uuid.NewString()), key.Short(), key.Hash()
 	must(w.t, w.store.Credentials().Insert(w.t.Context(), c))
-	w.keys[as] = key.Reveal()
+	w.keys[c.Name] = key.Reveal()
+	return c
 }
 
 // request is one call in the words of the contract: path below /api/v1.
 type request struct {
 	method, path string
+	root         bool // the path is not below /api/v1
 	body         string
 	contentType  string // application/json if empty and there is a body
 	header       map[string]string
@@ -238,7 +259,11 @@ func (w *world) do(as string, q request) *httptest.ResponseRecorder {
 }
 
 func (w *world) build(as string, q request) *http.Request {
-	r := httptest.NewRequestWithContext(w.t.Context(), q.method, "/api/v1"+q.path, strings.NewReader(q.body))
+	path := "/api/v1" + q.path
+	if q.root {
+		path = q.path
+	}
+	r := httptest.NewRequestWithContext(w.t.Context(), q.method, path, strings.NewReader(q.body))
 	if key := w.keys[as]; key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}

@@ -331,10 +331,10 @@ func TestVerifyPAK(t *testing.T) {
 			key  pak.PAK
 			want string
 		}{
-			"Agent":     {a.key, `{"admin":false,"agent":"` + string(a.id) + `","generator":null,"readonly":false}`},
-			"Admin":     {w.admin(), `{"admin":true,"agent":null,"generator":null,"readonly":false}`},
-			"Generator": {w.credential(tenancy.Credential{Role: tenancy.RoleGenerator, Generator: s.Generator}), `{"admin":false,"agent":null,"generator":"` + string(s.Generator) + `","readonly":false}`},
-			"Viewer":    {w.credential(tenancy.Credential{Role: tenancy.RoleViewer}), `{"admin":false,"agent":null,"generator":null,"readonly":true}`},
+			"Agent":     {a.key, `{"admin":false,"agent":"` + string(a.id) + `","generator":null,"readonly":false,"role":"agent"}`},
+			"Admin":     {w.admin(), `{"admin":true,"agent":null,"generator":null,"readonly":false,"role":"admin"}`},
+			"Generator": {w.credential(tenancy.Credential{Role: tenancy.RoleGenerator, Generator: s.Generator}), `{"admin":false,"agent":null,"generator":"` + string(s.Generator) + `","readonly":false,"role":"generator"}`},
+			"Viewer":    {w.credential(tenancy.Credential{Role: tenancy.RoleViewer}), `{"admin":false,"agent":null,"generator":null,"readonly":true,"role":"viewer"}`},
 		} {
 			rec := r.do(w.Context(), tt.key, http.MethodPost, "/api/v1/auth/pak", nil)
 			if got := strings.TrimSpace(rec.Body.String()); rec.Code != http.StatusOK || got != tt.want {

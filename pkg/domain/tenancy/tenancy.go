@@ -120,6 +120,12 @@ func Of(c Credential) Principal {
 // IsAdmin reports whether p may do everything.
 func (p Principal) IsAdmin() bool { return p.Role == RoleAdmin }
 
+// IsStaff reports whether p is of the platform itself and acts for no tenant: what p may do is said by its role alone,
+// and whose a thing is does not matter.
+func (p Principal) IsStaff() bool {
+	return p.Role == RoleAdmin || p.Role == RoleOperator || p.Role == RoleViewer
+}
+
 // IsAgent reports whether p is the agent with this id.
 func (p Principal) IsAgent(a AgentID) bool { return p.Role == RoleAgent && a != "" && p.Agent == a }
 

@@ -131,6 +131,8 @@ func (a *app) whoIs(ctx context.Context, c *client.Client) (string, error) {
 		return "agent " + *auth.Agent + suffix, nil
 	case auth.Admin:
 		return "admin" + suffix, nil
+	case auth.Role != "":
+		return render.Clean(auth.Role) + suffix, nil
 	default:
 		return "a user without admin rights" + suffix, nil
 	}

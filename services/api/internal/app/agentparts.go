@@ -111,7 +111,7 @@ func (a *App) AgentTargets(ctx context.Context, p tenancy.Principal, id agent.ID
 // that does not exist.
 func targetStack(ctx context.Context, tx ports.Repositories, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
 	st, err := tx.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
-	if fault.Is(err, fault.NotFound) && !p.IsAdmin() {
+	if fault.Is(err, fault.NotFound) && !p.IsStaff() {
 		return stack.Stack{}, fault.Newf(fault.Forbidden, "target_generator_mismatch", "stack %s does not belong to your generator", s)
 	}
 	return st, err
@@ -125,7 +125,7 @@ func (a *App) AddTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s
 		if err != nil {
 			return err
 		}
-		if p.IsAdmin() {
+		if p.IsStaff() {
 			if _, err := tx.Agents().Get(ctx, tenancy.Everything(), id); err != nil {
 				return err
 			}
@@ -145,7 +145,7 @@ func (a *App) AddTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s
 // RemoveTarget takes the pin from an agent.
 func (a *App) RemoveTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s stack.ID) error {
 	return a.changeAgent(ctx, id, "remove target", map[string]any{"stack_id": s}, func(ctx context.Context, tx ports.Repositories) error {
-		if !p.IsAdmin() {
+		if !p.IsStaff() {
 			if _, err := targetStack(ctx, tx, p, s); err != nil {
 				return err
 			}

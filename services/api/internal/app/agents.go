@@ -17,9 +17,9 @@ func noAgent(id agent.ID) error {
 	return fault.Newf(fault.NotFound, "agent_not_found", "agent %s is not there", id)
 }
 
-// self refuses principals that are neither admin nor this agent, as if the agent did not exist.
+// self refuses principals that are neither of the platform nor this agent, as if the agent did not exist.
 func self(p tenancy.Principal, id agent.ID) error {
-	if p.IsAdmin() || p.IsAgent(id) {
+	if p.IsStaff() || p.IsAgent(id) {
 		return nil
 	}
 	return noAgent(id)

@@ -19,9 +19,9 @@ func noGenerator(g tenancy.GeneratorID) error {
 // builtin reports whether g is one of the two generators that Brokkr itself depends on.
 func builtin(g tenancy.Generator) bool { return g.System || g.Name == tenancy.AdminGenerator }
 
-// ownGenerator refuses principals that are neither admin nor this generator, as if it did not exist.
+// ownGenerator refuses principals that are neither of the platform nor this generator, as if it did not exist.
 func ownGenerator(p tenancy.Principal, g tenancy.GeneratorID) error {
-	if p.IsAdmin() || p.IsGenerator(g) {
+	if p.IsStaff() || p.IsGenerator(g) {
 		return nil
 	}
 	return noGenerator(g)

@@ -126,16 +126,18 @@ func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.Objec
 	return Published{Object: o, Content: content}, nil
 }
 
+// pinnedObject returns an object of a stack that is a target of the agent p. It asks the same of the store whether or
+// not the object exists.
 func (a *App) pinnedObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (stack.Object, error) {
+	pins, err := a.pins(ctx, p)
+	if err != nil {
+		return stack.Object{}, err
+	}
 	o, err := a.Store.Objects().Get(ctx, tenancy.Everything(), id)
 	if err != nil {
 		return stack.Object{}, err
 	}
-	pinned, err := a.pinned(ctx, p, o.Stack)
-	if err != nil {
-		return stack.Object{}, err
-	}
-	if !pinned {
+	if !pins[o.Stack] {
 		return stack.Object{}, fault.Newf(fault.NotFound, "deployment_object_not_found", "deployment object %s is not there", id)
 	}
 	return o, nil

@@ -40,7 +40,7 @@ func (a *App) StackPlacement(ctx context.Context, p tenancy.Principal, s stack.I
 	if out.Agents, err = a.fleet(ctx); err != nil {
 		return StackPlacement{}, err
 	}
-	if p.IsAdmin() {
+	if p.IsStaff() {
 		return out, nil
 	}
 	visible, err := a.visibleClusters(ctx, p, s)

@@ -42,7 +42,7 @@ func (a *App) Register(ctx context.Context, p tenancy.Principal, g tenancy.Gener
 		} else if !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("get registration: %w", err)
 		}
-		if !p.IsAdmin() {
+		if !p.IsStaff() {
 			if r.State, err = gen.RegistrationPolicy.Request(); err != nil {
 				return err
 			}

@@ -99,11 +99,11 @@ func (a *App) readStack(ctx context.Context, p tenancy.Principal, s stack.ID) (s
 	}
 	out, err := a.Store.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
 	if fault.Is(err, fault.NotFound) {
-		pinned, targetErr := a.pinned(ctx, p, s)
+		pins, targetErr := a.pins(ctx, p)
 		if targetErr != nil {
 			return stack.Stack{}, targetErr
 		}
-		if pinned {
+		if pins[s] {
 			out, err = a.Store.Stacks().Get(ctx, tenancy.Everything(), s)
 		}
 	}
@@ -113,18 +113,17 @@ func (a *App) readStack(ctx context.Context, p tenancy.Principal, s stack.ID) (s
 	return out, nil
 }
 
-// pinned reports whether the agent p has the stack as an explicit target: it may read it before it is assigned.
-func (a *App) pinned(ctx context.Context, p tenancy.Principal, s stack.ID) (bool, error) {
+// pins returns the stacks that are explicit targets of the agent p: it may read them before they are assigned.
+func (a *App) pins(ctx context.Context, p tenancy.Principal) (map[stack.ID]bool, error) {
 	targets, err := a.Store.Agents().Targets(ctx, p.Agent)
 	if err != nil {
-		return false, fmt.Errorf("list the agent's targets: %w", err)
+		return nil, fmt.Errorf("list the agent's targets: %w", err)
 	}
+	out := make(map[stack.ID]bool, len(targets))
 	for _, t := range targets {
-		if t.Stack == s {
-			return true, nil
-		}
+		out[t.Stack] = true
 	}
-	return false, nil
+	return out, nil
 }
 
 // StackChange is a partial update of a stack; what is nil or not set stays.

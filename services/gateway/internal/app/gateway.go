@@ -79,25 +79,19 @@ func self(p tenancy.Principal, text string) (agent.ID, error) {
 	return a, nil
 }
 
-// selfOrAdmin is self, but lets admins act for any live agent.
-func (g *Gateway) selfOrAdmin(ctx context.Context, p tenancy.Principal, text string) (agent.ID, error) {
-	switch p.Role {
-	case tenancy.RoleAgent:
+// selfOrStaff is self, but lets the platform's own act for any live agent, as far as the route admits their role.
+func (g *Gateway) selfOrStaff(ctx context.Context, p tenancy.Principal, text string) (agent.ID, error) {
+	if !p.IsStaff() {
 		return self(p, text)
-	case tenancy.RoleAdmin:
-		a, err := id.Parse[agent.ID]("agent id", text)
-		if err != nil {
-			return "", err
-		}
-		if _, err := g.Store.Agents().Get(ctx, tenancy.Everything(), a); err != nil {
-			return "", err
-		}
-		return a, nil
-	case tenancy.RoleGenerator, tenancy.RoleOperator, tenancy.RoleViewer:
-		return "", fault.New(fault.Forbidden, "admin_required", "only the agent itself and admins may do this")
-	default:
-		return "", fault.New(fault.Forbidden, "admin_required", "only the agent itself and admins may do this")
 	}
+	a, err := id.Parse[agent.ID]("agent id", text)
+	if err != nil {
+		return "", err
+	}
+	if _, err := g.Store.Agents().Get(ctx, tenancy.Everything(), a); err != nil {
+		return "", err
+	}
+	return a, nil
 }
 
 // Heartbeat notes that the agent lives. It is stored within seconds, not before the answer.

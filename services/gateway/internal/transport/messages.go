@@ -24,10 +24,11 @@ type authResponse struct {
 	Agent     *string `json:"agent"`
 	Generator *string `json:"generator"`
 	Readonly  bool    `json:"readonly"`
+	Role      string  `json:"role"`
 }
 
 func authOf(p tenancy.Principal) authResponse {
-	out := authResponse{Admin: p.IsAdmin(), Readonly: p.Role == tenancy.RoleViewer}
+	out := authResponse{Admin: p.IsAdmin(), Readonly: p.Role == tenancy.RoleViewer, Role: string(p.Role)}
 	if p.Agent != "" {
 		a := string(p.Agent)
 		out.Agent = &a

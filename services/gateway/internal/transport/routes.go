@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/go-kit/kit/endpoint"
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,14 +26,6 @@ import (
 // bodyLimit of the gateway's own routes, in bytes: reports of some ten thousand stacks.
 const bodyLimit = 8 << 20
 
-// Who may call, in Info.Access.
-const (
-	accessAny         = "any"
-	accessAgent       = "agent"
-	accessAgentItself = "agent itself"
-	accessAgentOr     = "agent itself, admin"
-)
-
 // Config of the handler.
 type Config struct {
 	Gateway  *app.Gateway
@@ -46,40 +39,40 @@ type Config struct {
 
 // SyncInfo describes the one route that is not in Routes, because its parked requests should hold little memory.
 func SyncInfo() rpc.Info {
-	return rpc.Info{Op: "sync_agent", Method: http.MethodPost, Path: "/api/v1/agents/{id}/sync", Status: http.StatusOK, Access: accessAgentItself}
+	return rpc.Info{Op: "sync_agent", Method: http.MethodPost, Path: "/api/v1/agents/{id}/sync", Status: http.StatusOK, Access: identity.AgentItself}
 }
 
 // Routes is the table of the gateway's endpoints.
 func Routes(g *app.Gateway) []rpc.Route {
 	return []rpc.Route{
-		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: accessAny},
+		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: identity.Authenticated},
 			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
-		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: accessAgentItself},
+		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: identity.AgentItself},
 			body(rpc.OptionalJSON[heartbeatReport]), func(ctx context.Context, r with[heartbeatReport]) (rpc.Empty, error) {
 				return rpc.Empty{}, g.Heartbeat(ctx, identity.Of(ctx), r.id, r.body.K8sReachable, r.body.K8sAPILatencyMS)
 			}),
-		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: accessAgentOr},
+		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: identity.Operate(identity.AgentSelf)},
 			mode, func(ctx context.Context, r with[string]) ([]deploymentObject, error) {
 				list, err := g.TargetState(ctx, identity.Of(ctx), r.id, r.body)
 				return each(list, objectOf), err
 			}),
-		rpc.New(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: accessAgentOr},
+		rpc.New(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: identity.View(identity.AgentSelf)},
 			path, func(ctx context.Context, id string) ([]agentEvent, error) {
 				list, err := g.Events(ctx, identity.Of(ctx), id)
 				return each(list, eventOf), err
 			}),
-		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: accessAgentOr},
+		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: identity.AgentSelf},
 			body(rpc.JSON[newAgentEvent]), func(ctx context.Context, r with[newAgentEvent]) (agentEvent, error) {
 				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
 					Agent: r.body.AgentID, Object: r.body.DeploymentObjectID, Type: r.body.EventType, Status: r.body.Status, Message: r.body.Message,
 				})
 				return eventOf(e), err
 			}),
-		rpc.New(rpc.Info{Op: "update_health_status", Method: http.MethodPatch, Path: "/api/v1/agents/{id}/health-status", Status: http.StatusOK, Access: accessAgentOr},
+		rpc.New(rpc.Info{Op: "update_health_status", Method: http.MethodPatch, Path: "/api/v1/agents/{id}/health-status", Status: http.StatusOK, Access: identity.AgentSelf},
 			body(rpc.JSON[healthStatusUpdate]), func(ctx context.Context, r with[healthStatusUpdate]) (rpc.Empty, error) {
 				return rpc.Empty{}, g.Health(ctx, identity.Of(ctx), r.id, each(r.body.DeploymentObjects, healthOf))
 			}),
-		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: accessAgent},
+		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: identity.AgentAssigned},
 			manifest, func(ctx context.Context, r manifestRequest) (manifestAnswer, error) {
 				b, err := g.Manifest(ctx, identity.Of(ctx), r.sum)
 				return manifestAnswer{bundle: b, request: r}, err
@@ -91,7 +84,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
-	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"))
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit)
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
 	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat")
 	private := outer(c.Guard.Middleware(errors)(own))
@@ -121,6 +114,18 @@ func New(c Config) http.Handler {
 	})
 }
 
+// admit lets only those roles pass that the route's access names.
+func admit(i rpc.Info) endpoint.Middleware {
+	return func(next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, request any) (any, error) {
+			if err := identity.Admit(i.Access, identity.Of(ctx).Role); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		}
+	}
+}
+
 // onError is the problem writer, with a Retry-After also where waiting helps against a refusal.
 func onError(p problem.Writer) func(context.Context, http.ResponseWriter, error) {
 	return func(ctx context.Context, w http.ResponseWriter, err error) {
@@ -148,6 +153,9 @@ func syncHandler(c Config, onError func(context.Context, http.ResponseWriter, er
 }
 
 func answerSync(c Config, r *http.Request) ([]byte, error) {
+	if err := identity.Admit(SyncInfo().Access, identity.Of(r.Context()).Role); err != nil {
+		return nil, err
+	}
 	req, err := rpc.JSON[wire.SyncRequest](r)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
@@ -18,50 +17,28 @@ import (
 // Who may call a route. The middleware admits by role alone, so what it refuses says nothing about what exists; the use
 // case then checks whose the thing is, and what is not the caller's is not there (404).
 const (
-	Public         = "public"                               // anybody, without a credential
-	Authenticated  = "any"                                  // every valid credential
-	Admin          = "admin"                                // admins
-	AgentSelf      = "admin|agent-self"                     // and the agent that the path names
-	Agent          = "admin|agent"                          // and agents, for themselves
-	Generator      = "admin|generator"                      // and generators, for what is theirs
-	GeneratorSelf  = "admin|generator-self"                 // and the generator that the path names
-	GeneratorOwner = "admin|generator-owner"                // and the generator that owns the stack
-	StackReader    = "admin|generator-owner|agent-assigned" // and the agents that have the stack
+	Public         = identity.Public
+	Authenticated  = identity.Authenticated
+	Admin          = identity.Admin
+	AgentSelf      = identity.AgentSelf
+	Agent          = identity.Agent
+	Generator      = identity.Generator
+	GeneratorSelf  = identity.GeneratorSelf
+	GeneratorOwner = identity.StackOwner
+	StackReader    = identity.StackReader
 )
 
-type rule struct {
-	roles         []tenancy.Role
-	code, message string // for those who are not admitted
-}
+// operate lets operators call too, view operators and viewers.
+func operate(access string) string { return identity.Operate(access) }
+func view(access string) string    { return identity.View(access) }
 
-// ruleOf returns what an access word means; false for a word that is none.
-func ruleOf(access string) (rule, bool) {
-	admin, generator, agent := tenancy.RoleAdmin, tenancy.RoleGenerator, tenancy.RoleAgent
-	switch access {
-	case Authenticated:
-		return rule{roles: tenancy.Roles()}, true
-	case Admin:
-		return rule{[]tenancy.Role{admin}, "admin_required", "only an admin may do this"}, true
-	case AgentSelf:
-		return rule{[]tenancy.Role{admin, agent}, "agent_pak_required", "only an admin or the agent itself may do this"}, true
-	case Agent:
-		return rule{[]tenancy.Role{admin, agent}, "forbidden", "only an agent, for itself, or an admin may do this"}, true
-	case Generator:
-		return rule{[]tenancy.Role{admin, generator}, "generator_required", "only an admin or a generator may do this"}, true
-	case GeneratorSelf:
-		return rule{[]tenancy.Role{admin, generator}, "not_authorized", "only an admin or the generator itself may do this"}, true
-	case GeneratorOwner:
-		return rule{[]tenancy.Role{admin, generator}, "stack_not_accessible", "only an admin or the generator that owns the stack may do this"}, true
-	case StackReader:
-		return rule{[]tenancy.Role{admin, generator, agent}, "stack_not_accessible", "only an admin, the owner or an assigned agent may do this"}, true
-	default:
-		return rule{}, false
+// denial is the refusal of a principal that a route does not admit, with the code that the contract has for some.
+func denial(op string, p tenancy.Principal, refused error) error {
+	f, ok := fault.As(refused)
+	if !ok || p.IsStaff() {
+		return refused
 	}
-}
-
-// denial is the code for those whom a route does not admit, where the contract has one of its own.
-func denial(op string, r rule) error {
-	code := r.code
+	code := f.Code
 	switch op {
 	case "list_stacks":
 		code = "stacks_list_denied"
@@ -70,7 +47,7 @@ func denial(op string, r rule) error {
 	case "add_target", "remove_target":
 		code = "target_create_denied"
 	}
-	return fault.New(fault.Forbidden, code, r.message)
+	return fault.New(fault.Forbidden, code, f.Message)
 }
 
 // authenticator says who makes a request.
@@ -85,7 +62,6 @@ func authorize(guard authenticator) rpc.Middleware {
 			if i.Access == Public {
 				return next
 			}
-			r, known := ruleOf(i.Access)
 			return func(ctx context.Context, request any) (any, error) {
 				req, ok := request.(*http.Request)
 				if !ok {
@@ -95,8 +71,8 @@ func authorize(guard authenticator) rpc.Middleware {
 				if err != nil {
 					return nil, err
 				}
-				if !known || !slices.Contains(r.roles, p.Role) {
-					return nil, denial(i.Op, r)
+				if err := identity.Admit(i.Access, p.Role); err != nil {
+					return nil, denial(i.Op, p, err)
 				}
 				return next(identity.With(ctx, p), request)
 			}

@@ -36,38 +36,38 @@ func findAgent(r *http.Request) (agentQuery, error) {
 
 func agentRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_agents", "/agents", Generator, nameFilter, func(ctx context.Context, name string) ([]agentJSON, error) {
+		get("list_agents", "/agents", view(Generator), nameFilter, func(ctx context.Context, name string) ([]agentJSON, error) {
 			all, err := a.ListAgents(ctx, who(ctx), name)
 			return each(all, agentOf), err
 		}),
-		post("create_agent", "/agents", Admin, rpc.JSON[newAgentJSON], func(ctx context.Context, n newAgentJSON) (agentCreatedJSON, error) {
+		post("create_agent", "/agents", operate(Admin), rpc.JSON[newAgentJSON], func(ctx context.Context, n newAgentJSON) (agentCreatedJSON, error) {
 			v, key, err := a.CreateAgent(ctx, app.NewAgent{
 				Name: n.Name, ClusterName: n.ClusterName, Status: n.Status, Generators: n.GeneratorIDs, Labels: n.Labels, Annotations: n.Annotations,
 			})
 			return agentCreatedJSON{Agent: agentOf(v), InitialPAK: key.Reveal()}, err
 		}),
-		get("search_agent", "/agents/", AgentSelf, findAgent, func(ctx context.Context, q agentQuery) (agentJSON, error) {
+		get("search_agent", "/agents/", view(AgentSelf), findAgent, func(ctx context.Context, q agentQuery) (agentJSON, error) {
 			v, err := a.FindAgent(ctx, who(ctx), q.name, q.cluster)
 			return agentOf(v), err
 		}),
-		get("get_agent", "/agents/{id}", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) (agentJSON, error) {
+		get("get_agent", "/agents/{id}", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (agentJSON, error) {
 			out, err := a.GetAgent(ctx, who(ctx), v)
 			return agentOf(out), err
 		}),
-		put("update_agent", "/agents/{id}", AgentSelf, idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (agentJSON, error) {
+		put("update_agent", "/agents/{id}", operate(AgentSelf), idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (agentJSON, error) {
 			out, err := a.UpdateAgent(ctx, who(ctx), r.id, app.AgentChange(r.body))
 			return agentOf(out), err
 		}),
-		del("delete_agent", "/agents/{id}", Admin, justID[agent.ID], a.DeleteAgent),
-		act("rotate_agent_pak", "/agents/{id}/rotate-pak", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) (agentRotatedJSON, error) {
+		del("delete_agent", "/agents/{id}", operate(Admin), justID[agent.ID], a.DeleteAgent),
+		act("rotate_agent_pak", "/agents/{id}/rotate-pak", operate(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (agentRotatedJSON, error) {
 			out, key, err := a.RotateAgent(ctx, who(ctx), v)
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
 		}),
-		get("get_associated_stacks", "/agents/{id}/stacks", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]stackJSON, error) {
+		get("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]stackJSON, error) {
 			all, err := a.AgentStacks(ctx, who(ctx), v)
 			return each(all, stackOf), err
 		}),
-		get("list_agent_registrations", "/agents/{id}/registrations", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]registrationJSON, error) {
+		get("list_agent_registrations", "/agents/{id}/registrations", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]registrationJSON, error) {
 			all, err := a.AgentRegistrations(ctx, who(ctx), v)
 			return each(all, registrationOf), err
 		}),
@@ -107,39 +107,39 @@ func sameAgent(path agent.ID, body string) error {
 
 func agentPartRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("agents_list_labels", "/agents/{id}/labels", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentLabelJSON, error) {
+		get("agents_list_labels", "/agents/{id}/labels", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentLabelJSON, error) {
 			all, err := a.AgentLabels(ctx, who(ctx), v)
 			return each(all, agentLabelOf), err
 		}),
-		post("agents_add_label", "/agents/{id}/labels", Admin, idAnd[agent.ID, agentLabelBody], func(ctx context.Context, r of[agent.ID, agentLabelBody]) (agentLabelJSON, error) {
+		post("agents_add_label", "/agents/{id}/labels", operate(Admin), idAnd[agent.ID, agentLabelBody], func(ctx context.Context, r of[agent.ID, agentLabelBody]) (agentLabelJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return agentLabelJSON{}, err
 			}
 			out, err := a.AddAgentLabel(ctx, r.id, r.body.Label)
 			return agentLabelOf(out), err
 		}),
-		del("agents_remove_label", "/agents/{id}/labels/{label}", Admin, idAndText[agent.ID]("label"), func(ctx context.Context, r part[agent.ID, string]) error {
+		del("agents_remove_label", "/agents/{id}/labels/{label}", operate(Admin), idAndText[agent.ID]("label"), func(ctx context.Context, r part[agent.ID, string]) error {
 			return a.RemoveAgentLabel(ctx, r.id, r.key)
 		}),
-		get("agents_list_annotations", "/agents/{id}/annotations", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentAnnotationJSON, error) {
+		get("agents_list_annotations", "/agents/{id}/annotations", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentAnnotationJSON, error) {
 			all, err := a.AgentAnnotations(ctx, who(ctx), v)
 			return each(all, agentAnnotationOf), err
 		}),
-		post("agents_add_annotation", "/agents/{id}/annotations", Admin, idAnd[agent.ID, agentAnnotationBody], func(ctx context.Context, r of[agent.ID, agentAnnotationBody]) (agentAnnotationJSON, error) {
+		post("agents_add_annotation", "/agents/{id}/annotations", operate(Admin), idAnd[agent.ID, agentAnnotationBody], func(ctx context.Context, r of[agent.ID, agentAnnotationBody]) (agentAnnotationJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return agentAnnotationJSON{}, err
 			}
 			out, err := a.AddAgentAnnotation(ctx, r.id, r.body.Key, r.body.Value)
 			return agentAnnotationOf(out), err
 		}),
-		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", Admin, idAndText[agent.ID]("key"), func(ctx context.Context, r part[agent.ID, string]) error {
+		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", operate(Admin), idAndText[agent.ID]("key"), func(ctx context.Context, r part[agent.ID, string]) error {
 			return a.RemoveAgentAnnotation(ctx, r.id, r.key)
 		}),
-		get("list_targets", "/agents/{id}/targets", AgentSelf, justID[agent.ID], func(ctx context.Context, v agent.ID) ([]targetJSON, error) {
+		get("list_targets", "/agents/{id}/targets", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]targetJSON, error) {
 			all, err := a.AgentTargets(ctx, who(ctx), v)
 			return each(all, targetOf), err
 		}),
-		post("add_target", "/agents/{id}/targets", GeneratorOwner, idAnd[agent.ID, targetBody], func(ctx context.Context, r of[agent.ID, targetBody]) (targetJSON, error) {
+		post("add_target", "/agents/{id}/targets", operate(GeneratorOwner), idAnd[agent.ID, targetBody], func(ctx context.Context, r of[agent.ID, targetBody]) (targetJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return targetJSON{}, err
 			}
@@ -150,7 +150,7 @@ func agentPartRoutes(a *app.App) []rpc.Route {
 			out, err := a.AddTarget(ctx, who(ctx), r.id, s)
 			return targetOf(out), err
 		}),
-		del("remove_target", "/agents/{id}/targets/{stack_id}", GeneratorOwner, idAndID[agent.ID, stack.ID]("stack_id"), func(ctx context.Context, r part[agent.ID, stack.ID]) error {
+		del("remove_target", "/agents/{id}/targets/{stack_id}", operate(GeneratorOwner), idAndID[agent.ID, stack.ID]("stack_id"), func(ctx context.Context, r part[agent.ID, stack.ID]) error {
 			return a.RemoveTarget(ctx, who(ctx), r.id, r.key)
 		}),
 	}

@@ -16,6 +16,7 @@ type (
 		Agent     *string `json:"agent"`
 		Generator *string `json:"generator"`
 		ReadOnly  bool    `json:"readonly"`
+		Role      string  `json:"role"`
 	}
 	pakJSON struct {
 		ID   tenancy.GeneratorID `json:"id"`

@@ -34,28 +34,28 @@ type (
 
 func generatorRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_generators", "/generators", Admin, nameFilter, func(ctx context.Context, name string) ([]generatorJSON, error) {
+		get("list_generators", "/generators", view(Admin), nameFilter, func(ctx context.Context, name string) ([]generatorJSON, error) {
 			all, err := a.ListGenerators(ctx, name)
 			return each(all, generatorOf), err
 		}),
-		post("create_generator", "/generators", Admin, rpc.JSON[newGeneratorJSON], func(ctx context.Context, n newGeneratorJSON) (generatorKeyJSON, error) {
+		post("create_generator", "/generators", operate(Admin), rpc.JSON[newGeneratorJSON], func(ctx context.Context, n newGeneratorJSON) (generatorKeyJSON, error) {
 			g, key, err := a.CreateGenerator(ctx, app.NewGenerator(n))
 			return generatorKeyJSON{Generator: generatorOf(g), PAK: key.Reveal()}, err
 		}),
-		get("get_generator", "/generators/{id}", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorJSON, error) {
+		get("get_generator", "/generators/{id}", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorJSON, error) {
 			out, err := a.GetGenerator(ctx, who(ctx), g)
 			return generatorOf(out), err
 		}),
-		put("update_generator", "/generators/{id}", GeneratorSelf, idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (generatorJSON, error) {
+		put("update_generator", "/generators/{id}", operate(GeneratorSelf), idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (generatorJSON, error) {
 			out, err := a.UpdateGenerator(ctx, who(ctx), r.id, app.GeneratorChange{
 				Name: r.body.Name, Description: app.Patch[string](r.body.Description), Active: r.body.IsActive, RegistrationPolicy: r.body.RegistrationPolicy,
 			})
 			return generatorOf(out), err
 		}),
-		del("delete_generator", "/generators/{id}", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) error {
+		del("delete_generator", "/generators/{id}", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) error {
 			return a.DeleteGenerator(ctx, who(ctx), g)
 		}),
-		post("rotate_generator_pak", "/generators/{id}/rotate-pak", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorKeyJSON, error) {
+		post("rotate_generator_pak", "/generators/{id}/rotate-pak", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorKeyJSON, error) {
 			out, key, err := a.RotateGenerator(ctx, who(ctx), g)
 			return generatorKeyJSON{Generator: generatorOf(out), PAK: key.Reveal()}, err
 		}),
@@ -90,7 +90,7 @@ func registeredAgentState(r *http.Request) (registeredAgent, error) {
 
 func registrationRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		post("register_agent", "/generators/{id}/register", Agent, idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) (registrationJSON, error) {
+		post("register_agent", "/generators/{id}/register", operate(Agent), idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) (registrationJSON, error) {
 			v, err := r.body.agent()
 			if err != nil {
 				return registrationJSON{}, err
@@ -98,22 +98,22 @@ func registrationRoutes(a *app.App) []rpc.Route {
 			out, err := a.Register(ctx, who(ctx), r.id, v)
 			return registrationOf(out), err
 		}),
-		del("deregister_agent", "/generators/{id}/register", Agent, idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) error {
+		del("deregister_agent", "/generators/{id}/register", operate(Agent), idAndMaybe[tenancy.GeneratorID, registerBody], func(ctx context.Context, r of[tenancy.GeneratorID, registerBody]) error {
 			v, err := r.body.agent()
 			if err != nil {
 				return err
 			}
 			return a.Deregister(ctx, who(ctx), r.id, v)
 		}),
-		get("list_generator_registered_agents", "/generators/{id}/registered-agents", GeneratorSelf, justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) ([]registrationJSON, error) {
+		get("list_generator_registered_agents", "/generators/{id}/registered-agents", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) ([]registrationJSON, error) {
 			all, err := a.GeneratorRegistrations(ctx, who(ctx), g)
 			return each(all, registrationOf), err
 		}),
-		put("update_registered_agent", "/generators/{id}/registered-agents/{agent_id}", GeneratorSelf, registeredAgentState, func(ctx context.Context, r registeredAgent) (registrationJSON, error) {
+		put("update_registered_agent", "/generators/{id}/registered-agents/{agent_id}", operate(GeneratorSelf), registeredAgentState, func(ctx context.Context, r registeredAgent) (registrationJSON, error) {
 			out, err := a.ApproveRegistration(ctx, who(ctx), r.id, r.key)
 			return registrationOf(out), err
 		}),
-		del("remove_registered_agent", "/generators/{id}/registered-agents/{agent_id}", GeneratorSelf, idAndID[tenancy.GeneratorID, agent.ID]("agent_id"), func(ctx context.Context, r part[tenancy.GeneratorID, agent.ID]) error {
+		del("remove_registered_agent", "/generators/{id}/registered-agents/{agent_id}", operate(GeneratorSelf), idAndID[tenancy.GeneratorID, agent.ID]("agent_id"), func(ctx context.Context, r part[tenancy.GeneratorID, agent.ID]) error {
 			return a.RevokeRegistration(ctx, who(ctx), r.id, r.key)
 		}),
 	}

@@ -22,8 +22,8 @@ type Parts struct {
 	Guard     authenticator
 	Health    *health.Checker
 	Telemetry *telemetry.Telemetry
-	OpenAPI   []byte // the document as JSON
-	BodyLimit int64  // bytes
+	OpenAPI   func() ([]byte, error) // the document as JSON
+	BodyLimit int64                  // bytes
 	Timeout   time.Duration
 }
 
@@ -37,9 +37,14 @@ func New(p Parts) http.Handler {
 	m.HandleFunc("/readyz", p.Health.Ready).Methods(http.MethodGet, http.MethodHead)
 	m.HandleFunc("/health", p.Health.Detail).Methods(http.MethodGet, http.MethodHead)
 	m.Handle("/metrics", p.Telemetry.Metrics()).Methods(http.MethodGet)
-	m.HandleFunc("/docs/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	m.HandleFunc("/docs/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		document, err := p.OpenAPI()
+		if err != nil {
+			errs.Write(r.Context(), w, err)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(p.OpenAPI)
+		_, _ = w.Write(document)
 	}).Methods(http.MethodGet)
 	rpc.Mount(m, p.Routes, errs.Write,
 		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard))

@@ -85,17 +85,17 @@ func wantsYAML(r *http.Request) bool {
 
 func objectRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_deployment_objects", "/stacks/{id}/deployment-objects", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]objectJSON, error) {
+		get("list_deployment_objects", "/stacks/{id}/deployment-objects", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]objectJSON, error) {
 			all, err := a.ListObjects(ctx, who(ctx), s)
 			return each(all, objectOf), err
 		}),
-		post("create_deployment_object", "/stacks/{id}/deployment-objects", GeneratorOwner,
+		post("create_deployment_object", "/stacks/{id}/deployment-objects", operate(GeneratorOwner),
 			func(r *http.Request) (of[stack.ID, newObject], error) { return idWith[stack.ID](r, objectBody) },
 			func(ctx context.Context, r of[stack.ID, newObject]) (objectJSON, error) {
 				out, err := a.PublishObject(ctx, who(ctx), r.id, r.body.content, r.body.marker)
 				return objectOf(out), err
 			}),
-		get("get_deployment_object", "/deployment-objects/{id}", StackReader, objectID, func(ctx context.Context, q objectQuery) (any, error) {
+		get("get_deployment_object", "/deployment-objects/{id}", operate(StackReader), objectID, func(ctx context.Context, q objectQuery) (any, error) {
 			out, err := a.GetObject(ctx, who(ctx), q.id)
 			if err != nil {
 				return nil, err

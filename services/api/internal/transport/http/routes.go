@@ -65,7 +65,7 @@ func metaRoutes(a *app.App, version string) []rpc.Route {
 		act("verify_pak", "/auth/pak", Authenticated, none, func(ctx context.Context, _ struct{}) (authJSON, error) {
 			return authOf(who(ctx)), nil
 		}),
-		get("list_paks", "/paks", Admin, none, func(ctx context.Context, _ struct{}) ([]pakJSON, error) {
+		get("list_paks", "/paks", view(Admin), none, func(ctx context.Context, _ struct{}) ([]pakJSON, error) {
 			all, err := a.Tenants(ctx)
 			return each(all, func(g tenancy.Generator) pakJSON { return pakJSON{ID: g.ID, Name: g.Name} }), err
 		}),
@@ -73,7 +73,7 @@ func metaRoutes(a *app.App, version string) []rpc.Route {
 }
 
 func authOf(p tenancy.Principal) authJSON {
-	out := authJSON{Admin: p.IsAdmin(), ReadOnly: p.Role == tenancy.RoleViewer}
+	out := authJSON{Admin: p.IsAdmin(), ReadOnly: p.Role == tenancy.RoleViewer, Role: string(p.Role)}
 	if p.Agent != "" {
 		v := string(p.Agent)
 		out.Agent = &v

@@ -54,11 +54,11 @@ func (n newStackJSON) stack() (app.NewStack, error) {
 
 func stackRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_stacks", "/stacks", Generator, nameFilter, func(ctx context.Context, name string) ([]stackJSON, error) {
+		get("list_stacks", "/stacks", view(Generator), nameFilter, func(ctx context.Context, name string) ([]stackJSON, error) {
 			all, err := a.ListStacks(ctx, who(ctx), name)
 			return each(all, stackOf), err
 		}),
-		post("create_stack", "/stacks", Generator, rpc.JSON[newStackJSON], func(ctx context.Context, n newStackJSON) (stackJSON, error) {
+		post("create_stack", "/stacks", operate(Generator), rpc.JSON[newStackJSON], func(ctx context.Context, n newStackJSON) (stackJSON, error) {
 			ns, err := n.stack()
 			if err != nil {
 				return stackJSON{}, err
@@ -66,11 +66,11 @@ func stackRoutes(a *app.App) []rpc.Route {
 			out, err := a.CreateStack(ctx, who(ctx), ns)
 			return stackOf(out), err
 		}),
-		get("get_stack", "/stacks/{id}", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) (stackJSON, error) {
+		get("get_stack", "/stacks/{id}", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (stackJSON, error) {
 			out, err := a.GetStack(ctx, who(ctx), s)
 			return stackOf(out), err
 		}),
-		put("update_stack", "/stacks/{id}", GeneratorOwner, idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (stackJSON, error) {
+		put("update_stack", "/stacks/{id}", operate(GeneratorOwner), idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (stackJSON, error) {
 			if r.body.ID != nil {
 				if err := sameStack(r.id, *r.body.ID); err != nil {
 					return stackJSON{}, err
@@ -79,7 +79,7 @@ func stackRoutes(a *app.App) []rpc.Route {
 			out, err := a.UpdateStack(ctx, who(ctx), r.id, app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)})
 			return stackOf(out), err
 		}),
-		del("delete_stack", "/stacks/{id}", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) error {
+		del("delete_stack", "/stacks/{id}", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) error {
 			return a.DeleteStack(ctx, who(ctx), s)
 		}),
 	}
@@ -87,29 +87,29 @@ func stackRoutes(a *app.App) []rpc.Route {
 
 func stackPartRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("stacks_list_labels", "/stacks/{id}/labels", StackReader, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackLabelJSON, error) {
+		get("stacks_list_labels", "/stacks/{id}/labels", view(StackReader), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackLabelJSON, error) {
 			all, err := a.StackLabels(ctx, who(ctx), s)
 			return each(all, stackLabelOf), err
 		}),
-		post("stacks_add_label", "/stacks/{id}/labels", GeneratorOwner, idAnd[stack.ID, string], func(ctx context.Context, r of[stack.ID, string]) (stackLabelJSON, error) {
+		post("stacks_add_label", "/stacks/{id}/labels", operate(GeneratorOwner), idAnd[stack.ID, string], func(ctx context.Context, r of[stack.ID, string]) (stackLabelJSON, error) {
 			out, err := a.AddStackLabel(ctx, who(ctx), r.id, r.body)
 			return stackLabelOf(out), err
 		}),
-		del("stacks_remove_label", "/stacks/{id}/labels/{label}", GeneratorOwner, idAndText[stack.ID]("label"), func(ctx context.Context, r part[stack.ID, string]) error {
+		del("stacks_remove_label", "/stacks/{id}/labels/{label}", operate(GeneratorOwner), idAndText[stack.ID]("label"), func(ctx context.Context, r part[stack.ID, string]) error {
 			return a.RemoveStackLabel(ctx, who(ctx), r.id, r.key)
 		}),
-		get("stacks_list_annotations", "/stacks/{id}/annotations", StackReader, justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackAnnotationJSON, error) {
+		get("stacks_list_annotations", "/stacks/{id}/annotations", view(StackReader), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackAnnotationJSON, error) {
 			all, err := a.StackAnnotations(ctx, who(ctx), s)
 			return each(all, stackAnnotationOf), err
 		}),
-		post("stacks_add_annotation", "/stacks/{id}/annotations", GeneratorOwner, idAnd[stack.ID, stackAnnotationBody], func(ctx context.Context, r of[stack.ID, stackAnnotationBody]) (stackAnnotationJSON, error) {
+		post("stacks_add_annotation", "/stacks/{id}/annotations", operate(GeneratorOwner), idAnd[stack.ID, stackAnnotationBody], func(ctx context.Context, r of[stack.ID, stackAnnotationBody]) (stackAnnotationJSON, error) {
 			if err := sameStack(r.id, r.body.StackID); err != nil {
 				return stackAnnotationJSON{}, err
 			}
 			out, err := a.AddStackAnnotation(ctx, who(ctx), r.id, r.body.Key, r.body.Value)
 			return stackAnnotationOf(out), err
 		}),
-		del("stacks_remove_annotation", "/stacks/{id}/annotations/{key}", GeneratorOwner, idAndText[stack.ID]("key"), func(ctx context.Context, r part[stack.ID, string]) error {
+		del("stacks_remove_annotation", "/stacks/{id}/annotations/{key}", operate(GeneratorOwner), idAndText[stack.ID]("key"), func(ctx context.Context, r part[stack.ID, string]) error {
 			return a.RemoveStackAnnotation(ctx, who(ctx), r.id, r.key)
 		}),
 	}

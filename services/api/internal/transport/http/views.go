@@ -141,15 +141,15 @@ func traceID(traceparent string) string {
 
 func stackViewRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("get_stack_status", "/stacks/{id}/status", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) (statusJSON, error) {
+		get("get_stack_status", "/stacks/{id}/status", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (statusJSON, error) {
 			out, err := a.StackStatus(ctx, who(ctx), s)
 			return statusOf(out), err
 		}),
-		get("get_stack_placement", "/stacks/{id}/placement", GeneratorOwner, justID[stack.ID], func(ctx context.Context, s stack.ID) (placementJSON, error) {
+		get("get_stack_placement", "/stacks/{id}/placement", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (placementJSON, error) {
 			out, err := a.StackPlacement(ctx, who(ctx), s)
 			return placementOf(out), err
 		}),
-		act("approve_stack_placement", "/stacks/{id}/placement/approve", GeneratorOwner, idAnd[stack.ID, approvalJSON], func(ctx context.Context, r of[stack.ID, approvalJSON]) (placementJSON, error) {
+		act("approve_stack_placement", "/stacks/{id}/placement/approve", operate(GeneratorOwner), idAnd[stack.ID, approvalJSON], func(ctx context.Context, r of[stack.ID, approvalJSON]) (placementJSON, error) {
 			out, err := a.ApprovePlacement(ctx, who(ctx), r.id, r.body.Fingerprint)
 			return placementOf(out), err
 		}),
