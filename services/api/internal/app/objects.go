@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -75,9 +76,15 @@ func (a *App) checkContent(content []byte, marker bool) error {
 	return nil
 }
 
-// ListObjects returns the stack's deployment objects with content, newest first, to an admin or the owner.
+// ListObjects returns the stack's deployment objects with content, newest first, to an admin or the owner. Values of Secrets
+// are shown to the owner alone.
 func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID) ([]Published, error) {
-	if _, err := ownStack(ctx, a.Store, p, s); err != nil {
+	v, err := ownStack(ctx, a.Store, p, s)
+	if err != nil {
+		return nil, err
+	}
+	sees, err := seesSecrets(ctx, a.Store, p, v.Generator)
+	if err != nil {
 		return nil, err
 	}
 	objects, err := a.Store.Objects().OfStack(ctx, s)
@@ -102,12 +109,18 @@ func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID) 
 		if !ok {
 			return nil, fault.Newf(fault.Internal, "internal_error", "the content %s of object %s is missing", o.Checksum, o.ID)
 		}
+		if !sees {
+			if c, err = bundle.Redact(c); err != nil {
+				return nil, fmt.Errorf("object %s: %w", o.ID, err)
+			}
+		}
 		out = append(out, Published{Object: o, Content: c})
 	}
 	return out, nil
 }
 
 // GetObject returns a deployment object with content to an admin, the owner of its stack, or an agent that has the stack.
+// Values of Secrets are shown to owner and agents alone.
 func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (Published, error) {
 	o, err := a.Store.Objects().Get(ctx, tenancy.ScopeOf(p), id)
 	if p.Role == tenancy.RoleAgent && fault.Is(err, fault.NotFound) {
@@ -122,6 +135,9 @@ func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.Objec
 	}
 	if err != nil {
 		return Published{}, fmt.Errorf("get the content: %w", err)
+	}
+	if content, err = a.shown(ctx, p, o.Stack, content); err != nil {
+		return Published{}, fmt.Errorf("show object %s: %w", o.ID, err)
 	}
 	return Published{Object: o, Content: content}, nil
 }

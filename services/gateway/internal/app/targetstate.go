@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -51,7 +52,16 @@ func (g *Gateway) TargetState(ctx context.Context, p tenancy.Principal, agentID,
 			return nil, err
 		}
 	}
-	return g.contents(ctx, state)
+	out, err := g.contents(ctx, state)
+	if err != nil || p.IsAgent(a) {
+		return out, err
+	}
+	for i := range out { // an admin may see what is there, but not what Secrets hold
+		if out[i].Content, err = bundle.Redact(out[i].Content); err != nil {
+			return nil, fmt.Errorf("show object %s: %w", out[i].ID, err)
+		}
+	}
+	return out, nil
 }
 
 func (g *Gateway) fullState(ctx context.Context, a agent.ID) (target.State, error) {
