@@ -2,10 +2,11 @@ package bundle
 
 import (
 	"bytes"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 )
 
 // Redacted stands in place of a Secret's value.
@@ -16,7 +17,8 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // Redact returns content with the values of its Secrets replaced, for readers who may know which keys there are but not what
 // they hold. Documents without a Secret stay as they are, byte for byte; one with a Secret is written anew, without its
-// comments. Content that Parse would refuse is an error: what cannot be read cannot be shown either.
+// comments. Content that Parse would refuse is an error (fault.Internal, for it was accepted once): what cannot be read cannot be
+// shown either.
 func Redact(content []byte) ([]byte, error) {
 	sections := split(content)
 	out := make([]byte, 0, len(content))
@@ -26,7 +28,7 @@ func Redact(content []byte) ([]byte, error) {
 	for i, s := range sections {
 		objects, err := Parse(s.text, limits)
 		if err != nil {
-			return nil, fmt.Errorf("redact: %w", err)
+			return nil, unreadable(err)
 		}
 		if !holdsSecret(objects) {
 			out = append(out, s.text...)
@@ -34,7 +36,7 @@ func Redact(content []byte) ([]byte, error) {
 		}
 		text, err := written(objects)
 		if err != nil {
-			return nil, fmt.Errorf("redact: %w", err)
+			return nil, unreadable(err)
 		}
 		if i > 0 || isMarker(s.text) {
 			out = append(out, "---\n"...)
@@ -42,6 +44,10 @@ func Redact(content []byte) ([]byte, error) {
 		out = append(out, text...)
 	}
 	return out, nil
+}
+
+func unreadable(err error) error {
+	return fault.New(fault.Internal, "internal_error", "the stored content is no bundle, so that its Secrets cannot be told from the rest").Because(err)
 }
 
 func holdsSecret(objects []Object) bool {

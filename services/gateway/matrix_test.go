@@ -87,14 +87,19 @@ func coreRequests() map[string]func(w *tenants) request {
 	}
 }
 
+// configMap is a bundle that can be shown.
+func configMap(name string) string {
+	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
+}
+
 // newTenants makes the world of the matrix. Of the credentials those that are not there are nobody's.
 func newTenants(w *world) *tenants {
 	w.Helper()
 	out := &tenants{agent: w.agent("a", agent.Active), stack: w.stack("one"), keys: map[string]string{accesstest.Garbage: "not-a-key"}}
 	other, elsewhere := w.agent("b", agent.Active), w.stack("two")
-	out.object = w.publish(out.stack.ID, "kind: One")
+	out.object = w.publish(out.stack.ID, configMap("one"))
 	w.assign(out.object, out.agent)
-	w.assign(w.publish(elsewhere.ID, "kind: Two"), other)
+	w.assign(w.publish(elsewhere.ID, configMap("two")), other)
 	past := time.Now().Add(-time.Hour)
 	keep := func(as string, key pak.PAK) { out.keys[as] = key.Reveal() }
 	keep(accesstest.AgentSelf, out.agent.key)
@@ -167,7 +172,7 @@ func TestMatrixWorldIsThere(t *testing.T) {
 	inBubble(t, func(w *world) {
 		all := newTenants(w)
 		rec := all.call(accesstest.AgentSelf, successes()["get_manifest"](all))
-		if rec.Code != http.StatusOK || rec.Body.String() != "kind: One" {
+		if rec.Code != http.StatusOK || rec.Body.String() != configMap("one") {
 			t.Errorf("the agent's own manifest: got %d %s", rec.Code, rec.Body)
 		}
 		if rec := all.call(accesstest.AgentOther, request{method: http.MethodGet, path: "/api/v1/manifests/" + uuid.NewString()}); rec.Code != http.StatusNotFound {
