@@ -46,6 +46,7 @@ type Repositories interface {
 	Decisions() Decisions
 	Outbox() Outbox
 	Leases() Leases
+	Works() Works
 }
 
 // Generators are the tenants.
@@ -267,6 +268,7 @@ type Leases interface {
 const (
 	OutboxGrew         = "brokkr_outbox"      // payload empty
 	CredentialsRevoked = "brokkr_credentials" // payload: a short token
+	WorkGrew           = "brokkr_work"        // payload: an agent's id; empty: several agents
 )
 
 // Wakeup is one notification; Lost says that notifications may have been missed before it (a new connection),

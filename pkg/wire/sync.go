@@ -20,6 +20,9 @@ type SyncRequest struct {
 	Status      json.RawMessage `json:"status,omitempty"` // cluster status, only when it changed
 	Applied     []Applied       `json:"applied,omitempty"`
 	Removed     []Removed       `json:"removed,omitempty"`
+	// Work is the highest mark of pending work that the agent was told of, 0 before any. An agent that sends it is
+	// answered at once when there is newer work; one that does not is never woken for work.
+	Work *int64 `json:"work,omitempty"`
 }
 
 // Heartbeat is liveness as the agent sees it.
@@ -86,6 +89,8 @@ type Pending struct {
 	WorkOrders  int `json:"work_orders"`
 	Diagnostics int `json:"diagnostics"`
 	Webhooks    int `json:"webhooks"`
+	// Mark tells newer work from older; it goes back to the broker as SyncRequest.Work. It may go down when work is done.
+	Mark int64 `json:"mark,omitempty"`
 }
 
 // Next tells the agent how long to park its next sync.

@@ -89,13 +89,13 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	log := d.Telemetry.Log.With("component", "gateway")
-	s := &Service{log: log, hub: hub.New(d.Store.Assignments(), d.Clock)}
+	s := &Service{log: log, hub: hub.New(d.Store.Assignments(), d.Store.Works(), d.Clock)}
 	var metrics *app.Metrics
 	s.beats = beat.New(d.Store.Agents(), log, func(n int) { metrics.Heartbeats.Add(float64(n)) })
 	metrics = app.NewMetrics(d.Telemetry.Registry, s.hub, s.beats.Pending)
 	agents := roster.New(d.Store.Agents(), d.Clock)
 	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
-	s.watcher = watch.New(d.Signals, s.hub, agents, metrics, log, d.Clock)
+	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, metrics, log, d.Clock)
 	s.health = health.New(d.Version,
 		health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
 		health.Check{Name: "signals", Probe: s.watcher.Probe},

@@ -308,6 +308,7 @@ type process struct {
 	boot     string
 	seq      int64
 	revision int64
+	work     *int64 // follows work if not nil
 }
 
 func (a subject) start() *process { return &process{subject: a, boot: uuid.NewString()} }
@@ -326,7 +327,7 @@ type call struct {
 func (p *process) request(wait int) wire.SyncRequest {
 	p.seq++
 	yes, ms := true, int32(7)
-	return wire.SyncRequest{BootID: p.boot, Seq: p.seq, Revision: p.revision, WaitSeconds: wait, Heartbeat: wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &ms}}
+	return wire.SyncRequest{BootID: p.boot, Seq: p.seq, Revision: p.revision, WaitSeconds: wait, Work: p.work, Heartbeat: wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &ms}}
 }
 
 // sync begins a sync and waits until it is answered or parked.

@@ -32,6 +32,7 @@ func (r repositories) Insights() ports.Insights           { return insights(r) }
 func (r repositories) Decisions() ports.Decisions         { return decisions(r) }
 func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
 func (r repositories) Leases() ports.Leases               { return leases(r) }
+func (r repositories) Works() ports.Works                 { return works(r) }
 
 // read returns what fn finds.
 func read[T any](ctx context.Context, s session, fn func(*state) (T, error)) (T, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -56,6 +57,8 @@ type state struct {
 	decisions table[one, decision]
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
+
+	workOrders table[one, workorder.Order]
 }
 
 // decision is what is kept of a stack's decisions.
@@ -85,6 +88,7 @@ func newState(now func() time.Time) *state {
 		reportOrders: newTable[one, delivery.Order](),
 		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
+		workOrders: newTable[one, workorder.Order](),
 	}
 }
 
@@ -108,6 +112,7 @@ func (s *state) clone() *state {
 		reportOrders: s.reportOrders.clone(),
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
+		workOrders: s.workOrders.clone(),
 	}
 }
 

@@ -687,3 +687,24 @@ func (x observedLeases) List(ctx context.Context, p1 string) (r0 []ports.Lease, 
 	r0, err = x.in.List(ctx, p1)
 	return r0, err
 }
+
+func (r repositories) Works() ports.Works { return observedWorks{r.o, r.in.Works()} }
+
+type observedWorks struct {
+	o  *observer
+	in ports.Works
+}
+
+func (x observedWorks) Pending(ctx context.Context, p1 []agent.ID, p2 time.Time) (r0 map[agent.ID]ports.Pending, err error) {
+	ctx, done := x.o.start(ctx, "Works", "Pending")
+	defer func() { done(err) }()
+	r0, err = x.in.Pending(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedWorks) Ring(ctx context.Context, p1 ...agent.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Works", "Ring")
+	defer func() { done(err) }()
+	err = x.in.Ring(ctx, p1...)
+	return err
+}

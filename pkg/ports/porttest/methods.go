@@ -21,7 +21,9 @@ func discard[T any](_ T, err error) error { return err }
 // methods is every method of every repository, by name.
 func (w *world) methods() map[string]method {
 	all := map[string]method{}
-	for _, part := range []map[string]method{w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.controlMethods()} {
+	for _, part := range []map[string]method{
+		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.controlMethods(), w.workMethods(),
+	} {
 		for name, m := range part {
 			all[name] = m
 		}

@@ -45,6 +45,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"outbox":        outboxCases(),
 		"leases":        leaseCases(),
 		"wakeups":       wakeupCases(),
+		"works":         workCases(),
 	}
 	for group, cases := range groups {
 		t.Run(group, func(t *testing.T) {

@@ -69,6 +69,8 @@ func check(req *wire.SyncRequest) error {
 		return bad("boot_id %q is not a UUID", req.BootID)
 	case req.Seq < 1:
 		return bad("seq must be 1 or more, not %d", req.Seq)
+	case req.Work != nil && *req.Work < 0:
+		return bad("work must not be negative")
 	case req.Revision < 0:
 		return bad("revision must not be negative")
 	case req.WaitSeconds < 0 || req.WaitSeconds > wire.MaxWaitSeconds:
@@ -106,12 +108,20 @@ func (s *waiting) run(ctx context.Context) (wire.SyncResponse, string, error) {
 				return res, "changed", nil
 			}
 		}
+		if s.gateway.Hub.News(s.agent, s.req.Work) {
+			return s.unchanged(), "work", nil
+		}
 		outcome, err := s.park(ctx, has)
 		switch {
 		case err != nil:
 			return wire.SyncResponse{}, "", err
 		case outcome == hub.Changed:
 			s.woken = true
+		case outcome == hub.Work:
+			// The credential may have ended while the sync was parked.
+			if err := s.caller.Again(ctx); err != nil {
+				return wire.SyncResponse{}, "", err
+			}
 		case outcome == hub.Recheck:
 			if err := s.again(ctx); err != nil {
 				return wire.SyncResponse{}, "", err
@@ -142,7 +152,7 @@ func (s *waiting) park(ctx context.Context, has delivery.Revision) (hub.Outcome,
 	if left <= 0 {
 		return 0, nil
 	}
-	w := s.gateway.Hub.Park(hub.Ticket{Agent: s.agent, Boot: s.req.BootID, Seq: s.req.Seq, Revision: has, Short: s.caller.Short})
+	w := s.gateway.Hub.Park(hub.Ticket{Agent: s.agent, Boot: s.req.BootID, Seq: s.req.Seq, Revision: has, Short: s.caller.Short, Work: s.req.Work})
 	defer s.gateway.Hub.Leave(w)
 	// A revocation that came before Park found nobody to wake.
 	if err := s.caller.Again(ctx); err != nil {
@@ -175,5 +185,9 @@ func (s *waiting) again(ctx context.Context) error {
 }
 
 func (s *waiting) unchanged() wire.SyncResponse {
-	return wire.SyncResponse{Revision: s.req.Revision, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}}
+	p := s.gateway.Hub.Tell(s.agent)
+	return wire.SyncResponse{
+		Revision: s.req.Revision, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds},
+		Pending: wire.Pending{WorkOrders: p.WorkOrders, Diagnostics: p.Diagnostics, Webhooks: p.Webhooks, Mark: p.Mark},
+	}
 }

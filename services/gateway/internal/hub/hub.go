@@ -21,6 +21,7 @@ const (
 	Recheck                       // its credential may be revoked
 	Superseded                    // a newer sync of the same process came
 	Drained                       // this replica is going down
+	Work                          // work waits that its agent was not told of
 )
 
 const (
@@ -33,6 +34,7 @@ const (
 // Hub is safe for concurrent use.
 type Hub struct {
 	assignments ports.Assignments
+	works       ports.Works
 	now         func() time.Time
 
 	mu       sync.Mutex
@@ -45,6 +47,7 @@ type Hub struct {
 
 	asking  map[agent.ID][]chan answer // waits for the next question to the store
 	running bool
+	rung    rung
 }
 
 // entry is what is known of one agent.
@@ -56,6 +59,9 @@ type entry struct {
 	seen     time.Time
 	boots    []string // processes of this agent, the current one last
 	waiters  []*Waiter
+
+	pending ports.Pending // when the store was last asked
+	rang    bool          // new work was announced, and the agent has not been answered since
 }
 
 // Ticket describes a sync that parks.
@@ -65,6 +71,7 @@ type Ticket struct {
 	Seq      int64
 	Revision delivery.Revision
 	Short    string // of the credential
+	Work     *int64 // the mark of the work that the agent was told of; nil: it is not woken for work
 }
 
 // Waiter is a parked sync; C gives its outcome, once.
@@ -75,8 +82,8 @@ type Waiter struct {
 }
 
 // New returns an empty hub that does not trust signals yet (SetHealthy).
-func New(assignments ports.Assignments, now func() time.Time) *Hub {
-	return &Hub{assignments: assignments, now: now, agents: map[agent.ID]*entry{}, asking: map[agent.ID][]chan answer{}}
+func New(assignments ports.Assignments, works ports.Works, now func() time.Time) *Hub {
+	return &Hub{assignments: assignments, works: works, now: now, agents: map[agent.ID]*entry{}, asking: map[agent.ID][]chan answer{}, rung: rung{agents: map[agent.ID]bool{}}}
 }
 
 func (h *Hub) entry(a agent.ID) *entry {
@@ -161,6 +168,8 @@ func (h *Hub) Park(t Ticket) *Waiter {
 		w.c <- Drained
 	case e.revision != t.Revision:
 		w.c <- Changed
+	case e.news(t.Work):
+		w.c <- Work
 	default:
 		e.waiters = append(e.waiters, w)
 		h.parked++

@@ -101,8 +101,8 @@ func (h *Hub) ask(ctx context.Context) {
 	}
 }
 
-// read asks for the revisions of ids and observes them; it returns them as the hub then knows them, and how many
-// parked syncs were woken.
+// read asks for the revisions of ids, and for their work, and observes both; it returns the revisions as the hub then knows
+// them, and how many parked syncs were woken. Work that cannot be counted is asked for again and delays no revision.
 func (h *Hub) read(ctx context.Context, r Reading, ids []agent.ID) (map[agent.ID]delivery.Revision, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
@@ -110,6 +110,7 @@ func (h *Hub) read(ctx context.Context, r Reading, ids []agent.ID) (map[agent.ID
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the revisions of %d agents: %w", len(ids), err)
 	}
+	pending, workErr := h.works.Pending(ctx, ids, h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out, woken := make(map[agent.ID]delivery.Revision, len(ids)), 0
@@ -117,6 +118,12 @@ func (h *Hub) read(ctx context.Context, r Reading, ids []agent.ID) (map[agent.ID
 		e := h.entry(a)
 		woken += h.observe(r, e, stored[a])
 		out[a] = e.revision
+		if workErr == nil {
+			woken += h.counted(e, pending[a])
+		}
+	}
+	if workErr != nil {
+		h.ringAgain(ids)
 	}
 	return out, woken, nil
 }

@@ -32,6 +32,7 @@ const (
 // Watcher is one replica's listener. It proves that signals arrive by sending some to itself.
 type Watcher struct {
 	signals ports.Signals
+	wakeups ports.Wakeups
 	hub     *hub.Hub
 	roster  *roster.Roster
 	metrics *app.Metrics
@@ -39,6 +40,7 @@ type Watcher struct {
 	now     func() time.Time
 	self    agent.ID // an id of no agent: where the probes go
 	sweep   chan struct{}
+	rang    chan struct{}
 
 	mu      sync.Mutex
 	probe   delivery.Revision // the last one that was sent
@@ -48,8 +50,9 @@ type Watcher struct {
 }
 
 // New returns a watcher; nothing runs yet. Without signals (nil) the store is asked every second.
-func New(signals ports.Signals, h *hub.Hub, r *roster.Roster, m *app.Metrics, log *slog.Logger, now func() time.Time) *Watcher {
-	return &Watcher{signals: signals, hub: h, roster: r, metrics: m, log: log, now: now, self: agent.ID(uuid.NewString()), sweep: make(chan struct{}, 1)}
+func New(signals ports.Signals, wakeups ports.Wakeups, h *hub.Hub, r *roster.Roster, m *app.Metrics, log *slog.Logger, now func() time.Time) *Watcher {
+	return &Watcher{signals: signals, wakeups: wakeups, hub: h, roster: r, metrics: m, log: log, now: now, self: agent.ID(uuid.NewString()),
+		sweep: make(chan struct{}, 1), rang: make(chan struct{}, 1)}
 }
 
 // Run watches until ctx ends.
@@ -59,6 +62,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	g.Go(func() error { return w.probes(ctx) })
 	g.Go(func() error { return w.sweeps(ctx) })
 	g.Go(func() error { return w.refresh(ctx) })
+	g.Go(func() error { return w.hear(ctx) })
+	g.Go(func() error { return w.count(ctx) })
 	return g.Wait()
 }
 
@@ -195,6 +200,7 @@ func (w *Watcher) sweeps(ctx context.Context) error {
 		}
 		timer.Stop()
 		n, woken, err := w.hub.Sweep(ctx)
+		w.countSoon() // what the sweep could not count
 		switch {
 		case ctx.Err() != nil: // the answer is nobody's any more
 		case err != nil:
