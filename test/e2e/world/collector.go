@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -24,6 +25,7 @@ type Collector struct {
 	server *httptest.Server
 	mu     sync.Mutex
 	spans  []Span
+	raw    strings.Builder
 }
 
 // NewCollector listens until the test ends.
@@ -36,6 +38,13 @@ func NewCollector(t testing.TB) *Collector {
 
 // URL is the endpoint to export to.
 func (c *Collector) URL() string { return c.server.URL }
+
+// Raw is all that came, as it came; attributes are readable in it.
+func (c *Collector) Raw() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.raw.String()
+}
 
 func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -50,6 +59,7 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.raw.Write(body)
 	for _, rs := range req.GetResourceSpans() {
 		service := ""
 		for _, kv := range rs.GetResource().GetAttributes() {
