@@ -57,17 +57,23 @@ func Rules() []Rule {
 			Only: []string{std, "./pkg/domain/...", "./pkg/ports"},
 		},
 		{
+			Name: "trail sees ports",
+			Why:  "who changed what is noted alike by every service, over any store",
+			Of:   []string{"./pkg/trail/..."},
+			Only: []string{std, "./pkg/domain/...", "./pkg/ports", "github.com/google/uuid"},
+		},
+		{
 			Name: "platform knows no product",
 			Why:  "plumbing that knows product words would be a second place for rules; of ours it knows the error vocabulary alone",
 			Of:   []string{"./pkg/platform/..."},
-			Deny: []string{"./pkg/adapters/...", "./pkg/ports/...", "./pkg/wire/...", "./pkg/bundle/...", "./pkg/identity/...", "./services/...", "./cmd/...",
-				"./internal/...", "./pkg/domain/agent", "./pkg/domain/delivery", "./pkg/domain/event", "./pkg/domain/placement", "./pkg/domain/stack", "./pkg/domain/tenancy", "./pkg/domain/pak"},
+			Deny: []string{"./pkg/adapters/...", "./pkg/ports/...", "./pkg/wire/...", "./pkg/bundle/...", "./pkg/identity/...", "./pkg/trail/...", "./services/...", "./cmd/...",
+				"./internal/...", "./pkg/domain/agent", "./pkg/domain/audit", "./pkg/domain/delivery", "./pkg/domain/event", "./pkg/domain/placement", "./pkg/domain/stack", "./pkg/domain/tenancy", "./pkg/domain/pak"},
 		},
 		{
 			Name: "adapters point inwards",
 			Why:  "an adapter translates one technology; knowing a service or another adapter would tie them together",
 			Of:   []string{"./pkg/adapters/..."},
-			Deny: []string{"./services/...", "./cmd/...", "./internal/...", "./pkg/identity/...",
+			Deny: []string{"./services/...", "./cmd/...", "./internal/...", "./pkg/identity/...", "./pkg/trail/...",
 				"./pkg/adapters/memory/...", "./pkg/adapters/postgres/...", "./pkg/adapters/redis/...", "./pkg/adapters/kube/...", "./pkg/adapters/observed/..."},
 			Grants: map[string][]string{
 				"./pkg/adapters/memory/...":   {"./pkg/adapters/memory/..."},
@@ -134,7 +140,7 @@ func Rules() []Rule {
 			Name: "clients speak http",
 			Why:  "anybody's program imports it: no server's inside, no port, no adapter comes along",
 			Of:   []string{"./pkg/client/..."},
-			Deny: []string{"./pkg/ports/...", "./pkg/adapters/...", "./pkg/platform/...", "./pkg/identity/...", "./services/...", "./cmd/...", "./internal/...",
+			Deny: []string{"./pkg/ports/...", "./pkg/adapters/...", "./pkg/platform/...", "./pkg/identity/...", "./pkg/trail/...", "./services/...", "./cmd/...", "./internal/...",
 				"database/...", "github.com/lib/...", "github.com/redis/..."},
 		},
 		{

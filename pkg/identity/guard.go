@@ -168,8 +168,18 @@ func (g *Guard) drop(e *list.Element) {
 	g.recent.Remove(e)
 }
 
-// source is the client that r comes from: the nearest address that is not a trusted proxy.
+// source is where r comes from, as far as failures are counted: the client, or its network.
 func (g *Guard) source(r *http.Request) netip.Addr {
+	addr := g.Client(r)
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	return addr
+}
+
+// Client is the address that r comes from: the nearest one that is not a trusted proxy. It is not valid for what does not
+// come over TCP.
+func (g *Guard) Client(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
@@ -186,11 +196,7 @@ func (g *Guard) source(r *http.Request) netip.Addr {
 		}
 		addr = next
 	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		return netip.PrefixFrom(addr, 64).Masked().Addr()
-	}
-	return addr
+	return addr.Unmap().WithZone("")
 }
 
 func (g *Guard) trusted(a netip.Addr) bool {

@@ -47,6 +47,8 @@ type Repositories interface {
 	Outbox() Outbox
 	Leases() Leases
 	Works() Works
+	AuditLog() AuditLog
+	AuditKeeper() AuditKeeper
 }
 
 // Generators are the tenants.

@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/trail"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
 
@@ -22,7 +23,7 @@ type (
 )
 
 func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64) *app.App {
-	return &app.App{Store: store, Now: now, Random: random, Check: checkBundle(bundleLimit), Trace: telemetry.TraceParent}
+	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Trace: telemetry.TraceParent}
 }
 
 func direct(store ports.Store, now func() time.Time, random io.Reader) *app.App {
@@ -36,35 +37,35 @@ func admin() tenancy.Principal { return tenancy.Principal{Role: tenancy.RoleAdmi
 // admin PAK and returns it; every other start returns nil. A preset hash (64 hexadecimal digits: the SHA-256 of the
 // PAK's long token) makes that key an admin's instead, and nothing is returned. It is safe in racing replicas.
 func EnsureAdmin(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, presetHash string) (*pak.PAK, error) {
-	return direct(store, now, random).EnsureAdmin(ctx, presetHash)
+	return direct(store, now, random).EnsureAdmin(trail.Host(ctx, "ensure_admin"), presetHash)
 }
 
 // CreateGenerator makes a generator and its PAK.
 func CreateGenerator(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, n NewGenerator) (tenancy.Generator, pak.PAK, error) {
-	return direct(store, now, random).CreateGenerator(ctx, n)
+	return direct(store, now, random).CreateGenerator(trail.Host(ctx, "create_generator"), n)
 }
 
 // CreateAgent makes an agent and its PAK.
 func CreateAgent(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, n NewAgent) (agent.Agent, pak.PAK, error) {
-	return direct(store, now, random).CreateAgent(ctx, n)
+	return direct(store, now, random).CreateAgent(trail.Host(ctx, "create_agent"), n)
 }
 
 // CreateStack makes a stack of the named generator, or of the admin-generator.
 func CreateStack(ctx context.Context, store ports.Store, now func() time.Time, n NewStack) (stack.Stack, error) {
-	return direct(store, now, nil).CreateStack(ctx, admin(), n)
+	return direct(store, now, nil).CreateStack(trail.Host(ctx, "create_stack"), admin(), n)
 }
 
 // RotateAdmin makes a new admin PAK and revokes every other admin credential.
 func RotateAdmin(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader) (pak.PAK, error) {
-	return direct(store, now, random).RotateAdmin(ctx)
+	return direct(store, now, random).RotateAdmin(trail.Host(ctx, "rotate_admin"))
 }
 
 // RotateAgent gives an agent a new PAK and revokes the former.
 func RotateAgent(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, id agent.ID) (agent.Agent, pak.PAK, error) {
-	return direct(store, now, random).RotateAgent(ctx, admin(), id)
+	return direct(store, now, random).RotateAgent(trail.Host(ctx, "rotate_agent_pak"), admin(), id)
 }
 
 // RotateGenerator gives a generator a new PAK and revokes the former.
 func RotateGenerator(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, id tenancy.GeneratorID) (tenancy.Generator, pak.PAK, error) {
-	return direct(store, now, random).RotateGenerator(ctx, admin(), id)
+	return direct(store, now, random).RotateGenerator(trail.Host(ctx, "rotate_generator_pak"), admin(), id)
 }

@@ -114,6 +114,22 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 	return w
 }
 
+// handlerOf returns another replica, on store.
+func (w *world) handlerOf(store interface {
+	ports.Store
+	ports.Wakeups
+}) http.Handler {
+	w.t.Helper()
+	tel, err := telemetry.New(w.t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
+	must(w.t, err)
+	svc, err := api.New(w.t.Context(), api.Config{}, api.Deps{
+		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
+		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
+	})
+	must(w.t, err)
+	return svc.Handler()
+}
+
 func (w *world) populate() {
 	t, ctx := w.t, w.t.Context()
 	key, err := api.EnsureAdmin(ctx, w.store, time.Now, rand.Reader, "")

@@ -33,6 +33,8 @@ func (r repositories) Decisions() ports.Decisions         { return decisions(r) 
 func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
 func (r repositories) Leases() ports.Leases               { return leases(r) }
 func (r repositories) Works() ports.Works                 { return works(r) }
+func (r repositories) AuditLog() ports.AuditLog           { return auditLog(r) }
+func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r) }
 
 // read returns what fn finds.
 func read[T any](ctx context.Context, s session, fn func(*state) (T, error)) (T, error) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -59,6 +60,12 @@ type state struct {
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
 
 	workOrders table[one, workorder.Order]
+
+	auditEntries table[one, audit.Entry]
+	auditWaiting table[two, nothing]       // time, entry
+	auditTimes   table[two, nothing]       // time, entry
+	auditSealed  table[numbered, audit.ID] // period, sequence
+	auditChains  table[one, audit.Chain]   // period
 }
 
 // decision is what is kept of a stack's decisions.
@@ -88,7 +95,9 @@ func newState(now func() time.Time) *state {
 		reportOrders: newTable[one, delivery.Order](),
 		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
-		workOrders: newTable[one, workorder.Order](),
+		workOrders:   newTable[one, workorder.Order](),
+		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
+		auditSealed: newTable[numbered, audit.ID](), auditChains: newTable[one, audit.Chain](),
 	}
 }
 
@@ -112,7 +121,9 @@ func (s *state) clone() *state {
 		reportOrders: s.reportOrders.clone(),
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
-		workOrders: s.workOrders.clone(),
+		workOrders:   s.workOrders.clone(),
+		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),
+		auditSealed: s.auditSealed.clone(), auditChains: s.auditChains.clone(),
 	}
 }
 

@@ -5,6 +5,7 @@ package observed
 import (
 	"context"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
@@ -706,5 +707,84 @@ func (x observedWorks) Ring(ctx context.Context, p1 ...agent.ID) (err error) {
 	ctx, done := x.o.start(ctx, "Works", "Ring")
 	defer func() { done(err) }()
 	err = x.in.Ring(ctx, p1...)
+	return err
+}
+
+func (r repositories) AuditLog() ports.AuditLog { return observedAuditLog{r.o, r.in.AuditLog()} }
+
+type observedAuditLog struct {
+	o  *observer
+	in ports.AuditLog
+}
+
+func (x observedAuditLog) Append(ctx context.Context, p1 ...audit.Entry) (err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "Append")
+	defer func() { done(err) }()
+	err = x.in.Append(ctx, p1...)
+	return err
+}
+
+func (x observedAuditLog) Get(ctx context.Context, p1 audit.ID) (r0 audit.Entry, err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1)
+	return r0, err
+}
+
+func (x observedAuditLog) List(ctx context.Context, p1 audit.Filter, p2 audit.Page) (r0 []audit.Entry, r1 int, err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "List")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.List(ctx, p1, p2)
+	return r0, r1, err
+}
+
+func (x observedAuditLog) Chains(ctx context.Context) (r0 []audit.Chain, err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "Chains")
+	defer func() { done(err) }()
+	r0, err = x.in.Chains(ctx)
+	return r0, err
+}
+
+func (x observedAuditLog) Sealed(ctx context.Context, p1 audit.Period, p2 int64, p3 int) (r0 []audit.Entry, err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "Sealed")
+	defer func() { done(err) }()
+	r0, err = x.in.Sealed(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedAuditLog) Waiting(ctx context.Context) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "AuditLog", "Waiting")
+	defer func() { done(err) }()
+	r0, err = x.in.Waiting(ctx)
+	return r0, err
+}
+
+func (r repositories) AuditKeeper() ports.AuditKeeper {
+	return observedAuditKeeper{r.o, r.in.AuditKeeper()}
+}
+
+type observedAuditKeeper struct {
+	o  *observer
+	in ports.AuditKeeper
+}
+
+func (x observedAuditKeeper) Seal(ctx context.Context, p1 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "AuditKeeper", "Seal")
+	defer func() { done(err) }()
+	r0, err = x.in.Seal(ctx, p1)
+	return r0, err
+}
+
+func (x observedAuditKeeper) Prepare(ctx context.Context, p1 audit.Period) (err error) {
+	ctx, done := x.o.start(ctx, "AuditKeeper", "Prepare")
+	defer func() { done(err) }()
+	err = x.in.Prepare(ctx, p1)
+	return err
+}
+
+func (x observedAuditKeeper) Drop(ctx context.Context, p1 audit.Period, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "AuditKeeper", "Drop")
+	defer func() { done(err) }()
+	err = x.in.Drop(ctx, p1, p2)
 	return err
 }

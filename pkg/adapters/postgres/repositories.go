@@ -21,3 +21,5 @@ func (r repositories) Decisions() ports.Decisions         { return decisions(r) 
 func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
 func (r repositories) Leases() ports.Leases               { return leases(r) }
 func (r repositories) Works() ports.Works                 { return works(r) }
+func (r repositories) AuditLog() ports.AuditLog           { return auditLog(r) }
+func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r) }

@@ -44,6 +44,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"holds":         holdCases(),
 		"outbox":        outboxCases(),
 		"leases":        leaseCases(),
+		"audit":         auditCases(),
 		"wakeups":       wakeupCases(),
 		"works":         workCases(),
 	}

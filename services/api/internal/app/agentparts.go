@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -13,9 +14,12 @@ import (
 )
 
 // changeAgent runs one change of what belongs to an agent, with the event that placement hears.
-func (a *App) changeAgent(ctx context.Context, id agent.ID, what string, data map[string]any, fn func(ctx context.Context, tx ports.Repositories) error) error {
+func (a *App) changeAgent(ctx context.Context, id agent.ID, act audit.Action, what string, data map[string]any, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, changedPart(act, string(id), data)); err != nil {
 			return err
 		}
 		data["agent_id"], data["change"] = id, what
@@ -45,7 +49,7 @@ func (a *App) AddAgentLabel(ctx context.Context, id agent.ID, label string) (age
 		return agent.Label{}, err
 	}
 	l := agent.Label{ID: agent.LabelID(newID()), Agent: id, Label: label}
-	err := a.changeAgent(ctx, id, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
+	err := a.changeAgent(ctx, id, audit.AgentLabelAdded, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Agents().AddLabel(ctx, l)
 	})
 	return l, err
@@ -53,7 +57,7 @@ func (a *App) AddAgentLabel(ctx context.Context, id agent.ID, label string) (age
 
 // RemoveAgentLabel takes a label from an agent.
 func (a *App) RemoveAgentLabel(ctx context.Context, id agent.ID, label string) error {
-	return a.changeAgent(ctx, id, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeAgent(ctx, id, audit.AgentLabelRemoved, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		if _, err := tx.Agents().Get(ctx, tenancy.Everything(), id); err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func (a *App) AddAgentAnnotation(ctx context.Context, id agent.ID, key, value st
 		return agent.Annotation{}, err
 	}
 	an := agent.Annotation{ID: agent.AnnotationID(newID()), Agent: id, Key: key, Value: value}
-	err := a.changeAgent(ctx, id, "add annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
+	err := a.changeAgent(ctx, id, audit.AgentAnnotationAdded, "add annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Agents().AddAnnotation(ctx, an)
 	})
 	return an, err
@@ -87,7 +91,7 @@ func (a *App) AddAgentAnnotation(ctx context.Context, id agent.ID, key, value st
 
 // RemoveAgentAnnotation takes an annotation from an agent.
 func (a *App) RemoveAgentAnnotation(ctx context.Context, id agent.ID, key string) error {
-	return a.changeAgent(ctx, id, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeAgent(ctx, id, audit.AgentAnnotationRemoved, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		if _, err := tx.Agents().Get(ctx, tenancy.Everything(), id); err != nil {
 			return err
 		}
@@ -120,7 +124,7 @@ func targetStack(ctx context.Context, tx ports.Repositories, p tenancy.Principal
 // AddTarget pins a stack to an agent. Stack and agent must have an approved registration between them, whoever asks.
 func (a *App) AddTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s stack.ID) (agent.Target, error) {
 	t := agent.Target{ID: agent.TargetID(newID()), Agent: id, Stack: s}
-	err := a.changeAgent(ctx, id, "add target", map[string]any{"stack_id": s}, func(ctx context.Context, tx ports.Repositories) error {
+	err := a.changeAgent(ctx, id, audit.AgentTargetAdded, "add target", map[string]any{"stack_id": s}, func(ctx context.Context, tx ports.Repositories) error {
 		st, err := targetStack(ctx, tx, p, s)
 		if err != nil {
 			return err
@@ -144,7 +148,7 @@ func (a *App) AddTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s
 
 // RemoveTarget takes the pin from an agent.
 func (a *App) RemoveTarget(ctx context.Context, p tenancy.Principal, id agent.ID, s stack.ID) error {
-	return a.changeAgent(ctx, id, "remove target", map[string]any{"stack_id": s}, func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeAgent(ctx, id, audit.AgentTargetRemoved, "remove target", map[string]any{"stack_id": s}, func(ctx context.Context, tx ports.Repositories) error {
 		if !p.IsStaff() {
 			if _, err := targetStack(ctx, tx, p, s); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
@@ -149,8 +150,10 @@ func (a *App) CreateAgent(ctx context.Context, n NewAgent) (agent.Agent, pak.PAK
 		})); err != nil {
 			return err
 		}
-		out, err = tx.Agents().Get(ctx, tenancy.Everything(), out.ID)
-		return err
+		if out, err = tx.Agents().Get(ctx, tenancy.Everything(), out.ID); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.AgentCreated, string(out.ID), nil, agentState(out)).With("name", out.Name))
 	})
 	if err != nil {
 		return agent.Agent{}, pak.PAK{}, fmt.Errorf("create agent: %w", err)
@@ -240,6 +243,9 @@ func (a *App) UpdateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 		if err := ch.apply(&v); err != nil {
 			return err
 		}
+		if err := a.did(ctx, tx, audit.Did(audit.AgentUpdated, string(id), agentState(before), agentState(v))); err != nil {
+			return err
+		}
 		if v == before {
 			out = v
 			return nil
@@ -289,6 +295,13 @@ func (ch AgentChange) apply(v *agent.Agent) error {
 func (a *App) DeleteAgent(ctx context.Context, id agent.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		at := a.now()
+		v, err := tx.Agents().Get(ctx, tenancy.Everything(), id)
+		if err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.AgentDeleted, string(id), agentState(v), nil).With("name", v.Name)); err != nil {
+			return err
+		}
 		if err := tx.Agents().Delete(ctx, id, at); err != nil {
 			return err
 		}

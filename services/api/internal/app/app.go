@@ -100,7 +100,7 @@ func (a *App) rotate(ctx context.Context, tx ports.Repositories, c tenancy.Crede
 	if _, err := tx.Credentials().Revoke(ctx, c.Role, c.Generator, c.Agent, c.CreatedAt, c.ID); err != nil {
 		return pak.PAK{}, fmt.Errorf("revoke former credentials of %s: %w", c.Name, err)
 	}
-	return key, nil
+	return key, a.did(ctx, tx, rotated(c))
 }
 
 // Patch is a field of a partial update: absent, or set, possibly to nothing.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -71,6 +72,9 @@ func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) error
 		if err := tx.Generators().Insert(ctx, g); err != nil {
 			return fmt.Errorf("insert generator %s: %w", g.Name, err)
 		}
+		if err := a.did(ctx, tx, audit.Did(audit.GeneratorCreated, string(g.ID), nil, generatorState(g)).With("name", g.Name)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -93,7 +97,7 @@ func (a *App) ensureFirst(ctx context.Context, tx ports.Repositories) (*pak.PAK,
 	if err != nil {
 		return nil, fmt.Errorf("insert the admin credential: %w", err)
 	}
-	return &key, nil
+	return &key, a.did(ctx, tx, audit.Did(audit.PAKCreated, string(bootstrapID), nil, nil).With("name", bootstrapName).With("role", string(tenancy.RoleAdmin)))
 }
 
 // ensurePreset stores a credential of which only the hash is known: the hash stands for the short token too.
@@ -114,13 +118,13 @@ func (a *App) ensurePreset(ctx context.Context, tx ports.Repositories, hash stri
 	if _, err := tx.Credentials().Revoke(ctx, tenancy.RoleAdmin, "", "", at, keep...); err != nil {
 		return fmt.Errorf("revoke the former preset credential: %w", err)
 	}
-	err = tx.Credentials().Insert(ctx, tenancy.Credential{
+	c := tenancy.Credential{
 		ID: tenancy.CredentialID(newID()), Name: presetName, Role: tenancy.RoleAdmin, Short: hash, Hash: hash, CreatedAt: at,
-	})
-	if err != nil {
+	}
+	if err := tx.Credentials().Insert(ctx, c); err != nil {
 		return fmt.Errorf("insert the preset admin credential: %w", err)
 	}
-	return nil
+	return a.did(ctx, tx, audit.Did(audit.PAKCreated, string(c.ID), nil, nil).With("name", presetName).With("role", string(c.Role)))
 }
 
 // RotateAdmin makes a new admin key and ends all other admin keys at once, the preset one too until the next start.

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
@@ -85,8 +87,10 @@ func (a *App) CreateGenerator(ctx context.Context, n NewGenerator) (tenancy.Gene
 		if err := tx.Generators().Insert(ctx, out); err != nil {
 			return err
 		}
-		_, key, err = a.credential(ctx, tx, generatorCredential(out))
-		return err
+		if _, key, err = a.credential(ctx, tx, generatorCredential(out)); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.GeneratorCreated, string(out.ID), nil, generatorState(out)).With("name", out.Name))
 	})
 	if err != nil {
 		return tenancy.Generator{}, pak.PAK{}, fmt.Errorf("create generator: %w", err)
@@ -124,10 +128,14 @@ func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		if err != nil {
 			return err
 		}
+		before := v
 		if err := ch.apply(&v); err != nil {
 			return err
 		}
 		v.UpdatedAt, out = a.now(), v
+		if err := a.did(ctx, tx, audit.Did(audit.GeneratorUpdated, string(g), generatorState(before), generatorState(v))); err != nil {
+			return err
+		}
 		if err := tx.Generators().Update(ctx, v); err != nil {
 			return err
 		}
@@ -179,7 +187,7 @@ func (a *App) DeleteGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		if builtin(v) {
 			return fault.Newf(fault.Forbidden, "cannot_delete_system_generator", "generator %s belongs to Brokkr itself and stays", v.Name)
 		}
-		return a.dropGenerator(ctx, tx, g)
+		return a.dropGenerator(ctx, tx, v)
 	})
 	if err != nil {
 		return fmt.Errorf("delete generator: %w", err)
@@ -187,11 +195,15 @@ func (a *App) DeleteGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 	return nil
 }
 
-func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) error {
-	at := a.now()
+func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, v tenancy.Generator) error {
+	at, g := a.now(), v.ID
 	stacks, err := tx.Stacks().List(ctx, tenancy.Scope{Generator: g})
 	if err != nil {
 		return fmt.Errorf("list its stacks: %w", err)
+	}
+	gone := audit.Did(audit.GeneratorDeleted, string(g), generatorState(v), nil).With("name", v.Name).With("stacks", strconv.Itoa(len(stacks)))
+	if err := a.did(ctx, tx, gone); err != nil {
+		return err
 	}
 	for _, s := range stacks {
 		if err := a.dropStack(ctx, tx, s, at); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -45,6 +46,9 @@ func (a *App) PublishObject(ctx context.Context, p tenancy.Principal, s stack.ID
 		})
 		if err != nil {
 			return fmt.Errorf("insert deployment object: %w", err)
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.ObjectCreated, string(out.ID), nil, out.Object).With("stack_id", string(s))); err != nil {
+			return err
 		}
 		e := a.stackEvent(ctx, event.DeploymentCreated, v, at, map[string]any{
 			"deployment_object_id": out.ID, "stack_id": s, "sequence_id": int64(out.Sequence), "created_at": at,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -88,6 +89,9 @@ func (a *App) ApprovePlacement(ctx context.Context, p tenancy.Principal, s stack
 	}
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		if err := tx.Decisions().Approve(ctx, s, fingerprint); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.StackPlacementApproved, string(s), nil, nil).With("fingerprint", fingerprint)); err != nil {
 			return err
 		}
 		at := a.now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -48,6 +49,9 @@ func (a *App) Register(ctx context.Context, p tenancy.Principal, g tenancy.Gener
 			}
 		}
 		if err := tx.Registrations().Insert(ctx, r); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.AgentRegistered, string(who), nil, r).With("generator_id", string(g))); err != nil {
 			return err
 		}
 		return tx.Outbox().Append(ctx, a.consentEvent(ctx, who, g, string(r.State), r.RegisteredAt))
@@ -96,6 +100,13 @@ func (a *App) endConsent(ctx context.Context, p tenancy.Principal, g tenancy.Gen
 		if _, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g); err != nil {
 			return err
 		}
+		before, err := tx.Registrations().Get(ctx, who, g)
+		if err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.AgentDeregistered, string(who), before, nil).With("generator_id", string(g))); err != nil {
+			return err
+		}
 		if err := tx.Registrations().Delete(ctx, who, g); err != nil {
 			return err
 		}
@@ -123,7 +134,11 @@ func (a *App) ApproveRegistration(ctx context.Context, p tenancy.Principal, g te
 		if err := tx.Registrations().SetState(ctx, who, g, tenancy.RegistrationApproved); err != nil {
 			return err
 		}
+		before := out
 		out.State = tenancy.RegistrationApproved
+		if err := a.did(ctx, tx, audit.Did(audit.AgentRegistrationSet, string(who), before, out).With("generator_id", string(g))); err != nil {
+			return err
+		}
 		return tx.Outbox().Append(ctx, a.consentEvent(ctx, who, g, string(out.State), a.now()))
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -11,13 +12,16 @@ import (
 )
 
 // changeStack runs one change of what belongs to a stack of p, with the event that placement hears.
-func (a *App) changeStack(ctx context.Context, p tenancy.Principal, s stack.ID, what string, data map[string]any, fn func(ctx context.Context, tx ports.Repositories) error) error {
+func (a *App) changeStack(ctx context.Context, p tenancy.Principal, s stack.ID, act audit.Action, what string, data map[string]any, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
 			return err
 		}
 		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, changedPart(act, string(s), data)); err != nil {
 			return err
 		}
 		data["stack_id"], data["change"] = s, what
@@ -47,7 +51,7 @@ func (a *App) AddStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID
 		return stack.Label{}, err
 	}
 	l := stack.Label{ID: stack.LabelID(newID()), Stack: s, Label: label}
-	err := a.changeStack(ctx, p, s, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
+	err := a.changeStack(ctx, p, s, audit.StackLabelAdded, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Stacks().AddLabel(ctx, l)
 	})
 	return l, err
@@ -55,7 +59,7 @@ func (a *App) AddStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID
 
 // RemoveStackLabel takes a label from a stack.
 func (a *App) RemoveStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID, label string) error {
-	return a.changeStack(ctx, p, s, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeStack(ctx, p, s, audit.StackLabelRemoved, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Stacks().RemoveLabel(ctx, s, label)
 	})
 }
@@ -78,7 +82,7 @@ func (a *App) AddStackAnnotation(ctx context.Context, p tenancy.Principal, s sta
 		return stack.Annotation{}, err
 	}
 	an := stack.Annotation{ID: stack.AnnotationID(newID()), Stack: s, Key: key, Value: value}
-	err := a.changeStack(ctx, p, s, "add annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
+	err := a.changeStack(ctx, p, s, audit.StackAnnotationAdded, "add annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Stacks().AddAnnotation(ctx, an)
 	})
 	return an, err
@@ -86,7 +90,7 @@ func (a *App) AddStackAnnotation(ctx context.Context, p tenancy.Principal, s sta
 
 // RemoveStackAnnotation takes an annotation from a stack.
 func (a *App) RemoveStackAnnotation(ctx context.Context, p tenancy.Principal, s stack.ID, key string) error {
-	return a.changeStack(ctx, p, s, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeStack(ctx, p, s, audit.StackAnnotationRemoved, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Stacks().RemoveAnnotation(ctx, s, key)
 	})
 }

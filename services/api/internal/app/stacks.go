@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -49,6 +50,9 @@ func (a *App) CreateStack(ctx context.Context, p tenancy.Principal, n NewStack) 
 		at := a.now()
 		out = stack.Stack{ID: stack.ID(newID()), Name: n.Name, Description: n.Description, Generator: g.ID, Version: 1, CreatedAt: at, UpdatedAt: at}
 		if err := tx.Stacks().Insert(ctx, out); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.StackCreated, string(out.ID), nil, out).With("name", out.Name)); err != nil {
 			return err
 		}
 		return tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackCreated, out, at, map[string]any{
@@ -145,6 +149,7 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 		if err != nil {
 			return err
 		}
+		before := v
 		if ch.Name != nil {
 			v.Name = *ch.Name
 		}
@@ -153,6 +158,9 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 		}
 		v.UpdatedAt = a.now()
 		if err := tx.Stacks().Update(ctx, v); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.StackUpdated, string(s), before, v)); err != nil {
 			return err
 		}
 		if err := tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackChanged, v, v.UpdatedAt, map[string]any{
@@ -174,6 +182,9 @@ func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.StackDeleted, string(s), v, nil).With("name", v.Name)); err != nil {
 			return err
 		}
 		return a.dropStack(ctx, tx, v, a.now())

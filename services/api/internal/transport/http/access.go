@@ -4,14 +4,20 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/go-kit/kit/endpoint"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/trail"
 )
 
 // Who may call a route. The middleware admits by role alone, so what it refuses says nothing about what exists; the use
@@ -53,6 +59,8 @@ func denial(op string, p tenancy.Principal, refused error) error {
 // authenticator says who makes a request.
 type authenticator interface {
 	Authenticate(r *http.Request) (tenancy.Principal, error)
+	// Client is the address that r comes from.
+	Client(r *http.Request) netip.Addr
 }
 
 // authorize authenticates and admits by role. A route whose access word is unknown is denied to everybody.
@@ -74,10 +82,32 @@ func authorize(guard authenticator) rpc.Middleware {
 				if err := identity.Admit(i.Access, p.Role); err != nil {
 					return nil, denial(i.Op, p, err)
 				}
-				return next(identity.With(ctx, p), request)
+				return next(trail.With(identity.With(ctx, p), asked(guard, i, p, req.WithContext(ctx))), request)
 			}
 		}
 	}
+}
+
+// asked is what the audit log notes of a request, beside what the use case says.
+func asked(guard authenticator, i rpc.Info, p tenancy.Principal, r *http.Request) *trail.Request {
+	out := &trail.Request{Actor: audit.ActorOf(p), Source: audit.Source{
+		RequestID: r.Header.Get(httpserver.RequestID), UserAgent: r.UserAgent(), Traceparent: telemetry.TraceParent(r.Context()),
+	}}
+	if ip := guard.Client(r); ip.IsValid() {
+		out.Source.IP = ip.String()
+	}
+	if changes(i) {
+		out.Operation = i.Op
+	}
+	if v := rpc.Var(r, "id"); id.Valid(v) {
+		out.Resource = v
+	}
+	return out
+}
+
+// changes reports whether a route changes something, so that its transactions leave an entry in the audit log.
+func changes(i rpc.Info) bool {
+	return i.Method != http.MethodGet && i.Op != "verify_pak"
 }
 
 // deadline bounds how long an operation may take.

@@ -1,0 +1,64 @@
+// Package audit says what is kept of who changed what: one entry an action, with digests of the thing before and after,
+// and how entries hang together in chains, so that one that was changed, taken away or moved is found.
+package audit
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Action is what was done: the kind of thing, a dot, and a word in the past tense, such as stack.created. The words are API.
+type Action string
+
+// The actions of Brokkr. A new kind of thing adds its own here.
+const (
+	AgentCreated           Action = "agent.created"
+	AgentUpdated           Action = "agent.updated"
+	AgentDeleted           Action = "agent.deleted"
+	AgentLabelAdded        Action = "agent.label_added"
+	AgentLabelRemoved      Action = "agent.label_removed"
+	AgentAnnotationAdded   Action = "agent.annotation_added"
+	AgentAnnotationRemoved Action = "agent.annotation_removed"
+	AgentTargetAdded       Action = "agent.target_added"
+	AgentTargetRemoved     Action = "agent.target_removed"
+	AgentRegistered        Action = "agent.registered"
+	AgentDeregistered      Action = "agent.deregistered"
+	AgentRegistrationSet   Action = "agent.registration_changed"
+	AgentEventReported     Action = "agent.event_reported"  // by somebody else than the agent
+	AgentHealthReported    Action = "agent.health_reported" // by somebody else than the agent
+
+	GeneratorCreated Action = "generator.created"
+	GeneratorUpdated Action = "generator.updated"
+	GeneratorDeleted Action = "generator.deleted"
+
+	StackCreated           Action = "stack.created"
+	StackUpdated           Action = "stack.updated"
+	StackDeleted           Action = "stack.deleted"
+	StackLabelAdded        Action = "stack.label_added"
+	StackLabelRemoved      Action = "stack.label_removed"
+	StackAnnotationAdded   Action = "stack.annotation_added"
+	StackAnnotationRemoved Action = "stack.annotation_removed"
+	StackPlacementApproved Action = "stack.placement_approved"
+
+	ObjectCreated Action = "deployment_object.created"
+
+	PAKCreated Action = "pak.created"
+	PAKRotated Action = "pak.rotated"
+)
+
+// unnamed begins the actions that name a route because its use case named nothing.
+const unnamed = "api."
+
+// Unnamed is the action of a change whose use case named none: api. and the operation's id.
+func Unnamed(operation string) Action { return Action(unnamed + operation) }
+
+var word = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$`)
+
+// Valid reports whether a is a kind of thing, a dot and a word.
+func (a Action) Valid() bool { return word.MatchString(string(a)) }
+
+// ResourceType is the kind of thing that a speaks of.
+func (a Action) ResourceType() string {
+	kind, _, _ := strings.Cut(string(a), ".")
+	return kind
+}
