@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -58,6 +59,8 @@ type Generators interface {
 	ByName(ctx context.Context, name string) (tenancy.Generator, error)
 	// List returns live generators by name.
 	List(ctx context.Context, scope tenancy.Scope) ([]tenancy.Generator, error)
+	// Page returns a page of live generators, as tenancy.GeneratorList says.
+	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Generator], error)
 	Insert(ctx context.Context, g tenancy.Generator) error
 	// Update stores name, description, active, registration policy and updated_at of a live generator.
 	Update(ctx context.Context, g tenancy.Generator) error
@@ -100,6 +103,8 @@ type Agents interface {
 	ByName(ctx context.Context, name, cluster string) (agent.Agent, error)
 	// List returns live agents by name, then cluster.
 	List(ctx context.Context, scope tenancy.Scope) ([]agent.Agent, error)
+	// Page returns a page of live agents, as agent.List says. The filter generator_id passes those with an approved registration.
+	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error)
 	Insert(ctx context.Context, a agent.Agent) error
 	// Update stores name, cluster name, status and updated_at of a live agent if its version is still a.Version; else Conflict.
 	Update(ctx context.Context, a agent.Agent) error
@@ -128,6 +133,8 @@ type Stacks interface {
 	ByName(ctx context.Context, g tenancy.GeneratorID, name string) (stack.Stack, error)
 	// List returns live stacks by name, then id.
 	List(ctx context.Context, scope tenancy.Scope) ([]stack.Stack, error)
+	// Page returns a page of live stacks, as stack.List says.
+	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error)
 	Insert(ctx context.Context, s stack.Stack) error
 	// Update stores name, description and updated_at of a live stack if its version is still s.Version; else Conflict.
 	Update(ctx context.Context, s stack.Stack) error

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -65,9 +66,9 @@ type slowStacks struct{ ports.Stacks }
 
 func (s slow) Stacks() ports.Stacks { return slowStacks{s.Store.Stacks()} }
 
-func (slowStacks) List(ctx context.Context, _ tenancy.Scope) ([]stack.Stack, error) {
+func (slowStacks) Page(ctx context.Context, _ tenancy.Scope, _ page.Query) (page.Page[stack.Stack], error) {
 	<-ctx.Done()
-	return nil, ctx.Err()
+	return page.Page[stack.Stack]{}, ctx.Err()
 }
 
 func TestTimeout(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -47,6 +48,28 @@ func (r agents) List(ctx context.Context, scope tenancy.Scope) ([]agent.Agent, e
 		})
 		return out, nil
 	})
+}
+
+func (r agents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error) {
+	return read(ctx, r.s, func(s *state) (page.Page[agent.Agent], error) {
+		var all []agent.Agent
+		s.agentNames.each(func(_ two, id agent.ID) bool {
+			if s.seesAgent(scope, id) && s.agentPasses(id, q) {
+				a, _ := s.liveAgent(id)
+				all = append(all, copyAgent(a))
+			}
+			return true
+		})
+		return agent.List().Cut(all, q), nil
+	})
+}
+
+// agentPasses reports whether an agent has what q asks for and its row does not say.
+func (s *state) agentPasses(id agent.ID, q page.Query) bool {
+	if g, asked := q.Is["generator_id"]; asked && !s.seesAgent(tenancy.Scope{Generator: tenancy.GeneratorID(g)}, id) {
+		return false
+	}
+	return hasAll(s.agentLabels, string(id), q.Labels) && annotated(s.agentAnnotations, string(id), q.Annotations, func(a agent.Annotation) string { return a.Value })
 }
 
 func (r agents) Insert(ctx context.Context, a agent.Agent) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
@@ -45,6 +46,14 @@ func (r generators) List(ctx context.Context, scope tenancy.Scope) ([]tenancy.Ge
 		})
 		return out, nil
 	})
+}
+
+func (r generators) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Generator], error) {
+	all, err := r.List(ctx, scope)
+	if err != nil {
+		return page.Page[tenancy.Generator]{}, err
+	}
+	return tenancy.GeneratorList().Cut(all, q), nil
 }
 
 func (r generators) Insert(ctx context.Context, g tenancy.Generator) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -48,6 +49,20 @@ func (r stacks) List(ctx context.Context, scope tenancy.Scope) ([]stack.Stack, e
 			return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.ID, y.ID))
 		})
 		return out, nil
+	})
+}
+
+func (r stacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
+	return read(ctx, r.s, func(s *state) (page.Page[stack.Stack], error) {
+		var all []stack.Stack
+		s.stackNames.each(func(_ two, id stack.ID) bool {
+			if st, ok := s.liveStack(id); ok && s.seesStack(scope, st) && hasAll(s.stackLabels, string(id), q.Labels) &&
+				annotated(s.stackAnnotations, string(id), q.Annotations, func(a stack.Annotation) string { return a.Value }) {
+				all = append(all, copyStack(st))
+			}
+			return true
+		})
+		return stack.List().Cut(all, q), nil
 	})
 }
 

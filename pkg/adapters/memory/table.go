@@ -4,6 +4,8 @@ import (
 	"cmp"
 
 	"github.com/google/btree"
+
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 )
 
 // key orders the rows of a table.
@@ -111,4 +113,24 @@ func valuesOf[V any](t table[two, V], a string) []V {
 		return true
 	})
 	return out
+}
+
+// hasAll reports whether there is a row for a with each of the second parts.
+func hasAll[V any](t table[two, V], a string, parts []string) bool {
+	for _, b := range parts {
+		if !t.has(two{a, b}) {
+			return false
+		}
+	}
+	return true
+}
+
+// annotated reports whether a has all of the pairs.
+func annotated[V any](t table[two, V], a string, pairs []page.Pair, value func(V) string) bool {
+	for _, p := range pairs {
+		if v, ok := t.get(two{a, p.Key}); !ok || value(v) != p.Value {
+			return false
+		}
+	}
+	return true
 }

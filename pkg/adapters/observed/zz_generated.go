@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -43,6 +44,13 @@ func (x observedGenerators) List(ctx context.Context, p1 tenancy.Scope) (r0 []te
 	ctx, done := x.o.start(ctx, "Generators", "List")
 	defer func() { done(err) }()
 	r0, err = x.in.List(ctx, p1)
+	return r0, err
+}
+
+func (x observedGenerators) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[tenancy.Generator], err error) {
+	ctx, done := x.o.start(ctx, "Generators", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
 	return r0, err
 }
 
@@ -190,6 +198,13 @@ func (x observedAgents) List(ctx context.Context, p1 tenancy.Scope) (r0 []agent.
 	return r0, err
 }
 
+func (x observedAgents) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[agent.Agent], err error) {
+	ctx, done := x.o.start(ctx, "Agents", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedAgents) Insert(ctx context.Context, p1 agent.Agent) (err error) {
 	ctx, done := x.o.start(ctx, "Agents", "Insert")
 	defer func() { done(err) }()
@@ -306,6 +321,13 @@ func (x observedStacks) List(ctx context.Context, p1 tenancy.Scope) (r0 []stack.
 	ctx, done := x.o.start(ctx, "Stacks", "List")
 	defer func() { done(err) }()
 	r0, err = x.in.List(ctx, p1)
+	return r0, err
+}
+
+func (x observedStacks) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[stack.Stack], err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
 	return r0, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
@@ -83,6 +84,31 @@ func (r agents) List(ctx context.Context, scope tenancy.Scope) ([]agent.Agent, e
 	}
 	rows, err := many[agentRow](ctx, r.s, "list agents", query, args...)
 	return convert(rows, err, agentRow.agent)
+}
+
+const (
+	countAgents       = `SELECT count(*) FROM agents a WHERE a.deleted_at IS NULL`
+	agentsOfGenerator = ` AND EXISTS (SELECT FROM registrations r WHERE r.agent_id = a.id AND r.generator_id = ? AND r.state = 'approved')`
+	agentItself       = ` AND a.id = ?`
+	agentsFound       = ` AND (position(lower(?::text) IN lower(a.name)) > 0 OR position(lower(?::text) IN lower(a.cluster_name)) > 0)`
+	agentsLabelled    = ` AND EXISTS (SELECT FROM agent_labels x WHERE x.agent_id = a.id AND x.label = ?)`
+	agentsAnnotated   = ` AND EXISTS (SELECT FROM agent_annotations x WHERE x.agent_id = a.id AND x.key = ? AND x.value = ?)`
+)
+
+func agentPages() listing[agentRow, agent.Agent] {
+	return listing[agentRow, agent.Agent]{
+		list: agent.List(), act: "list agents", rows: selectAgents, count: countAgents, id: "a.id",
+		sorts: map[string]string{"name": "a.name", "cluster_name": "a.cluster_name", "created_at": "a.created_at"},
+		filters: map[string]string{
+			"name": " AND a.name = ?", "cluster_name": " AND a.cluster_name = ?", "status": " AND a.status = ?", "generator_id": agentsOfGenerator,
+		},
+		search: agentsFound, label: agentsLabelled, annotation: agentsAnnotated, to: agentRow.agent,
+	}
+}
+
+// Page implements ports.Agents.
+func (r agents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error) {
+	return agentPages().page(ctx, r.s, views{"", agentsOfGenerator, agentItself}.only(scope), q)
 }
 
 // The rows that hang on an agent and are locked or updated often are made with it.

@@ -28,6 +28,10 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{fullConn: full, prepared: map[string]fullStmt{}}, nil
 }
 
+// maxPrepared bounds what a connection keeps prepared: all constant statements, and as many of those that are composed
+// (pages.go).
+const maxPrepared = 600
+
 // fullConn is what lib/pq's connections can do.
 type fullConn interface {
 	driver.Conn
@@ -89,6 +93,15 @@ func (c *conn) statement(ctx context.Context, query string) (fullStmt, error) {
 	s, ok := ds.(fullStmt)
 	if !ok {
 		return nil, fmt.Errorf("the driver's %T lacks what a store needs", ds)
+	}
+	if len(c.prepared) >= maxPrepared {
+		for old, stmt := range c.prepared { // any one: which is as good as another
+			delete(c.prepared, old)
+			if err := stmt.Close(); err != nil {
+				return nil, err
+			}
+			break
+		}
 	}
 	c.prepared[query] = s
 	return s, nil

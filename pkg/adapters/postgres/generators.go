@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
@@ -75,6 +76,27 @@ func (r generators) List(ctx context.Context, scope tenancy.Scope) ([]tenancy.Ge
 	}
 	rows, err := many[generatorRow](ctx, r.s, "list generators", query, args...)
 	return convert(rows, err, generatorRow.generator)
+}
+
+const (
+	countGenerators  = `SELECT count(*) FROM generators g WHERE g.deleted_at IS NULL`
+	generatorItself  = ` AND g.id = ?`
+	generatorsToAny  = ` AND ?::uuid IS NOT NULL`
+	generatorsByName = ` AND g.name = ?`
+	generatorsFound  = ` AND position(lower(?::text) IN lower(g.name)) > 0`
+)
+
+func generatorPages() listing[generatorRow, tenancy.Generator] {
+	return listing[generatorRow, tenancy.Generator]{
+		list: tenancy.GeneratorList(), act: "list generators", rows: selectGenerators, count: countGenerators, id: "g.id",
+		sorts:   map[string]string{"name": "g.name", "created_at": "g.created_at"},
+		filters: map[string]string{"name": generatorsByName}, search: generatorsFound, to: generatorRow.generator,
+	}
+}
+
+// Page implements ports.Generators.
+func (r generators) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Generator], error) {
+	return generatorPages().page(ctx, r.s, views{"", generatorItself, generatorsToAny}.only(scope), q)
 }
 
 const insertGenerator = `INSERT INTO generators

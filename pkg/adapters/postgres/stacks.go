@@ -6,6 +6,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -75,6 +76,29 @@ func (r stacks) List(ctx context.Context, scope tenancy.Scope) ([]stack.Stack, e
 	}
 	rows, err := many[stackRow](ctx, r.s, "list stacks", query, args...)
 	return convert(rows, err, stackRow.stack)
+}
+
+const (
+	countStacks       = `SELECT count(*) FROM stacks s WHERE s.deleted_at IS NULL`
+	stacksOfGenerator = ` AND s.generator_id = ?`
+	stacksOfAgent     = ` AND EXISTS (SELECT FROM assignments x WHERE x.stack_id = s.id AND x.agent_id = ? AND x.state = 'assigned')`
+	stacksFound       = ` AND (position(lower(?::text) IN lower(s.name)) > 0 OR position(lower(?::text) IN lower(s.description COLLATE "C")) > 0)`
+	stacksLabelled    = ` AND EXISTS (SELECT FROM stack_labels l WHERE l.stack_id = s.id AND l.label = ?)`
+	stacksAnnotated   = ` AND EXISTS (SELECT FROM stack_annotations n WHERE n.stack_id = s.id AND n.key = ? AND n.value = ?)`
+)
+
+func stackPages() listing[stackRow, stack.Stack] {
+	return listing[stackRow, stack.Stack]{
+		list: stack.List(), act: "list stacks", rows: selectStacks, count: countStacks, id: "s.id",
+		sorts:   map[string]string{"name": "s.name", "created_at": "s.created_at"},
+		filters: map[string]string{"name": " AND s.name = ?", "generator_id": stacksOfGenerator},
+		search:  stacksFound, label: stacksLabelled, annotation: stacksAnnotated, to: stackRow.stack,
+	}
+}
+
+// Page implements ports.Stacks.
+func (r stacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
+	return stackPages().page(ctx, r.s, views{"", stacksOfGenerator, stacksOfAgent}.only(scope), q)
 }
 
 const insertStack = `WITH s AS (

@@ -189,7 +189,10 @@ func recovered(log *slog.Logger, onError func(context.Context, http.ResponseWrit
 					return
 				}
 				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-					panic(v)
+					if err != http.ErrAbortHandler { //nolint:errorlint // the very value says that there is nothing to log
+						log.ErrorContext(r.Context(), "answer broken off", "error", err.Error())
+					}
+					panic(http.ErrAbortHandler)
 				}
 				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(v), "stack", string(debug.Stack()))
 				onError(r.Context(), w, fault.New(fault.Internal, "internal_error", "internal error"))

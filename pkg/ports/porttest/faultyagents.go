@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -34,6 +35,13 @@ func (x faultyAgents) List(ctx context.Context, scope tenancy.Scope) (v []agent.
 		return v, err
 	}
 	return x.in.List(ctx, scope)
+}
+
+func (x faultyAgents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[agent.Agent], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Page(ctx, scope, q)
 }
 
 func (x faultyAgents) Insert(ctx context.Context, a agent.Agent) error {

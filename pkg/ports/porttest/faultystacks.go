@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -33,6 +34,13 @@ func (x faultyStacks) List(ctx context.Context, scope tenancy.Scope) (v []stack.
 		return v, err
 	}
 	return x.in.List(ctx, scope)
+}
+
+func (x faultyStacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[stack.Stack], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Page(ctx, scope, q)
 }
 
 func (x faultyStacks) Insert(ctx context.Context, s stack.Stack) error {

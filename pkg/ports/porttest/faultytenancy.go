@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -33,6 +34,13 @@ func (x faultyGenerators) List(ctx context.Context, scope tenancy.Scope) (v []te
 		return v, err
 	}
 	return x.in.List(ctx, scope)
+}
+
+func (x faultyGenerators) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[tenancy.Generator], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Page(ctx, scope, q)
 }
 
 func (x faultyGenerators) Insert(ctx context.Context, g tenancy.Generator) error {

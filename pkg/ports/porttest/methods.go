@@ -45,6 +45,9 @@ func (w *world) tenancyMethods() map[string]method {
 		"Generators.List": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Generators().List(ctx, everything))
 		},
+		"Generators.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Generators().Page(ctx, everything, tenancy.GeneratorList().All(10)))
+		},
 		"Generators.Insert": func(ctx context.Context, r ports.Repositories) error {
 			return r.Generators().Insert(ctx, w.newGenerator("inserted"))
 		},
@@ -102,6 +105,9 @@ func (w *world) agentMethods() map[string]method {
 		"Agents.List": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Agents().List(ctx, everything))
 		},
+		"Agents.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Agents().Page(ctx, everything, agent.List().All(10)))
+		},
 		"Agents.Insert": func(ctx context.Context, r ports.Repositories) error {
 			return r.Agents().Insert(ctx, w.newAgent("inserted"))
 		},
@@ -156,6 +162,9 @@ func (w *world) stackMethods() map[string]method {
 		},
 		"Stacks.List": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Stacks().List(ctx, everything))
+		},
+		"Stacks.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Stacks().Page(ctx, everything, stack.List().All(10)))
 		},
 		"Stacks.Insert": func(ctx context.Context, r ports.Repositories) error {
 			return r.Stacks().Insert(ctx, w.newStack(g, "inserted"))

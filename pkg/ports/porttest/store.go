@@ -45,6 +45,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"outbox":        outboxCases(),
 		"leases":        leaseCases(),
 		"audit":         auditCases(),
+		"pages":         pageCases(),
 		"wakeups":       wakeupCases(),
 		"works":         workCases(),
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -26,18 +27,18 @@ func self(p tenancy.Principal, id agent.ID) error {
 	return noAgent(id)
 }
 
-// ListAgents returns the agents that p sees by name: all for an admin, those registered with it for a generator.
-func (a *App) ListAgents(ctx context.Context, p tenancy.Principal, name string) ([]agent.Agent, error) {
+// ListAgents returns a page of the agents that p sees: all for an admin, those registered with it for a generator.
+func (a *App) ListAgents(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[agent.Agent], error) {
 	if p.Role == tenancy.RoleGenerator {
 		if err := a.notSystem(ctx, p); err != nil {
-			return nil, err
+			return page.Page[agent.Agent]{}, err
 		}
 	}
-	all, err := a.Store.Agents().List(ctx, tenancy.ScopeOf(p))
+	out, err := a.Store.Agents().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, fmt.Errorf("list agents: %w", err)
+		return page.Page[agent.Agent]{}, fmt.Errorf("list agents: %w", err)
 	}
-	return named(all, name, func(v agent.Agent) string { return v.Name }), nil
+	return out, nil
 }
 
 // notSystem refuses the generator that is no tenant.

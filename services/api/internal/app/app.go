@@ -108,17 +108,3 @@ type Patch[T any] struct {
 	Set   bool
 	Value *T
 }
-
-// named keeps those whose name is name, or all if it is empty.
-func named[T any](all []T, name string, of func(T) string) []T {
-	if name == "" {
-		return all
-	}
-	out := make([]T, 0, 1)
-	for _, v := range all {
-		if of(v) == name {
-			out = append(out, v)
-		}
-	}
-	return out
-}

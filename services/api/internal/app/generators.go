@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -37,13 +38,13 @@ func (a *App) namedGenerator(ctx context.Context, tx ports.Repositories, s strin
 	return tx.Generators().ByName(ctx, s)
 }
 
-// ListGenerators returns every live generator by name, or the one with this name.
-func (a *App) ListGenerators(ctx context.Context, name string) ([]tenancy.Generator, error) {
-	all, err := a.Store.Generators().List(ctx, tenancy.Everything())
+// ListGenerators returns a page of the generators that p sees: every live one for an admin.
+func (a *App) ListGenerators(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[tenancy.Generator], error) {
+	out, err := a.Store.Generators().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, fmt.Errorf("list generators: %w", err)
+		return page.Page[tenancy.Generator]{}, fmt.Errorf("list generators: %w", err)
 	}
-	return named(all, name, func(g tenancy.Generator) string { return g.Name }), nil
+	return out, nil
 }
 
 // GetGenerator returns a generator to an admin or to itself.

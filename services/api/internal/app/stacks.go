@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -17,13 +18,13 @@ func noStack(s stack.ID) error {
 	return fault.Newf(fault.NotFound, "stack_not_found", "stack %s is not there", s)
 }
 
-// ListStacks returns the stacks that p owns (all for an admin) by name, or those with this name.
-func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, name string) ([]stack.Stack, error) {
-	all, err := a.Store.Stacks().List(ctx, tenancy.ScopeOf(p))
+// ListStacks returns a page of the stacks that p owns, of all for an admin.
+func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[stack.Stack], error) {
+	out, err := a.Store.Stacks().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, fmt.Errorf("list stacks: %w", err)
+		return page.Page[stack.Stack]{}, fmt.Errorf("list stacks: %w", err)
 	}
-	return named(all, name, func(s stack.Stack) string { return s.Name }), nil
+	return out, nil
 }
 
 // NewStack is what a producer says of a new stack. An empty generator is the caller's own; an admin's is admin-generator.

@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -36,10 +37,9 @@ func findAgent(r *http.Request) (agentQuery, error) {
 
 func agentRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_agents", "/agents", view(Generator), nameFilter, func(ctx context.Context, name string) ([]agentJSON, error) {
-			all, err := a.ListAgents(ctx, who(ctx), name)
-			return each(all, agentOf), err
-		}),
+		list("list_agents", "/agents", view(Generator), agent.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[agent.Agent], error) {
+			return a.ListAgents(ctx, who(ctx), q)
+		}, agentOf),
 		post("create_agent", "/agents", operate(Admin), rpc.JSON[newAgentJSON], func(ctx context.Context, n newAgentJSON) (agentCreatedJSON, error) {
 			v, key, err := a.CreateAgent(ctx, app.NewAgent{
 				Name: n.Name, ClusterName: n.ClusterName, Status: n.Status, Generators: n.GeneratorIDs, Labels: n.Labels, Annotations: n.Annotations,

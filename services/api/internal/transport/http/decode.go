@@ -48,9 +48,6 @@ func pathID[ID ~string](r *http.Request, name string) (ID, error) {
 
 func none(*http.Request) (struct{}, error) { return struct{}{}, nil }
 
-// nameFilter reads ?name= of a list.
-func nameFilter(r *http.Request) (string, error) { return r.URL.Query().Get("name"), nil }
-
 // justID reads {id}.
 func justID[ID ~string](r *http.Request) (ID, error) { return pathID[ID](r, "id") }
 

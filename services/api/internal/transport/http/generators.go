@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -34,10 +35,9 @@ type (
 
 func generatorRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_generators", "/generators", view(Admin), nameFilter, func(ctx context.Context, name string) ([]generatorJSON, error) {
-			all, err := a.ListGenerators(ctx, name)
-			return each(all, generatorOf), err
-		}),
+		list("list_generators", "/generators", view(Admin), tenancy.GeneratorList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[tenancy.Generator], error) {
+			return a.ListGenerators(ctx, who(ctx), q)
+		}, generatorOf),
 		post("create_generator", "/generators", operate(Admin), rpc.JSON[newGeneratorJSON], func(ctx context.Context, n newGeneratorJSON) (generatorKeyJSON, error) {
 			g, key, err := a.CreateGenerator(ctx, app.NewGenerator(n))
 			return generatorKeyJSON{Generator: generatorOf(g), PAK: key.Reveal()}, err

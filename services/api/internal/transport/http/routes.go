@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -30,6 +31,11 @@ func Routes(a *app.App, version string) []rpc.Route {
 
 func get[Req, Res any](op, path, access string, d rpc.Decoder[Req], h rpc.Handler[Req, Res]) rpc.Route {
 	return rpc.New(rpc.Info{Op: op, Method: http.MethodGet, Path: Prefix + path, Status: http.StatusOK, Access: access}, d, h)
+}
+
+// list is a GET of a list, in pages or whole.
+func list[Req, T, J any](op, path, access string, l page.List[T], d rpc.Decoder[Req], use rpc.Lister[Req, T], to func(T) J) rpc.Route {
+	return rpc.ListOf(rpc.Info{Op: op, Method: http.MethodGet, Path: Prefix + path, Status: http.StatusOK, Access: access}, l, d, use, to)
 }
 
 // post is a route that makes something: 201.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -54,10 +55,9 @@ func (n newStackJSON) stack() (app.NewStack, error) {
 
 func stackRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_stacks", "/stacks", view(Generator), nameFilter, func(ctx context.Context, name string) ([]stackJSON, error) {
-			all, err := a.ListStacks(ctx, who(ctx), name)
-			return each(all, stackOf), err
-		}),
+		list("list_stacks", "/stacks", view(Generator), stack.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[stack.Stack], error) {
+			return a.ListStacks(ctx, who(ctx), q)
+		}, stackOf),
 		post("create_stack", "/stacks", operate(Generator), rpc.JSON[newStackJSON], func(ctx context.Context, n newStackJSON) (stackJSON, error) {
 			ns, err := n.stack()
 			if err != nil {

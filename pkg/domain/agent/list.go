@@ -1,0 +1,24 @@
+package agent
+
+import "github.com/colliery-io/brokkr/pkg/domain/page"
+
+// List says how agents are listed.
+func List() page.List[Agent] {
+	name, cluster := func(a Agent) string { return a.Name }, func(a Agent) string { return a.ClusterName }
+	return page.List[Agent]{
+		ID: func(a Agent) string { return string(a.ID) },
+		Sorts: []page.Sort[Agent]{
+			{Name: "name", Key: name},
+			{Name: "cluster_name", Key: cluster},
+			{Name: "created_at", Kind: page.Moment, Key: func(a Agent) string { return page.Time(a.CreatedAt) }},
+		},
+		Filters: []page.Filter[Agent]{
+			{Name: "name", Of: name},
+			{Name: "cluster_name", Of: cluster},
+			{Name: "status", Parse: page.OneOf("status", Active, Inactive), Of: func(a Agent) string { return string(a.Status) }},
+			{Name: "generator_id", Alias: "pak_id", Parse: page.ID("generator_id")}, // registered with it
+		},
+		Search: []func(Agent) string{name, cluster},
+		Labels: true, Annotations: true,
+	}
+}

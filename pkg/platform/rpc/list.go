@@ -1,0 +1,157 @@
+package rpc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+)
+
+// TotalCount is the header that says how many items a list has on all its pages.
+const TotalCount = "X-Total-Count"
+
+// patience bounds how long a client may take to read a page of an answer that is streamed.
+const patience = 30 * time.Second
+
+// Lister is a use case that answers a list a page at a time.
+type Lister[Req, T any] func(ctx context.Context, req Req, q page.Query) (page.Page[T], error)
+
+// asked is a request for a list, with the URL that it came by.
+type asked[Req any] struct {
+	req   Req
+	query page.Asked
+	url   *url.URL
+}
+
+// ListOf makes a route that answers a list. A whole one is streamed: a page of the store at a time, of which each has to be
+// read within half a minute. An error after the first of them aborts the connection, so that nobody takes a part for the whole.
+func ListOf[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister[Req, T], to func(T) J) Route {
+	decode := func(r *http.Request) (asked[Req], error) {
+		req, err := d(r)
+		if err != nil {
+			return asked[Req]{}, err
+		}
+		q, err := l.Read(r.URL.Query())
+		if q.Whole {
+			q.Limit = page.MaxLimit
+		}
+		return asked[Req]{req: req, query: q, url: r.URL}, err
+	}
+	return New(info, decode, func(ctx context.Context, a asked[Req]) (Responder, error) {
+		p, err := use(ctx, a.req, a.query.Query)
+		if err != nil {
+			return nil, err
+		}
+		s := &stream[T, J]{page: p, query: a.query, url: a.url, to: to}
+		if s.query.Total {
+			s.query.Count = p.Total
+		}
+		if a.query.Whole {
+			// The operation's own context, with its deadline, has ended when the answer is written.
+			values := context.WithoutCancel(ctx)
+			s.more = func(ctx context.Context, q page.Query) (page.Page[T], error) {
+				both, cancel := context.WithTimeout(values, patience)
+				defer cancel()
+				defer context.AfterFunc(ctx, cancel)()
+				return use(both, a.req, q)
+			}
+		}
+		return s, nil
+	})
+}
+
+// Short makes a Lister out of a use case that returns the whole of a list that is never long.
+func Short[Req, T any](l page.List[T], all func(ctx context.Context, req Req) ([]T, error)) Lister[Req, T] {
+	return func(ctx context.Context, req Req, q page.Query) (page.Page[T], error) {
+		items, err := all(ctx, req)
+		if err != nil {
+			return page.Page[T]{}, err
+		}
+		return l.Cut(items, q), nil
+	}
+}
+
+// stream answers a list: a page, or this and all further ones if more is set.
+type stream[T, J any] struct {
+	page  page.Page[T]
+	query page.Asked
+	url   *url.URL
+	to    func(T) J
+	more  func(ctx context.Context, q page.Query) (page.Page[T], error)
+}
+
+// Respond implements Responder.
+func (s *stream[T, J]) Respond(ctx context.Context, w http.ResponseWriter, status int) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set(TotalCount, strconv.Itoa(s.query.Count))
+	if s.page.Next != nil && s.more == nil {
+		h.Add("Link", s.next())
+	}
+	w.WriteHeader(status)
+	control, out := http.NewResponseController(w), bufio.NewWriterSize(w, 32<<10)
+	if err := s.write(ctx, control, out); err != nil {
+		if ctx.Err() == nil {
+			panic(fmt.Errorf("%w: %w", http.ErrAbortHandler, err)) // the status is sent: only a broken connection can tell
+		}
+		panic(http.ErrAbortHandler)
+	}
+	_ = control.SetWriteDeadline(time.Time{}) // a connection that cannot have one has had none
+	return nil
+}
+
+func (s *stream[T, J]) next() string {
+	q := s.url.Query()
+	q.Set(page.ParamCursor, s.query.Cursor(*s.page.Next, s.query.Count))
+	q.Set(page.ParamLimit, strconv.Itoa(s.query.Limit))
+	u := url.URL{Path: s.url.Path, RawPath: s.url.RawPath, RawQuery: q.Encode()}
+	return "<" + u.String() + `>; rel="next"`
+}
+
+func (s *stream[T, J]) write(ctx context.Context, control *http.ResponseController, out *bufio.Writer) error {
+	open := byte('[')
+	for q := s.query.Query; ; {
+		_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
+		for _, v := range s.page.Items {
+			if err := out.WriteByte(open); err != nil {
+				return err
+			}
+			open = ','
+			if err := writeItem(out, s.to(v)); err != nil {
+				return err
+			}
+		}
+		if s.more == nil || s.page.Next == nil {
+			break
+		}
+		q.After, q.Total = s.page.Next, false
+		var err error
+		if s.page, err = s.more(ctx, q); err != nil {
+			return err
+		}
+	}
+	if open == '[' {
+		_, _ = out.WriteString("[") // Flush reports it
+	}
+	_, _ = out.WriteString("]\n")
+	return out.Flush()
+}
+
+// writeItem writes v without the line end that an encoder adds.
+func writeItem(out *bufio.Writer, v any) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := out.Write(bytes.TrimSuffix(text.Bytes(), []byte("\n")))
+	return err
+}

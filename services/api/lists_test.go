@@ -1,0 +1,264 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api"
+)
+
+// listed is what the OpenAPI document says of a list.
+type listed struct {
+	op    string
+	sorts []string
+}
+
+// lists returns the api's operations that answer an array in pages.
+func lists(t *testing.T, doc *openapi3.T) []listed {
+	t.Helper()
+	var out []listed
+	for _, item := range doc.Paths.Map() {
+		op := item.Get
+		if op == nil || op.Extensions["x-brokkr-service"] != nil {
+			continue
+		}
+		ok := op.Responses.Value("200")
+		if ok == nil || ok.Value.Content.Get("application/json") == nil || !ok.Value.Content.Get("application/json").Schema.Value.Type.Is("array") {
+			continue
+		}
+		sort := op.Parameters.GetByInAndName("query", page.ParamSort)
+		if sort == nil || op.Parameters.GetByInAndName("query", page.ParamLimit) == nil || op.Parameters.GetByInAndName("query", page.ParamCursor) == nil {
+			t.Logf("%s answers a list without limit, cursor and sort: give it pages, see CONTRIBUTING.md", op.OperationID)
+			continue
+		}
+		l := listed{op: op.OperationID}
+		for _, v := range sort.Schema.Value.Enum {
+			l.sorts = append(l.sorts, v.(string)) //nolint:forcetypeassert // an enum of strings
+		}
+		if ok.Value.Headers["Link"] == nil || ok.Value.Headers["X-Total-Count"] == nil {
+			t.Errorf("%s does not document its headers Link and X-Total-Count", op.OperationID)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// pagesOf asks for a list a page at a time and returns the items of all pages.
+func (w *world) pagesOf(q request, limit int) []json.RawMessage {
+	w.t.Helper()
+	var out []json.RawMessage
+	total, next := "", q.path+separator(q.path)+"limit="+strconv.Itoa(limit)
+	for pages := 0; next != "" && pages < 100; pages++ {
+		rec := w.checked(asAdmin, request{method: http.MethodGet, path: next})
+		if rec.Code != http.StatusOK {
+			w.t.Fatalf("%s: status %d: %s", next, rec.Code, rec.Body)
+		}
+		items := decode[[]json.RawMessage](w.t, rec)
+		if total == "" {
+			total = rec.Header().Get("X-Total-Count")
+		}
+		if len(items) > limit || rec.Header().Get("X-Total-Count") != total {
+			w.t.Fatalf("%s: %d items and a total of %s, want at most %d of %s", next, len(items), rec.Header().Get("X-Total-Count"), limit, total)
+		}
+		out, next = append(out, items...), nextLink(w.t, rec)
+	}
+	if strconv.Itoa(len(out)) != total {
+		w.t.Errorf("%s: %d items on all pages, X-Total-Count %q", q.path, len(out), total)
+	}
+	return out
+}
+
+func separator(path string) string {
+	if strings.Contains(path, "?") {
+		return "&"
+	}
+	return "?"
+}
+
+// nextLink returns the path of the next page below the prefix, empty if there is none.
+func nextLink(t *testing.T, rec *httptest.ResponseRecorder) string {
+	t.Helper()
+	link := rec.Header().Get("Link")
+	if link == "" {
+		return ""
+	}
+	target, ok := strings.CutSuffix(link, `>; rel="next"`)
+	if target, ok2 := strings.CutPrefix(target, "</api/v1"); ok && ok2 {
+		return target
+	}
+	t.Fatalf("Link %q is not as RFC 8288 has it", link)
+	return ""
+}
+
+func TestEveryListHasPages(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	for _, l := range lists(t, c.doc) {
+		t.Run(l.op, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c)
+			q := successes()[l.op](w)
+			whole := decode[[]json.RawMessage](t, w.checked(asAdmin, q))
+			if len(whole) == 0 {
+				t.Fatal("the world has nothing to list")
+			}
+			if diff := cmp.Diff(whole, w.pagesOf(q, 1)); diff != "" {
+				t.Errorf("pages of one differ from the whole (-whole +pages):\n%s", diff)
+			}
+			for _, sort := range l.sorts {
+				up := w.pagesOf(request{path: q.path + separator(q.path) + "sort=" + sort}, 2)
+				if len(up) != len(whole) {
+					t.Errorf("by %s: %d items, want %d", sort, len(up), len(whole))
+				}
+			}
+			for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "cursor=garbage", "cursor=e30", "sort=nothing"} {
+				rec := w.do(asAdmin, request{method: "GET", path: q.path + separator(q.path) + bad})
+				if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
+					t.Errorf("?%s: got %d %s, want 400 invalid_query", bad, rec.Code, rec.Body)
+				}
+			}
+		})
+	}
+}
+
+func TestFiltersOfLists(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	names := func(path string) []string {
+		out := []string{}
+		for _, v := range decode[[]struct{ Name string }](t, w.checked(asAdmin, request{method: "GET", path: path})) {
+			out = append(out, v.Name)
+		}
+		return out
+	}
+	owner := string(w.owner.ID)
+	for path, want := range map[string][]string{
+		"/stacks?name=web":                                    {"web"},
+		"/stacks?q=PIN":                                       {"unpinned"},
+		"/stacks?label=tier/web&limit=2":                      {"held", "unpinned"},
+		"/stacks?label=none":                                  {},
+		"/stacks?annotation=team%3Dx&sort=-name":              {"web", "unpinned", "held"},
+		"/stacks?generator_id=" + string(w.other.ID):          {},
+		"/stacks?pak_id=" + owner + "&q=web":                  {"web"},
+		"/agents?generator_id=" + owner:                       {"a1"},
+		"/agents?pak_id=" + owner:                             {"a1"},
+		"/agents?status=INACTIVE&cluster_name=c-a2":           {"a2"},
+		"/agents?label=prod&annotation=region%3Deu&sort=name": {"a1", "a2", "a3", "a4"},
+		"/generators?q=OWN":                                   {"owner"},
+	} {
+		if diff := cmp.Diff(want, names(path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	for _, path := range []string{"/agents?status=asleep", "/agents?generator_id=x", "/stacks?annotation=novalue", "/generators?label=x"} {
+		if rec := w.do(asAdmin, request{method: "GET", path: path}); rec.Code != http.StatusBadRequest {
+			t.Errorf("%s: got %d %s, want 400", path, rec.Code, rec.Body)
+		}
+	}
+	rec := w.do(asOther, request{method: "GET", path: "/stacks?generator_id=" + owner})
+	if got := strings.TrimSpace(rec.Body.String()); rec.Code != http.StatusOK || got != "[]" {
+		t.Errorf("another tenant's stacks by filter: got %d %s, want none", rec.Code, got)
+	}
+}
+
+// A cursor goes on with the query that it was given for, and with no other.
+func TestCursorBelongsToItsQuery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	next := nextLink(t, w.ok(asAdmin, request{method: "GET", path: "/stacks?limit=1"}))
+	u, err := url.Parse(next)
+	must(t, err)
+	for _, other := range []string{"&sort=-name", "&sort=created_at", "&q=w", "&label=tier/web", "&name=web"} {
+		rec := w.do(asAdmin, request{method: "GET", path: "/stacks?cursor=" + u.Query().Get("cursor") + other})
+		if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
+			t.Errorf("with %s: got %d %s, want 400 invalid_query", other, rec.Code, rec.Body)
+		}
+	}
+}
+
+// breaks fails the second page of stacks.
+type breaks struct{ *memory.Store }
+
+type breakingStacks struct{ ports.Stacks }
+
+func (s breaks) Stacks() ports.Stacks { return breakingStacks{s.Store.Stacks()} }
+
+func (s breakingStacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
+	if q.After != nil {
+		return page.Page[stack.Stack]{}, fault.New(fault.Unavailable, "unavailable", "the database is away")
+	}
+	return s.Stacks.Page(ctx, scope, q)
+}
+
+func manyStacks(t *testing.T, w *world, n int) {
+	t.Helper()
+	must(t, w.store.Write(t.Context(), func(ctx context.Context, tx ports.Repositories) error {
+		for i := range n {
+			at := time.Now()
+			s := stack.Stack{ID: stack.ID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Name: fmt.Sprintf("s%06d", i), Generator: w.owner.ID, Version: 1, CreatedAt: at, UpdatedAt: at}
+			if err := tx.Stacks().Insert(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func whole(t *testing.T, w *world) (http.Header, []byte, error) {
+	t.Helper()
+	server := httptest.NewServer(w.handler)
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v1/stacks", http.NoBody)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+w.keys[asAdmin])
+	resp, err := server.Client().Do(r)
+	must(t, err)
+	defer resp.Body.Close() //nolint:errcheck // the test's own
+	body, err := io.ReadAll(resp.Body)
+	return resp.Header, body, err
+}
+
+func TestAWholeListIsStreamedPageByPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	manyStacks(t, w, 2500)
+	header, body, err := whole(t, w)
+	must(t, err)
+	var all []json.RawMessage
+	must(t, json.Unmarshal(body, &all))
+	if len(all) != 2503 || header.Get("X-Total-Count") != "2503" || header.Get("Link") != "" || header.Get("Content-Length") != "" {
+		t.Errorf("got %d items, headers %v; want 2503, streamed, without a next page", len(all), header)
+	}
+}
+
+func TestAnErrorInTheMiddleOfAListBreaksTheConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, loadContract(t), api.Config{}, breaks{memory.New(time.Now)})
+	manyStacks(t, w, 1500)
+	_, body, err := whole(t, w)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("reading the answer ended with %v, want an unexpected end", err)
+	}
+	if json.Valid(body) {
+		t.Error("what arrived is valid JSON: a part was taken for the whole")
+	}
+}
