@@ -127,11 +127,14 @@ func fleetRecord(w *world) {
 	want.HealthFailing = 1
 	wantSame(w.T, "of one that has applied what fails", record(), want)
 
-	for h, degraded := range map[delivery.Health]int64{delivery.HealthDegraded: 1, delivery.HealthProgressing: 1, delivery.HealthHealthy: 0, delivery.HealthUnknown: 0} {
-		w.record(a.ID, w.at, w.report(p.object, delivery.PhaseApplied, h))
+	for _, c := range []struct {
+		health   delivery.Health
+		degraded int64
+	}{{delivery.HealthDegraded, 1}, {delivery.HealthProgressing, 1}, {delivery.HealthHealthy, 0}, {delivery.HealthUnknown, 0}} {
+		w.record(a.ID, w.at, w.report(p.object, delivery.PhaseApplied, c.health))
 		want = base
-		want.HealthDegraded = degraded
-		wantSame(w.T, "health "+string(h), record(), want)
+		want.HealthDegraded = c.degraded
+		wantSame(w.T, "health "+string(c.health), record(), want)
 	}
 
 	next := w.publish(p.stack.ID, "next")
