@@ -208,3 +208,151 @@ func TestNoChangeWithoutItsAuditEntry(t *testing.T) {
 		})
 	}
 }
+
+// seal seals what there is and returns the newest chain.
+func (w *world) seal() audit.Period {
+	w.t.Helper()
+	_, err := w.store.AuditKeeper().Seal(w.t.Context(), 1000)
+	must(w.t, err)
+	chains, err := w.store.AuditLog().Chains(w.t.Context())
+	must(w.t, err)
+	return chains[len(chains)-1].Period
+}
+
+type auditPage struct {
+	Logs []struct {
+		ID        string  `json:"id"`
+		Action    string  `json:"action"`
+		ActorName *string `json:"actor_name"`
+		IP        *string `json:"ip_address"`
+	} `json:"logs"`
+	Total, Count, Limit, Offset int
+	NextCursor                  string `json:"next_cursor"`
+}
+
+func TestAuditLogIsPagedAndFiltered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	w.do(asOwner, request{method: "PUT", path: "/stacks/" + string(w.stack.ID), body: `{"description":"one"}`})
+	w.do(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.stack.ID) + "/labels/tier%2Fweb"})
+	ask := func(query string) auditPage {
+		t.Helper()
+		rec := w.checked(asAdmin, request{method: "GET", path: "/admin/audit-logs" + query})
+		if rec.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, rec.Code, rec.Body)
+		}
+		return decode[auditPage](t, rec)
+	}
+	of := ask("?actor_type=generator&actor_id=" + string(w.owner.ID))
+	if of.Total != 2 || of.Logs[0].Action != "stack.label_removed" || of.Logs[1].Action != "stack.updated" || *of.Logs[0].ActorName != "owner" || *of.Logs[0].IP != "192.0.2.1" {
+		t.Errorf("the owner's: got %+v, want its two changes, newest first", of)
+	}
+	if got := ask("?resource_id=" + string(w.stack.ID) + "&action=stack.*&limit=2"); got.Total != 3 || got.Count != 2 || got.Limit != 2 || got.NextCursor == "" {
+		t.Errorf("of the stack: got %+v, want 2 of 3", got)
+	} else if rest := ask("?resource_id=" + string(w.stack.ID) + "&action=stack.*&limit=2&cursor=" + got.NextCursor); rest.Count != 1 || rest.Logs[0].Action != "stack.created" || rest.NextCursor != "" {
+		t.Errorf("the second page: got %+v, want the first entry", rest)
+	}
+	if got := ask("?offset=1&limit=1&resource_id=" + string(w.stack.ID)); got.Offset != 1 || got.Logs[0].Action != "stack.updated" {
+		t.Errorf("by offset: got %+v", got)
+	}
+	if got := ask("?to=1999-01-01T00:00:00Z"); got.Total != 0 || got.Logs == nil {
+		t.Errorf("long ago: got %+v, want an empty list", got)
+	}
+	if got := ask("?limit=100000"); got.Limit != 1000 {
+		t.Errorf("limit %d, want at most 1000", got.Limit)
+	}
+	for _, query := range []string{"?actor_id=x", "?resource_id=x", "?from=yesterday", "?to=9999-12-31T00:00:00Z", "?limit=many", "?offset=-1", "?cursor=%21"} {
+		rec := w.do(asAdmin, request{method: "GET", path: "/admin/audit-logs" + query})
+		if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
+			t.Errorf("%s: got %d %s, want 400 invalid_query", query, rec.Code, rec.Body)
+		}
+	}
+}
+
+type auditReport struct {
+	OK       bool
+	Entries  int
+	Unsealed int
+	Broken   *struct {
+		Chain    string
+		Sequence int
+		Reason   string
+	}
+}
+
+// spoiled is a store whose audit log somebody has changed behind Brokkr's back.
+type spoiled struct {
+	*memory.Store
+	spoil func(audit.Entry) (audit.Entry, bool)
+}
+
+func (s spoiled) AuditLog() ports.AuditLog { return spoiledLog{s.Store.AuditLog(), s.spoil} }
+
+type spoiledLog struct {
+	ports.AuditLog
+	spoil func(audit.Entry) (audit.Entry, bool)
+}
+
+func (l spoiledLog) Sealed(ctx context.Context, p audit.Period, seq int64, limit int) ([]audit.Entry, error) {
+	list, err := l.AuditLog.Sealed(ctx, p, seq, limit)
+	out := list[:0]
+	for _, e := range list {
+		if e, keep := l.spoil(e); keep {
+			out = append(out, e)
+		}
+	}
+	return out, err
+}
+
+func TestVerifyFindsTheFirstWrongEntry(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	inner := memory.New(time.Now)
+	w := newWorldOf(t, c, api.Config{}, inner)
+	w.seal()
+	w.do(asOwner, request{method: "PUT", path: "/stacks/" + string(w.stack.ID), body: `{"description":"one"}`})
+	ask := func(h http.Handler) auditReport {
+		t.Helper()
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, w.build(asAdmin, request{method: "GET", path: "/admin/audit-logs/verify"}))
+		if rec.Code != http.StatusOK {
+			t.Fatalf("status %d: %s", rec.Code, rec.Body)
+		}
+		return decode[auditReport](t, rec)
+	}
+	whole := ask(w.handler)
+	if !whole.OK || whole.Entries < 10 || whole.Unsealed != 1 || whole.Broken != nil {
+		t.Fatalf("untouched: got %+v, want all right, and one not sealed", whole)
+	}
+	for name, tc := range map[string]struct {
+		spoil func(audit.Entry) (audit.Entry, bool)
+		at    int
+	}{
+		"changed": {func(e audit.Entry) (audit.Entry, bool) {
+			if e.Seq == 4 {
+				e.Actor.Type = "generator"
+			}
+			return e, true
+		}, 4},
+		"changed, with a new hash": {func(e audit.Entry) (audit.Entry, bool) {
+			if e.Seq == 4 {
+				e.Actor.Type = "generator"
+				e.Hash = e.Sum()
+			}
+			return e, true
+		}, 4},
+		"deleted":         {func(e audit.Entry) (audit.Entry, bool) { return e, e.Seq != 3 }, 3},
+		"the end deleted": {func(e audit.Entry) (audit.Entry, bool) { return e, e.Seq < int64(whole.Entries) }, whole.Entries},
+		"moved": {func(e audit.Entry) (audit.Entry, bool) {
+			if e.Seq == 2 || e.Seq == 3 {
+				e.Seq = 5 - e.Seq
+			}
+			return e, true
+		}, 2},
+	} {
+		got := ask(w.handlerOf(spoiled{inner, tc.spoil}))
+		if got.OK || got.Broken == nil || got.Broken.Sequence != tc.at || got.Broken.Chain == "" || got.Broken.Reason == "" {
+			t.Errorf("%s: got %+v (%+v), want entry %d", name, got, got.Broken, tc.at)
+		}
+	}
+}

@@ -80,6 +80,14 @@ func coreRequests() map[string]func(w *world) request {
 		},
 		"remove_target": func(w *world) request { return at("DELETE", agentPath(w, "/targets/"+string(w.stack.ID))) },
 
+		"list_audit_logs":   func(*world) request { return at("GET", "/admin/audit-logs?action=agent.*&limit=2") },
+		"get_audit_log":     func(w *world) request { return at("GET", "/admin/audit-logs/"+string(w.entries()[0].ID)) },
+		"verify_audit_logs": func(w *world) request { w.seal(); return at("GET", "/admin/audit-logs/verify") },
+		"list_audit_chains": func(w *world) request { w.seal(); return at("GET", "/admin/audit-chains") },
+		"list_audit_chain_entries": func(w *world) request {
+			return at("GET", "/admin/audit-chains/"+string(w.seal())+"/entries?limit=3")
+		},
+
 		"list_generators":  func(*world) request { return at("GET", "/generators") },
 		"create_generator": func(*world) request { return at("POST", "/generators", `{"name":"ci"}`) },
 		"get_generator":    func(w *world) request { return at("GET", generatorPath(w, "")) },

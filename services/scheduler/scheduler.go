@@ -22,6 +22,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/sealer"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/shard"
 )
 
@@ -36,12 +37,15 @@ type Config struct {
 	BrakeFleet   int           `koanf:"brake_fleet_floor"` // removals that every window admits, whatever the fleet's size
 	BrakeWindow  time.Duration `koanf:"brake_window"`      // window of the fleet's brake
 	KeepEvents   time.Duration `koanf:"keep_events"`       // outbox retention
+	AuditSeal    time.Duration `koanf:"audit_seal"`        // how often new entries of the audit log are sealed
+	KeepAudit    time.Duration `koanf:"keep_audit"`        // retention of the audit log, which drops whole months
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
-		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour}
+		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
+		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.
@@ -56,6 +60,8 @@ func (c Config) Validate() error {
 	p.Add(c.BrakeFleet < 1, "scheduler.brake_fleet_floor", "is %d, less than 1", c.BrakeFleet)
 	p.Add(c.BrakeWindow < time.Second, "scheduler.brake_window", "is %s, less than 1s", c.BrakeWindow)
 	p.Add(c.KeepEvents < time.Hour, "scheduler.keep_events", "is %s, less than 1h", c.KeepEvents)
+	p.Add(c.AuditSeal < 100*time.Millisecond || c.AuditSeal > time.Hour, "scheduler.audit_seal", "is %s, not between 100ms and 1h", c.AuditSeal)
+	p.Add(c.KeepAudit < 24*time.Hour, "scheduler.keep_audit", "is %s, less than 24h", c.KeepAudit)
 	return p.Err()
 }
 
@@ -75,6 +81,7 @@ type Service struct {
 	engine *cycle.Engine
 	keeper *shard.Keeper
 	tidy   *janitor.Janitor
+	seals  *sealer.Sealer
 	health *health.Checker
 }
 
@@ -96,10 +103,16 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	d.Telemetry.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "brokkr_scheduler_shards_held", Help: "Shards that this replica holds.",
 	}, func() float64 { return float64(keeper.Held()) }))
+	sealed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "brokkr_audit_sealed_total", Help: "Entries of the audit log that this replica has sealed.",
+	})
+	d.Telemetry.Registry.MustRegister(sealed)
 	return &Service{
 		log: log, engine: engine, keeper: keeper,
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
-			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets())),
+			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()),
+			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit)),
+		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
 			health.Check{Name: "leases", Probe: func(context.Context) error {
@@ -125,6 +138,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g := lifecycle.Group{Log: s.log}
 	g.Add("leases", s.keeper.Run)
 	g.Add("janitor", s.tidy.Run)
+	g.Add("audit sealer", s.seals.Run)
 	g.Add("engine", s.engine.Run)
 	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("scheduler: %w", err)

@@ -23,6 +23,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
 		insightRoutes(a),
+		auditRoutes(a),
 	} {
 		out = append(out, group...)
 	}
