@@ -74,7 +74,8 @@ func Rules() []Rule {
 			Why:  "an adapter translates one technology; knowing a service or another adapter would tie them together",
 			Of:   []string{"./pkg/adapters/..."},
 			Deny: []string{"./services/...", "./cmd/...", "./internal/...", "./pkg/identity/...", "./pkg/trail/...",
-				"./pkg/adapters/memory/...", "./pkg/adapters/postgres/...", "./pkg/adapters/redis/...", "./pkg/adapters/kube/...", "./pkg/adapters/observed/..."},
+				"./pkg/adapters/memory/...", "./pkg/adapters/postgres/...", "./pkg/adapters/redis/...", "./pkg/adapters/kube/...", "./pkg/adapters/observed/...",
+				"./pkg/adapters/outbound/..."},
 			Grants: map[string][]string{
 				"./pkg/adapters/memory/...":   {"./pkg/adapters/memory/..."},
 				"./pkg/adapters/postgres/...": {"./pkg/adapters/postgres/..."},

@@ -37,6 +37,9 @@ type Repositories interface {
 	Registrations() Registrations
 	Agents() Agents
 	Stacks() Stacks
+	Webhooks() Webhooks
+	Deliveries() Deliveries
+	Cursors() Cursors
 	Objects() Objects
 	Blobs() Blobs
 	Secrets() Secrets

@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 )
 
 // micro returns t as a store gives it: UTC, whole microseconds.
@@ -98,6 +99,20 @@ func copyRecord(r placement.Record) placement.Record {
 	d.Changes, d.Hold, d.WakeAt = slices.Clone(d.Changes), copyHold(d.Hold), microPtr(d.WakeAt)
 	r.Decision = d
 	return r
+}
+
+func copySubscription(s webhook.Subscription) webhook.Subscription {
+	s.EventTypes, s.TargetLabels = slices.Clone(s.EventTypes), slices.Clone(s.TargetLabels)
+	s.Filters, s.CreatedBy = ptr(s.Filters), ptr(s.CreatedBy)
+	s.CreatedAt, s.UpdatedAt = micro(s.CreatedAt), micro(s.UpdatedAt)
+	return s
+}
+
+func copyDelivery(d webhook.Delivery) webhook.Delivery {
+	d.TargetLabels, d.AcquiredBy, d.LastError = slices.Clone(d.TargetLabels), ptr(d.AcquiredBy), ptr(d.LastError)
+	d.AcquiredUntil, d.LastAttemptAt, d.NextRetryAt = microPtr(d.AcquiredUntil), microPtr(d.LastAttemptAt), microPtr(d.NextRetryAt)
+	d.CreatedAt, d.CompletedAt = micro(d.CreatedAt), microPtr(d.CompletedAt)
+	return d
 }
 
 // asJSON returns data as it comes back from JSON, so that numbers have the same types as from a database.

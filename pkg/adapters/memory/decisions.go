@@ -38,9 +38,8 @@ func (r decisions) Commit(ctx context.Context, co ports.Commit) (map[agent.ID]de
 
 // mayCommit checks everything on which the decision rests.
 func (c *change) mayCommit(co ports.Commit) error {
-	l, ok := c.leases.get(one(co.Lease.Name))
-	if !ok || l.Holder != co.Lease.Holder || l.Epoch != co.Lease.Epoch || !l.Until.After(c.now()) {
-		return fault.Newf(fault.Conflict, "lease_lost", "lease %s is not held by %s in epoch %d", co.Lease.Name, co.Lease.Holder, co.Lease.Epoch)
+	if err := c.holds(co.Lease); err != nil {
+		return err
 	}
 	st, ok := c.stacks.get(one(co.Stack))
 	if !ok {

@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -40,6 +41,12 @@ type state struct {
 	stackNames       table[two, stack.ID]         // generator, name; live only
 	stackLabels      table[two, stack.Label]      // stack, label
 	stackAnnotations table[two, stack.Annotation] // stack, key
+
+	webhooks      table[one, hook]
+	deliveries    table[one, queued]
+	deliveryPairs table[two, webhook.DeliveryID]      // subscription, event
+	deliveryOrder table[numbered, webhook.DeliveryID] // order of insertion
+	cursors       table[one, ports.Cursor]
 
 	objects      table[one, stack.Object]
 	stackObjects table[numbered, stack.ObjectID] // stack, sequence
@@ -88,6 +95,8 @@ func newState(now func() time.Time) *state {
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
 		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
 		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](),
+		webhooks: newTable[one, hook](), deliveries: newTable[one, queued](), deliveryPairs: newTable[two, webhook.DeliveryID](),
+		deliveryOrder: newTable[numbered, webhook.DeliveryID](), cursors: newTable[one, ports.Cursor](),
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
 		blobs:       newTable[one, []byte](),
 		assignments: newTable[two, delivery.Assignment](), stackAgents: newTable[two, nothing](),
@@ -114,6 +123,8 @@ func (s *state) clone() *state {
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
 		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
 		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(),
+		webhooks: s.webhooks.clone(), deliveries: s.deliveries.clone(), deliveryPairs: s.deliveryPairs.clone(),
+		deliveryOrder: s.deliveryOrder.clone(), cursors: s.cursors.clone(),
 		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),
 		blobs:       s.blobs.clone(),
 		assignments: s.assignments.clone(), stackAgents: s.stackAgents.clone(),

@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"time"
 )
@@ -391,6 +392,148 @@ func (x observedStacks) RemoveAnnotation(ctx context.Context, p1 stack.ID, p2 st
 	ctx, done := x.o.start(ctx, "Stacks", "RemoveAnnotation")
 	defer func() { done(err) }()
 	err = x.in.RemoveAnnotation(ctx, p1, p2)
+	return err
+}
+
+func (r repositories) Webhooks() ports.Webhooks { return observedWebhooks{r.o, r.in.Webhooks()} }
+
+type observedWebhooks struct {
+	o  *observer
+	in ports.Webhooks
+}
+
+func (x observedWebhooks) Get(ctx context.Context, p1 webhook.ID) (r0 webhook.Subscription, err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1)
+	return r0, err
+}
+
+func (x observedWebhooks) List(ctx context.Context) (r0 []webhook.Subscription, err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx)
+	return r0, err
+}
+
+func (x observedWebhooks) Insert(ctx context.Context, p1 webhook.Subscription, p2 webhook.Target) (err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "Insert")
+	defer func() { done(err) }()
+	err = x.in.Insert(ctx, p1, p2)
+	return err
+}
+
+func (x observedWebhooks) Update(ctx context.Context, p1 webhook.Subscription, p2 *webhook.Target) (err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "Update")
+	defer func() { done(err) }()
+	err = x.in.Update(ctx, p1, p2)
+	return err
+}
+
+func (x observedWebhooks) Delete(ctx context.Context, p1 webhook.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "Delete")
+	defer func() { done(err) }()
+	err = x.in.Delete(ctx, p1)
+	return err
+}
+
+func (x observedWebhooks) Target(ctx context.Context, p1 webhook.ID) (r0 webhook.Target, err error) {
+	ctx, done := x.o.start(ctx, "Webhooks", "Target")
+	defer func() { done(err) }()
+	r0, err = x.in.Target(ctx, p1)
+	return r0, err
+}
+
+func (r repositories) Deliveries() ports.Deliveries {
+	return observedDeliveries{r.o, r.in.Deliveries()}
+}
+
+type observedDeliveries struct {
+	o  *observer
+	in ports.Deliveries
+}
+
+func (x observedDeliveries) Enqueue(ctx context.Context, p1 []webhook.Delivery) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Enqueue")
+	defer func() { done(err) }()
+	r0, err = x.in.Enqueue(ctx, p1)
+	return r0, err
+}
+
+func (x observedDeliveries) Get(ctx context.Context, p1 webhook.DeliveryID) (r0 webhook.Delivery, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1)
+	return r0, err
+}
+
+func (x observedDeliveries) List(ctx context.Context, p1 ports.DeliveryQuery) (r0 []webhook.Delivery, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1)
+	return r0, err
+}
+
+func (x observedDeliveries) Claim(ctx context.Context, p1 time.Duration, p2 ports.Quota) (r0 []webhook.Call, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Claim")
+	defer func() { done(err) }()
+	r0, err = x.in.Claim(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedDeliveries) ClaimFor(ctx context.Context, p1 agent.ID, p2 time.Duration, p3 int) (r0 []webhook.Call, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "ClaimFor")
+	defer func() { done(err) }()
+	r0, err = x.in.ClaimFor(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedDeliveries) Settle(ctx context.Context, p1 agent.ID, p2 []webhook.Settlement) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Settle")
+	defer func() { done(err) }()
+	r0, err = x.in.Settle(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedDeliveries) Redeliver(ctx context.Context, p1 webhook.DeliveryID) (r0 webhook.Delivery, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Redeliver")
+	defer func() { done(err) }()
+	r0, err = x.in.Redeliver(ctx, p1)
+	return r0, err
+}
+
+func (x observedDeliveries) Waiting(ctx context.Context) (r0 []webhook.Waiting, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Waiting")
+	defer func() { done(err) }()
+	r0, err = x.in.Waiting(ctx)
+	return r0, err
+}
+
+func (x observedDeliveries) Sweep(ctx context.Context, p1 time.Time, p2 int) (r0 int, r1 int, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Sweep")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.Sweep(ctx, p1, p2)
+	return r0, r1, err
+}
+
+func (r repositories) Cursors() ports.Cursors { return observedCursors{r.o, r.in.Cursors()} }
+
+type observedCursors struct {
+	o  *observer
+	in ports.Cursors
+}
+
+func (x observedCursors) Load(ctx context.Context, p1 string) (r0 ports.Cursor, err error) {
+	ctx, done := x.o.start(ctx, "Cursors", "Load")
+	defer func() { done(err) }()
+	r0, err = x.in.Load(ctx, p1)
+	return r0, err
+}
+
+func (x observedCursors) Store(ctx context.Context, p1 ports.Lease, p2 ports.Cursor) (err error) {
+	ctx, done := x.o.start(ctx, "Cursors", "Store")
+	defer func() { done(err) }()
+	err = x.in.Store(ctx, p1, p2)
 	return err
 }
 

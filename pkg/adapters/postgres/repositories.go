@@ -10,6 +10,9 @@ func (r repositories) Credentials() ports.Credentials     { return credentials(r
 func (r repositories) Registrations() ports.Registrations { return registrations(r) }
 func (r repositories) Agents() ports.Agents               { return agents(r) }
 func (r repositories) Stacks() ports.Stacks               { return stacks(r) }
+func (r repositories) Webhooks() ports.Webhooks           { return webhooks(r) }
+func (r repositories) Deliveries() ports.Deliveries       { return deliveries(r) }
+func (r repositories) Cursors() ports.Cursors             { return cursors(r) }
 func (r repositories) Objects() ports.Objects             { return objects(r) }
 func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
 func (r repositories) Secrets() ports.Secrets             { return secrets(r) }

@@ -26,7 +26,10 @@ type sealedTable struct {
 }
 
 func sealedTables() []sealedTable {
-	return []sealedTable{{name: "blobs", stale: staleBlobs, content: readableBlob, update: resealBlob, uses: blobsUseKey}}
+	return []sealedTable{
+		{name: "blobs", stale: staleBlobs, content: readableBlob, update: resealBlob, uses: blobsUseKey},
+		{name: "webhook_subscriptions", stale: staleTargets, content: readableTarget, update: resealTarget, uses: targetsUseKey},
+	}
 }
 
 func blobPlace(sum []byte) string { return fmt.Sprintf("blobs/%x", sum) }
@@ -37,6 +40,15 @@ const (
 	readableBlob = `SELECT content FROM blobs WHERE sha256 = decode($1, 'hex') AND key_id IS NULL`
 	resealBlob   = `UPDATE blobs SET key_id = $2, wrapped = $3, content = COALESCE($4, content) WHERE sha256 = decode($1, 'hex')`
 	blobsUseKey  = `SELECT EXISTS (SELECT FROM blobs WHERE COALESCE(key_id, '') = $1)`
+)
+
+const (
+	staleTargets = `SELECT id::text AS name, key_id, wrapped FROM webhook_subscriptions
+		WHERE COALESCE(key_id, '') = $1 AND id > COALESCE(NULLIF($2, ''), '00000000-0000-0000-0000-000000000000')::uuid
+		ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED`
+	readableTarget = `SELECT target FROM webhook_subscriptions WHERE id = $1::uuid AND key_id IS NULL`
+	resealTarget   = `UPDATE webhook_subscriptions SET key_id = $2, wrapped = $3, target = COALESCE($4, target) WHERE id = $1::uuid`
+	targetsUseKey  = `SELECT EXISTS (SELECT FROM webhook_subscriptions WHERE COALESCE(key_id, '') = $1)`
 )
 
 type staleRow struct {
@@ -141,7 +153,8 @@ type usageRow struct {
 	Values int64  `db:"values"`
 }
 
-const secretsUsage = `SELECT COALESCE(key_id, '') AS key_id, count(*) AS values FROM blobs GROUP BY COALESCE(key_id, '')`
+const secretsUsage = `SELECT COALESCE(u.key_id, '') AS key_id, count(*) AS values
+	FROM (SELECT key_id FROM blobs UNION ALL SELECT key_id FROM webhook_subscriptions) u GROUP BY COALESCE(u.key_id, '')`
 
 // Usage implements ports.Secrets.
 func (r secrets) Usage(ctx context.Context) (map[string]int64, error) {

@@ -143,6 +143,7 @@ func readsAll() map[string]bool {
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
 		"selectPrior": true, "schemaVersion": true,
 		"selectFleet": true, "listFleet": true, "selectFeed": true,
+		"selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,
 	}

@@ -45,6 +45,14 @@ func (s *faultyStore) Ping(ctx context.Context) error { return s.store.Ping(ctx)
 
 func (s *faultyStore) Close() error { return s.store.Close() }
 
+func (r faultyRepositories) Webhooks() ports.Webhooks { return faultyWebhooks{r.in.Webhooks(), r.f} }
+
+func (r faultyRepositories) Deliveries() ports.Deliveries {
+	return faultyDeliveries{r.in.Deliveries(), r.f}
+}
+
+func (r faultyRepositories) Cursors() ports.Cursors { return faultyCursors{r.in.Cursors(), r.f} }
+
 type faultyRepositories struct {
 	in ports.Repositories
 	f  *faults

@@ -22,6 +22,7 @@ func discard[T any](_ T, err error) error { return err }
 func (w *world) methods() map[string]method {
 	all := map[string]method{}
 	for _, part := range []map[string]method{
+		w.webhookMethods(),
 		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
 	} {
 		for name, m := range part {

@@ -1,0 +1,262 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// queued is a delivery with the moment from which on it may be claimed.
+type queued struct {
+	webhook.Delivery
+	due time.Time
+}
+
+type deliveries struct{ s session }
+
+func noDelivery(id webhook.DeliveryID) error { return notFound("delivery_not_found", "delivery", id) }
+
+func (s *state) dropDelivery(id webhook.DeliveryID) {
+	d, ok := s.deliveries.get(one(id))
+	if !ok {
+		return
+	}
+	s.deliveries.drop(one(id))
+	s.deliveryPairs.drop(two{string(d.Subscription), d.EventID})
+	s.deliveryOrder.drop(numbered{n: d.Ordinal})
+}
+
+func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, error) {
+	return write(ctx, r.s, func(c *change) (int, error) {
+		stored := 0
+		for _, d := range list {
+			h, ok := c.webhooks.get(one(d.Subscription))
+			pair := two{string(d.Subscription), d.EventID}
+			if !ok || c.deliveryPairs.has(pair) {
+				continue
+			}
+			now := c.now()
+			d = copyDelivery(webhook.Delivery{
+				ID: d.ID, Subscription: d.Subscription, EventType: d.EventType, EventID: d.EventID, Payload: d.Payload,
+				TargetLabels: h.TargetLabels, Status: webhook.Pending, CreatedAt: now, Ordinal: c.sequences.delivery.Add(1),
+			})
+			c.deliveries.put(one(d.ID), queued{d, now})
+			c.deliveryPairs.put(pair, d.ID)
+			c.deliveryOrder.put(numbered{n: d.Ordinal}, d.ID)
+			stored++
+		}
+		if stored > 0 {
+			c.announce(ports.Wakeup{Channel: ports.WebhooksDue})
+		}
+		return stored, nil
+	})
+}
+
+func (r deliveries) Get(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error) {
+	return read(ctx, r.s, func(s *state) (webhook.Delivery, error) {
+		d, ok := s.deliveries.get(one(id))
+		if !ok {
+			return webhook.Delivery{}, noDelivery(id)
+		}
+		return copyDelivery(d.Delivery), nil
+	})
+}
+
+func (r deliveries) List(ctx context.Context, q ports.DeliveryQuery) ([]webhook.Delivery, error) {
+	return read(ctx, r.s, func(s *state) ([]webhook.Delivery, error) {
+		var out []webhook.Delivery
+		skip, from := q.Offset, int64(maxSequence)
+		if q.Before > 0 {
+			from = q.Before - 1
+		}
+		s.deliveryOrder.back(numbered{n: from}, func(_ numbered, id webhook.DeliveryID) bool {
+			d, _ := s.deliveries.get(one(id))
+			switch {
+			case len(out) >= q.Limit:
+				return false
+			case (q.Subscription != "" && d.Subscription != q.Subscription) || (q.Status != "" && d.Status != q.Status) ||
+				(q.EventType != "" && d.EventType != q.EventType):
+			case skip > 0:
+				skip--
+			default:
+				out = append(out, copyDelivery(d.Delivery))
+			}
+			return true
+		})
+		return out, nil
+	})
+}
+
+// due returns what may be claimed now, by when it became due.
+func (s *state) due(wanted func(hook, queued) bool) []queued {
+	now := s.now()
+	var out []queued
+	s.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+		d, _ := s.deliveries.get(one(id))
+		if h, ok := s.webhooks.get(one(d.Subscription)); ok && h.Enabled && !d.Status.Final() && !d.due.After(now) && !lost(h, d) && wanted(h, d) {
+			out = append(out, d)
+		}
+		return true
+	})
+	slices.SortStableFunc(out, func(x, y queued) int { return x.due.Compare(y.due) })
+	return out
+}
+
+// lost reports whether the delivery's last attempt is begun; if that is over too, it never ended.
+func lost(h hook, d queued) bool { return d.Status == webhook.Acquired && d.Attempts > h.MaxRetries }
+
+func (c *change) claim(d queued, by *agent.ID, until time.Time) webhook.Call {
+	h, _ := c.webhooks.get(one(d.Subscription))
+	now := c.now()
+	d.Status, d.AcquiredBy, d.AcquiredUntil, d.due = webhook.Acquired, ptr(by), microPtr(&until), micro(until)
+	d.Attempts, d.LastAttemptAt, d.NextRetryAt = d.Attempts+1, &now, nil
+	c.deliveries.put(one(d.ID), d)
+	return webhook.Call{Delivery: copyDelivery(d.Delivery), Target: h.target, Timeout: h.Timeout, MaxRetries: h.MaxRetries}
+}
+
+func (r deliveries) Claim(ctx context.Context, grace time.Duration, q ports.Quota) ([]webhook.Call, error) {
+	return write(ctx, r.s, func(c *change) ([]webhook.Call, error) {
+		var out []webhook.Call
+		taken := map[webhook.ID]int{}
+		for _, d := range c.due(func(_ hook, d queued) bool { return d.TargetLabels == nil }) {
+			if len(out) >= q.Limit {
+				break
+			}
+			if q.Busy[d.Subscription]+taken[d.Subscription] >= q.Each {
+				continue
+			}
+			taken[d.Subscription]++
+			h, _ := c.webhooks.get(one(d.Subscription))
+			out = append(out, c.claim(d, nil, c.now().Add(h.Timeout+grace)))
+		}
+		return out, nil
+	})
+}
+
+func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) ([]webhook.Call, error) {
+	return write(ctx, r.s, func(c *change) ([]webhook.Call, error) {
+		if _, ok := c.liveAgent(a); !ok {
+			return nil, noAgent(a)
+		}
+		var out []webhook.Call
+		for _, d := range c.due(func(_ hook, d queued) bool { return d.TargetLabels != nil && c.hasAll(a, d.TargetLabels) }) {
+			if len(out) >= limit {
+				break
+			}
+			out = append(out, c.claim(d, &a, c.now().Add(ttl)))
+		}
+		return out, nil
+	})
+}
+
+func (s *state) hasAll(a agent.ID, labels []string) bool {
+	for _, l := range labels {
+		if !s.agentLabels.has(two{string(a), l}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r deliveries) Settle(ctx context.Context, holder agent.ID, settlements []webhook.Settlement) (int, error) {
+	return write(ctx, r.s, func(c *change) (int, error) {
+		n := 0
+		for _, x := range settlements {
+			d, ok := c.deliveries.get(one(x.ID))
+			var by agent.ID
+			if d.AcquiredBy != nil {
+				by = *d.AcquiredBy
+			}
+			if !ok || d.Status != webhook.Acquired || d.Attempts != x.Attempt || by != holder {
+				continue
+			}
+			c.settle(d, x)
+			n++
+		}
+		return n, nil
+	})
+}
+
+func (c *change) settle(d queued, x webhook.Settlement) {
+	d.Status, d.LastError, d.NextRetryAt, d.AcquiredUntil = x.Status, ptr(x.Error), microPtr(x.RetryAt), nil
+	if x.Status.Final() {
+		d.CompletedAt = microPtr(&x.At)
+	}
+	if d.NextRetryAt != nil {
+		d.due = *d.NextRetryAt
+	}
+	c.deliveries.put(one(d.ID), d)
+}
+
+func (r deliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error) {
+	return write(ctx, r.s, func(c *change) (webhook.Delivery, error) {
+		d, ok := c.deliveries.get(one(id))
+		if !ok {
+			return webhook.Delivery{}, noDelivery(id)
+		}
+		if d.Status == webhook.Acquired && d.due.After(c.now()) {
+			return webhook.Delivery{}, fault.Newf(fault.Refused, "delivery_in_progress", "delivery %s is being tried right now", id)
+		}
+		h, _ := c.webhooks.get(one(d.Subscription))
+		d.TargetLabels = slices.Clone(h.TargetLabels)
+		d.Status, d.Attempts, d.due = webhook.Pending, 0, c.now()
+		d.AcquiredBy, d.AcquiredUntil, d.NextRetryAt, d.CompletedAt = nil, nil, nil, nil
+		c.deliveries.put(one(id), d)
+		c.announce(ports.Wakeup{Channel: ports.WebhooksDue})
+		return copyDelivery(d.Delivery), nil
+	})
+}
+
+func (r deliveries) Waiting(ctx context.Context) ([]webhook.Waiting, error) {
+	return read(ctx, r.s, func(s *state) ([]webhook.Waiting, error) {
+		var out []webhook.Waiting
+		for _, d := range s.due(func(_ hook, d queued) bool { return d.TargetLabels != nil }) {
+			i := slices.IndexFunc(out, func(w webhook.Waiting) bool { return slices.Equal(w.Labels, d.TargetLabels) })
+			if i < 0 {
+				i = len(out)
+				out = append(out, webhook.Waiting{Labels: slices.Clone(d.TargetLabels)})
+			}
+			out[i].Count++
+		}
+		slices.SortFunc(out, func(x, y webhook.Waiting) int {
+			return cmp.Compare(strings.Join(x.Labels, "\n"), strings.Join(y.Labels, "\n"))
+		})
+		return out, nil
+	})
+}
+
+const lostText = "the last attempt never ended: whoever made it stopped, or did not report in time"
+
+func (r deliveries) Sweep(ctx context.Context, before time.Time, limit int) (int, int, error) {
+	var buried, trimmed int
+	err := r.s.update(ctx, func(c *change) error {
+		now, text := c.now(), lostText
+		var dead, old []queued
+		c.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+			d, _ := c.deliveries.get(one(id))
+			h, _ := c.webhooks.get(one(d.Subscription))
+			if d.CreatedAt.Before(before) && len(old) < limit {
+				old = append(old, d)
+			} else if lost(h, d) && !d.due.After(now) && len(dead) < limit {
+				dead = append(dead, d)
+			}
+			return true
+		})
+		for _, d := range old {
+			c.dropDelivery(d.ID)
+		}
+		for _, d := range dead {
+			c.settle(d, webhook.Settlement{Status: webhook.Dead, At: now, Error: &text})
+		}
+		buried, trimmed = len(dead), len(old)
+		return nil
+	})
+	return buried, trimmed, err
+}

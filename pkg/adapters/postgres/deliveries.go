@@ -1,0 +1,301 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+type deliveries struct{ s session }
+
+func noDelivery(id webhook.DeliveryID) error { return notFound("delivery_not_found", "delivery", id) }
+
+type deliveryRow struct {
+	ID            webhook.DeliveryID `db:"id"`
+	Ordinal       int64              `db:"ordinal"`
+	Subscription  webhook.ID         `db:"subscription_id"`
+	EventType     event.Type         `db:"event_type"`
+	EventID       string             `db:"event_id"`
+	Payload       string             `db:"payload"`
+	TargetLabels  pq.StringArray     `db:"target_labels"`
+	Status        webhook.Status     `db:"status"`
+	AcquiredBy    *agent.ID          `db:"acquired_by"`
+	AcquiredUntil *time.Time         `db:"acquired_until"`
+	Attempts      int                `db:"attempts"`
+	LastAttemptAt *time.Time         `db:"last_attempt_at"`
+	NextRetryAt   *time.Time         `db:"next_retry_at"`
+	LastError     *string            `db:"last_error"`
+	CreatedAt     time.Time          `db:"created_at"`
+	CompletedAt   *time.Time         `db:"completed_at"`
+}
+
+func (r deliveryRow) delivery() webhook.Delivery {
+	return webhook.Delivery{
+		ID: r.ID, Subscription: r.Subscription, EventType: r.EventType, EventID: r.EventID, Payload: r.Payload, TargetLabels: r.TargetLabels,
+		Status: r.Status, AcquiredBy: r.AcquiredBy, AcquiredUntil: microPtr(r.AcquiredUntil), Attempts: r.Attempts,
+		LastAttemptAt: microPtr(r.LastAttemptAt), NextRetryAt: microPtr(r.NextRetryAt), LastError: r.LastError,
+		CreatedAt: micro(r.CreatedAt), CompletedAt: microPtr(r.CompletedAt), Ordinal: r.Ordinal,
+	}
+}
+
+const enqueueDeliveries = `WITH put AS (
+		INSERT INTO webhook_deliveries (id, subscription_id, event_type, event_id, payload, target_labels, due_at, created_at)
+		SELECT e.id, s.id, e.event_type, e.event_id, e.payload, s.target_labels, clock_timestamp(), clock_timestamp()
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+			WITH ORDINALITY AS e (id, subscription_id, event_type, event_id, payload, ordinal)
+		JOIN webhook_subscriptions s ON s.id = e.subscription_id
+		ORDER BY e.ordinal
+		ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING
+		RETURNING 1),
+	counted AS (SELECT count(*) AS n FROM put)
+	SELECT n FROM counted, LATERAL (SELECT CASE WHEN n > 0 THEN pg_notify($6, '')::text END) told`
+
+// Enqueue implements ports.Deliveries.
+func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, error) {
+	if len(list) == 0 {
+		return 0, r.s.alive(ctx)
+	}
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		return one[int](ctx, in, "enqueue deliveries", nil, enqueueDeliveries,
+			column(list, func(d webhook.Delivery) *string { return uidPtr(d.ID) }),
+			column(list, func(d webhook.Delivery) *string { return uidPtr(d.Subscription) }),
+			column(list, func(d webhook.Delivery) string { return string(d.EventType) }),
+			column(list, func(d webhook.Delivery) string { return d.EventID }),
+			column(list, func(d webhook.Delivery) string { return printable(d.Payload) }),
+			ports.WebhooksDue)
+	})
+}
+
+// alive is what a call answers that has nothing to do.
+func (s session) alive(ctx context.Context) error {
+	if s.store.closed.Load() {
+		return closedFault()
+	}
+	return ctx.Err()
+}
+
+const selectDeliveries = `SELECT id, ordinal, subscription_id, event_type, event_id, payload, target_labels, status, acquired_by, acquired_until,
+	attempts, last_attempt_at, next_retry_at, last_error, created_at, completed_at FROM webhook_deliveries`
+
+const getDelivery = selectDeliveries + ` WHERE id = $1`
+
+// Get implements ports.Deliveries.
+func (r deliveries) Get(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error) {
+	row, err := one[deliveryRow](ctx, r.s, "get delivery", noDelivery(id), getDelivery, uid(id))
+	return row.delivery(), err
+}
+
+const (
+	deliveriesThat = ` WHERE ordinal < $1 AND ($2 = '' OR status = $2) AND ($3 = '' OR event_type = $3)`
+	pageOf         = ` ORDER BY ordinal DESC LIMIT $4 OFFSET $5`
+
+	listDeliveries           = selectDeliveries + deliveriesThat + pageOf
+	deliveriesOfSubscription = selectDeliveries + deliveriesThat + ` AND subscription_id = $6` + pageOf
+)
+
+// List implements ports.Deliveries.
+func (r deliveries) List(ctx context.Context, q ports.DeliveryQuery) ([]webhook.Delivery, error) {
+	before := q.Before
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	statement, args := listDeliveries, []any{before, string(q.Status), string(q.EventType), max(0, q.Limit), max(0, q.Offset)}
+	if q.Subscription != "" {
+		statement, args = deliveriesOfSubscription, append(args, uid(q.Subscription))
+	}
+	rows, err := many[deliveryRow](ctx, r.s, "list deliveries", statement, args...)
+	return convert(rows, err, deliveryRow.delivery)
+}
+
+type callRow struct {
+	deliveryRow
+	sealedTarget
+	TimeoutMS  int64     `db:"timeout_ms"`
+	MaxRetries int       `db:"max_retries"`
+	WasDue     time.Time `db:"was_due"`
+}
+
+// calls returns claimed rows by when they became due. Each target is opened once.
+func (r deliveries) calls(rows []callRow) ([]webhook.Call, error) {
+	slices.SortFunc(rows, func(x, y callRow) int {
+		return cmp.Or(x.WasDue.Compare(y.WasDue), cmp.Compare(x.Ordinal, y.Ordinal))
+	})
+	targets := map[webhook.ID]webhook.Target{}
+	out := make([]webhook.Call, len(rows))
+	for i, row := range rows {
+		t, known := targets[row.Subscription]
+		if !known {
+			var err error
+			if t, err = r.s.openTarget(row.Subscription, row.sealedTarget); err != nil {
+				return nil, err
+			}
+			targets[row.Subscription] = t
+		}
+		out[i] = webhook.Call{Delivery: row.delivery(), Target: t, Timeout: time.Duration(row.TimeoutMS) * time.Millisecond, MaxRetries: row.MaxRetries}
+	}
+	return out, nil
+}
+
+const returnCalls = ` RETURNING d.id, d.ordinal, d.subscription_id, d.event_type, d.event_id, d.payload, d.target_labels, d.status, d.acquired_by,
+	d.acquired_until, d.attempts, d.last_attempt_at, d.next_retry_at, d.last_error, d.created_at, d.completed_at,
+	due.target, due.key_id, due.wrapped, due.timeout_ms, due.max_retries, due.was_due`
+
+// The subscriptions come in any order, so that those that are last by name are not last each time.
+const claimDeliveries = `WITH busy AS MATERIALIZED (SELECT b.id, b.n FROM unnest($1::uuid[], $2::int[]) AS b (id, n)),
+	asked AS MATERIALIZED (
+		SELECT s.id, s.target, s.key_id, s.wrapped, s.timeout_ms, s.max_retries, $3::int - COALESCE(b.n, 0) AS room
+		FROM webhook_subscriptions s LEFT JOIN busy b ON b.id = s.id WHERE s.enabled ORDER BY random()),
+	due AS MATERIALIZED (
+		SELECT a.*, d.id AS delivery, d.due_at AS was_due FROM asked a CROSS JOIN LATERAL (
+			SELECT w.id, w.due_at FROM webhook_deliveries w
+			WHERE w.subscription_id = a.id AND w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp()
+				AND w.target_labels IS NULL AND NOT (w.status = 'acquired' AND w.attempts > a.max_retries)
+			ORDER BY w.due_at LIMIT GREATEST(0, a.room) FOR UPDATE SKIP LOCKED) d
+		LIMIT $4)
+	UPDATE webhook_deliveries d SET status = 'acquired', acquired_by = NULL, attempts = d.attempts + 1, last_attempt_at = now.at, next_retry_at = NULL,
+		acquired_until = now.at + (due.timeout_ms + $5::bigint) * interval '1 millisecond',
+		due_at = now.at + (due.timeout_ms + $5::bigint) * interval '1 millisecond'
+	FROM due, (SELECT clock_timestamp() AS at) now WHERE d.id = due.delivery` + returnCalls
+
+// Claim implements ports.Deliveries.
+func (r deliveries) Claim(ctx context.Context, grace time.Duration, q ports.Quota) ([]webhook.Call, error) {
+	ids, counts := make([]string, 0, len(q.Busy)), make([]int64, 0, len(q.Busy))
+	for id, n := range q.Busy {
+		if uid(id) != nil {
+			ids, counts = append(ids, string(id)), append(counts, int64(n))
+		}
+	}
+	return writes(ctx, r.s, func(ctx context.Context, in session) ([]webhook.Call, error) {
+		rows, err := many[callRow](ctx, in, "claim deliveries", claimDeliveries,
+			pq.Array(ids), pq.Array(counts), q.Each, max(0, q.Limit), grace.Milliseconds())
+		if err != nil {
+			return nil, err
+		}
+		return r.calls(rows)
+	})
+}
+
+const claimForAgent = `WITH mine AS MATERIALIZED (
+		SELECT COALESCE(array_agg(l.label), '{}') AS labels FROM agent_labels l WHERE l.agent_id = $1),
+	due AS MATERIALIZED (
+		SELECT w.id AS delivery, w.due_at AS was_due, s.target, s.key_id, s.wrapped, s.timeout_ms, s.max_retries
+		FROM mine m, webhook_deliveries w JOIN webhook_subscriptions s ON s.id = w.subscription_id
+		WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp() AND w.target_labels IS NOT NULL
+			AND w.target_labels <@ m.labels AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
+		ORDER BY w.due_at, w.ordinal LIMIT $2 FOR UPDATE OF w SKIP LOCKED)
+	UPDATE webhook_deliveries d SET status = 'acquired', acquired_by = $1, attempts = d.attempts + 1, last_attempt_at = now.at, next_retry_at = NULL,
+		acquired_until = now.at + $3::bigint * interval '1 millisecond', due_at = now.at + $3::bigint * interval '1 millisecond'
+	FROM due, (SELECT clock_timestamp() AS at) now WHERE d.id = due.delivery` + returnCalls
+
+// ClaimFor implements ports.Deliveries.
+func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) ([]webhook.Call, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) ([]webhook.Call, error) {
+		if err := in.keepAgent(ctx, a); err != nil {
+			return nil, err
+		}
+		rows, err := many[callRow](ctx, in, "claim deliveries for agent", claimForAgent, uid(a), max(0, limit), ttl.Milliseconds())
+		if err != nil {
+			return nil, err
+		}
+		return r.calls(rows)
+	})
+}
+
+const settleDeliveries = `UPDATE webhook_deliveries d SET status = x.status, last_error = x.error, next_retry_at = x.retry_at, acquired_until = NULL,
+		due_at = COALESCE(x.retry_at, d.due_at), completed_at = CASE WHEN x.status = 'failed' THEN NULL ELSE x.at END
+	FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[]) AS x (id, attempt, status, at, retry_at, error)
+	WHERE d.id = x.id AND d.status = 'acquired' AND d.attempts = x.attempt AND d.acquired_by IS NOT DISTINCT FROM $7::uuid`
+
+// Settle implements ports.Deliveries.
+func (r deliveries) Settle(ctx context.Context, holder agent.ID, list []webhook.Settlement) (int, error) {
+	if len(list) == 0 {
+		return 0, r.s.alive(ctx)
+	}
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		n, err := in.exec(ctx, "settle deliveries", settleDeliveries,
+			column(list, func(x webhook.Settlement) *string { return uidPtr(x.ID) }),
+			column(list, func(x webhook.Settlement) int64 { return int64(x.Attempt) }),
+			column(list, func(x webhook.Settlement) string { return string(x.Status) }),
+			column(list, func(x webhook.Settlement) time.Time { return micro(x.At) }),
+			column(list, func(x webhook.Settlement) *time.Time { return microPtr(x.RetryAt) }),
+			column(list, func(x webhook.Settlement) *string { return printablePtr(x.Error) }),
+			uid(holder))
+		return int(n), err
+	})
+}
+
+const (
+	lockDelivery = `SELECT status = 'acquired' AND due_at > clock_timestamp() FROM webhook_deliveries WHERE id = $1 FOR UPDATE`
+	redeliver    = `WITH again AS (
+			UPDATE webhook_deliveries d SET status = 'pending', attempts = 0, due_at = clock_timestamp(), target_labels = s.target_labels,
+				acquired_by = NULL, acquired_until = NULL, next_retry_at = NULL, completed_at = NULL
+			FROM webhook_subscriptions s WHERE s.id = d.subscription_id AND d.id = $1 RETURNING d.id)
+		SELECT pg_notify($2, '')::text FROM again`
+)
+
+// Redeliver implements ports.Deliveries.
+func (r deliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (webhook.Delivery, error) {
+		tried, err := one[bool](ctx, in, "lock delivery", noDelivery(id), lockDelivery, uid(id))
+		if err != nil {
+			return webhook.Delivery{}, err
+		}
+		if tried {
+			return webhook.Delivery{}, fault.Newf(fault.Refused, "delivery_in_progress", "delivery %s is being tried right now", id)
+		}
+		if _, err := one[string](ctx, in, "redeliver", noDelivery(id), redeliver, uid(id), ports.WebhooksDue); err != nil {
+			return webhook.Delivery{}, err
+		}
+		return deliveries{in}.Get(ctx, id)
+	})
+}
+
+const waitingDeliveries = `SELECT w.target_labels, count(*) AS n
+	FROM webhook_deliveries w JOIN webhook_subscriptions s ON s.id = w.subscription_id
+	WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp() AND w.target_labels IS NOT NULL
+		AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
+	GROUP BY w.target_labels ORDER BY w.target_labels`
+
+type waitingRow struct {
+	Labels pq.StringArray `db:"target_labels"`
+	Count  int            `db:"n"`
+}
+
+// Waiting implements ports.Deliveries.
+func (r deliveries) Waiting(ctx context.Context) ([]webhook.Waiting, error) {
+	rows, err := many[waitingRow](ctx, r.s, "count waiting deliveries", waitingDeliveries)
+	return convert(rows, err, func(r waitingRow) webhook.Waiting { return webhook.Waiting{Labels: r.Labels, Count: r.Count} })
+}
+
+const (
+	buryDeliveries = `UPDATE webhook_deliveries d SET status = 'dead', last_error = $2, completed_at = clock_timestamp(), acquired_until = NULL
+		WHERE d.id IN (SELECT w.id FROM webhook_subscriptions s JOIN webhook_deliveries w ON w.subscription_id = s.id
+			WHERE w.status = 'acquired' AND w.due_at <= statement_timestamp() AND w.attempts > s.max_retries
+			LIMIT $1 FOR UPDATE OF w SKIP LOCKED)`
+	// The oldest by order of insertion are the oldest by time, but for moments.
+	trimDeliveries = `DELETE FROM webhook_deliveries WHERE created_at < $1 AND ordinal IN (SELECT ordinal FROM webhook_deliveries ORDER BY ordinal LIMIT $2)`
+
+	lostText = "the last attempt never ended: whoever made it stopped, or did not report in time"
+)
+
+// Sweep implements ports.Deliveries.
+func (r deliveries) Sweep(ctx context.Context, before time.Time, limit int) (int, int, error) {
+	var buried, trimmed int64
+	err := r.s.atomically(ctx, func(ctx context.Context, in session) (err error) {
+		if trimmed, err = in.exec(ctx, "trim deliveries", trimDeliveries, micro(before), limit); err != nil {
+			return err
+		}
+		buried, err = in.exec(ctx, "bury deliveries", buryDeliveries, limit, lostText)
+		return err
+	})
+	return int(buried), int(trimmed), err
+}
