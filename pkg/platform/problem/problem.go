@@ -45,6 +45,9 @@ func Status(err error) int {
 	case fault.NotFound:
 		return http.StatusNotFound
 	case fault.Conflict:
+		if fault.CodeOf(err) == "precondition_failed" {
+			return http.StatusPreconditionFailed
+		}
 		return http.StatusConflict
 	case fault.Refused:
 		return http.StatusUnprocessableEntity

@@ -32,6 +32,14 @@ type Info struct {
 	Path   string // gorilla/mux template
 	Status int    // of success
 	Access string // who may call, in the service's own words; a route without is denied
+	// IfMatch says that the use case honours the condition of its caller (package precondition); others refuse one.
+	IfMatch bool
+}
+
+// Conditional lets a route honour If-Match.
+func (r Route) Conditional() Route {
+	r.IfMatch = true
+	return r
 }
 
 // Route is one mounted endpoint.
@@ -81,6 +89,9 @@ func Mount(m *mux.Router, routes []Route, onError func(context.Context, http.Res
 		server := kithttp.NewServer(wrapped,
 			func(_ context.Context, r *http.Request) (any, error) { return r, nil },
 			encoder(route.Info),
+			kithttp.ServerBefore(func(ctx context.Context, r *http.Request) context.Context {
+				return context.WithValue(ctx, noneMatch{}, r.Header.Get("If-None-Match"))
+			}),
 			kithttp.ServerErrorEncoder(func(ctx context.Context, err error, w http.ResponseWriter) { onError(ctx, w, err) }),
 		)
 		m.Handle(route.Path, server).Methods(route.Method).Name(route.Op)
@@ -134,6 +145,9 @@ func encoder(info Info) kithttp.EncodeResponseFunc {
 	return func(ctx context.Context, w http.ResponseWriter, response any) error {
 		if r, ok := response.(Responder); ok {
 			return r.Respond(ctx, w, info.Status)
+		}
+		if info.Method == http.MethodGet {
+			return Tagged{Body: response}.Respond(ctx, w, info.Status)
 		}
 		return writeJSON(w, info.Status, response)
 	}

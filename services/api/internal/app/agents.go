@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 func noAgent(id agent.ID) error {
@@ -87,6 +88,11 @@ func (a *App) FindAgent(ctx context.Context, p tenancy.Principal, name, cluster 
 		return agent.Agent{}, fmt.Errorf("find agent: %w", err)
 	}
 	return v, nil
+}
+
+// AgentTag is the state of an agent that a change may be made conditional on; what heartbeats say is not part of it.
+func AgentTag(v agent.Agent) string {
+	return precondition.State(v.ID, v.Name, v.ClusterName, v.Status, v.UpdatedAt)
 }
 
 // NewAgent is what an admin says of a new agent.
@@ -240,6 +246,9 @@ func (a *App) UpdateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 		if err != nil {
 			return err
 		}
+		if err := precondition.Check(ctx, AgentTag(v)); err != nil {
+			return err
+		}
 		before := v
 		if err := ch.apply(&v); err != nil {
 			return err
@@ -295,11 +304,14 @@ func (ch AgentChange) apply(v *agent.Agent) error {
 // DeleteAgent soft-deletes an agent and ends its keys. Nothing is removed from its cluster.
 func (a *App) DeleteAgent(ctx context.Context, id agent.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		at := a.now()
 		v, err := tx.Agents().Get(ctx, tenancy.Everything(), id)
 		if err != nil {
 			return err
 		}
+		if err := precondition.Check(ctx, AgentTag(v)); err != nil {
+			return err
+		}
+		at := a.now()
 		if err := a.did(ctx, tx, audit.Did(audit.AgentDeleted, string(id), agentState(v), nil).With("name", v.Name)); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 func noGenerator(g tenancy.GeneratorID) error {
@@ -57,6 +58,11 @@ func (a *App) GetGenerator(ctx context.Context, p tenancy.Principal, g tenancy.G
 		return tenancy.Generator{}, fmt.Errorf("get generator: %w", err)
 	}
 	return out, nil
+}
+
+// GeneratorTag is the state of a generator that a change may be made conditional on; its activity is not part of it.
+func GeneratorTag(g tenancy.Generator) string {
+	return precondition.State(g.ID, g.Name, g.Description, g.Active, g.RegistrationPolicy, g.UpdatedAt)
 }
 
 // NewGenerator is what an admin says of a new generator. An empty policy means approval.
@@ -129,6 +135,9 @@ func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		if err != nil {
 			return err
 		}
+		if err := precondition.Check(ctx, GeneratorTag(v)); err != nil {
+			return err
+		}
 		before := v
 		if err := ch.apply(&v); err != nil {
 			return err
@@ -183,6 +192,9 @@ func (a *App) DeleteGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, GeneratorTag(v)); err != nil {
 			return err
 		}
 		if builtin(v) {

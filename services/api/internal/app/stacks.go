@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 func noStack(s stack.ID) error {
@@ -25,6 +26,11 @@ func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, q page.Query)
 		return page.Page[stack.Stack]{}, fmt.Errorf("list stacks: %w", err)
 	}
 	return out, nil
+}
+
+// StackTag is the state of a stack that a change may be made conditional on.
+func StackTag(s stack.Stack) string {
+	return precondition.State(s.ID, s.Name, s.Description, s.Generator, s.UpdatedAt)
 }
 
 // NewStack is what a producer says of a new stack. An empty generator is the caller's own; an admin's is admin-generator.
@@ -150,6 +156,9 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 		if err != nil {
 			return err
 		}
+		if err := precondition.Check(ctx, StackTag(v)); err != nil {
+			return err
+		}
 		before := v
 		if ch.Name != nil {
 			v.Name = *ch.Name
@@ -183,6 +192,9 @@ func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, StackTag(v)); err != nil {
 			return err
 		}
 		if err := a.did(ctx, tx, audit.Did(audit.StackDeleted, string(s), v, nil).With("name", v.Name)); err != nil {

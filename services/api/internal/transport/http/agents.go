@@ -35,6 +35,10 @@ func findAgent(r *http.Request) (agentQuery, error) {
 	return agentQuery{name: q.Get("name"), cluster: q.Get("cluster_name")}, nil
 }
 
+func agentTagged(v agent.Agent) rpc.Tagged {
+	return rpc.Tagged{Tag: app.AgentTag(v), Body: agentOf(v)}
+}
+
 func agentRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
 		list("list_agents", "/agents", view(Generator), agent.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[agent.Agent], error) {
@@ -50,15 +54,15 @@ func agentRoutes(a *app.App) []rpc.Route {
 			v, err := a.FindAgent(ctx, who(ctx), q.name, q.cluster)
 			return agentOf(v), err
 		}),
-		get("get_agent", "/agents/{id}", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (agentJSON, error) {
+		get("get_agent", "/agents/{id}", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (rpc.Tagged, error) {
 			out, err := a.GetAgent(ctx, who(ctx), v)
-			return agentOf(out), err
+			return agentTagged(out), err
 		}),
-		put("update_agent", "/agents/{id}", operate(AgentSelf), idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (agentJSON, error) {
+		put("update_agent", "/agents/{id}", operate(AgentSelf), idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (rpc.Tagged, error) {
 			out, err := a.UpdateAgent(ctx, who(ctx), r.id, app.AgentChange(r.body))
-			return agentOf(out), err
-		}),
-		del("delete_agent", "/agents/{id}", operate(Admin), justID[agent.ID], a.DeleteAgent),
+			return agentTagged(out), err
+		}).Conditional(),
+		del("delete_agent", "/agents/{id}", operate(Admin), justID[agent.ID], a.DeleteAgent).Conditional(),
 		act("rotate_agent_pak", "/agents/{id}/rotate-pak", operate(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (agentRotatedJSON, error) {
 			out, key, err := a.RotateAgent(ctx, who(ctx), v)
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err

@@ -33,6 +33,10 @@ type (
 	}
 )
 
+func generatorTagged(g tenancy.Generator) rpc.Tagged {
+	return rpc.Tagged{Tag: app.GeneratorTag(g), Body: generatorOf(g)}
+}
+
 func generatorRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
 		list("list_generators", "/generators", view(Admin), tenancy.GeneratorList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[tenancy.Generator], error) {
@@ -42,19 +46,19 @@ func generatorRoutes(a *app.App) []rpc.Route {
 			g, key, err := a.CreateGenerator(ctx, app.NewGenerator(n))
 			return generatorKeyJSON{Generator: generatorOf(g), PAK: key.Reveal()}, err
 		}),
-		get("get_generator", "/generators/{id}", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorJSON, error) {
+		get("get_generator", "/generators/{id}", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (rpc.Tagged, error) {
 			out, err := a.GetGenerator(ctx, who(ctx), g)
-			return generatorOf(out), err
+			return generatorTagged(out), err
 		}),
-		put("update_generator", "/generators/{id}", operate(GeneratorSelf), idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (generatorJSON, error) {
+		put("update_generator", "/generators/{id}", operate(GeneratorSelf), idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (rpc.Tagged, error) {
 			out, err := a.UpdateGenerator(ctx, who(ctx), r.id, app.GeneratorChange{
 				Name: r.body.Name, Description: app.Patch[string](r.body.Description), Active: r.body.IsActive, RegistrationPolicy: r.body.RegistrationPolicy,
 			})
-			return generatorOf(out), err
-		}),
+			return generatorTagged(out), err
+		}).Conditional(),
 		del("delete_generator", "/generators/{id}", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) error {
 			return a.DeleteGenerator(ctx, who(ctx), g)
-		}),
+		}).Conditional(),
 		post("rotate_generator_pak", "/generators/{id}/rotate-pak", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorKeyJSON, error) {
 			out, key, err := a.RotateGenerator(ctx, who(ctx), g)
 			return generatorKeyJSON{Generator: generatorOf(out), PAK: key.Reveal()}, err

@@ -47,7 +47,7 @@ func New(p Parts) http.Handler {
 		_, _ = w.Write(document)
 	}).Methods(http.MethodGet)
 	rpc.Mount(m, p.Routes, errs.Write,
-		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard))
+		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard), rpc.IfMatch)
 	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(m)
 }
 

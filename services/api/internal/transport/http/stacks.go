@@ -53,6 +53,10 @@ func (n newStackJSON) stack() (app.NewStack, error) {
 	return out, err
 }
 
+func stackTagged(s stack.Stack) rpc.Tagged {
+	return rpc.Tagged{Tag: app.StackTag(s), Body: stackOf(s)}
+}
+
 func stackRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
 		list("list_stacks", "/stacks", view(Generator), stack.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[stack.Stack], error) {
@@ -66,22 +70,22 @@ func stackRoutes(a *app.App) []rpc.Route {
 			out, err := a.CreateStack(ctx, who(ctx), ns)
 			return stackOf(out), err
 		}),
-		get("get_stack", "/stacks/{id}", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (stackJSON, error) {
+		get("get_stack", "/stacks/{id}", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (rpc.Tagged, error) {
 			out, err := a.GetStack(ctx, who(ctx), s)
-			return stackOf(out), err
+			return stackTagged(out), err
 		}),
-		put("update_stack", "/stacks/{id}", operate(GeneratorOwner), idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (stackJSON, error) {
+		put("update_stack", "/stacks/{id}", operate(GeneratorOwner), idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (rpc.Tagged, error) {
 			if r.body.ID != nil {
 				if err := sameStack(r.id, *r.body.ID); err != nil {
-					return stackJSON{}, err
+					return rpc.Tagged{}, err
 				}
 			}
 			out, err := a.UpdateStack(ctx, who(ctx), r.id, app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)})
-			return stackOf(out), err
-		}),
+			return stackTagged(out), err
+		}).Conditional(),
 		del("delete_stack", "/stacks/{id}", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) error {
 			return a.DeleteStack(ctx, who(ctx), s)
-		}),
+		}).Conditional(),
 	}
 }
 
