@@ -31,6 +31,7 @@ type Config struct {
 	Timeout        time.Duration `koanf:"timeout"`         // of one operation
 	AuthFailures   int           `koanf:"auth_failures"`   // that one source may make in a minute
 	TrustedProxies []string      `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+	NoSwaggerUI    bool          `koanf:"no_swagger_ui"`   // do not serve the document as a page
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
@@ -124,6 +125,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		OpenAPI:   sync.OnceValues(func() ([]byte, error) { return yaml.YAMLToJSON(openapi.YAML()) }),
 		BodyLimit: c.Body,
 		Timeout:   c.Timeout,
+		UI:        !c.NoSwaggerUI,
 	})
 	return s, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/problem"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/services/api/internal/transport/docs"
 )
 
 // service names the api in metrics, spans and logs.
@@ -25,6 +26,7 @@ type Parts struct {
 	OpenAPI   func() ([]byte, error) // the document as JSON
 	BodyLimit int64                  // bytes
 	Timeout   time.Duration
+	UI        bool // serve Swagger UI
 }
 
 // New returns the whole public face of the api. It registers metrics, so it is made once a registry.
@@ -46,6 +48,9 @@ func New(p Parts) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(document)
 	}).Methods(http.MethodGet)
+	if p.UI {
+		m.PathPrefix(docs.Prefix).Methods(http.MethodGet, http.MethodHead).Handler(docs.Handler(m.NotFoundHandler))
+	}
 	rpc.Mount(m, p.Routes, errs.Write,
 		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard), rpc.IfMatch)
 	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(m)
