@@ -45,6 +45,7 @@ type Repositories interface {
 	Secrets() Secrets
 	Assignments() Assignments
 	Reports() Reports
+	Observations() Observations
 	Facts() Facts
 	Insights() Insights
 	Decisions() Decisions

@@ -16,6 +16,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
 	"github.com/colliery-io/brokkr/pkg/adapters/redis"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
@@ -35,6 +36,13 @@ type Common struct {
 	Log      Log      `koanf:"log"`
 	OTLP     OTLP     `koanf:"otlp"`
 	Admin    Admin    `koanf:"admin"`
+
+	Telemetry Telemetry `koanf:"telemetry"`
+}
+
+// Telemetry says how long the Kubernetes events and log lines are kept that agents send.
+type Telemetry struct {
+	Retention time.Duration `koanf:"retention"` // 1 minute to 6 hours
 }
 
 // Database says where the system of record is.
@@ -66,7 +74,8 @@ type Admin struct {
 
 // Defaults returns the common configuration where nothing else is said.
 func Defaults(adminAddr string) Common {
-	return Common{Log: Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1}, Admin: Admin{Addr: adminAddr}}
+	return Common{Log: Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1}, Admin: Admin{Addr: adminAddr},
+		Telemetry: Telemetry{Retention: observation.Ceiling}}
 }
 
 // Aliases are the plain environment names that are understood beside BROKKR__SECTION__KEY.
@@ -84,6 +93,8 @@ func (c Common) Validate() error {
 	p.Add(c.OTLP.Endpoint != "" && !hasScheme(c.OTLP.Endpoint, "http", "https"), "otlp.endpoint", "is %q, not an http:// or https:// URL", c.OTLP.Endpoint)
 	p.Add(c.Redis.URL != "" && !hasScheme(c.Redis.URL.Reveal(), "redis", "rediss", "unix"), "redis.url", "is not a redis:// or rediss:// URL")
 	c.Secrets.validate(&p)
+	p.Add(c.Telemetry.Retention < time.Minute || c.Telemetry.Retention > observation.Ceiling, "telemetry.retention",
+		"is %s, not between 1m and %s", c.Telemetry.Retention, observation.Ceiling)
 	p.Add(c.Admin.Addr == "", "admin.addr", "is empty; give host:port or %q", Off)
 	return p.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/process"
 )
@@ -63,6 +64,7 @@ func TestCommonConfigurationIsChecked(t *testing.T) {
 		`otlp.endpoint is "collector:4318", not an http:// or https:// URL`:            func(c *process.Common) { c.OTLP.Endpoint = "collector:4318" },
 		`redis.url is not a redis:// or rediss:// URL`:                                 func(c *process.Common) { c.Redis.URL = "localhost:6379" },
 		`admin.addr is empty; give host:port or "off"`:                                 func(c *process.Common) { c.Admin.Addr = "" },
+		"telemetry.retention is 7h0m0s, not between 1m and 6h0m0s":                     func(c *process.Common) { c.Telemetry.Retention = 7 * time.Hour },
 		"log.level is \"\", not debug, info, warn or error\nadmin.addr is empty; give": func(c *process.Common) { c.Log.Level, c.Admin.Addr = "", "" },
 	} {
 		c := process.Defaults("127.0.0.1:0")

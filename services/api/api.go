@@ -15,6 +15,7 @@ import (
 
 	"github.com/colliery-io/brokkr/api/openapi"
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
@@ -90,6 +91,7 @@ type Deps struct {
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time // time.Now if nil
 	Version   string
+	Retention time.Duration // of events and logs; the longest if zero
 }
 
 // Service is one replica of the api.
@@ -109,6 +111,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if d.Clock == nil {
 		d.Clock = time.Now
 	}
+	if d.Retention == 0 {
+		d.Retention = observation.Ceiling
+	}
 	s := &Service{health: health.New(d.Version, health.Check{
 		Name: "database", Reason: "database unavailable", Required: true, Probe: d.Store.Ping,
 	})}
@@ -118,7 +123,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		s.own = verifier
 	}
 	s.handler = transport.New(transport.Parts{
-		Routes:    transport.Routes(useCases(d.Store, d.Clock, rand.Reader, c.Bundle), d.Version),
+		Routes:    transport.Routes(useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention), d.Version),
 		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry),
 		Health:    s.health,
 		Telemetry: d.Telemetry,

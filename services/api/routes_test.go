@@ -141,7 +141,11 @@ func coreRequests() map[string]func(w *world) request {
 		"get_agent_event": func(w *world) request {
 			return at("GET", "/agent-events/"+string(w.says(w.agent, "SUCCESS").ID))
 		},
-		"get_stack_status":    func(w *world) request { return at("GET", stackPath(w, "/status")) },
+		"get_stack_status": func(w *world) request { return at("GET", stackPath(w, "/status")) },
+		"list_telemetry_events": func(w *world) request {
+			return at("GET", stackPath(w, "/events?since=2026-03-01T12:00:00Z&limit=10"))
+		},
+		"list_telemetry_logs": func(w *world) request { return at("GET", stackPath(w, "/logs?limit=10")) },
 		"get_stack_placement": func(w *world) request { return at("GET", stackPath(w, "/placement")) },
 		"approve_stack_placement": func(w *world) request {
 			return at("POST", "/stacks/"+string(w.held.ID)+"/placement/approve", `{"fingerprint":"f1"}`)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -22,12 +23,12 @@ type (
 	NewStack     = app.NewStack
 )
 
-func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64) *app.App {
-	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Trace: telemetry.TraceParent}
+func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64, keep time.Duration) *app.App {
+	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Trace: telemetry.TraceParent, Keep: keep}
 }
 
 func direct(store ports.Store, now func() time.Time, random io.Reader) *app.App {
-	return useCases(store, now, random, Defaults().Bundle)
+	return useCases(store, now, random, Defaults().Bundle, observation.Ceiling)
 }
 
 // admin is in whose name commands act that have the store itself.

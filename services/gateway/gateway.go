@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
@@ -23,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
+	"github.com/colliery-io/brokkr/services/gateway/internal/intake"
 	"github.com/colliery-io/brokkr/services/gateway/internal/roster"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 	"github.com/colliery-io/brokkr/services/gateway/internal/transport"
@@ -77,6 +79,7 @@ type Service struct {
 	log     *slog.Logger
 	hub     *hub.Hub
 	beats   *beat.Buffer
+	intake  *intake.Intake
 	targets *target.Reader
 	watcher *watch.Watcher
 	health  *health.Checker
@@ -93,6 +96,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	var metrics *app.Metrics
 	s.beats = beat.New(d.Store.Agents(), log, func(n int) { metrics.Heartbeats.Add(float64(n)) })
 	metrics = app.NewMetrics(d.Telemetry.Registry, s.hub, s.beats.Pending)
+	s.intake = intake.New(d.Store.Observations(), d.Clock, log, func(_ context.Context, parcels []observation.Parcel, receipts []observation.Receipt) {
+		metrics.Observed(parcels, receipts)
+	})
 	agents := roster.New(d.Store.Agents(), d.Clock)
 	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
 	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, metrics, log, d.Clock)
@@ -105,7 +111,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
 			Store: d.Store, Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
-			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob),
+			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake,
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
 		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry),
@@ -149,6 +155,7 @@ func (s *Service) Drain() {
 func (s *Service) Run(ctx context.Context) error {
 	g := lifecycle.Group{Log: s.log}
 	g.Add("heartbeats", s.beats.Run)
+	g.Add("telemetry", s.intake.Run)
 	g.Add("target cache", s.targets.Run)
 	g.Add("signals", s.watcher.Run)
 	g.AddClose("drain", func(context.Context) error {

@@ -51,6 +51,7 @@ func successes() map[string]func(w *tenants) request {
 func requestGroups() []map[string]func(w *tenants) request {
 	return []map[string]func(w *tenants) request{
 		coreRequests(),
+		telemetryRequests(),
 	}
 }
 

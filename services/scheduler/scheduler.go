@@ -3,6 +3,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
@@ -73,6 +75,7 @@ type Deps struct {
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time
 	Version   string
+	Retention time.Duration // of events and logs; the longest if zero
 }
 
 // Service is a scheduler replica.
@@ -110,6 +113,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	return &Service{
 		log: log, engine: engine, keeper: keeper,
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
+			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit)),
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),

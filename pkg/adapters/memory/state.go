@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -62,6 +63,11 @@ type state struct {
 	events     table[numbered, agent.Event] // agent, order of insertion
 	lastEvents table[two, int64]            // agent, object -> order of insertion
 
+	seenEvents table[numbered, observation.Event] // stack, order of insertion
+	seenLines  table[numbered, observation.Line]
+	seenGaps   table[numbered, observation.Gap]
+	seenMarks  table[two, int64] // agent, boot -> number of the last parcel
+
 	decisions table[one, decision]
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
@@ -103,6 +109,8 @@ func newState(now func() time.Time) *state {
 		statuses: newTable[two, delivery.Status](), summaries: newTable[two, string](), revisions: newTable[one, delivery.Revision](),
 		reportOrders: newTable[one, delivery.Order](),
 		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
+		seenEvents: newTable[numbered, observation.Event](), seenLines: newTable[numbered, observation.Line](),
+		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
 		workOrders:   newTable[one, workorder.Order](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
@@ -131,6 +139,7 @@ func (s *state) clone() *state {
 		statuses: s.statuses.clone(), summaries: s.summaries.clone(), revisions: s.revisions.clone(),
 		reportOrders: s.reportOrders.clone(),
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
+		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
 		workOrders:   s.workOrders.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),

@@ -35,7 +35,7 @@ var (
 )
 
 // sequences are not rolled back: like those of a database they may leave gaps.
-type sequences struct{ object, outbox, event, delivery atomic.Int64 }
+type sequences struct{ object, outbox, event, delivery, observation atomic.Int64 }
 
 // New returns an empty store whose clock is now.
 func New(now func() time.Time) *Store {

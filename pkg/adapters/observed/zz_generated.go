@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -697,6 +698,43 @@ func (x observedReports) Events(ctx context.Context, p1 agent.ID) (r0 []agent.Ev
 	ctx, done := x.o.start(ctx, "Reports", "Events")
 	defer func() { done(err) }()
 	r0, err = x.in.Events(ctx, p1)
+	return r0, err
+}
+
+func (r repositories) Observations() ports.Observations {
+	return observedObservations{r.o, r.in.Observations()}
+}
+
+type observedObservations struct {
+	o  *observer
+	in ports.Observations
+}
+
+func (x observedObservations) Add(ctx context.Context, p1 time.Time, p2 []observation.Parcel) (r0 []observation.Receipt, err error) {
+	ctx, done := x.o.start(ctx, "Observations", "Add")
+	defer func() { done(err) }()
+	r0, err = x.in.Add(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedObservations) Events(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, p3 observation.Window) (r0 observation.Events, err error) {
+	ctx, done := x.o.start(ctx, "Observations", "Events")
+	defer func() { done(err) }()
+	r0, err = x.in.Events(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedObservations) Logs(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, p3 observation.Window) (r0 observation.Logs, err error) {
+	ctx, done := x.o.start(ctx, "Observations", "Logs")
+	defer func() { done(err) }()
+	r0, err = x.in.Logs(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedObservations) Keep(ctx context.Context, p1 time.Time, p2 time.Time) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Observations", "Keep")
+	defer func() { done(err) }()
+	r0, err = x.in.Keep(ctx, p1, p2)
 	return r0, err
 }
 

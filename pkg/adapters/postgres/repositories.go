@@ -18,6 +18,7 @@ func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
 func (r repositories) Secrets() ports.Secrets             { return secrets(r) }
 func (r repositories) Assignments() ports.Assignments     { return assignments(r) }
 func (r repositories) Reports() ports.Reports             { return reports(r) }
+func (r repositories) Observations() ports.Observations   { return observations(r) }
 func (r repositories) Facts() ports.Facts                 { return facts(r) }
 func (r repositories) Insights() ports.Insights           { return insights(r) }
 func (r repositories) Decisions() ports.Decisions         { return decisions(r) }

@@ -69,6 +69,7 @@ type Store struct {
 	ended   context.Context //nolint:containedctx // ends with the store, and every Listen with it
 	endIt   context.CancelFunc
 	timeout time.Duration // of a connection attempt
+	shelf   atomic.Int64  // Unix time of the hour whose shelves are known to be there
 	maxIdle int
 }
 

@@ -82,7 +82,12 @@ func (r faultyRepositories) Assignments() ports.Assignments {
 }
 
 func (r faultyRepositories) Reports() ports.Reports { return faultyReports{r.in.Reports(), r.f} }
-func (r faultyRepositories) Facts() ports.Facts     { return faultyFacts{r.in.Facts(), r.f} }
+
+func (r faultyRepositories) Observations() ports.Observations {
+	return faultyObservations{r.in.Observations(), r.f}
+}
+
+func (r faultyRepositories) Facts() ports.Facts { return faultyFacts{r.in.Facts(), r.f} }
 
 func (r faultyRepositories) Insights() ports.Insights {
 	return faultyInsights{r.in.Insights(), r.f}

@@ -40,6 +40,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"events":        eventCases(),
 		"facts":         factCases(),
 		"insights":      insightCases(),
+		"observations":  observationCases(),
 		"decisions":     decisionCases(),
 		"holds":         holdCases(),
 		"webhooks":      webhookCases(),

@@ -86,12 +86,14 @@ func serve(ctx context.Context, s *settings.Settings, version string, out, logs 
 func assemble(ctx context.Context, p *process.Process, s *settings.Settings, version string) (*httpserver.Server, error) {
 	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Retention: s.Telemetry.Retention,
 	})
 	if err != nil {
 		return nil, err
 	}
 	admin, err := api.New(ctx, s.Limits, api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Retention: s.Telemetry.Retention,
 	})
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type App struct {
 	Random io.Reader // of keys
 	Check  BundleCheck
 	Trace  TraceParent
+	Keep   time.Duration // how long observations are kept
 }
 
 // staleTries bounds how often a use case is run again because a row that it read changed before it was written.

@@ -75,7 +75,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 // assemble binds the listeners before the admin PAK is made, so that a start that fails there shows no key in vain.
 func assemble(ctx context.Context, p *process.Process, s *Settings, version string) (*pak.PAK, error) {
 	svc, err := api.New(ctx, s.Limits, api.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version, Retention: s.Telemetry.Retention,
 	})
 	if err != nil {
 		return nil, err

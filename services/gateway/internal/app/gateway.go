@@ -18,6 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
+	"github.com/colliery-io/brokkr/services/gateway/internal/intake"
 	"github.com/colliery-io/brokkr/services/gateway/internal/roster"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 )
@@ -42,6 +43,7 @@ type Parts struct {
 	Roster  *roster.Roster
 	Targets *target.Reader
 	Bundles *bundle.Cache
+	Intake  *intake.Intake
 	Metrics *Metrics
 	Tracer  trace.Tracer
 	Log     *slog.Logger

@@ -21,6 +21,7 @@ type Metrics struct {
 	Duplicates prometheus.Counter
 	Reports    *prometheus.CounterVec // by kind
 	Delivery   prometheus.Histogram
+	Telemetry  *prometheus.CounterVec // by outcome
 }
 
 // NewMetrics registers the metrics with reg. pending tells how many heartbeats wait.
@@ -49,13 +50,14 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 		Duplicates: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "brokkr_gateway_duplicate_agents_total", Help: "Syncs that showed two processes using one agent's identity.",
 		}),
-		Reports: counters("reports_total", "Reports of agents by kind.", "kind"),
+		Reports:   counters("reports_total", "Reports of agents by kind.", "kind"),
+		Telemetry: counters("telemetry_total", "Kubernetes events, log lines and gaps by what became of them.", "outcome"),
 		Delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "brokkr_gateway_delivery_seconds", Help: "Time from waking a sync to its changed answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery,
+	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Telemetry,
 		gauge("parked_syncs", "Syncs that are parked now.", h.Parked),
 		gauge("known_agents", "Agents that were here in the last minutes.", h.Agents),
 		gauge("heartbeats_pending", "Heartbeats that wait for the next flush.", pending),

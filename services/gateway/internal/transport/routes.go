@@ -72,6 +72,10 @@ func Routes(g *app.Gateway) []rpc.Route {
 			body(rpc.JSON[healthStatusUpdate]), func(ctx context.Context, r with[healthStatusUpdate]) (rpc.Empty, error) {
 				return rpc.Empty{}, g.Health(ctx, identity.Of(ctx), r.id, each(r.body.DeploymentObjects, healthOf))
 			}),
+		rpc.New(rpc.Info{Op: "report_telemetry", Method: http.MethodPost, Path: "/api/v1/agents/{id}/telemetry", Status: http.StatusOK, Access: identity.AgentItself},
+			body(rpc.JSON[wire.TelemetryRequest]), func(ctx context.Context, r with[wire.TelemetryRequest]) (wire.TelemetryResponse, error) {
+				return g.Telemetry(ctx, identity.Of(ctx), r.id, r.body)
+			}),
 		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: identity.AgentAssigned},
 			manifest, func(ctx context.Context, r manifestRequest) (manifestAnswer, error) {
 				b, err := g.Manifest(ctx, identity.Of(ctx), r.sum)
@@ -86,7 +90,7 @@ func New(c Config) http.Handler {
 	own := mux.NewRouter()
 	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit)
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
-	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat")
+	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry")
 	private := outer(c.Guard.Middleware(errors)(own))
 
 	open := http.NewServeMux()

@@ -50,7 +50,8 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	if s.Redis.URL == "" {
 		p.Telemetry.Log.WarnContext(ctx, "no redis.url: this process cannot signal gateways, so they ask the database every second; set REDIS_URL on both")
 	}
-	svc, err := scheduler.New(ctx, s.Scheduler.Config, scheduler.Deps{Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version})
+	svc, err := scheduler.New(ctx, s.Scheduler.Config, scheduler.Deps{Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Retention: s.Telemetry.Retention})
 	if err != nil {
 		return err
 	}

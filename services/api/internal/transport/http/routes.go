@@ -19,6 +19,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 	var out []rpc.Route
 	for _, group := range [][]rpc.Route{
 		metaRoutes(a, version),
+		observationRoutes(a),
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),

@@ -1,0 +1,17 @@
+package gateway_test
+
+import (
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+func telemetryRequests() map[string]func(w *tenants) request {
+	return map[string]func(w *tenants) request{
+		"report_telemetry": func(w *tenants) request {
+			return request{method: "POST", path: "/api/v1/agents/" + string(w.agent.id) + "/telemetry", body: wire.TelemetryRequest{
+				BootID: uuid.NewString(), Seq: 1, Lines: []wire.PodLogLine{lineOf(w.stack.ID, "a line")},
+			}}
+		},
+	}
+}
