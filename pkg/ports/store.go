@@ -41,6 +41,7 @@ type Repositories interface {
 	Deliveries() Deliveries
 	Cursors() Cursors
 	Objects() Objects
+	Templates() Templates
 	Blobs() Blobs
 	Secrets() Secrets
 	Assignments() Assignments

@@ -216,6 +216,7 @@ func (p *parser) primary() (expr, error) {
 		if t.text == "(" || t.text == "[" {
 			return p.enclosed(t)
 		}
+	default: // it begins no value
 	}
 	return nil, syntax(t.line, "a value is expected, and there is %s", t)
 }

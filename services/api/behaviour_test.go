@@ -55,7 +55,7 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted},
 		"stacks_add_label": {event.StackChanged}, "stacks_remove_label": {event.StackChanged},
 		"stacks_add_annotation": {event.StackChanged}, "stacks_remove_annotation": {event.StackChanged},
-		"create_deployment_object": {event.DeploymentCreated}, "approve_stack_placement": {event.PlacementApproved},
+		"create_deployment_object": {event.DeploymentCreated}, "instantiate_template": {event.DeploymentCreated}, "approve_stack_placement": {event.PlacementApproved},
 		"delete_generator": {event.StackDeleted, event.StackDeleted, event.StackDeleted, event.GeneratorDeleted},
 	}
 	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

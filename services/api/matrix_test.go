@@ -20,7 +20,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		Others: func(w *world) []string {
 			return []string{
 				string(w.agent.ID), string(w.pendingAgent.ID), string(w.stack.ID), string(w.held.ID), string(w.unpinned.ID), string(w.object.ID),
-				string(w.owner.ID),
+				string(w.owner.ID), string(w.template.ID),
 			}
 		},
 		Unknown: func(q request, replace *strings.Replacer) request {

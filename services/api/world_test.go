@@ -28,6 +28,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -72,7 +73,8 @@ type world struct {
 	agent, otherAgent      agent.Agent
 	stack, held, unpinned  stack.Stack // held: its decision waits; unpinned: not a target yet
 	object                 stack.Object
-	pendingAgent, newAgent agent.Agent // one that waits for the owner's approval, one without any registration
+	template               template.Template // the owner's, for stacks with its labels
+	pendingAgent, newAgent agent.Agent       // one that waits for the owner's approval, one without any registration
 }
 
 // The credentials of a world.
@@ -153,9 +155,26 @@ func (w *world) populate() {
 	w.decide(w.held, &placement.Hold{Since: time.Now(), Reason: "too many removals", Removes: []agent.ID{w.agent.ID}, Of: 1, Fingerprint: "f1"})
 	w.staff(asOperator, tenancy.RoleOperator)
 	w.staff(asViewer, tenancy.RoleViewer)
+	w.template = w.newTemplate(&w.owner.ID, "web", nameTemplate)
+	must(t, w.store.Templates().AddLabel(ctx, template.Label{ID: template.LabelID(uuid.NewString()), Template: w.template.ID, Label: "tier/web", CreatedAt: time.Now()}))
+	must(t, w.store.Templates().AddAnnotation(ctx, template.Annotation{ID: template.AnnotationID(uuid.NewString()), Template: w.template.ID, Key: "team", Value: "x", CreatedAt: time.Now()}))
 	w.spent(asExpired, func(c *tenancy.Credential, past time.Time) { c.ExpiresAt = &past })
 	w.spent(asRevoked, func(c *tenancy.Credential, past time.Time) { c.RevokedAt = &past })
 }
+
+// newTemplate stores a template; without an owner it is the platform's.
+func (w *world) newTemplate(owner *tenancy.GeneratorID, name, content string) template.Template {
+	w.t.Helper()
+	out, err := w.store.Templates().Insert(w.t.Context(), template.Template{ID: template.ID(uuid.NewString()), Generator: owner, Name: name,
+		Content: content, Schema: nameSchema, Checksum: stack.Checksum(strings.Repeat("0", 64)), CreatedAt: time.Now(), UpdatedAt: time.Now()})
+	must(w.t, err)
+	return out
+}
+
+const (
+	nameTemplate = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ name }}\n"
+	nameSchema   = `{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}`
+)
 
 func (w *world) generator(name, as string) tenancy.Generator {
 	w.t.Helper()

@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 )
@@ -70,8 +71,14 @@ func copyStack(s stack.Stack) stack.Stack {
 
 func copyObject(o stack.Object) stack.Object {
 	o.SubmittedAt, o.CreatedAt, o.UpdatedAt = micro(o.SubmittedAt), micro(o.CreatedAt), micro(o.UpdatedAt)
-	o.DeletedAt = microPtr(o.DeletedAt)
+	o.DeletedAt, o.Origin = microPtr(o.DeletedAt), ptr(o.Origin)
 	return o
+}
+
+func copyTemplate(t template.Template) template.Template {
+	t.Generator, t.Description = ptr(t.Generator), ptr(t.Description)
+	t.CreatedAt, t.UpdatedAt, t.DeletedAt = micro(t.CreatedAt), micro(t.UpdatedAt), microPtr(t.DeletedAt)
+	return t
 }
 
 func copyEvent(e agent.Event) agent.Event {

@@ -27,6 +27,9 @@ func (r objects) Insert(ctx context.Context, o stack.Object) (stack.Object, erro
 		if c.objects.has(one(o.ID)) {
 			return stack.Object{}, duplicate("deployment_objects_pkey", "deployment object", o.ID)
 		}
+		if o.Origin != nil && !c.templates.has(one(o.Origin.Template)) {
+			return stack.Object{}, noTemplate(o.Origin.Template)
+		}
 		o = copyObject(o)
 		o.DeletedAt = nil
 		o.Sequence = stack.Sequence(c.sequences.object.Add(1))

@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
@@ -52,6 +53,11 @@ type state struct {
 	objects      table[one, stack.Object]
 	stackObjects table[numbered, stack.ObjectID] // stack, sequence
 	blobs        table[one, []byte]
+
+	templates           table[one, template.Template]
+	templateVersions    table[two, int]                 // owner, name -> the highest version ever
+	templateLabels      table[two, template.Label]      // template, label
+	templateAnnotations table[two, template.Annotation] // template, key
 
 	assignments  table[two, delivery.Assignment] // agent, stack
 	stackAgents  table[two, nothing]             // stack, agent
@@ -104,7 +110,9 @@ func newState(now func() time.Time) *state {
 		webhooks: newTable[one, hook](), deliveries: newTable[one, queued](), deliveryPairs: newTable[two, webhook.DeliveryID](),
 		deliveryOrder: newTable[numbered, webhook.DeliveryID](), cursors: newTable[one, ports.Cursor](),
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
-		blobs:       newTable[one, []byte](),
+		blobs:     newTable[one, []byte](),
+		templates: newTable[one, template.Template](), templateVersions: newTable[two, int](),
+		templateLabels: newTable[two, template.Label](), templateAnnotations: newTable[two, template.Annotation](),
 		assignments: newTable[two, delivery.Assignment](), stackAgents: newTable[two, nothing](),
 		statuses: newTable[two, delivery.Status](), summaries: newTable[two, string](), revisions: newTable[one, delivery.Revision](),
 		reportOrders: newTable[one, delivery.Order](),
@@ -134,7 +142,9 @@ func (s *state) clone() *state {
 		webhooks: s.webhooks.clone(), deliveries: s.deliveries.clone(), deliveryPairs: s.deliveryPairs.clone(),
 		deliveryOrder: s.deliveryOrder.clone(), cursors: s.cursors.clone(),
 		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),
-		blobs:       s.blobs.clone(),
+		blobs:     s.blobs.clone(),
+		templates: s.templates.clone(), templateVersions: s.templateVersions.clone(),
+		templateLabels: s.templateLabels.clone(), templateAnnotations: s.templateAnnotations.clone(),
 		assignments: s.assignments.clone(), stackAgents: s.stackAgents.clone(),
 		statuses: s.statuses.clone(), summaries: s.summaries.clone(), revisions: s.revisions.clone(),
 		reportOrders: s.reportOrders.clone(),

@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -571,6 +572,83 @@ func (x observedObjects) OfStack(ctx context.Context, p1 stack.ID) (r0 []stack.O
 	defer func() { done(err) }()
 	r0, err = x.in.OfStack(ctx, p1)
 	return r0, err
+}
+
+func (r repositories) Templates() ports.Templates { return observedTemplates{r.o, r.in.Templates()} }
+
+type observedTemplates struct {
+	o  *observer
+	in ports.Templates
+}
+
+func (x observedTemplates) Get(ctx context.Context, p1 tenancy.Scope, p2 template.ID) (r0 template.Template, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedTemplates) List(ctx context.Context, p1 tenancy.Scope) (r0 []template.Template, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1)
+	return r0, err
+}
+
+func (x observedTemplates) Insert(ctx context.Context, p1 template.Template) (r0 template.Template, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Insert")
+	defer func() { done(err) }()
+	r0, err = x.in.Insert(ctx, p1)
+	return r0, err
+}
+
+func (x observedTemplates) Delete(ctx context.Context, p1 template.ID, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Delete")
+	defer func() { done(err) }()
+	err = x.in.Delete(ctx, p1, p2)
+	return err
+}
+
+func (x observedTemplates) Labels(ctx context.Context, p1 template.ID) (r0 []template.Label, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Labels")
+	defer func() { done(err) }()
+	r0, err = x.in.Labels(ctx, p1)
+	return r0, err
+}
+
+func (x observedTemplates) AddLabel(ctx context.Context, p1 template.Label) (err error) {
+	ctx, done := x.o.start(ctx, "Templates", "AddLabel")
+	defer func() { done(err) }()
+	err = x.in.AddLabel(ctx, p1)
+	return err
+}
+
+func (x observedTemplates) RemoveLabel(ctx context.Context, p1 template.ID, p2 string) (err error) {
+	ctx, done := x.o.start(ctx, "Templates", "RemoveLabel")
+	defer func() { done(err) }()
+	err = x.in.RemoveLabel(ctx, p1, p2)
+	return err
+}
+
+func (x observedTemplates) Annotations(ctx context.Context, p1 template.ID) (r0 []template.Annotation, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Annotations")
+	defer func() { done(err) }()
+	r0, err = x.in.Annotations(ctx, p1)
+	return r0, err
+}
+
+func (x observedTemplates) AddAnnotation(ctx context.Context, p1 template.Annotation) (err error) {
+	ctx, done := x.o.start(ctx, "Templates", "AddAnnotation")
+	defer func() { done(err) }()
+	err = x.in.AddAnnotation(ctx, p1)
+	return err
+}
+
+func (x observedTemplates) RemoveAnnotation(ctx context.Context, p1 template.ID, p2 string) (err error) {
+	ctx, done := x.o.start(ctx, "Templates", "RemoveAnnotation")
+	defer func() { done(err) }()
+	err = x.in.RemoveAnnotation(ctx, p1, p2)
+	return err
 }
 
 func (r repositories) Blobs() ports.Blobs { return observedBlobs{r.o, r.in.Blobs()} }

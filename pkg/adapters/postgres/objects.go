@@ -26,38 +26,68 @@ type objectRow struct {
 	CreatedAt   time.Time      `db:"created_at"`
 	UpdatedAt   time.Time      `db:"updated_at"`
 	DeletedAt   *time.Time     `db:"deleted_at"`
+
+	Template   *stack.TemplateID `db:"template_id"`
+	Version    *int              `db:"template_version"`
+	Parameters []byte            `db:"parameters_sha256"`
+}
+
+func (r objectRow) origin() *stack.Origin {
+	if r.Template == nil || r.Version == nil {
+		return nil
+	}
+	return &stack.Origin{Template: *r.Template, Version: *r.Version, Parameters: checksumOf(r.Parameters)}
 }
 
 func (r objectRow) object() stack.Object {
 	return stack.Object{
 		ID: r.ID, Stack: r.Stack, Sequence: r.Sequence, Checksum: checksumOf(r.Checksum), Size: r.Size, Traceparent: r.Traceparent,
 		Marker: r.Marker, SubmittedAt: micro(r.SubmittedAt), CreatedAt: micro(r.CreatedAt), UpdatedAt: micro(r.UpdatedAt),
-		DeletedAt: microPtr(r.DeletedAt),
+		DeletedAt: microPtr(r.DeletedAt), Origin: r.origin(),
 	}
 }
 
 // The stack is locked before the sequence is drawn, so that the sequences of one stack are committed in their order.
 const insertObject = `INSERT INTO deployment_objects
-	(id, stack_id, checksum, size, traceparent, is_deletion_marker, submitted_at, created_at, updated_at)
-	SELECT $1, $2, b.sha256, $4, $5, $6, $7, $8, $9 FROM blobs b WHERE b.sha256 = $3
+	(id, stack_id, checksum, size, traceparent, is_deletion_marker, submitted_at, created_at, updated_at,
+		template_id, template_version, parameters_sha256)
+	SELECT $1, $2, b.sha256, $4, $5, $6, $7, $8, $9, $10::uuid, $11::integer, $12::bytea FROM blobs b WHERE b.sha256 = $3
 	RETURNING sequence_id`
 
 // Insert implements ports.Objects.
 func (r objects) Insert(ctx context.Context, o stack.Object) (stack.Object, error) {
 	o.SubmittedAt, o.CreatedAt, o.UpdatedAt, o.DeletedAt = micro(o.SubmittedAt), micro(o.CreatedAt), micro(o.UpdatedAt), nil
+	o.Origin = copied(o.Origin)
 	return writes(ctx, r.s, func(ctx context.Context, in session) (stack.Object, error) {
 		if err := in.touchLiveStack(ctx, o.Stack); err != nil {
 			return o, err
 		}
-		var err error
+		template, version, parameters, err := in.madeOf(ctx, o.Origin)
+		if err != nil {
+			return o, err
+		}
 		o.Sequence, err = one[stack.Sequence](ctx, in, "insert deployment object", noBlob(o.Checksum), insertObject, uid(o.ID), uid(o.Stack),
-			bytesOf(o.Checksum), o.Size, o.Traceparent, o.Marker, o.SubmittedAt, o.CreatedAt, o.UpdatedAt)
+			bytesOf(o.Checksum), o.Size, o.Traceparent, o.Marker, o.SubmittedAt, o.CreatedAt, o.UpdatedAt,
+			template, version, parameters)
 		return o, err
 	})
 }
 
+const knowTemplate = `SELECT 1 FROM templates WHERE id = $1 FOR KEY SHARE`
+
+// madeOf returns an origin's columns; its template must exist, deleted or not.
+func (s session) madeOf(ctx context.Context, o *stack.Origin) (template, version, parameters any, err error) {
+	if o == nil {
+		return nil, nil, nil, nil
+	}
+	if _, err := one[int](ctx, s, "lock template", noTemplate(o.Template), knowTemplate, uid(o.Template)); err != nil {
+		return nil, nil, nil, err
+	}
+	return uid(o.Template), o.Version, bytesOf(o.Parameters), nil
+}
+
 const selectObjects = `SELECT o.id, o.stack_id, o.sequence_id, o.checksum, o.size, o.traceparent, o.is_deletion_marker,
-	o.submitted_at, o.created_at, o.updated_at, o.deleted_at FROM deployment_objects o WHERE o.deleted_at IS NULL`
+	o.submitted_at, o.created_at, o.updated_at, o.deleted_at, o.template_id, o.template_version, o.parameters_sha256 FROM deployment_objects o WHERE o.deleted_at IS NULL`
 
 const (
 	getObject            = selectObjects + ` AND o.id = $1`

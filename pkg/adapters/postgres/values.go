@@ -104,3 +104,12 @@ func uidPtr[T ~string](v T) *string {
 	s := string(v)
 	return &s
 }
+
+// copied copies what p points to.
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}

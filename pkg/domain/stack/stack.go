@@ -17,6 +17,9 @@ type (
 	ObjectID     string
 	LabelID      string
 	AnnotationID string
+	// TemplateID identifies a version of a stack template. It lives here because an object names the one it was made of;
+	// package template aliases it.
+	TemplateID string
 )
 
 // Checksum is the lower-case hex SHA-256 of a bundle's bytes.
@@ -57,13 +60,21 @@ type Object struct {
 	Stack       ID
 	Sequence    Sequence
 	Checksum    Checksum
-	Size        int64  // bytes of the bundle
-	Traceparent string // W3C trace context of the publishing call
-	Marker      bool   // a deletion marker: the stack's objects are to be pruned
+	Size        int64   // bytes of the bundle
+	Traceparent string  // W3C trace context of the publishing call
+	Marker      bool    // a deletion marker: the stack's objects are to be pruned
+	Origin      *Origin // nil: it was published as it is
 	SubmittedAt time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	DeletedAt   *time.Time
+}
+
+// Origin is what an object was made of: a version of a template, and parameters, of which only a digest is kept.
+type Origin struct {
+	Template   TemplateID
+	Version    int
+	Parameters Checksum // of the parameters as JSON with sorted keys
 }
 
 const (

@@ -73,7 +73,11 @@ func (r faultyRepositories) Registrations() ports.Registrations {
 func (r faultyRepositories) Agents() ports.Agents   { return faultyAgents{r.in.Agents(), r.f} }
 func (r faultyRepositories) Stacks() ports.Stacks   { return faultyStacks{r.in.Stacks(), r.f} }
 func (r faultyRepositories) Objects() ports.Objects { return faultyObjects{r.in.Objects(), r.f} }
-func (r faultyRepositories) Blobs() ports.Blobs     { return faultyBlobs{r.in.Blobs(), r.f} }
+func (r faultyRepositories) Templates() ports.Templates {
+	return faultyTemplates{r.in.Templates(), r.f}
+}
+
+func (r faultyRepositories) Blobs() ports.Blobs { return faultyBlobs{r.in.Blobs(), r.f} }
 
 func (r faultyRepositories) Secrets() ports.Secrets { return faultySecrets{r.in.Secrets(), r.f} }
 

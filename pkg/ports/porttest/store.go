@@ -34,6 +34,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"stacks":        stackCases(),
 		"objects":       objectCases(),
 		"secrets":       secretCases(),
+		"templates":     templateCases(),
 		"assignments":   assignmentCases(),
 		"reports":       reportCases(),
 		"removals":      removalCases(),

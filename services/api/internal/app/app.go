@@ -34,6 +34,8 @@ type App struct {
 	Check  BundleCheck
 	Trace  TraceParent
 	Keep   time.Duration // how long observations are kept
+
+	Templates TemplateEngine
 }
 
 // staleTries bounds how often a use case is run again because a row that it read changed before it was written.

@@ -29,11 +29,22 @@ func (a *App) PublishObject(ctx context.Context, p tenancy.Principal, s stack.ID
 	if err := a.checkContent(content, marker); err != nil {
 		return Published{}, err
 	}
+	return a.publish(ctx, p, s, stack.Object{Marker: marker}, content, nil)
+}
+
+// publish stores checked content as the newest revision of a stack that is p's, with its event, if may (unless nil) finds
+// nothing against it in the transaction. Of o it takes what is said about the content: marker and origin.
+func (a *App) publish(ctx context.Context, p tenancy.Principal, s stack.ID, o stack.Object, content []byte, may func(context.Context, ports.Repositories) error) (Published, error) {
 	out := Published{Content: content}
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
 			return err
+		}
+		if may != nil {
+			if err := may(ctx, tx); err != nil {
+				return err
+			}
 		}
 		sum, err := tx.Blobs().Put(ctx, content)
 		if err != nil {
@@ -42,7 +53,7 @@ func (a *App) PublishObject(ctx context.Context, p tenancy.Principal, s stack.ID
 		at := a.now()
 		out.Object, err = tx.Objects().Insert(ctx, stack.Object{
 			ID: stack.ObjectID(newID()), Stack: s, Checksum: sum, Size: int64(len(content)), Traceparent: a.Trace(ctx),
-			Marker: marker, SubmittedAt: at, CreatedAt: at, UpdatedAt: at,
+			Marker: o.Marker, Origin: o.Origin, SubmittedAt: at, CreatedAt: at, UpdatedAt: at,
 		})
 		if err != nil {
 			return fmt.Errorf("insert deployment object: %w", err)

@@ -50,6 +50,12 @@ func denial(op string, p tenancy.Principal, refused error) error {
 		code = "stacks_list_denied"
 	case "create_stack":
 		code = "stack_create_denied"
+	case "list_templates", "create_template":
+		code = "templates_not_accessible"
+	case "get_template", "templates_list_labels", "templates_list_annotations":
+		return fault.New(fault.Forbidden, "template_not_accessible", "only an admin or a generator that sees the template may do this")
+	case "update_template", "delete_template", "templates_add_label", "templates_remove_label", "templates_add_annotation", "templates_remove_annotation":
+		return fault.New(fault.Forbidden, "template_not_owned", "only an admin or the generator that owns the template may do this")
 	case "add_target", "remove_target":
 		code = "target_create_denied"
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
@@ -114,6 +115,12 @@ type (
 		YAMLChecksum stack.Checksum `json:"yaml_checksum"`
 		SubmittedAt  time.Time      `json:"submitted_at"`
 		Marker       bool           `json:"is_deletion_marker"`
+		Template     *originJSON    `json:"template,omitempty"`
+	}
+	originJSON struct {
+		ID         template.ID    `json:"id"`
+		Version    int            `json:"version"`
+		Parameters stack.Checksum `json:"parameters_sha256"`
 	}
 )
 
@@ -164,8 +171,12 @@ func stackAnnotationOf(a stack.Annotation) stackAnnotationJSON {
 }
 
 func objectOf(o app.Published) objectJSON {
-	return objectJSON{
+	out := objectJSON{
 		ID: o.ID, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(), DeletedAt: o.DeletedAt, SequenceID: o.Sequence, StackID: o.Stack,
 		YAMLContent: string(o.Content), YAMLChecksum: o.Checksum, SubmittedAt: o.SubmittedAt.UTC(), Marker: o.Marker,
 	}
+	if o.Origin != nil {
+		out.Template = &originJSON{ID: o.Origin.Template, Version: o.Origin.Version, Parameters: o.Origin.Parameters}
+	}
+	return out
 }

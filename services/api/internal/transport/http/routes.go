@@ -20,6 +20,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 	for _, group := range [][]rpc.Route{
 		metaRoutes(a, version),
 		observationRoutes(a),
+		templateRoutes(a), templatePartRoutes(a),
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
