@@ -107,11 +107,12 @@ type call struct {
 	body   any // sent as JSON; nil sends none
 	// repeatable marks a POST that changes nothing more when it is sent twice.
 	repeatable bool
+	once       bool   // a PUT that makes something new each time it is sent
 	key        string // idempotency key, by which a broker knows a POST again; empty sends none
 }
 
 func (c call) idempotent() bool {
-	return c.repeatable || c.method == http.MethodGet || c.method == http.MethodPut || c.method == http.MethodDelete
+	return !c.once && (c.repeatable || c.method == http.MethodGet || c.method == http.MethodPut || c.method == http.MethodDelete)
 }
 
 // do sends r, again if that is safe and may help, and decodes the answer into out (nil: it is read and dropped).

@@ -140,6 +140,14 @@ type Object struct {
 	YAMLChecksum     string     `json:"yaml_checksum"`
 	SubmittedAt      time.Time  `json:"submitted_at"`
 	IsDeletionMarker bool       `json:"is_deletion_marker"`
+	Template         *Origin    `json:"template,omitempty"` // nil: it was published as it is
+}
+
+// Origin is what a deployment object was made of.
+type Origin struct {
+	TemplateID       string `json:"id"`
+	Version          int    `json:"version"`
+	ParametersSHA256 string `json:"parameters_sha256"`
 }
 
 // Registration is the consent between an agent and a generator.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -23,7 +24,10 @@ func (a *App) ListTemplates(ctx context.Context, p tenancy.Principal, name strin
 	if err != nil {
 		return nil, fmt.Errorf("list templates: %w", err)
 	}
-	return named(all, name, func(t template.Template) string { return t.Name }), nil
+	if name != "" {
+		all = slices.DeleteFunc(all, func(t template.Template) bool { return t.Name != name })
+	}
+	return all, nil
 }
 
 // GetTemplate returns one version of a template to whoever sees it.

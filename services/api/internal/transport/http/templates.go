@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/id"
@@ -133,3 +134,6 @@ func templatePartRoutes(a *app.App) []rpc.Route {
 		}),
 	}
 }
+
+// nameFilter reads ?name= of a list.
+func nameFilter(r *http.Request) (string, error) { return r.URL.Query().Get("name"), nil }
