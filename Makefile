@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick servers race e2e clusters-test deps unit arch fmt vet lint tidy drift verify build clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clusters-test deps unit arch fmt vet lint tidy drift verify build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,25 @@ help: ## show this list
 demo: ## broker, two clusters, two agents and a stack that travels, until Ctrl-C (KUBECONFIGS=a,b: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick servers race e2e clusters-test ## everything: quick checks, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test: deps quick fuzz-briefly servers race e2e clusters-test ## everything: quick checks, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
 unit: ## tests that need no server; those that do are skipped
 	@echo "== unit tests"
 	@env -u CI -u BROKKR_TEST_POSTGRES -u BROKKR_TEST_REDIS -u BROKKR_TEST_KUBECONFIGS go test ./...
+
+FUZZTIME ?= 1m
+
+fuzz: ## every fuzz target, each for FUZZTIME (1m); what they find lies in testdata/fuzz and fails every test from then on
+	@echo "== fuzz targets, each for $(FUZZTIME)"
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' cmd deploy internal pkg services | sort | while IFS=: read -r file target; do \
+		target=$${target#func }; echo "-- $$target in $$(dirname $$file)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" || exit 1; \
+	done
+
+fuzz-briefly: ## every fuzz target, each for seconds
+	@$(MAKE) fuzz FUZZTIME=5s
 
 servers: deps ## all tests with real servers around them
 	@echo "== tests with PostgreSQL, Redis and two Kubernetes control planes"

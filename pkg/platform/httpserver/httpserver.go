@@ -42,7 +42,9 @@ type Config struct {
 	Addr  string // host:port; port 0 picks a free one
 	TLS   *tls.Config
 	Drain time.Duration // default 10 s
-	Log   *slog.Logger
+	// Headers is how long the headers of a request may take before its connection is closed; default 10 s.
+	Headers time.Duration
+	Log     *slog.Logger
 }
 
 // Listen binds the address. A port in use is an error that names address and setting.
@@ -61,11 +63,14 @@ func Listen(c Config, h http.Handler) (*Server, error) {
 	if c.TLS != nil {
 		ln = tls.NewListener(ln, c.TLS)
 	}
+	if c.Headers == 0 {
+		c.Headers = 10 * time.Second
+	}
 	if c.Drain == 0 {
 		c.Drain = 10 * time.Second
 	}
 	return &Server{name: c.Name, ln: ln, log: c.Log, drain: c.Drain, srv: &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: h, ReadHeaderTimeout: c.Headers, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}, nil
 }
@@ -139,7 +144,7 @@ func Standard(log *slog.Logger, service string, bodyLimit int64, onError func(co
 			func(h http.Handler) http.Handler {
 				return otelhttp.NewHandler(h, service, otelhttp.WithFilter(func(r *http.Request) bool { return !isQuiet(r.URL.Path, quiet) }))
 			},
-			requestID, access(log, quiet), recovered(log, onError), limitBody(bodyLimit))
+			requestID, access(log, quiet), recovered(log, onError), limitBody(bodyLimit), PatientBody(bodyPause, bodyTime))
 	}
 }
 

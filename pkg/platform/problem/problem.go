@@ -34,8 +34,11 @@ func Status(err error) int {
 	}
 	switch fault.KindOf(err) {
 	case fault.Invalid:
-		if fault.CodeOf(err) == "unsupported_media_type" {
+		switch fault.CodeOf(err) {
+		case "unsupported_media_type":
 			return http.StatusUnsupportedMediaType
+		case "body_too_slow":
+			return http.StatusRequestTimeout
 		}
 		return http.StatusBadRequest
 	case fault.Unauthenticated:

@@ -161,14 +161,23 @@ func writeJSON(w http.ResponseWriter, status int, body any) error {
 	return enc.Encode(body)
 }
 
-// JSON decodes the body as JSON. Unknown fields are ignored (published clients send more than is read). An empty body,
-// wrong content type, trailing data or wrong types are Invalid and say where.
-func JSON[T any](r *http.Request) (T, error) {
+// JSON decodes the body as JSON. Unknown fields, an empty body, wrong content type, trailing data or wrong types are Invalid
+// and say where. A misspelt field would else be taken for one that was left out.
+func JSON[T any](r *http.Request) (T, error) { return decodeJSON[T](r, false) }
+
+// LooseJSON is JSON for bodies in which clients send more than is read: whole objects of which a few fields can be changed, and
+// what agents of a newer version say. Unknown fields are ignored.
+func LooseJSON[T any](r *http.Request) (T, error) { return decodeJSON[T](r, true) }
+
+func decodeJSON[T any](r *http.Request, loose bool) (T, error) {
 	var v T
 	if err := IsJSON(r); err != nil {
 		return v, err
 	}
 	dec := json.NewDecoder(r.Body)
+	if !loose {
+		dec.DisallowUnknownFields()
+	}
 	if err := dec.Decode(&v); err != nil {
 		return v, jsonFault(err)
 	}
@@ -179,12 +188,17 @@ func JSON[T any](r *http.Request) (T, error) {
 }
 
 // OptionalJSON is JSON, but an empty body gives the zero value.
-func OptionalJSON[T any](r *http.Request) (T, error) {
-	if r.ContentLength == 0 {
-		var zero T
-		return zero, nil
+func OptionalJSON[T any](r *http.Request) (T, error) { return Maybe(JSON[T])(r) }
+
+// Maybe gives the zero value for an empty body, and what decode makes of any other.
+func Maybe[T any](decode Decoder[T]) Decoder[T] {
+	return func(r *http.Request) (T, error) {
+		if r.ContentLength == 0 {
+			var zero T
+			return zero, nil
+		}
+		return decode(r)
 	}
-	return JSON[T](r)
 }
 
 // IsJSON refuses requests whose content type is not JSON.
@@ -196,9 +210,14 @@ func IsJSON(r *http.Request) error {
 	return nil
 }
 
+const unknownField = "json: unknown field "
+
 func jsonFault(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
+		return err
+	}
+	if _, classified := fault.As(err); classified { // what the body's reader says, or the message's own check
 		return err
 	}
 	var syntax *json.SyntaxError
@@ -212,6 +231,9 @@ func jsonFault(err error) error {
 		return fault.Newf(fault.Invalid, "invalid_json", "the body is not JSON: %s at byte %d", syntax.Error(), syntax.Offset)
 	case errors.As(err, &typ):
 		return fault.Newf(fault.Invalid, "invalid_json", "field %q must be %s, not %s", typ.Field, typ.Type, typ.Value).With("field", typ.Field)
+	case strings.HasPrefix(err.Error(), unknownField): // encoding/json has no type for it
+		name := strings.Trim(strings.TrimPrefix(err.Error(), unknownField), `"`)
+		return fault.Newf(fault.Invalid, "unknown_field", "the body has a field %q, which is not known here", name).With("field", name)
 	default:
 		return fault.New(fault.Invalid, "invalid_json", "the body could not be read").Because(err)
 	}

@@ -81,6 +81,7 @@ func TestJSONRefusesWhatIsNot(t *testing.T) {
 		"syntax":          {"application/json", `{name}`, "invalid_json", "byte 2"},
 		"type":            {"application/json; charset=utf-8", `{"name":[]}`, "invalid_json", `"name"`},
 		"more than one":   {"application/json", `{} {}`, "invalid_json", "after"},
+		"unknown field":   {"application/json", `{"name":"x","nmae":"y"}`, "unknown_field", `"nmae"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -112,8 +113,20 @@ func TestOptionalJSON(t *testing.T) {
 	if v, err := rpc.OptionalJSON[greeting](post(t, "", "")); err != nil || v.Name != "" {
 		t.Errorf("no body: %+v, %v; want the zero value", v, err)
 	}
-	if v, err := rpc.OptionalJSON[greeting](post(t, "application/json", `{"name":"x","more":1}`)); err != nil || v.Name != "x" {
-		t.Errorf("a body: %+v, %v; want it decoded, unknown fields ignored", v, err)
+	if v, err := rpc.OptionalJSON[greeting](post(t, "application/json", `{"name":"x"}`)); err != nil || v.Name != "x" {
+		t.Errorf("a body: %+v, %v; want it decoded", v, err)
+	}
+	if _, err := rpc.OptionalJSON[greeting](post(t, "application/json", `{"more":1}`)); fault.CodeOf(err) != "unknown_field" {
+		t.Errorf("an unknown field: %v; want unknown_field", err)
+	}
+}
+
+func TestLooseJSONIgnoresWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for name, decode := range map[string]rpc.Decoder[greeting]{"loose": rpc.LooseJSON[greeting], "maybe": rpc.Maybe(rpc.LooseJSON[greeting])} {
+		if v, err := decode(post(t, "application/json", `{"name":"x","more":1}`)); err != nil || v.Name != "x" {
+			t.Errorf("%s: %+v, %v; want it decoded, unknown fields ignored", name, v, err)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: identity.Authenticated},
 			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
 		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: identity.AgentItself},
-			body(rpc.OptionalJSON[heartbeatReport]), func(ctx context.Context, r with[heartbeatReport]) (rpc.Empty, error) {
+			body(rpc.Maybe(rpc.LooseJSON[heartbeatReport])), func(ctx context.Context, r with[heartbeatReport]) (rpc.Empty, error) {
 				return rpc.Empty{}, g.Heartbeat(ctx, identity.Of(ctx), r.id, r.body.K8sReachable, r.body.K8sAPILatencyMS)
 			}),
 		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: identity.Operate(identity.AgentSelf)},
@@ -62,14 +62,14 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return each(list, eventOf), err
 			}),
 		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: identity.AgentSelf},
-			body(rpc.JSON[newAgentEvent]), func(ctx context.Context, r with[newAgentEvent]) (agentEvent, error) {
+			body(rpc.LooseJSON[newAgentEvent]), func(ctx context.Context, r with[newAgentEvent]) (agentEvent, error) {
 				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
 					Agent: r.body.AgentID, Object: r.body.DeploymentObjectID, Type: r.body.EventType, Status: r.body.Status, Message: r.body.Message,
 				})
 				return eventOf(e), err
 			}),
 		rpc.New(rpc.Info{Op: "update_health_status", Method: http.MethodPatch, Path: "/api/v1/agents/{id}/health-status", Status: http.StatusOK, Access: identity.AgentSelf},
-			body(rpc.JSON[healthStatusUpdate]), func(ctx context.Context, r with[healthStatusUpdate]) (rpc.Empty, error) {
+			body(rpc.LooseJSON[healthStatusUpdate]), func(ctx context.Context, r with[healthStatusUpdate]) (rpc.Empty, error) {
 				return rpc.Empty{}, g.Health(ctx, identity.Of(ctx), r.id, each(r.body.DeploymentObjects, healthOf))
 			}),
 		rpc.New(rpc.Info{Op: "report_telemetry", Method: http.MethodPost, Path: "/api/v1/agents/{id}/telemetry", Status: http.StatusOK, Access: identity.AgentItself},
@@ -160,7 +160,7 @@ func answerSync(c Config, r *http.Request) ([]byte, error) {
 	if err := identity.Admit(SyncInfo().Access, identity.Of(r.Context()).Role); err != nil {
 		return nil, err
 	}
-	req, err := rpc.JSON[wire.SyncRequest](r)
+	req, err := rpc.LooseJSON[wire.SyncRequest](r)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func agentRoutes(a *app.App) []rpc.Route {
 			out, err := a.GetAgent(ctx, who(ctx), v)
 			return agentTagged(out), err
 		}),
-		put("update_agent", "/agents/{id}", operate(AgentSelf), idAnd[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (rpc.Tagged, error) {
+		put("update_agent", "/agents/{id}", operate(AgentSelf), idAndWhole[agent.ID, agentChangeJSON], func(ctx context.Context, r of[agent.ID, agentChangeJSON]) (rpc.Tagged, error) {
 			out, err := a.UpdateAgent(ctx, who(ctx), r.id, app.AgentChange(r.body))
 			return agentTagged(out), err
 		}).Conditional(),

@@ -56,6 +56,11 @@ func idAnd[ID ~string, Body any](r *http.Request) (of[ID, Body], error) {
 	return idWith[ID](r, rpc.JSON[Body])
 }
 
+// idAndWhole reads {id} and the JSON of a whole object, of which the use case takes what may be changed.
+func idAndWhole[ID ~string, Body any](r *http.Request) (of[ID, Body], error) {
+	return idWith[ID](r, rpc.LooseJSON[Body])
+}
+
 // idAndMaybe reads {id} and a JSON body that may be missing.
 func idAndMaybe[ID ~string, Body any](r *http.Request) (of[ID, Body], error) {
 	return idWith[ID](r, rpc.OptionalJSON[Body])

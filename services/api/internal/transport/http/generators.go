@@ -50,7 +50,7 @@ func generatorRoutes(a *app.App) []rpc.Route {
 			out, err := a.GetGenerator(ctx, who(ctx), g)
 			return generatorTagged(out), err
 		}),
-		put("update_generator", "/generators/{id}", operate(GeneratorSelf), idAnd[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (rpc.Tagged, error) {
+		put("update_generator", "/generators/{id}", operate(GeneratorSelf), idAndWhole[tenancy.GeneratorID, generatorChangeJSON], func(ctx context.Context, r of[tenancy.GeneratorID, generatorChangeJSON]) (rpc.Tagged, error) {
 			out, err := a.UpdateGenerator(ctx, who(ctx), r.id, app.GeneratorChange{
 				Name: r.body.Name, Description: app.Patch[string](r.body.Description), Active: r.body.IsActive, RegistrationPolicy: r.body.RegistrationPolicy,
 			})

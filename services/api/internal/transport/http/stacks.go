@@ -74,7 +74,7 @@ func stackRoutes(a *app.App) []rpc.Route {
 			out, err := a.GetStack(ctx, who(ctx), s)
 			return stackTagged(out), err
 		}),
-		put("update_stack", "/stacks/{id}", operate(GeneratorOwner), idAnd[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (rpc.Tagged, error) {
+		put("update_stack", "/stacks/{id}", operate(GeneratorOwner), idAndWhole[stack.ID, stackChangeJSON], func(ctx context.Context, r of[stack.ID, stackChangeJSON]) (rpc.Tagged, error) {
 			if r.body.ID != nil {
 				if err := sameStack(r.id, *r.body.ID); err != nil {
 					return rpc.Tagged{}, err
