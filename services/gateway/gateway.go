@@ -20,6 +20,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/trail"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
@@ -110,7 +111,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	d.Verifier.OnRevoked(s.hub.Revoked)
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
-			Store: d.Store, Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
+			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
 			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake,
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),

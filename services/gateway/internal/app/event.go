@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
@@ -65,6 +66,10 @@ func (g *Gateway) AddEvent(ctx context.Context, p tenancy.Principal, agentID str
 			CreatedAt: began, UpdatedAt: began,
 		})
 		if err != nil {
+			return err
+		}
+		reported := audit.Did(audit.AgentEventReported, string(a), nil, stored).With("event_id", string(stored.ID)).With("status", stored.Status)
+		if err := did(ctx, tx, p, reported); err != nil {
 			return err
 		}
 		outbox := stored

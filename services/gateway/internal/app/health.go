@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
@@ -59,7 +61,10 @@ func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID strin
 		}
 		changed, err := tx.Reports().Record(ctx, a, began, reports)
 		done.statuses = changed
-		return err
+		if err != nil {
+			return err
+		}
+		return did(ctx, tx, p, audit.Did(audit.AgentHealthReported, string(a), nil, updates).With("objects", strconv.Itoa(len(updates))))
 	})
 	if err != nil {
 		return fmt.Errorf("record health: %w", err)

@@ -13,12 +13,17 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/platform/problem"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
+	"github.com/colliery-io/brokkr/pkg/trail"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 )
@@ -73,7 +78,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return rpc.Empty{}, g.Health(ctx, identity.Of(ctx), r.id, each(r.body.DeploymentObjects, healthOf))
 			}),
 		rpc.New(rpc.Info{Op: "report_telemetry", Method: http.MethodPost, Path: "/api/v1/agents/{id}/telemetry", Status: http.StatusOK, Access: identity.AgentItself},
-			body(rpc.JSON[wire.TelemetryRequest]), func(ctx context.Context, r with[wire.TelemetryRequest]) (wire.TelemetryResponse, error) {
+			body(rpc.LooseJSON[wire.TelemetryRequest]), func(ctx context.Context, r with[wire.TelemetryRequest]) (wire.TelemetryResponse, error) {
 				return g.Telemetry(ctx, identity.Of(ctx), r.id, r.body)
 			}),
 		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: identity.AgentAssigned},
@@ -88,7 +93,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
-	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit)
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit, noted(c.Guard))
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
 	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry")
 	private := outer(c.Guard.Middleware(errors)(own))
@@ -126,6 +131,35 @@ func admit(i rpc.Info) endpoint.Middleware {
 				return nil, err
 			}
 			return next(ctx, request)
+		}
+	}
+}
+
+// noted lets the audit log know of what anybody else than the agent itself does here. What agents report of themselves leaves
+// no entry: it is in their events and statuses, and there would be one for each of them every few seconds.
+func noted(guard *identity.Guard) rpc.Middleware {
+	return func(i rpc.Info) endpoint.Middleware {
+		return func(next endpoint.Endpoint) endpoint.Endpoint {
+			return func(ctx context.Context, request any) (any, error) {
+				p := identity.Of(ctx)
+				r, ok := request.(*http.Request)
+				if !ok || p.Role == tenancy.RoleAgent {
+					return next(ctx, request)
+				}
+				asked := &trail.Request{Actor: audit.ActorOf(p), Source: audit.Source{
+					RequestID: r.Header.Get(httpserver.RequestID), UserAgent: r.UserAgent(), Traceparent: telemetry.TraceParent(ctx),
+				}}
+				if ip := guard.Client(r); ip.IsValid() {
+					asked.Source.IP = ip.String()
+				}
+				if i.Method != http.MethodGet && i.Op != "verify_pak" {
+					asked.Operation = i.Op
+				}
+				if v := rpc.Var(r, "id"); id.Valid(v) {
+					asked.Resource = v
+				}
+				return next(trail.With(ctx, asked), request)
+			}
 		}
 	}
 }
