@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -60,10 +59,8 @@ func watch(ctx context.Context, log *slog.Logger, c *client.Client, s settings) 
 	failures := 0
 	for wait := time.Duration(0); pause(ctx, wait); wait = s.every {
 		b, err := client.ReadBundle(s.dir)
-		sum := ""
-		if err == nil {
-			sum = b.Checksum()
-		} else {
+		sum := b.Checksum()
+		if err != nil {
 			sum = err.Error() // a folder that is wrong settles too, and is told of once
 		}
 		if sum != seen {
@@ -78,14 +75,14 @@ func watch(ctx context.Context, log *slog.Logger, c *client.Client, s settings) 
 		}
 		if err != nil && client.IsTemporary(err) {
 			failures++
-			log.Warn("the broker is away; trying again", "error", err, "failures", failures)
+			log.WarnContext(ctx, "the broker is away; trying again", "error", err, "failures", failures)
 			if !pause(ctx, backoff(failures)) {
 				return
 			}
 			continue
 		}
 		if err != nil {
-			log.Error("not published; waiting for a change", "error", err)
+			log.ErrorContext(ctx, "not published; waiting for a change", "error", err)
 		}
 		failures, settled, due = 0, sum, time.Now().Add(s.resync)
 	}
@@ -99,11 +96,11 @@ func publish(ctx context.Context, log *slog.Logger, c *client.Client, s settings
 	if err != nil {
 		var unsure *client.UnsureError
 		if errors.As(err, &unsure) {
-			log.Warn("it may have been published all the same; the next look compares")
+			log.WarnContext(ctx, "it may have been published all the same; the next look compares")
 		}
 		return err
 	}
-	log.Info(string(done.Outcome), "stack", done.Stack.Name, "sequence", done.Object.SequenceID, "checksum", strings.TrimSpace(done.Object.YAMLChecksum))
+	log.InfoContext(ctx, string(done.Outcome), "stack", done.Stack.Name, "sequence", done.Object.SequenceID, "checksum", done.Object.YAMLChecksum)
 	return nil
 }
 
