@@ -199,7 +199,7 @@ func TestNoChangeWithoutItsAuditEntry(t *testing.T) {
 			r := w.build(asAdmin, q)
 			rec := httptest.NewRecorder()
 			loud.ServeHTTP(rec, r)
-			if rec.Code != http.StatusInternalServerError {
+			if rec.Code != http.StatusInternalServerError || code(t, rec) != "internal_error" {
 				t.Fatalf("status %d with an audit log that cannot be written, want 500: %s", rec.Code, rec.Body)
 			}
 			if rec := w.do(asAdmin, q); rec.Code >= http.StatusBadRequest {

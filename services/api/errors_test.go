@@ -1,11 +1,17 @@
 package api_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/services/api"
 )
 
 func TestErrors(t *testing.T) {
@@ -148,6 +154,19 @@ func TestErrors(t *testing.T) {
 		"state that cannot be set": {asOwner, func(w *world) request {
 			return request{method: "PUT", path: "/generators/" + string(w.owner.ID) + "/registered-agents/" + string(w.agent.ID), body: `{"state":"pending"}`}
 		}, 400, "invalid_registration", "pending"},
+		"no such stack": {asOther, func(w *world) request { return request{method: "GET", path: "/stacks/" + string(w.stack.ID)} }, 404, "stack_not_found", ""},
+		"no such object": {asAdmin, func(w *world) request {
+			return request{method: "GET", path: "/deployment-objects/" + string(w.stack.ID)}
+		}, 404, "deployment_object_not_found", ""},
+		"events since when": {asOwner, func(w *world) request {
+			return request{method: "GET", path: "/stacks/" + string(w.stack.ID) + "/events?since=yesterday"}
+		}, 400, "invalid_since", "yesterday"},
+		"how many events": {asOwner, func(w *world) request {
+			return request{method: "GET", path: "/stacks/" + string(w.stack.ID) + "/events?limit=0"}
+		}, 400, "invalid_limit", ""},
+		"no such chain":       {asAdmin, func(*world) request { return request{method: "GET", path: "/admin/audit-chains/1999-01/entries"} }, 404, "audit_chain_not_found", "1999-01"},
+		"no chain at all":     {asAdmin, func(*world) request { return request{method: "GET", path: "/admin/audit-logs/verify?chain=1999-01"} }, 404, "audit_chain_not_found", ""},
+		"no such audit entry": {asAdmin, func(w *world) request { return request{method: "GET", path: "/admin/audit-logs/" + string(w.stack.ID)} }, 404, "audit_log_not_found", ""},
 		"approval of nothing": {asOwner, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.stack.ID) + "/placement/approve", body: `{"fingerprint":"f1"}`}
 		}, 422, "nothing_to_approve", ""},
@@ -194,5 +213,13 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 	rec := w.do(asAdmin, request{method: "GET", path: "/stacks"})
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q; want 503 with Retry-After: %s", rec.Code, rec.Header().Get("Retry-After"), rec.Body)
+	}
+}
+
+func TestPresetHashesAreHashes(t *testing.T) {
+	t.Parallel()
+	_, err := api.EnsureAdmin(t.Context(), memory.New(time.Now), time.Now, rand.Reader, "not a hash")
+	if fault.CodeOf(err) != "invalid_pak_hash" {
+		t.Errorf("got %v, want invalid_pak_hash", err)
 	}
 }
