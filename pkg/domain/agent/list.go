@@ -22,3 +22,27 @@ func List() page.List[Agent] {
 		Labels: true, Annotations: true,
 	}
 }
+
+// LabelList says how the labels of an agent are listed.
+func LabelList() page.List[Label] {
+	return page.List[Label]{
+		ID:    func(l Label) string { return string(l.ID) },
+		Sorts: []page.Sort[Label]{{Name: "label", Key: func(l Label) string { return l.Label }}},
+	}
+}
+
+// AnnotationList says how the annotations of an agent are listed.
+func AnnotationList() page.List[Annotation] {
+	return page.List[Annotation]{
+		ID:    func(a Annotation) string { return string(a.ID) },
+		Sorts: []page.Sort[Annotation]{{Name: "key", Key: func(a Annotation) string { return a.Key }}},
+	}
+}
+
+// TargetList says how the targets of an agent are listed.
+func TargetList() page.List[Target] {
+	return page.List[Target]{
+		ID:    func(t Target) string { return string(t.ID) },
+		Sorts: []page.Sort[Target]{{Name: "stack_id", Key: func(t Target) string { return string(t.Stack) }}},
+	}
+}

@@ -25,3 +25,29 @@ func List() page.List[Stack] {
 }
 
 func nameOf(s Stack) string { return s.Name }
+
+// ObjectList says how the deployment objects of a stack are listed: the newest first.
+func ObjectList() page.List[Object] {
+	return page.List[Object]{
+		ID:         func(o Object) string { return string(o.ID) },
+		Sorts:      []page.Sort[Object]{{Name: "sequence_id", Kind: page.Number, Key: func(o Object) string { return page.Integer(int64(o.Sequence)) }}},
+		Filters:    []page.Filter[Object]{{Name: "checksum", Of: func(o Object) string { return string(o.Checksum) }}},
+		Descending: true, Chunk: 10,
+	}
+}
+
+// LabelList says how the labels of a stack are listed.
+func LabelList() page.List[Label] {
+	return page.List[Label]{
+		ID:    func(l Label) string { return string(l.ID) },
+		Sorts: []page.Sort[Label]{{Name: "label", Key: func(l Label) string { return l.Label }}},
+	}
+}
+
+// AnnotationList says how the annotations of a stack are listed.
+func AnnotationList() page.List[Annotation] {
+	return page.List[Annotation]{
+		ID:    func(a Annotation) string { return string(a.ID) },
+		Sorts: []page.Sort[Annotation]{{Name: "key", Key: func(a Annotation) string { return a.Key }}},
+	}
+}

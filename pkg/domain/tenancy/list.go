@@ -15,3 +15,18 @@ func GeneratorList() page.List[Generator] {
 		Search:  []func(Generator) string{name},
 	}
 }
+
+// RegistrationList says how registrations are listed: in the order in which they were asked for.
+func RegistrationList() page.List[Registration] {
+	return page.List[Registration]{
+		ID: func(r Registration) string { return string(r.ID) },
+		Sorts: []page.Sort[Registration]{
+			{Name: "registered_at", Kind: page.Moment, Key: func(r Registration) string { return page.Time(r.RegisteredAt) }},
+		},
+		Filters: []page.Filter[Registration]{
+			{Name: "state", Parse: page.OneOf("state", RegistrationPending, RegistrationApproved), Of: func(r Registration) string { return string(r.State) }},
+			{Name: "agent_id", Parse: page.ID("agent_id"), Of: func(r Registration) string { return string(r.Agent) }},
+			{Name: "generator_id", Parse: page.ID("generator_id"), Of: func(r Registration) string { return string(r.Generator) }},
+		},
+	}
+}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,7 +41,7 @@ func ListOf[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister
 		}
 		q, err := l.Read(r.URL.Query())
 		if q.Whole {
-			q.Limit = page.MaxLimit
+			q.Limit = cmp.Or(l.Chunk, page.MaxLimit)
 		}
 		return asked[Req]{req: req, query: q, url: r.URL}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -91,21 +92,28 @@ func (a *App) checkContent(content []byte, marker bool) error {
 	return nil
 }
 
-// ListObjects returns the stack's deployment objects with content, newest first, to an admin or the owner. Values of Secrets
-// are shown to the owner alone.
-func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID) ([]Published, error) {
+// ListObjects returns a page of the stack's deployment objects with content, newest first, to an admin or the owner. Values of
+// Secrets are shown to the owner alone.
+func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID, q page.Query) (page.Page[Published], error) {
 	v, err := ownStack(ctx, a.Store, p, s)
 	if err != nil {
-		return nil, err
+		return page.Page[Published]{}, err
 	}
 	sees, err := seesSecrets(ctx, a.Store, p, v.Generator)
 	if err != nil {
-		return nil, err
+		return page.Page[Published]{}, err
 	}
-	objects, err := a.Store.Objects().OfStack(ctx, s)
+	all, err := a.Store.Objects().OfStack(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("list deployment objects: %w", err)
+		return page.Page[Published]{}, fmt.Errorf("list deployment objects: %w", err)
 	}
+	objects := stack.ObjectList().Cut(all, q)
+	items, err := a.contents(ctx, objects.Items, sees)
+	return page.Page[Published]{Items: items, Next: objects.Next, Total: objects.Total}, err
+}
+
+// contents returns the objects with what they hold.
+func (a *App) contents(ctx context.Context, objects []stack.Object, sees bool) ([]Published, error) {
 	sums := make([]stack.Checksum, 0, len(objects))
 	seen := map[stack.Checksum]bool{}
 	for _, o := range objects {

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/id"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
@@ -33,6 +34,13 @@ type (
 func findAgent(r *http.Request) (agentQuery, error) {
 	q := r.URL.Query()
 	return agentQuery{name: q.Get("name"), cluster: q.Get("cluster_name")}, nil
+}
+
+// assignedStacks is stack.List without what only the store can tell of a stack.
+func assignedStacks() page.List[stack.Stack] {
+	l := stack.List()
+	l.Labels, l.Annotations = false, false
+	return l
 }
 
 func agentTagged(v agent.Agent) rpc.Tagged {
@@ -67,14 +75,12 @@ func agentRoutes(a *app.App) []rpc.Route {
 			out, key, err := a.RotateAgent(ctx, who(ctx), v)
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
 		}),
-		get("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]stackJSON, error) {
-			all, err := a.AgentStacks(ctx, who(ctx), v)
-			return each(all, stackOf), err
-		}),
-		get("list_agent_registrations", "/agents/{id}/registrations", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]registrationJSON, error) {
-			all, err := a.AgentRegistrations(ctx, who(ctx), v)
-			return each(all, registrationOf), err
-		}),
+		list("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), assignedStacks(), justID[agent.ID], rpc.Short(assignedStacks(), func(ctx context.Context, v agent.ID) ([]stack.Stack, error) {
+			return a.AgentStacks(ctx, who(ctx), v)
+		}), stackOf),
+		list("list_agent_registrations", "/agents/{id}/registrations", view(AgentSelf), tenancy.RegistrationList(), justID[agent.ID], rpc.Short(tenancy.RegistrationList(), func(ctx context.Context, v agent.ID) ([]tenancy.Registration, error) {
+			return a.AgentRegistrations(ctx, who(ctx), v)
+		}), registrationOf),
 	}
 }
 
@@ -111,10 +117,9 @@ func sameAgent(path agent.ID, body string) error {
 
 func agentPartRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("agents_list_labels", "/agents/{id}/labels", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentLabelJSON, error) {
-			all, err := a.AgentLabels(ctx, who(ctx), v)
-			return each(all, agentLabelOf), err
-		}),
+		list("agents_list_labels", "/agents/{id}/labels", view(AgentSelf), agent.LabelList(), justID[agent.ID], rpc.Short(agent.LabelList(), func(ctx context.Context, v agent.ID) ([]agent.Label, error) {
+			return a.AgentLabels(ctx, who(ctx), v)
+		}), agentLabelOf),
 		post("agents_add_label", "/agents/{id}/labels", operate(Admin), idAnd[agent.ID, agentLabelBody], func(ctx context.Context, r of[agent.ID, agentLabelBody]) (agentLabelJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return agentLabelJSON{}, err
@@ -125,10 +130,9 @@ func agentPartRoutes(a *app.App) []rpc.Route {
 		del("agents_remove_label", "/agents/{id}/labels/{label}", operate(Admin), idAndText[agent.ID]("label"), func(ctx context.Context, r part[agent.ID, string]) error {
 			return a.RemoveAgentLabel(ctx, r.id, r.key)
 		}),
-		get("agents_list_annotations", "/agents/{id}/annotations", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]agentAnnotationJSON, error) {
-			all, err := a.AgentAnnotations(ctx, who(ctx), v)
-			return each(all, agentAnnotationOf), err
-		}),
+		list("agents_list_annotations", "/agents/{id}/annotations", view(AgentSelf), agent.AnnotationList(), justID[agent.ID], rpc.Short(agent.AnnotationList(), func(ctx context.Context, v agent.ID) ([]agent.Annotation, error) {
+			return a.AgentAnnotations(ctx, who(ctx), v)
+		}), agentAnnotationOf),
 		post("agents_add_annotation", "/agents/{id}/annotations", operate(Admin), idAnd[agent.ID, agentAnnotationBody], func(ctx context.Context, r of[agent.ID, agentAnnotationBody]) (agentAnnotationJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return agentAnnotationJSON{}, err
@@ -139,10 +143,9 @@ func agentPartRoutes(a *app.App) []rpc.Route {
 		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", operate(Admin), idAndText[agent.ID]("key"), func(ctx context.Context, r part[agent.ID, string]) error {
 			return a.RemoveAgentAnnotation(ctx, r.id, r.key)
 		}),
-		get("list_targets", "/agents/{id}/targets", view(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) ([]targetJSON, error) {
-			all, err := a.AgentTargets(ctx, who(ctx), v)
-			return each(all, targetOf), err
-		}),
+		list("list_targets", "/agents/{id}/targets", view(AgentSelf), agent.TargetList(), justID[agent.ID], rpc.Short(agent.TargetList(), func(ctx context.Context, v agent.ID) ([]agent.Target, error) {
+			return a.AgentTargets(ctx, who(ctx), v)
+		}), targetOf),
 		post("add_target", "/agents/{id}/targets", operate(GeneratorOwner), idAnd[agent.ID, targetBody], func(ctx context.Context, r of[agent.ID, targetBody]) (targetJSON, error) {
 			if err := sameAgent(r.id, r.body.AgentID); err != nil {
 				return targetJSON{}, err

@@ -109,10 +109,9 @@ func registrationRoutes(a *app.App) []rpc.Route {
 			}
 			return a.Deregister(ctx, who(ctx), r.id, v)
 		}),
-		get("list_generator_registered_agents", "/generators/{id}/registered-agents", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) ([]registrationJSON, error) {
-			all, err := a.GeneratorRegistrations(ctx, who(ctx), g)
-			return each(all, registrationOf), err
-		}),
+		list("list_generator_registered_agents", "/generators/{id}/registered-agents", view(GeneratorSelf), tenancy.RegistrationList(), justID[tenancy.GeneratorID], rpc.Short(tenancy.RegistrationList(), func(ctx context.Context, g tenancy.GeneratorID) ([]tenancy.Registration, error) {
+			return a.GeneratorRegistrations(ctx, who(ctx), g)
+		}), registrationOf),
 		put("update_registered_agent", "/generators/{id}/registered-agents/{agent_id}", operate(GeneratorSelf), registeredAgentState, func(ctx context.Context, r registeredAgent) (registrationJSON, error) {
 			out, err := a.ApproveRegistration(ctx, who(ctx), r.id, r.key)
 			return registrationOf(out), err

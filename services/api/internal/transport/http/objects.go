@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -83,12 +84,25 @@ func wantsYAML(r *http.Request) bool {
 	return false
 }
 
+// publishedList is stack.ObjectList of objects with their contents.
+func publishedList() page.List[app.Published] {
+	of, out := stack.ObjectList(), page.List[app.Published]{}
+	out.ID = func(o app.Published) string { return of.ID(o.Object) }
+	for _, s := range of.Sorts {
+		out.Sorts = append(out.Sorts, page.Sort[app.Published]{Name: s.Name, Kind: s.Kind, Key: func(o app.Published) string { return s.Key(o.Object) }})
+	}
+	for _, f := range of.Filters {
+		out.Filters = append(out.Filters, page.Filter[app.Published]{Name: f.Name, Parse: f.Parse, Of: func(o app.Published) string { return f.Of(o.Object) }})
+	}
+	out.Descending, out.Chunk = of.Descending, of.Chunk
+	return out
+}
+
 func objectRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_deployment_objects", "/stacks/{id}/deployment-objects", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]objectJSON, error) {
-			all, err := a.ListObjects(ctx, who(ctx), s)
-			return each(all, objectOf), err
-		}),
+		list("list_deployment_objects", "/stacks/{id}/deployment-objects", operate(GeneratorOwner), publishedList(), justID[stack.ID], func(ctx context.Context, s stack.ID, q page.Query) (page.Page[app.Published], error) {
+			return a.ListObjects(ctx, who(ctx), s, q)
+		}, objectOf),
 		post("create_deployment_object", "/stacks/{id}/deployment-objects", operate(GeneratorOwner),
 			func(r *http.Request) (of[stack.ID, newObject], error) { return idWith[stack.ID](r, objectBody) },
 			func(ctx context.Context, r of[stack.ID, newObject]) (objectJSON, error) {

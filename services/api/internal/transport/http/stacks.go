@@ -91,10 +91,9 @@ func stackRoutes(a *app.App) []rpc.Route {
 
 func stackPartRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("stacks_list_labels", "/stacks/{id}/labels", view(StackReader), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackLabelJSON, error) {
-			all, err := a.StackLabels(ctx, who(ctx), s)
-			return each(all, stackLabelOf), err
-		}),
+		list("stacks_list_labels", "/stacks/{id}/labels", view(StackReader), stack.LabelList(), justID[stack.ID], rpc.Short(stack.LabelList(), func(ctx context.Context, s stack.ID) ([]stack.Label, error) {
+			return a.StackLabels(ctx, who(ctx), s)
+		}), stackLabelOf),
 		post("stacks_add_label", "/stacks/{id}/labels", operate(GeneratorOwner), idAnd[stack.ID, string], func(ctx context.Context, r of[stack.ID, string]) (stackLabelJSON, error) {
 			out, err := a.AddStackLabel(ctx, who(ctx), r.id, r.body)
 			return stackLabelOf(out), err
@@ -102,10 +101,9 @@ func stackPartRoutes(a *app.App) []rpc.Route {
 		del("stacks_remove_label", "/stacks/{id}/labels/{label}", operate(GeneratorOwner), idAndText[stack.ID]("label"), func(ctx context.Context, r part[stack.ID, string]) error {
 			return a.RemoveStackLabel(ctx, who(ctx), r.id, r.key)
 		}),
-		get("stacks_list_annotations", "/stacks/{id}/annotations", view(StackReader), justID[stack.ID], func(ctx context.Context, s stack.ID) ([]stackAnnotationJSON, error) {
-			all, err := a.StackAnnotations(ctx, who(ctx), s)
-			return each(all, stackAnnotationOf), err
-		}),
+		list("stacks_list_annotations", "/stacks/{id}/annotations", view(StackReader), stack.AnnotationList(), justID[stack.ID], rpc.Short(stack.AnnotationList(), func(ctx context.Context, s stack.ID) ([]stack.Annotation, error) {
+			return a.StackAnnotations(ctx, who(ctx), s)
+		}), stackAnnotationOf),
 		post("stacks_add_annotation", "/stacks/{id}/annotations", operate(GeneratorOwner), idAnd[stack.ID, stackAnnotationBody], func(ctx context.Context, r of[stack.ID, stackAnnotationBody]) (stackAnnotationJSON, error) {
 			if err := sameStack(r.id, r.body.StackID); err != nil {
 				return stackAnnotationJSON{}, err
