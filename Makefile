@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clusters-test deps unit arch fmt vet lint tidy drift verify build clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients clusters-test deps unit arch fmt vet lint tidy drift verify build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ ifneq ($(E2E),)
 else
 	@echo "== end to end: test/e2e has no tests in this checkout"
 endif
+
+clients: deps ## generate a Go, a Python and a TypeScript client of the OpenAPI file and publish with each (needs Node and Python 3)
+	@test/clients/run.sh
 
 clusters-test: deps ## the test control planes themselves
 	@echo "== test control planes"
