@@ -5,7 +5,9 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -85,9 +88,11 @@ func (c Config) guard() identity.GuardConfig {
 // Deps are what the api works with.
 type Deps struct {
 	Store   ports.Store
-	Wakeups ports.Wakeups // hears revocations for a Verifier of its own; not used if Verifier is given
+	Wakeups ports.Wakeups // tell of events, of webhooks that are due and of revocations
 	// Verifier is shared with other services of the process and run by whoever made it; nil: the api makes and runs one.
 	Verifier  *identity.Verifier
+	Sender    ports.WebhookSender
+	Webhooks  Webhooks // zero fields mean the defaults
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time // time.Now if nil
 	Version   string
@@ -98,7 +103,8 @@ type Deps struct {
 type Service struct {
 	handler http.Handler
 	health  *health.Checker
-	own     *identity.Verifier // nil if the verifier is somebody else's
+	log     *slog.Logger
+	parts   []part // what runs beside requests, innermost first
 }
 
 // New builds a replica; nothing runs yet. Zero fields of c mean their defaults. It registers metrics with the
@@ -114,16 +120,21 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if d.Retention == 0 {
 		d.Retention = observation.Ceiling
 	}
-	s := &Service{health: health.New(d.Version, health.Check{
+	s := &Service{log: d.Telemetry.Log.With("component", "api"), health: health.New(d.Version, health.Check{
 		Name: "database", Reason: "database unavailable", Required: true, Probe: d.Store.Ping,
 	})}
 	verifier := d.Verifier
 	if verifier == nil {
 		verifier = identity.NewVerifier(d.Store.Credentials(), d.Wakeups, d.Clock)
-		s.own = verifier
+		s.parts = append(s.parts, part{"verify credentials", verifier.Run})
 	}
+	if err := s.addWebhooks(d); err != nil {
+		return nil, err
+	}
+	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
+	cases.Sender = d.Sender
 	s.handler = transport.New(transport.Parts{
-		Routes:    transport.Routes(useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention), d.Version),
+		Routes:    transport.Routes(cases, d.Version),
 		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry),
 		Health:    s.health,
 		Telemetry: d.Telemetry,
@@ -138,16 +149,20 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 // Handler serves the public routes, health, metrics and the OpenAPI document.
 func (s *Service) Handler() http.Handler { return s.handler }
 
-// Run runs what the api needs beside requests until ctx ends; from then on /readyz says no.
+// Run runs what the api needs beside requests until ctx ends; from then on /readyz says no. Webhooks that are on their way
+// when it ends have a few seconds.
 func (s *Service) Run(ctx context.Context) error {
-	defer s.health.Drain()
-	if s.own != nil {
-		if err := s.own.Run(ctx); err != nil {
-			return fmt.Errorf("verify credentials: %w", err)
-		}
-		return nil
+	g := lifecycle.Group{Log: s.log}
+	for _, p := range s.parts {
+		g.Add(p.name, p.run)
 	}
-	<-ctx.Done()
+	g.AddClose("readiness", func(context.Context) error {
+		s.health.Drain()
+		return nil
+	})
+	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("api: %w", err)
+	}
 	return nil
 }
 

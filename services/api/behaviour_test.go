@@ -52,11 +52,13 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"add_target": {event.AgentChanged}, "remove_target": {event.AgentChanged},
 		"register_agent": {event.ConsentChanged}, "deregister_agent": {event.ConsentChanged},
 		"update_registered_agent": {event.ConsentChanged}, "remove_registered_agent": {event.ConsentChanged},
-		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted},
+		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted, event.DeploymentDeleted},
 		"stacks_add_label": {event.StackChanged}, "stacks_remove_label": {event.StackChanged},
 		"stacks_add_annotation": {event.StackChanged}, "stacks_remove_annotation": {event.StackChanged},
 		"create_deployment_object": {event.DeploymentCreated}, "instantiate_template": {event.DeploymentCreated}, "approve_stack_placement": {event.PlacementApproved},
-		"delete_generator": {event.StackDeleted, event.StackDeleted, event.StackDeleted, event.GeneratorDeleted},
+		"delete_generator": {
+			event.StackDeleted, event.DeploymentDeleted, event.StackDeleted, event.StackDeleted, event.DeploymentDeleted, event.GeneratorDeleted,
+		},
 	}
 	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for op, build := range successes() {

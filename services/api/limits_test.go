@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -99,7 +100,7 @@ func TestOwnVerifierHearsRevocations(t *testing.T) {
 	w := newWorldOf(t, loadContract(t), api.Config{}, store)
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(t, err)
-	svc, err := api.New(t.Context(), api.Config{}, api.Deps{Store: store, Wakeups: store, Telemetry: tel, Version: "1.2.3"})
+	svc, err := api.New(t.Context(), api.Config{}, api.Deps{Store: store, Wakeups: store, Sender: outbound.ToTheWorld(nil), Telemetry: tel, Version: "1.2.3"})
 	must(t, err)
 	w.handler = svc.Handler()
 	ctx, stop := context.WithCancel(t.Context())

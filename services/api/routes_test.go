@@ -146,6 +146,27 @@ func coreRequests() map[string]func(w *world) request {
 			return at("GET", stackPath(w, "/events?since=2026-03-01T12:00:00Z&limit=10"))
 		},
 		"list_telemetry_logs": func(w *world) request { return at("GET", stackPath(w, "/logs?limit=10")) },
+		"list_webhooks":       func(*world) request { return at("GET", "/webhooks") },
+		"list_event_types":    func(*world) request { return at("GET", "/webhooks/event-types") },
+		"create_webhook": func(*world) request {
+			return at("POST", "/webhooks", `{"name":"w","url":"https://example.com/h","event_types":["stack.*"]}`)
+		},
+		"get_webhook":    func(w *world) request { return at("GET", "/webhooks/"+w.webhook()) },
+		"update_webhook": func(w *world) request { return at("PUT", "/webhooks/"+w.webhook(), `{"enabled":false,"filters":null}`) },
+		"delete_webhook": func(w *world) request { return at("DELETE", "/webhooks/"+w.webhook()) },
+		"test_webhook":   func(w *world) request { return at("POST", "/webhooks/"+w.webhook()+"/test") },
+		"list_deliveries": func(w *world) request {
+			id := w.webhook()
+			w.delivery(id)
+			return at("GET", "/webhooks/"+id+"/deliveries?status=pending&limit=10&offset=0")
+		},
+		"list_all_deliveries": func(w *world) request {
+			w.delivery(w.webhook())
+			return at("GET", "/webhook-deliveries?limit=1")
+		},
+		"get_delivery": func(w *world) request { return at("GET", "/webhook-deliveries/"+w.delivery(w.webhook())) },
+		"redeliver":    func(w *world) request { return at("POST", "/webhook-deliveries/"+w.delivery(w.webhook())+"/redeliver") },
+
 		"get_stack_placement": func(w *world) request { return at("GET", stackPath(w, "/placement")) },
 		"approve_stack_placement": func(w *world) request {
 			return at("POST", "/stacks/"+string(w.held.ID)+"/placement/approve", `{"fingerprint":"f1"}`)

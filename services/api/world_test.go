@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/internal/accesstest"
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/adapters/observed"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
@@ -108,7 +110,8 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 	w := &world{t: t, store: store, tel: tel, api: c, keys: map[string]string{asGarbage: "not-a-key"}}
 	svc, err := api.New(t.Context(), conf, api.Deps{
 		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
-		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
+		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
+		Sender: outbound.ToTheWorld([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
 	})
 	must(t, err)
 	w.handler = svc.Handler()
@@ -126,7 +129,8 @@ func (w *world) handlerOf(store interface {
 	must(w.t, err)
 	svc, err := api.New(w.t.Context(), api.Config{}, api.Deps{
 		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
-		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now),
+		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
+		Sender: outbound.ToTheWorld([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
 	})
 	must(w.t, err)
 	return svc.Handler()

@@ -26,6 +26,7 @@ const (
 	DeploymentCreated   Type = "deployment.created"
 	DeploymentApplied   Type = "deployment.applied"
 	DeploymentFailed    Type = "deployment.failed"
+	DeploymentDeleted   Type = "deployment.deleted" // the newest object of a stack that was deleted
 	PlacementDecided    Type = "placement.decided"
 	PlacementApproved   Type = "placement.approved"
 	RemovalAcknowledged Type = "removal.acknowledged"

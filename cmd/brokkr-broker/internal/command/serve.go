@@ -13,6 +13,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/database"
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/settings"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
@@ -92,7 +93,8 @@ func assemble(ctx context.Context, p *process.Process, s *settings.Settings, ver
 		return nil, err
 	}
 	admin, err := api.New(ctx, s.Limits, api.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ type Settings struct {
 	process.Common `koanf:",squash"`
 	Broker         Broker           `koanf:"broker"`
 	Limits         api.Config       `koanf:"limits"`
+	Webhooks       api.Webhooks     `koanf:"webhooks"`
 	Gateway        gateway.Config   `koanf:"gateway"`
 	Scheduler      scheduler.Config `koanf:"scheduler"`
 }
@@ -29,7 +30,7 @@ type Settings struct {
 // Load reads the settings: flags (by key) over environment over file over defaults.
 func Load(environ []string, getenv func(string) string, flags map[string]any) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9095"), Broker: Broker{Addr: ":3000"},
-		Limits: api.Defaults(), Gateway: gateway.Defaults(), Scheduler: scheduler.Defaults()}
+		Limits: api.Defaults(), Webhooks: api.WebhookDefaults(), Gateway: gateway.Defaults(), Scheduler: scheduler.Defaults()}
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(), Flags: flags,
 		Foreign: []string{"api", "gateway.addr", "scheduler.addr", "agent"}}); err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func Load(environ []string, getenv func(string) string, flags map[string]any) (*
 // Validate reports every value that cannot work.
 func (s *Settings) Validate() error {
 	var p config.Problems
-	for _, err := range []error{s.Common.Validate(), s.Limits.Validate(), s.Gateway.Validate(), s.Scheduler.Validate()} {
+	for _, err := range []error{s.Common.Validate(), s.Limits.Validate(), s.Webhooks.Validate(), s.Gateway.Validate(), s.Scheduler.Validate()} {
 		if err != nil {
 			p = append(p, err)
 		}

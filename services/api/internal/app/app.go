@@ -36,6 +36,7 @@ type App struct {
 	Keep   time.Duration // how long observations are kept
 
 	Templates TemplateEngine
+	Sender    ports.WebhookSender // only who tests webhooks needs it
 }
 
 // staleTries bounds how often a use case is run again because a row that it read changed before it was written.

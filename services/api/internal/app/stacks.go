@@ -209,8 +209,20 @@ func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) 
 }
 
 func (a *App) dropStack(ctx context.Context, tx ports.Repositories, s stack.Stack, at time.Time) error {
+	events := []event.Event{a.stackEvent(ctx, event.StackDeleted, s, at, map[string]any{"stack_id": s.ID, "deleted_at": at})}
+	newest, err := tx.Objects().Newest(ctx, s.ID)
+	switch {
+	case err == nil:
+		e := a.stackEvent(ctx, event.DeploymentDeleted, s, at, map[string]any{
+			"deployment_object_id": newest.ID, "stack_id": s.ID, "deleted_at": at,
+		})
+		e.Object = newest.ID
+		events = append(events, e)
+	case !fault.Is(err, fault.NotFound):
+		return fmt.Errorf("read the newest object of stack %s: %w", s.ID, err)
+	}
 	if err := tx.Stacks().Delete(ctx, s.ID, at); err != nil {
 		return fmt.Errorf("delete stack %s: %w", s.ID, err)
 	}
-	return tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackDeleted, s, at, map[string]any{"stack_id": s.ID, "deleted_at": at}))
+	return tx.Outbox().Append(ctx, events...)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
@@ -22,8 +23,9 @@ type Settings struct {
 	API            struct {
 		Addr string `koanf:"addr"` // host:port of the public listener
 	} `koanf:"api"`
-	Limits api.Config `koanf:"limits"`
-	Broker struct {
+	Limits   api.Config   `koanf:"limits"`
+	Webhooks api.Webhooks `koanf:"webhooks"`
+	Broker   struct {
 		PAKHash config.Secret `koanf:"pak_hash"` // of an admin's PAK; empty: the first start mints one and prints it
 	} `koanf:"broker"`
 }
@@ -31,7 +33,7 @@ type Settings struct {
 // Validate reports every value that cannot work.
 func (s *Settings) Validate() error {
 	var p config.Problems
-	for _, err := range []error{s.Common.Validate(), s.CheckDatabase(), s.Limits.Validate()} {
+	for _, err := range []error{s.Common.Validate(), s.CheckDatabase(), s.Limits.Validate(), s.Webhooks.Validate()} {
 		if err != nil {
 			p = append(p, err)
 		}
@@ -41,7 +43,7 @@ func (s *Settings) Validate() error {
 }
 
 func load(environ []string) (*Settings, error) {
-	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults()}
+	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults(), Webhooks: api.WebhookDefaults()}
 	s.API.Addr = ":3000"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker.addr", "broker.state_dir", "gateway", "scheduler", "agent"}}); err != nil {
@@ -75,7 +77,9 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 // assemble binds the listeners before the admin PAK is made, so that a start that fails there shows no key in vain.
 func assemble(ctx context.Context, p *process.Process, s *Settings, version string) (*pak.PAK, error) {
 	svc, err := api.New(ctx, s.Limits, api.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Telemetry: p.Telemetry, Clock: time.Now, Version: version, Retention: s.Telemetry.Retention,
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Retention: s.Telemetry.Retention,
 	})
 	if err != nil {
 		return nil, err

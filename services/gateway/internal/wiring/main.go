@@ -38,7 +38,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	s := &Settings{Common: process.Defaults("127.0.0.1:9091")}
 	s.Gateway.Config, s.Gateway.Addr = gateway.Defaults(), ":8080"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
-		Foreign: []string{"broker", "api", "limits", "scheduler", "agent"}}); err != nil {
+		Foreign: []string{"broker", "api", "limits", "webhooks", "scheduler", "agent"}}); err != nil {
 		return err
 	}
 	p, err := process.Open(ctx, "brokkr-gateway", version, s.Common, out)

@@ -229,7 +229,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 					stacks[id] = c
 				}
 			}
-		case event.DeploymentApplied, event.DeploymentFailed, event.PlacementDecided:
+		case event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided:
 			// no fact of placement: what agents report, and our own and other replicas' decisions on their shards
 		}
 	}

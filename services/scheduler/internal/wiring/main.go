@@ -39,7 +39,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	s := &Settings{Common: process.Defaults("127.0.0.1:9092")}
 	s.Scheduler.Config, s.Scheduler.Addr = scheduler.Defaults(), ":8081"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
-		Foreign: []string{"broker", "api", "limits", "gateway", "agent"}}); err != nil {
+		Foreign: []string{"broker", "api", "limits", "webhooks", "gateway", "agent"}}); err != nil {
 		return err
 	}
 	p, err := process.Open(ctx, "brokkr-scheduler", version, s.Common, out)

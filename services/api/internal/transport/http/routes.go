@@ -24,6 +24,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
+		webhookRoutes(a),
 		insightRoutes(a),
 		auditRoutes(a),
 	} {

@@ -1,0 +1,191 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+const (
+	grace      = 30 * time.Second // a claim outlives its timeout by this, for settling
+	pollEvery  = time.Second      // retries become due by themselves
+	gatherFor  = 5 * time.Millisecond
+	stopWithin = 5 * time.Second // attempts that run when the replica stops have this long
+	patience   = 3               // failures in a row after which a receiver is tried one at a time
+	settleIn   = 10 * time.Second
+
+	maxFailures = 10_000 // subscriptions whose failures are remembered
+)
+
+// Dispatcher makes the calls of deliveries that are due. Every subscription has a queue of its own: it may use so many
+// calls at a time, and one only while it fails, so that a receiver that hangs takes nothing from the others. Any number of
+// replicas share the work.
+type Dispatcher struct {
+	Store   ports.Store
+	Wakeups ports.Wakeups
+	Sender  ports.WebhookSender
+	Workers int // calls at a time
+	Each    int // calls at a time of one subscription
+	Now     func() time.Time
+	Jitter  func() float64 // in [0, 1)
+	Log     *slog.Logger
+	Metrics *Metrics
+
+	busy     map[webhook.ID]int // calls that run
+	failures map[webhook.ID]int // in a row
+	running  int
+	ended    chan result
+	settled  []webhook.Settlement // to be stored
+}
+
+type result struct {
+	call    webhook.Call
+	outcome webhook.Outcome
+	stopped bool // by us, not by the receiver
+}
+
+// Run delivers until ctx ends; then it lets the attempts end that run, for a moment, and stores how all of them ended.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	wakeups, err := d.Wakeups.Listen(ctx, ports.WebhooksDue)
+	if err != nil {
+		return fmt.Errorf("listen for webhooks: %w", err)
+	}
+	d.busy, d.failures, d.ended = map[webhook.ID]int{}, map[webhook.ID]int{}, make(chan result, d.Workers)
+	calls, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for due := true; ; {
+		if due {
+			due = d.claim(ctx, calls)
+		}
+		select {
+		case <-ctx.Done():
+			return d.stop(context.WithoutCancel(ctx), hangUp)
+		case r := <-d.ended:
+			d.gather(r)
+			d.settle(ctx)
+			due = true
+		case _, ok := <-wakeups:
+			if !ok {
+				wakeups = nil // ctx ends
+				continue
+			}
+			due = true
+		case <-tick.C:
+			d.settle(ctx)
+			due = true
+		}
+	}
+}
+
+// claim starts what is due and reports whether more may be.
+func (d *Dispatcher) claim(ctx, calls context.Context) bool {
+	free := d.Workers - d.running
+	if free <= 0 || len(d.settled) > 0 { // a store that takes no results would give the same again
+		return false
+	}
+	list, err := d.Store.Deliveries().Claim(ctx, grace, ports.Quota{Limit: free, Each: d.Each, Busy: d.used()})
+	if err != nil {
+		if ctx.Err() == nil {
+			d.Log.WarnContext(ctx, "claiming webhooks failed; it is tried again", "error", err.Error())
+		}
+		return false
+	}
+	for _, c := range list {
+		d.busy[c.Subscription]++
+		d.running++
+		go d.call(calls, c)
+	}
+	d.Metrics.inFlight.Add(float64(len(list)))
+	return len(list) == free
+}
+
+// used is how much of Each no call may take.
+func (d *Dispatcher) used() map[webhook.ID]int {
+	out := make(map[webhook.ID]int, len(d.busy))
+	for id, n := range d.busy {
+		out[id] = n
+	}
+	for id, n := range d.failures {
+		if n >= patience {
+			out[id] += d.Each - 1
+		}
+	}
+	return out
+}
+
+func (d *Dispatcher) call(ctx context.Context, c webhook.Call) {
+	o := d.Sender.Send(ctx, c.Request(d.Now()))
+	d.ended <- result{call: c, outcome: o, stopped: ctx.Err() != nil && !o.Success}
+}
+
+// gather takes r and what else ends within a moment, so that one statement stores them all.
+func (d *Dispatcher) gather(r result) {
+	d.take(r)
+	moment := time.NewTimer(gatherFor)
+	defer moment.Stop()
+	for d.running > 0 {
+		select {
+		case r := <-d.ended:
+			d.take(r)
+		case <-moment.C:
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) take(r result) {
+	id := r.call.Subscription
+	d.running--
+	if d.busy[id]--; d.busy[id] == 0 {
+		delete(d.busy, id)
+	}
+	d.Metrics.inFlight.Dec()
+	d.Metrics.attempts.WithLabelValues(string(r.outcome.Class)).Inc()
+	d.Metrics.seconds.Observe(r.outcome.Took.Seconds())
+	if r.outcome.Success {
+		delete(d.failures, id)
+	} else {
+		if len(d.failures) > maxFailures {
+			clear(d.failures) // of subscriptions that are gone, for the most part
+		}
+		d.failures[id]++
+	}
+	at := d.Now()
+	s := webhook.Settle(r.call.ID, r.call.Attempts, r.call.MaxRetries, r.outcome, at, d.Jitter())
+	if r.stopped { // it is not the receiver's fault: another replica tries again at once, even after the last attempt
+		s.Status, s.RetryAt = webhook.Failed, &at
+	}
+	d.settled = append(d.settled, s)
+	d.Metrics.settled.WithLabelValues(string(s.Status)).Inc()
+}
+
+// settle stores how attempts ended. What cannot be stored is kept for the next time; should the replica die before, the
+// claims end by themselves and the deliveries are tried again.
+func (d *Dispatcher) settle(ctx context.Context) {
+	if len(d.settled) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleIn)
+	defer cancel()
+	if _, err := d.Store.Deliveries().Settle(ctx, "", d.settled); err != nil {
+		d.Log.WarnContext(ctx, "storing the outcome of webhooks failed; it is tried again", "deliveries", len(d.settled), "error", err.Error())
+		return
+	}
+	d.settled = nil
+}
+
+func (d *Dispatcher) stop(ctx context.Context, hangUp context.CancelFunc) error {
+	soon := time.AfterFunc(stopWithin, hangUp)
+	defer soon.Stop()
+	for d.running > 0 {
+		d.take(<-d.ended)
+	}
+	d.settle(ctx)
+	return nil
+}
