@@ -48,7 +48,8 @@ type Quota struct {
 // Deliveries are the queues of the subscriptions. The store's clock says what is due.
 type Deliveries interface {
 	// Enqueue stores pending deliveries, with their subscription's labels as they are now. What is there already for
-	// (subscription, event) stays as it is; of subscriptions that are gone nothing is stored. It returns how many are new.
+	// (subscription, event) stays as it is; of subscriptions that are gone nothing is stored. It returns
+	// how many are new, and rings (Works) if some are for agents.
 	Enqueue(ctx context.Context, deliveries []webhook.Delivery) (int, error)
 	Get(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error)
 	// List returns deliveries, newest first.
@@ -64,8 +65,6 @@ type Deliveries interface {
 	Settle(ctx context.Context, holder agent.ID, settlements []webhook.Settlement) (int, error)
 	// Redeliver makes a delivery pending again, as if it had never been tried; Refused (code delivery_in_progress) while it is tried.
 	Redeliver(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error)
-	// Waiting returns the sets of labels for which deliveries are due, with their number.
-	Waiting(ctx context.Context) ([]webhook.Waiting, error)
 	// Sweep makes those dead whose last attempt never ended, and deletes those that were made before, at most limit of either
 	// kind; it returns how many of each.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, int, error)

@@ -1,10 +1,8 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -35,7 +33,7 @@ func (s *state) dropDelivery(id webhook.DeliveryID) {
 
 func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, error) {
 	return write(ctx, r.s, func(c *change) (int, error) {
-		stored := 0
+		stored, forAgents := 0, false
 		for _, d := range list {
 			h, ok := c.webhooks.get(one(d.Subscription))
 			pair := two{string(d.Subscription), d.EventID}
@@ -50,10 +48,13 @@ func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, 
 			c.deliveries.put(one(d.ID), queued{d, now})
 			c.deliveryPairs.put(pair, d.ID)
 			c.deliveryOrder.put(numbered{n: d.Ordinal}, d.ID)
-			stored++
+			stored, forAgents = stored+1, forAgents || h.TargetLabels != nil
 		}
 		if stored > 0 {
 			c.announce(ports.Wakeup{Channel: ports.WebhooksDue})
+		}
+		if forAgents {
+			c.announce(ports.Wakeup{Channel: ports.WorkGrew})
 		}
 		return stored, nil
 	})
@@ -210,25 +211,23 @@ func (r deliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) (webho
 		d.AcquiredBy, d.AcquiredUntil, d.NextRetryAt, d.CompletedAt = nil, nil, nil, nil
 		c.deliveries.put(one(id), d)
 		c.announce(ports.Wakeup{Channel: ports.WebhooksDue})
+		if d.TargetLabels != nil {
+			c.announce(ports.Wakeup{Channel: ports.WorkGrew})
+		}
 		return copyDelivery(d.Delivery), nil
 	})
 }
 
-func (r deliveries) Waiting(ctx context.Context) ([]webhook.Waiting, error) {
-	return read(ctx, r.s, func(s *state) ([]webhook.Waiting, error) {
-		var out []webhook.Waiting
-		for _, d := range s.due(func(_ hook, d queued) bool { return d.TargetLabels != nil }) {
-			i := slices.IndexFunc(out, func(w webhook.Waiting) bool { return slices.Equal(w.Labels, d.TargetLabels) })
-			if i < 0 {
-				i = len(out)
-				out = append(out, webhook.Waiting{Labels: slices.Clone(d.TargetLabels)})
-			}
-			out[i].Count++
+// pendingWebhooks counts the deliveries that the agent may claim.
+func (s *state) pendingWebhooks(a agent.ID, now time.Time, p *ports.Pending) {
+	s.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+		d, _ := s.deliveries.get(one(id))
+		if h, ok := s.webhooks.get(one(d.Subscription)); ok && h.Enabled && d.TargetLabels != nil && !d.Status.Final() && !d.due.After(now) &&
+			!lost(h, d) && s.hasAll(a, d.TargetLabels) {
+			p.Webhooks++
+			newest(p, d.due)
 		}
-		slices.SortFunc(out, func(x, y webhook.Waiting) int {
-			return cmp.Compare(strings.Join(x.Labels, "\n"), strings.Join(y.Labels, "\n"))
-		})
-		return out, nil
+		return true
 	})
 }
 

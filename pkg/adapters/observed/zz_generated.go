@@ -504,13 +504,6 @@ func (x observedDeliveries) Redeliver(ctx context.Context, p1 webhook.DeliveryID
 	return r0, err
 }
 
-func (x observedDeliveries) Waiting(ctx context.Context) (r0 []webhook.Waiting, err error) {
-	ctx, done := x.o.start(ctx, "Deliveries", "Waiting")
-	defer func() { done(err) }()
-	r0, err = x.in.Waiting(ctx)
-	return r0, err
-}
-
 func (x observedDeliveries) Sweep(ctx context.Context, p1 time.Time, p2 int) (r0 int, r1 int, err error) {
 	ctx, done := x.o.start(ctx, "Deliveries", "Sweep")
 	defer func() { done(err) }()

@@ -55,9 +55,9 @@ const enqueueDeliveries = `WITH put AS (
 		JOIN webhook_subscriptions s ON s.id = e.subscription_id
 		ORDER BY e.ordinal
 		ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING
-		RETURNING 1),
-	counted AS (SELECT count(*) AS n FROM put)
-	SELECT n FROM counted, LATERAL (SELECT CASE WHEN n > 0 THEN pg_notify($6, '')::text END) told`
+		RETURNING target_labels),
+	counted AS (SELECT count(*) AS n, count(target_labels) AS far FROM put)
+	SELECT n FROM counted, LATERAL (SELECT CASE WHEN n > 0 THEN pg_notify($6, '')::text END, CASE WHEN far > 0 THEN pg_notify($7, '')::text END) told`
 
 // Enqueue implements ports.Deliveries.
 func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, error) {
@@ -71,7 +71,7 @@ func (r deliveries) Enqueue(ctx context.Context, list []webhook.Delivery) (int, 
 			column(list, func(d webhook.Delivery) string { return string(d.EventType) }),
 			column(list, func(d webhook.Delivery) string { return d.EventID }),
 			column(list, func(d webhook.Delivery) string { return printable(d.Payload) }),
-			ports.WebhooksDue)
+			ports.WebhooksDue, ports.WorkGrew)
 	})
 }
 
@@ -238,8 +238,8 @@ const (
 	redeliver    = `WITH again AS (
 			UPDATE webhook_deliveries d SET status = 'pending', attempts = 0, due_at = clock_timestamp(), target_labels = s.target_labels,
 				acquired_by = NULL, acquired_until = NULL, next_retry_at = NULL, completed_at = NULL
-			FROM webhook_subscriptions s WHERE s.id = d.subscription_id AND d.id = $1 RETURNING d.id)
-		SELECT pg_notify($2, '')::text FROM again`
+			FROM webhook_subscriptions s WHERE s.id = d.subscription_id AND d.id = $1 RETURNING d.target_labels)
+		SELECT concat(pg_notify($2, '')::text, CASE WHEN target_labels IS NOT NULL THEN pg_notify($3, '')::text END) FROM again`
 )
 
 // Redeliver implements ports.Deliveries.
@@ -252,29 +252,20 @@ func (r deliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) (webho
 		if tried {
 			return webhook.Delivery{}, fault.Newf(fault.Refused, "delivery_in_progress", "delivery %s is being tried right now", id)
 		}
-		if _, err := one[string](ctx, in, "redeliver", noDelivery(id), redeliver, uid(id), ports.WebhooksDue); err != nil {
+		if _, err := one[string](ctx, in, "redeliver", noDelivery(id), redeliver, uid(id), ports.WebhooksDue, ports.WorkGrew); err != nil {
 			return webhook.Delivery{}, err
 		}
 		return deliveries{in}.Get(ctx, id)
 	})
 }
 
-const waitingDeliveries = `SELECT w.target_labels, count(*) AS n
-	FROM webhook_deliveries w JOIN webhook_subscriptions s ON s.id = w.subscription_id
-	WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp() AND w.target_labels IS NOT NULL
+// pendingWebhooks is a part of pendingWork.
+const pendingWebhooks = `SELECT a.agent_id, 'webhooks' AS kind, count(*) AS n, max(w.due_at) AS newest
+	FROM (SELECT l.agent_id, array_agg(l.label) AS labels FROM agent_labels l WHERE l.agent_id = ANY ($1::uuid[]) GROUP BY l.agent_id) AS a
+	JOIN webhook_deliveries w ON w.target_labels <@ a.labels JOIN webhook_subscriptions s ON s.id = w.subscription_id
+	WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= $2::timestamptz AND w.target_labels IS NOT NULL
 		AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
-	GROUP BY w.target_labels ORDER BY w.target_labels`
-
-type waitingRow struct {
-	Labels pq.StringArray `db:"target_labels"`
-	Count  int            `db:"n"`
-}
-
-// Waiting implements ports.Deliveries.
-func (r deliveries) Waiting(ctx context.Context) ([]webhook.Waiting, error) {
-	rows, err := many[waitingRow](ctx, r.s, "count waiting deliveries", waitingDeliveries)
-	return convert(rows, err, func(r waitingRow) webhook.Waiting { return webhook.Waiting{Labels: r.Labels, Count: r.Count} })
-}
+	GROUP BY a.agent_id`
 
 const (
 	buryDeliveries = `UPDATE webhook_deliveries d SET status = 'dead', last_error = $2, completed_at = clock_timestamp(), acquired_until = NULL

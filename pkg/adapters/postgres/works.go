@@ -14,11 +14,14 @@ import (
 type works struct{ s session }
 
 // Kinds of work, as pendingWork names them.
-const kindWorkOrders = "work_orders"
+const (
+	kindWorkOrders = "work_orders"
+	kindWebhooks   = "webhooks"
+)
 
 // pendingWork counts for the agents $1 what they could take at $2. Each kind of work is one part: agent, kind, how many,
 // and since when the newest of it.
-const pendingWork = `SELECT agent_id, kind, n, newest, $2::timestamptz AS asked FROM (` + pendingWorkOrders + `) AS parts`
+const pendingWork = `SELECT agent_id, kind, n, newest, $2::timestamptz AS asked FROM (` + pendingWorkOrders + ` UNION ALL ` + pendingWebhooks + `) AS parts`
 
 const pendingWorkOrders = `SELECT m.agent_id, 'work_orders' AS kind, count(*) AS n, max(m.available_at) AS newest FROM (
 		SELECT t.agent_id, w.id, w.available_at FROM work_orders w JOIN work_order_agents t ON t.work_order_id = w.id
@@ -48,6 +51,8 @@ func (r works) Pending(ctx context.Context, ids []agent.ID, now time.Time) (map[
 		switch row.Kind {
 		case kindWorkOrders:
 			p.WorkOrders = row.N
+		case kindWebhooks:
+			p.Webhooks = row.N
 		default:
 			return nil, fmt.Errorf("count pending work: unknown kind %q", row.Kind)
 		}

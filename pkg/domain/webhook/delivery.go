@@ -63,22 +63,6 @@ type Delivery struct {
 	Ordinal       int64 // given by the store: order of insertion
 }
 
-// Waiting is a set of labels for which deliveries are due.
-type Waiting struct {
-	Labels []string
-	Count  int
-}
-
-// For reports whether an agent with these labels may take them: it has them all.
-func (w Waiting) For(has func(label string) bool) bool {
-	for _, l := range w.Labels {
-		if !has(l) {
-			return false
-		}
-	}
-	return true
-}
-
 // Call is a delivery that was claimed, with everything that it takes to make it.
 type Call struct {
 	Delivery

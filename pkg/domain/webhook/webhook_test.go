@@ -238,14 +238,3 @@ func TestRequestOfACall(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
-
-func TestWaitingIsForWhoHasAllLabels(t *testing.T) {
-	t.Parallel()
-	w := webhook.Waiting{Labels: []string{"a", "b"}, Count: 1}
-	has := func(labels ...string) func(string) bool {
-		return func(l string) bool { return strings.Contains(" "+strings.Join(labels, " ")+" ", " "+l+" ") }
-	}
-	if !w.For(has("a", "b", "c")) || w.For(has("a")) || w.For(has()) {
-		t.Error("an agent must have all labels, and may have more")
-	}
-}

@@ -20,7 +20,7 @@ func claimCases() map[string]func(*world) {
 		"racers never get the same":                   claimRace,
 		"agents get what their labels match":          claimByAgents,
 		"a settlement is the holder's":                claimSettledByAgent,
-		"what waits is counted by labels":             claimWaiting,
+		"what waits for agents rings and is counted":  claimWaiting,
 	}
 }
 
@@ -201,20 +201,20 @@ func claimSettledByAgent(w *world) {
 }
 
 func claimWaiting(w *world) {
-	waiting := func() []webhook.Waiting {
-		w.Helper()
-		list, err := w.Deliveries().Waiting(w.ctx)
-		wantNone(w.T, "waiting", err)
-		return list
-	}
-	wantSame(w.T, "nothing", len(waiting()), 0)
-	a := w.agent("a")
-	w.label(a.ID, "prod")
+	both, one := w.agent("both"), w.agent("one")
+	w.label(both.ID, "prod")
+	w.label(both.ID, "eu")
+	w.label(one.ID, "prod")
 	w.enqueue(w.webhook("broker's").ID, 1)
-	w.enqueue(w.webhook("one", labelled("prod")).ID, 2)
-	w.enqueue(w.webhook("two", labelled("prod")).ID, 1)
-	w.enqueue(w.webhook("far", labelled("eu", "x")).ID, 1)
-	wantSame(w.T, "waiting", waiting(), []webhook.Waiting{{Labels: []string{"eu", "x"}, Count: 1}, {Labels: []string{"prod"}, Count: 3}})
-	w.claimFor(a.ID, 10)
-	wantSame(w.T, "after a claim", waiting(), []webhook.Waiting{{Labels: []string{"eu", "x"}, Count: 1}})
+	wantSame(w.T, "nothing", w.pending(both.ID).Webhooks, 0)
+	bell := w.listen(w.ctx, ports.WorkGrew)
+	w.enqueue(w.webhook("prod", labelled("prod")).ID, 2)
+	wantSame(w.T, "the bell", w.nextWakeup(bell), ports.Wakeup{Channel: ports.WorkGrew})
+	w.enqueue(w.webhook("prod and eu", labelled("prod", "eu")).ID, 1)
+	w.enqueue(w.webhook("off", labelled("prod"), func(s *webhook.Subscription) { s.Enabled = false }).ID, 1)
+	wantSame(w.T, "for both labels", w.pending(both.ID).Webhooks, 3)
+	wantSame(w.T, "for one", w.pending(one.ID).Webhooks, 2)
+	wantSame(w.T, "marked", w.pending(one.ID).Mark > 0, true)
+	w.claimFor(one.ID, 10)
+	wantSame(w.T, "after a claim", w.pending(both.ID).Webhooks, 1)
 }

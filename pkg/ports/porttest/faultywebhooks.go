@@ -110,13 +110,6 @@ func (x faultyDeliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) 
 	return x.in.Redeliver(ctx, id)
 }
 
-func (x faultyDeliveries) Waiting(ctx context.Context) (v []webhook.Waiting, err error) {
-	if err = x.f.next(); err != nil {
-		return v, err
-	}
-	return x.in.Waiting(ctx)
-}
-
 func (x faultyDeliveries) Sweep(ctx context.Context, before time.Time, limit int) (v, w int, err error) {
 	if err = x.f.next(); err != nil {
 		return v, w, err

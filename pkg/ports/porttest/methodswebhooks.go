@@ -49,9 +49,6 @@ func (w *world) webhookMethods() map[string]method {
 		"Deliveries.Redeliver": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Deliveries().Redeliver(ctx, d))
 		},
-		"Deliveries.Waiting": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Deliveries().Waiting(ctx))
-		},
 		"Deliveries.Sweep": func(ctx context.Context, r ports.Repositories) error {
 			_, _, err := r.Deliveries().Sweep(ctx, w.at, 1)
 			return err

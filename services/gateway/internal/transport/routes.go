@@ -49,7 +49,7 @@ func SyncInfo() rpc.Info {
 
 // Routes is the table of the gateway's endpoints.
 func Routes(g *app.Gateway) []rpc.Route {
-	return []rpc.Route{
+	return append(webhookRoutes(g), []rpc.Route{
 		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: identity.Authenticated},
 			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
 		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: identity.AgentItself},
@@ -86,7 +86,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 				b, err := g.Manifest(ctx, identity.Of(ctx), r.sum)
 				return manifestAnswer{bundle: b, request: r}, err
 			}),
-	}
+	}...)
 }
 
 // New returns the handler of a gateway.

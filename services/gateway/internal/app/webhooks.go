@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+)
+
+const (
+	webhookClaim = 60 * time.Second // how long an agent has for what it has claimed
+	webhooksEach = 10               // at a time
+)
+
+// PendingWebhooks claims deliveries for the agent: those of subscriptions whose labels it all has.
+func (g *Gateway) PendingWebhooks(ctx context.Context, p tenancy.Principal, agentID string) ([]webhook.Call, error) {
+	a, err := g.selfOrStaff(ctx, p, agentID)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := g.Store.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+	if err != nil {
+		return nil, fmt.Errorf("claim webhooks for agent %s: %w", a, err)
+	}
+	return calls, nil
+}
+
+// WebhookResult stores how an attempt of the calling agent ended. Of a delivery that another has, or that nobody has claimed, it is
+// Forbidden (code delivery_not_acquired_by_agent). The same result once more changes nothing.
+func (g *Gateway) WebhookResult(ctx context.Context, p tenancy.Principal, deliveryID string, o webhook.Outcome) error {
+	d, err := id.Parse[webhook.DeliveryID]("delivery id", deliveryID)
+	if err != nil {
+		return err
+	}
+	known, err := g.Store.Deliveries().Get(ctx, d)
+	if err != nil {
+		return err
+	}
+	if known.AcquiredBy == nil || !p.IsAgent(*known.AcquiredBy) {
+		return fault.New(fault.Forbidden, "delivery_not_acquired_by_agent", "this agent has not claimed the delivery; claim it by /agents/{agent_id}/webhooks/pending")
+	}
+	if known.Status != webhook.Acquired {
+		return nil
+	}
+	s, err := g.Store.Webhooks().Get(ctx, known.Subscription)
+	if err != nil {
+		return err
+	}
+	x := webhook.Settle(d, known.Attempts, s.MaxRetries, o, g.Now().UTC(), rand.Float64()) //nolint:gosec // jitter
+	if _, err := g.Store.Deliveries().Settle(ctx, p.Agent, []webhook.Settlement{x}); err != nil {
+		return fmt.Errorf("store the result of delivery %s: %w", d, err)
+	}
+	g.Metrics.Reports.WithLabelValues("webhook_" + string(x.Status)).Inc()
+	return nil
+}
