@@ -1,12 +1,14 @@
 package http
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -143,7 +145,9 @@ func webhookRequest(create bool) rpc.Decoder[app.WebhookChange] {
 			}
 		}
 		var b webhookBody
-		if err := json.Unmarshal(raw, &b); err != nil {
+		strict := json.NewDecoder(bytes.NewReader(raw))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&b); err != nil {
 			return app.WebhookChange{}, wrongType(err)
 		}
 		return b.change()
@@ -154,6 +158,10 @@ func wrongType(err error) error {
 	var t *json.UnmarshalTypeError
 	if errors.As(err, &t) {
 		return invalidBody("field %q must be %s, not %s", t.Field, t.Type, t.Value).With("field", t.Field)
+	}
+	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown { // encoding/json has no type for it
+		name = strings.Trim(name, `"`)
+		return fault.Newf(fault.Invalid, "unknown_field", "the body has a field %q, which is not known here", name).With("field", name)
 	}
 	return invalidBody("the body could not be read").Because(err)
 }
