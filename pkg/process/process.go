@@ -127,6 +127,7 @@ type Process struct {
 	Wakeups   ports.Wakeups
 	Signals   ports.Signals
 	Targets   ports.TargetCache
+	Live      ports.Live
 	Verifier  *identity.Verifier
 	Group     *lifecycle.Group
 }
@@ -170,7 +171,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	p.Store, p.Wakeups = observed.Store(store, tel.Tracer("store"), tel.Registry), store
 	p.Group.AddClose("store", func(context.Context) error { return store.Close() })
 	if c.Redis.URL == "" {
-		p.Signals, p.Targets = memory.NewSignals(), memory.NewTargetCache(targetMemory)
+		p.Signals, p.Targets, p.Live = memory.NewSignals(), memory.NewTargetCache(targetMemory), memory.NewLive()
 	} else {
 		client, err := redis.Open(c.Redis.URL.Reveal())
 		if err != nil {
@@ -178,6 +179,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 			return nil, err
 		}
 		p.Signals, p.Targets = redis.NewSignals(client, tel.Log), redis.NewTargetCache(client, targetTTL)
+		p.Live = redis.NewLive(client, tel.Log)
 		p.Group.AddClose("redis", func(context.Context) error { return client.Close() })
 	}
 	p.Verifier = identity.NewVerifier(p.Store.Credentials(), store, time.Now)

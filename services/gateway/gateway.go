@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -26,7 +27,10 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
 	"github.com/colliery-io/brokkr/services/gateway/internal/intake"
+	"github.com/colliery-io/brokkr/services/gateway/internal/live"
+	"github.com/colliery-io/brokkr/services/gateway/internal/push"
 	"github.com/colliery-io/brokkr/services/gateway/internal/roster"
+	"github.com/colliery-io/brokkr/services/gateway/internal/sockets"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 	"github.com/colliery-io/brokkr/services/gateway/internal/transport"
 	"github.com/colliery-io/brokkr/services/gateway/internal/watch"
@@ -39,11 +43,14 @@ type Config struct {
 	BlobCacheBytes int64    `koanf:"blob_cache_bytes"` // of manifests kept compressed in memory
 	AuthFailures   int      `koanf:"auth_failures"`    // that one source may make in a minute
 	TrustedProxies []string `koanf:"trusted_proxies"`  // networks (CIDR) whose X-Forwarded-For is believed
+	AgentSockets   int      `koanf:"agent_sockets"`    // agents that may be connected by WebSocket at a time
+	LiveWatchers   int      `koanf:"live_watchers"`    // connections that may watch live at a time
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
-	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60}
+	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60,
+		AgentSockets: 20_000, LiveWatchers: 1_000}
 }
 
 // Validate reports every value that cannot work.
@@ -54,6 +61,8 @@ func (c Config) Validate() error {
 		"gateway.api_url", "is %q, not an http:// or https:// URL", c.APIURL)
 	p.Add(c.BlobCacheBytes < 0, "gateway.blob_cache_bytes", "is %d, less than 0", c.BlobCacheBytes)
 	p.Add(c.AuthFailures < 1, "gateway.auth_failures", "is %d, less than 1", c.AuthFailures)
+	p.Add(c.AgentSockets < 0, "gateway.agent_sockets", "is %d, less than 0", c.AgentSockets)
+	p.Add(c.LiveWatchers < 0, "gateway.live_watchers", "is %d, less than 0", c.LiveWatchers)
 	for _, t := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(t)
 		p.Add(err != nil, "gateway.trusted_proxies", "has %q, not a network like 10.0.0.0/8", t)
@@ -68,6 +77,7 @@ type Deps struct {
 	Wakeups   ports.Wakeups
 	Signals   ports.Signals
 	Targets   ports.TargetCache
+	Live      ports.Live
 	Verifier  *identity.Verifier
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time
@@ -83,6 +93,10 @@ type Service struct {
 	intake  *intake.Intake
 	targets *target.Reader
 	watcher *watch.Watcher
+	live    *live.Hub
+	sockets *sockets.Registry
+	fleet   *live.Fleet
+	pusher  *push.Pusher
 	health  *health.Checker
 	handler http.Handler
 }
@@ -99,7 +113,16 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	metrics = app.NewMetrics(d.Telemetry.Registry, s.hub, s.beats.Pending)
 	s.intake = intake.New(d.Store.Observations(), d.Clock, log, func(_ context.Context, parcels []observation.Parcel, receipts []observation.Receipt) {
 		metrics.Observed(parcels, receipts)
+		s.live.Offer(live.Frames(parcels, receipts))
 	})
+	s.live = live.New(d.Live, c.LiveWatchers, live.Gap, d.Clock, log)
+	s.sockets = sockets.New(d.Live, s.live.Offer, c.AgentSockets, s.live.Subscribers, d.Clock)
+	s.fleet = live.NewFleet(d.Store.Insights(), s.connected, d.Clock, log)
+	s.pusher = push.New(d.Signals, d.Store, s.sockets, d.Clock, log)
+	app.Watch(d.Telemetry.Registry, s.sockets.Count, s.live.Subscribers, s.intake.Waiting, s.live.Dropped)
+	revocations := live.NewRevocations()
+	d.Verifier.OnRevoked(s.sockets.Revoked)
+	d.Verifier.OnRevoked(revocations.Revoked)
 	agents := roster.New(d.Store.Agents(), d.Clock)
 	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
 	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, metrics, log, d.Clock)
@@ -112,14 +135,24 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
 			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
-			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake,
+			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake, Sockets: s.sockets,
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
 		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry),
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
+		Sockets: s.sockets, Live: s.live, Fleet: s.fleet, Revocations: revocations,
 		Fallback: c.fallback(d.Admin, log),
 	})
 	return s, nil
+}
+
+// connected tells since when agents are connected, to any replica that answers.
+func (s *Service) connected(ctx context.Context) map[agent.ID]time.Time {
+	out := map[agent.ID]time.Time{}
+	for _, c := range s.sockets.Everywhere(ctx).Connections {
+		out[c.Agent] = c.Since
+	}
+	return out
 }
 
 func (c Config) guard() identity.GuardConfig {
@@ -150,6 +183,8 @@ func (s *Service) Handler() http.Handler { return s.handler }
 func (s *Service) Drain() {
 	s.health.Drain()
 	s.hub.Drain()
+	s.sockets.Drain()
+	s.live.Drain()
 }
 
 // Run keeps the gateway's knowledge fresh until ctx ends; then it drains and stores the last heartbeats. Stop the listener first.
@@ -157,6 +192,10 @@ func (s *Service) Run(ctx context.Context) error {
 	g := lifecycle.Group{Log: s.log}
 	g.Add("heartbeats", s.beats.Run)
 	g.Add("telemetry", s.intake.Run)
+	g.Add("live", s.live.Run)
+	g.Add("sockets", s.sockets.Run)
+	g.Add("fleet", s.fleet.Run)
+	g.Add("pushes", s.pusher.Run)
 	g.Add("target cache", s.targets.Run)
 	g.Add("signals", s.watcher.Run)
 	g.AddClose("drain", func(context.Context) error {

@@ -144,7 +144,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	accesstest.Suite[*tenants, request]{
-		Service: accesstest.Gateway, Doc: doc, Requests: successes(), Elsewhere: []string{"openapi"},
+		Service: accesstest.Gateway, Doc: doc, Requests: successes(), Elsewhere: []string{"openapi", "connect_agent", "watch_stack", "watch_fleet"},
 		With: func(t *testing.T, f func(w *tenants)) {
 			t.Helper()
 			inBubble(t, func(w *world) { f(newTenants(w)) })

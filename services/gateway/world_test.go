@@ -39,6 +39,7 @@ type world struct {
 	store   *memory.Store
 	signals *memory.Signals
 	cache   ports.TargetCache
+	live    ports.Live
 	// silent: decisions are not signalled
 	silent   bool
 	replicas []*replica
@@ -48,7 +49,7 @@ type world struct {
 func inBubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, store: memory.New(time.Now), signals: memory.NewSignals(), cache: memory.NewTargetCache(1 << 20)}
+		w := &world{T: t, store: memory.New(time.Now), signals: memory.NewSignals(), cache: memory.NewTargetCache(1 << 20), live: memory.NewLive()}
 		defer func() {
 			for _, r := range w.replicas {
 				r.stop()
@@ -206,7 +207,7 @@ func (w *world) gateway(o options) *replica {
 		o.config(&c)
 	}
 	r.svc, err = gateway.New(w.Context(), c, gateway.Deps{
-		Store: seen, Wakeups: o.wakeups, Signals: o.signals, Targets: o.cache, Verifier: r.verify, Telemetry: tel,
+		Store: seen, Wakeups: o.wakeups, Signals: o.signals, Targets: o.cache, Live: w.live, Verifier: r.verify, Telemetry: tel,
 		Clock: time.Now, Version: "test", Admin: o.admin,
 	})
 	w.must(err)

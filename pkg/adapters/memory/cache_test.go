@@ -18,6 +18,14 @@ func TestSignals(t *testing.T) {
 	porttest.Signals(t, func(*testing.T) ports.Signals { return memory.NewSignals() })
 }
 
+func TestLive(t *testing.T) {
+	t.Parallel()
+	porttest.Live(t, func(*testing.T) (ports.Live, ports.Live) {
+		l := memory.NewLive()
+		return l, l
+	})
+}
+
 func TestTargetCache(t *testing.T) {
 	t.Parallel()
 	porttest.TargetCache(t, func(*testing.T) ports.TargetCache { return memory.NewTargetCache(2 << 20) })

@@ -3,62 +3,76 @@ package redis
 import (
 	"context"
 	"sync"
-
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// waiting is how many batches a slow subscriber may leave lying before it loses them.
+// waiting is how many values a slow subscriber may leave lying before it loses them.
 const waiting = 256
 
 // mailbox lies between the connection and a subscriber, so that one who does not read never blocks the other: Redis cuts
 // off clients that let their answers pile up.
-type mailbox struct {
+type mailbox[T any] struct {
+	lost  T // says that values may have been lost
 	mu    sync.Mutex
-	queue [][]ports.Signal
+	queue []T
 	grew  chan struct{} // holds a token when queue is not empty
 }
 
-func newMailbox() *mailbox { return &mailbox{grew: make(chan struct{}, 1)} }
+func newMailbox[T any](lost T) *mailbox[T] {
+	return &mailbox[T]{lost: lost, grew: make(chan struct{}, 1)}
+}
 
-// put adds a batch. Nil, and too much, replace all that waits by nil: whoever looks at everything needs no more.
-func (m *mailbox) put(batch []ports.Signal) {
+// put adds a value. Too much replaces all that waits by the word that something is lost.
+func (m *mailbox[T]) put(v T) {
 	m.mu.Lock()
-	if batch == nil || len(m.queue) >= waiting {
-		m.queue = [][]ports.Signal{nil}
+	if len(m.queue) >= waiting {
+		m.queue = []T{m.lost}
 	} else {
-		m.queue = append(m.queue, batch)
+		m.queue = append(m.queue, v)
 	}
 	m.mu.Unlock()
+	m.ring()
+}
+
+// lose replaces all that waits by the word that something is lost.
+func (m *mailbox[T]) lose() {
+	m.mu.Lock()
+	m.queue = []T{m.lost}
+	m.mu.Unlock()
+	m.ring()
+}
+
+func (m *mailbox[T]) ring() {
 	select {
 	case m.grew <- struct{}{}:
 	default:
 	}
 }
 
-func (m *mailbox) take() ([]ports.Signal, bool) {
+func (m *mailbox[T]) take() (T, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var v T
 	if len(m.queue) == 0 {
-		return nil, false
+		return v, false
 	}
-	batch := m.queue[0]
+	v = m.queue[0]
 	m.queue = m.queue[1:]
-	return batch, true
+	return v, true
 }
 
 // deliver sends what comes to out until ctx ends.
-func (m *mailbox) deliver(ctx context.Context, out chan<- []ports.Signal) {
+func (m *mailbox[T]) deliver(ctx context.Context, out chan<- T) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.grew:
 		}
-		for batch, ok := m.take(); ok; batch, ok = m.take() {
+		for v, ok := m.take(); ok; v, ok = m.take() {
 			select {
 			case <-ctx.Done():
 				return
-			case out <- batch:
+			case out <- v:
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func (s *Signals) Subscribe(ctx context.Context) (<-chan []ports.Signal, error) 
 		return nil, fmt.Errorf("subscribe to signals: %w", err)
 	}
 	out := make(chan []ports.Signal)
-	box := newMailbox()
+	box := newMailbox[[]ports.Signal](nil)
 	var both sync.WaitGroup
 	both.Go(func() { s.listen(ctx, box) })
 	both.Go(func() { box.deliver(ctx, out) })
@@ -85,7 +85,7 @@ func (s *Signals) Subscribe(ctx context.Context) (<-chan []ports.Signal, error) 
 }
 
 // listen keeps a subscription until ctx ends.
-func (s *Signals) listen(ctx context.Context, box *mailbox) {
+func (s *Signals) listen(ctx context.Context, box *mailbox[[]ports.Signal]) {
 	pause, reported := firstPause, false
 	for {
 		connected, err := s.session(ctx, box)
@@ -99,7 +99,7 @@ func (s *Signals) listen(ctx context.Context, box *mailbox) {
 			s.logger.WarnContext(ctx, "Redis does not answer, so signals are not heard: looking for changes once a second until they are", "channel", s.channel, "error", err)
 			reported = true
 		}
-		box.put(nil)
+		box.lose()
 		select {
 		case <-ctx.Done():
 			return
@@ -110,7 +110,7 @@ func (s *Signals) listen(ctx context.Context, box *mailbox) {
 }
 
 // session subscribes and puts what comes into box until the connection breaks. It reports whether it ever heard.
-func (s *Signals) session(ctx context.Context, box *mailbox) (connected bool, err error) {
+func (s *Signals) session(ctx context.Context, box *mailbox[[]ports.Signal]) (connected bool, err error) {
 	sub := s.client.Subscribe(ctx)
 	// A read does not see the end of a context; closing the connection ends it.
 	unhook := context.AfterFunc(ctx, func() { _ = sub.Close() })
@@ -122,7 +122,7 @@ func (s *Signals) session(ctx context.Context, box *mailbox) (connected bool, er
 		return false, err
 	}
 	s.logger.DebugContext(ctx, "listening to signals", "channel", s.channel)
-	box.put(nil)
+	box.lose()
 	for asked := false; ; {
 		wait := pingAfter
 		if asked {
@@ -134,10 +134,10 @@ func (s *Signals) session(ctx context.Context, box *mailbox) (connected bool, er
 		case err == nil:
 			asked = false
 			if m, ok := got.(*goredis.Message); ok {
-				box.put(s.decode(ctx, m.Payload))
+				s.put(ctx, box, m.Payload)
 			} else if _, ok := got.(*goredis.Subscription); ok {
 				// The client connected anew by itself: what was said meanwhile is lost.
-				box.put(nil)
+				box.lose()
 			}
 		case errors.As(err, &late) && late.Timeout() && !asked:
 			asked = true
@@ -163,12 +163,16 @@ func (s *Signals) begin(ctx context.Context, sub *goredis.PubSub) error {
 	return nil
 }
 
-// decode returns the signals of a message. What is no such message counts as lost.
-func (s *Signals) decode(ctx context.Context, payload string) []ports.Signal {
+// put decodes the signals of a message. What is no such message counts as lost.
+func (s *Signals) put(ctx context.Context, box *mailbox[[]ports.Signal], payload string) {
 	var batch []ports.Signal
-	if err := json.Unmarshal([]byte(payload), &batch); err != nil {
+	err := json.Unmarshal([]byte(payload), &batch)
+	if err != nil {
 		s.logger.WarnContext(ctx, "a message on the channel of signals is not understood", "channel", s.channel, "bytes", len(payload), "error", err)
-		return nil
 	}
-	return batch
+	if err != nil || batch == nil {
+		box.lose()
+		return
+	}
+	box.put(batch)
 }

@@ -42,3 +42,14 @@ func TestTargetCacheWithoutTTL(t *testing.T) {
 	t.Parallel()
 	porttest.TargetCache(t, func(t *testing.T) ports.TargetCache { return redis.NewTargetCache(open(t, testenv.Redis(t)), 0) })
 }
+
+func TestLive(t *testing.T) {
+	t.Parallel()
+	porttest.Live(t, func(t *testing.T) (ports.Live, ports.Live) {
+		url := testenv.Redis(t)
+		replica := func() ports.Live {
+			return redis.NewLive(open(t, url), slog.New(slog.DiscardHandler), redis.WithPrefix(t.Name()+":"))
+		}
+		return replica(), replica()
+	})
+}

@@ -101,7 +101,7 @@ func assemble(ctx context.Context, p *process.Process, s *settings.Settings, ver
 		return nil, err
 	}
 	edge, err := gateway.New(ctx, s.Gateway, gateway.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Verifier: p.Verifier,
+		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version, Admin: admin.Handler(),
 	})
 	if err != nil {

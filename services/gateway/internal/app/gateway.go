@@ -20,6 +20,7 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
 	"github.com/colliery-io/brokkr/services/gateway/internal/intake"
 	"github.com/colliery-io/brokkr/services/gateway/internal/roster"
+	"github.com/colliery-io/brokkr/services/gateway/internal/sockets"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 )
 
@@ -44,6 +45,7 @@ type Parts struct {
 	Targets *target.Reader
 	Bundles *bundle.Cache
 	Intake  *intake.Intake
+	Sockets *sockets.Registry
 	Metrics *Metrics
 	Tracer  trace.Tracer
 	Log     *slog.Logger

@@ -22,6 +22,7 @@ type Metrics struct {
 	Reports    *prometheus.CounterVec // by kind
 	Delivery   prometheus.Histogram
 	Telemetry  *prometheus.CounterVec // by outcome
+	Frames     *prometheus.CounterVec // by outcome
 }
 
 // NewMetrics registers the metrics with reg. pending tells how many heartbeats wait.
@@ -52,17 +53,29 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 		}),
 		Reports:   counters("reports_total", "Reports of agents by kind.", "kind"),
 		Telemetry: counters("telemetry_total", "Kubernetes events, log lines and gaps by what became of them.", "outcome"),
+		Frames:    counters("frames_total", "Frames of agents' WebSockets by what became of them.", "outcome"),
 		Delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "brokkr_gateway_delivery_seconds", Help: "Time from waking a sync to its changed answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
 	}
-	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Telemetry,
+	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Telemetry, m.Frames,
 		gauge("parked_syncs", "Syncs that are parked now.", h.Parked),
 		gauge("known_agents", "Agents that were here in the last minutes.", h.Agents),
 		gauge("heartbeats_pending", "Heartbeats that wait for the next flush.", pending),
 	)
 	return m
+}
+
+// Watch adds gauges of what is connected and waits.
+func Watch(reg prometheus.Registerer, agents, subscribers, waiting func() int, dropped func() int64) {
+	reg.MustRegister(
+		gauge("agent_sockets", "Agents that are connected by WebSocket.", agents),
+		gauge("live_subscribers", "Connections that watch live.", subscribers),
+		gauge("telemetry_waiting_bytes", "Telemetry that waits to be stored.", waiting),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "brokkr_gateway_live_dropped_total", Help: "Frames that those who watch live have lost because they did not keep up."},
+			func() float64 { return float64(dropped()) }),
+	)
 }
 
 func counters(name, help, label string) *prometheus.CounterVec {

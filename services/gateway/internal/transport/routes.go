@@ -26,6 +26,8 @@ import (
 	"github.com/colliery-io/brokkr/pkg/trail"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
+	"github.com/colliery-io/brokkr/services/gateway/internal/live"
+	"github.com/colliery-io/brokkr/services/gateway/internal/sockets"
 )
 
 // bodyLimit of the gateway's own routes, in bytes: reports of some ten thousand stacks.
@@ -33,13 +35,17 @@ const bodyLimit = 8 << 20
 
 // Config of the handler.
 type Config struct {
-	Gateway  *app.Gateway
-	Guard    *identity.Guard
-	Health   *health.Checker
-	Metrics  http.Handler
-	Registry prometheus.Registerer
-	Log      *slog.Logger
-	Fallback http.Handler // what the gateway does not serve itself; nil: answered as not found
+	Gateway     *app.Gateway
+	Guard       *identity.Guard
+	Health      *health.Checker
+	Metrics     http.Handler
+	Registry    prometheus.Registerer
+	Log         *slog.Logger
+	Sockets     *sockets.Registry
+	Live        *live.Hub
+	Fleet       *live.Fleet
+	Revocations *live.Revocations
+	Fallback    http.Handler // what the gateway does not serve itself; nil: answered as not found
 }
 
 // SyncInfo describes the one route that is not in Routes, because its parked requests should hold little memory.
@@ -81,6 +87,8 @@ func Routes(g *app.Gateway) []rpc.Route {
 			body(rpc.LooseJSON[wire.TelemetryRequest]), func(ctx context.Context, r with[wire.TelemetryRequest]) (wire.TelemetryResponse, error) {
 				return g.Telemetry(ctx, identity.Of(ctx), r.id, r.body)
 			}),
+		rpc.New(rpc.Info{Op: "list_ws_connections", Method: http.MethodGet, Path: "/api/v1/admin/ws/connections", Status: http.StatusOK, Access: identity.View(identity.Admin)},
+			nothing, func(ctx context.Context, _ struct{}) (connectionsAnswer, error) { return connections(ctx, g), nil }),
 		rpc.New(rpc.Info{Op: "get_manifest", Method: http.MethodGet, Path: "/api/v1/manifests/{sha256}", Status: http.StatusOK, Access: identity.AgentAssigned},
 			manifest, func(ctx context.Context, r manifestRequest) (manifestAnswer, error) {
 				b, err := g.Manifest(ctx, identity.Of(ctx), r.sum)
@@ -94,9 +102,13 @@ func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
 	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit, noted(c.Guard))
+	for i, prepare := range []func(*http.Request, tenancy.Principal) (func(context.Context, *session), error){agentSocket(c), stackSocket(c), fleetSocket(c)} {
+		info := SocketInfos()[i]
+		own.Handle(info.Path, socket(c, info, errors, prepare)).Methods(info.Method).Name(info.Op)
+	}
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
-	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry")
-	private := outer(c.Guard.Middleware(errors)(own))
+	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry", "/live", "/ws/agent")
+	private := outer(keyFromProtocol(c.Guard.Middleware(errors)(own)))
 
 	open := http.NewServeMux()
 	open.HandleFunc("GET /healthz", c.Health.Live)

@@ -14,7 +14,7 @@ import (
 
 // infos describes everything that the gateway serves below /api and /internal.
 func infos() []rpc.Info {
-	out := []rpc.Info{SyncInfo()}
+	out := append([]rpc.Info{SyncInfo()}, SocketInfos()...)
 	for _, r := range Routes(nil) {
 		out = append(out, r.Info)
 	}

@@ -54,7 +54,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 			"run one replica only, or set REDIS_URL")
 	}
 	svc, err := gateway.New(ctx, s.Gateway.Config, gateway.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Verifier: p.Verifier,
+		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 	})
 	if err != nil {
