@@ -112,6 +112,15 @@ func (c *Client) Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (w
 	return out, err
 }
 
+// Telemetry sends what was seen; it is durable when it returns without an error.
+func (c *Client) Telemetry(ctx context.Context, id agent.ID, req wire.TelemetryRequest) (wire.TelemetryResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	var out wire.TelemetryResponse
+	err := c.call(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(string(id))+"/telemetry", req, &out, maxErrorBytes)
+	return out, err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, in, out any, limit int64) error {
 	res, err := c.do(ctx, method, path, in, nil)
 	if err != nil {

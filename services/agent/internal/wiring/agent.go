@@ -25,6 +25,7 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/report"
 	"github.com/colliery-io/brokkr/services/agent/internal/settings"
 	"github.com/colliery-io/brokkr/services/agent/internal/syncer"
+	"github.com/colliery-io/brokkr/services/agent/internal/witness"
 )
 
 const (
@@ -94,6 +95,8 @@ func (a *agent) run(ctx context.Context) error {
 		Count: a.telemetry.CountBy("agent", "brokkr_agent_syncs_total", "Syncs with the broker, by how they ended.", "outcome", outcomes()...),
 	})
 	a.syncer.Store(s)
+	seen := witness.New(k.KubeEvents(), a.broker, id, boot, a.telemetry.CountBy("agent", "brokkr_agent_events_total",
+		"Kubernetes events of stacks, by what became of them.", "outcome", witness.Outcomes()...), log)
 	a.office.open(log)
 	lease := k.Lease(boot, a.office.changed)
 
@@ -107,6 +110,7 @@ func (a *agent) run(ctx context.Context) error {
 	})
 	g.Add("sync", func(ctx context.Context) error { return a.office.speak(ctx, s.Run) })
 	g.Add("watches", watches.Run)
+	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)
 }
