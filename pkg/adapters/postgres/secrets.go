@@ -136,9 +136,12 @@ func (t sealedTable) rewrap(ctx context.Context, in session, rows []staleRow) (d
 				return done, bad, fmt.Errorf("seal %s: %w", place, err)
 			}
 			content = s.Content
-		} else if s, err = keys.Rewrap(place, seal.Sealed{KeyID: *row.KeyID, Wrapped: row.Wrapped}); err != nil {
-			bad, err = errors.Join(bad, fmt.Errorf("rewrap %s: %w", place, err)), nil
-			continue
+		} else {
+			var damaged error
+			if s, damaged = keys.Rewrap(place, seal.Sealed{KeyID: *row.KeyID, Wrapped: row.Wrapped}); damaged != nil {
+				bad = errors.Join(bad, fmt.Errorf("rewrap %s: %w", place, damaged))
+				continue
+			}
 		}
 		if _, err := in.exec(ctx, "rewrap value", t.update, row.Name, s.KeyID, s.Wrapped, content); err != nil {
 			return done, bad, err

@@ -30,7 +30,9 @@ func serveReal(t *testing.T, c httpserver.Config, h http.Handler) string {
 	go func() { done <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
 	})
 	return s.Addr()
 }

@@ -81,7 +81,7 @@ func TestJSONRefusesWhatIsNot(t *testing.T) {
 		"syntax":          {"application/json", `{name}`, "invalid_json", "byte 2"},
 		"type":            {"application/json; charset=utf-8", `{"name":[]}`, "invalid_json", `"name"`},
 		"more than one":   {"application/json", `{} {}`, "invalid_json", "after"},
-		"unknown field":   {"application/json", `{"name":"x","nmae":"y"}`, "unknown_field", `"nmae"`},
+		"unknown field":   {"application/json", `{"name":"x","nam":"y"}`, "unknown_field", `"nam"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
