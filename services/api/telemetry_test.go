@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -80,7 +81,7 @@ func TestAConfiguredRetentionIsFelt(t *testing.T) {
 	w := newWorldOf(t, loadContract(t), api.Config{}, store)
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(t, err)
-	svc, err := api.New(t.Context(), api.Config{}, api.Deps{Store: store, Wakeups: store, Telemetry: tel, Retention: time.Hour})
+	svc, err := api.New(t.Context(), api.Config{}, api.Deps{Store: store, Wakeups: store, Sender: outbound.ToTheWorld(nil), Telemetry: tel, Retention: time.Hour})
 	must(t, err)
 	w.handler = svc.Handler()
 	w.observe(w.agent.ID, time.Now().Add(-2*time.Hour), 3)
