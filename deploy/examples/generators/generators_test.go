@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/client"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -49,7 +50,9 @@ func start(t *testing.T) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := api.New(t.Context(), api.Config{}, api.Deps{Store: store, Wakeups: store, Telemetry: tel, Version: "test"})
+	svc, err := api.New(t.Context(), api.Config{}, api.Deps{
+		Store: store, Wakeups: store, Sender: outbound.ToTheWorld(nil), Telemetry: tel, Version: "test",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
