@@ -49,6 +49,7 @@ type Repositories interface {
 	Observations() Observations
 	Facts() Facts
 	Insights() Insights
+	Diagnostics() Diagnostics
 	Decisions() Decisions
 	Outbox() Outbox
 	Leases() Leases

@@ -59,6 +59,7 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"delete_generator": {
 			event.StackDeleted, event.DeploymentDeleted, event.StackDeleted, event.StackDeleted, event.DeploymentDeleted, event.GeneratorDeleted,
 		},
+		"create_diagnostic_request": {event.DiagnosticRequested},
 	}
 	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for op, build := range successes() {

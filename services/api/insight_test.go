@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -243,5 +246,90 @@ func TestAFeedThatBreaksIsNotTakenForWhole(t *testing.T) {
 	var list []json.RawMessage
 	if err := json.NewDecoder(res.Body).Decode(&list); err == nil {
 		t.Errorf("got %d events as if they were all, want a broken answer", len(list))
+	}
+}
+
+// asked stores a request of the world's object at its agent.
+func (w *world) asked() diagnostic.Request {
+	w.t.Helper()
+	now := time.Now()
+	r := diagnostic.Request{ID: diagnostic.ID(uuid.NewString()), Agent: w.agent.ID, Object: w.object.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	must(w.t, w.store.Diagnostics().Insert(w.t.Context(), r))
+	got, _, err := w.store.Diagnostics().Get(w.t.Context(), tenancy.Everything(), r.ID)
+	must(w.t, err)
+	return got
+}
+
+func TestADiagnosticIsAskedAndAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	before := w.end()
+	ask := func(body string) *httptest.ResponseRecorder {
+		return w.checked(asAdmin, request{method: "POST", path: "/deployment-objects/" + string(w.object.ID) + "/diagnostics", body: body})
+	}
+	type asked struct {
+		ID        diagnostic.ID     `json:"id"`
+		Status    diagnostic.Status `json:"status"`
+		By        *string           `json:"requested_by"`
+		CreatedAt time.Time         `json:"created_at"`
+		ExpiresAt time.Time         `json:"expires_at"`
+	}
+	got := decode[asked](t, ask(`{"agent_id":"`+string(w.agent.ID)+`","requested_by":"me","retention_minutes":5}`))
+	if got.Status != diagnostic.Pending || got.By == nil || *got.By != "me" || got.ExpiresAt.Sub(got.CreatedAt) != 5*time.Minute {
+		t.Errorf("got %+v, want it pending for five minutes", got)
+	}
+	if events := w.since(before); len(events) != 1 || events[0].Type != event.DiagnosticRequested || events[0].Agent != w.agent.ID || events[0].Object != w.object.ID {
+		t.Errorf("events: got %+v, want one diagnostic.requested", events)
+	}
+	stored, _, err := w.store.Diagnostics().Get(t.Context(), tenancy.Everything(), got.ID)
+	must(t, err)
+	claimed, err := stored.Claim(time.Now())
+	must(t, err)
+	must(t, w.store.Diagnostics().Move(t.Context(), stored, claimed, nil))
+	done, err := claimed.Complete(time.Now())
+	must(t, err)
+	must(t, w.store.Diagnostics().Move(t.Context(), claimed, done, &diagnostic.Result{
+		ID: diagnostic.ResultID(uuid.NewString()), Request: got.ID, PodStatuses: "[]", Events: "[]", CollectedAt: time.Now(), CreatedAt: time.Now(),
+	}))
+	for _, as := range []string{asAdmin, asSelf} {
+		whole := decode[struct {
+			Request asked `json:"request"`
+			Result  *struct {
+				PodStatuses string  `json:"pod_statuses"`
+				LogTails    *string `json:"log_tails"`
+			} `json:"result"`
+		}](t, w.ok(as, request{method: "GET", path: "/diagnostics/" + string(got.ID)}))
+		if whole.Request.Status != diagnostic.Completed || whole.Result == nil || whole.Result.PodStatuses != "[]" || whole.Result.LogTails != nil {
+			t.Errorf("as %s: got %+v, want it completed with its result", as, whole)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"agent_id":"` + uuid.NewString() + `"}`:                         "agent_not_found",
+		`{"agent_id":"x"}`:                                                "invalid_diagnostic_request",
+		`{"agent_id":"` + string(w.agent.ID) + `","retention_minutes":0}`: "invalid_diagnostic_request",
+		`{"agent_id":"` + string(w.agent.ID) + `","requested_by":"` + strings.Repeat("m", 257) + `"}`: "invalid_diagnostic_request",
+	} {
+		rec := w.do(asAdmin, request{method: "POST", path: "/deployment-objects/" + string(w.object.ID) + "/diagnostics", body: body})
+		if got := code(t, rec); got != want {
+			t.Errorf("%s: got code %q, want %q", body, got, want)
+		}
+	}
+	nothing := request{method: "POST", path: "/deployment-objects/" + uuid.NewString() + "/diagnostics", body: `{"agent_id":"` + string(w.agent.ID) + `"}`}
+	if got := code(t, w.checked(asAdmin, nothing)); got != "deployment_object_not_found" {
+		t.Errorf("of no object: got code %q, want deployment_object_not_found", got)
+	}
+}
+
+func TestADiagnosticThatNobodyAnswersExpiresAndGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	for expired, want := range map[time.Duration]int{time.Minute: http.StatusOK, time.Hour + time.Minute: http.StatusNotFound} {
+		now := time.Now()
+		r := diagnostic.Request{ID: diagnostic.ID(uuid.NewString()), Agent: w.agent.ID, Object: w.object.ID, CreatedAt: now.Add(-3 * time.Hour), ExpiresAt: now.Add(-expired)}
+		must(t, w.store.Diagnostics().Insert(t.Context(), r))
+		rec := w.checked(asAdmin, request{method: "GET", path: "/diagnostics/" + string(r.ID)})
+		if rec.Code != want || (want == http.StatusOK && !strings.Contains(rec.Body.String(), `"status":"expired"`)) {
+			t.Errorf("expired %v ago: got %d %s, want %d", expired, rec.Code, rec.Body, want)
+		}
 	}
 }

@@ -132,9 +132,13 @@ func coreRequests() map[string]func(w *world) request {
 			body, _ := json.Marshal(map[string]any{"yaml_content": manifest, "is_deletion_marker": false})
 			return at("POST", stackPath(w, "/deployment-objects"), string(body))
 		},
-		"get_deployment_object":  func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
-		"get_deployment_health":  func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)+"/health") },
-		"get_stack_health":       func(w *world) request { return at("GET", stackPath(w, "/health")) },
+		"get_deployment_object": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
+		"get_deployment_health": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)+"/health") },
+		"get_stack_health":      func(w *world) request { return at("GET", stackPath(w, "/health")) },
+		"create_diagnostic_request": func(w *world) request {
+			return at("POST", "/deployment-objects/"+string(w.object.ID)+"/diagnostics", `{"agent_id":"`, string(w.agent.ID), `","requested_by":"me"}`)
+		},
+		"get_diagnostic":         func(w *world) request { return at("GET", "/diagnostics/"+string(w.asked().ID)) },
 		"list_fleet":             func(*world) request { return at("GET", "/fleet") },
 		"get_agent_fleet_status": func(w *world) request { return at("GET", agentPath(w, "/fleet-status")) },
 		"list_agent_events":      func(*world) request { return at("GET", "/agent-events") },

@@ -53,6 +53,7 @@ func requestGroups() []map[string]func(w *tenants) request {
 		coreRequests(),
 		telemetryRequests(),
 		webhookRequests(),
+		diagnosticRequests(),
 	}
 }
 

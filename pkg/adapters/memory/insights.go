@@ -10,6 +10,8 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type insights struct{ s session }
@@ -71,6 +73,15 @@ func (s *state) fleetRecord(id agent.ID) fleet.Record {
 		case delivery.HealthUnknown, delivery.HealthHealthy, delivery.HealthProgressing:
 		}
 	}
+	var waiting ports.Pending
+	s.pendingWorkOrders(id, s.now(), &waiting)
+	out.PendingWorkOrders = int64(waiting.WorkOrders)
+	s.workOrders.each(func(_ one, o workorder.Order) bool {
+		if o.Claim != nil && o.Claim.Agent == id {
+			out.ClaimedWorkOrders++
+		}
+		return true
+	})
 	s.events.from(numbered{string(id), 0}, func(k numbered, e agent.Event) bool {
 		if k.a != string(id) {
 			return false

@@ -6,6 +6,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -85,6 +86,9 @@ type state struct {
 	auditTimes   table[two, nothing]       // time, entry
 	auditSealed  table[numbered, audit.ID] // period, sequence
 	auditChains  table[one, audit.Chain]   // period
+
+	diagnostics table[one, diagnostic.Request]
+	diagnoses   table[one, diagnostic.Result] // by request
 }
 
 // decision is what is kept of a stack's decisions.
@@ -119,6 +123,7 @@ func newState(now func() time.Time) *state {
 		events:       newTable[numbered, agent.Event](), lastEvents: newTable[two, int64](),
 		seenEvents: newTable[numbered, observation.Event](), seenLines: newTable[numbered, observation.Line](),
 		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
+		diagnostics: newTable[one, diagnostic.Request](), diagnoses: newTable[one, diagnostic.Result](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
 		workOrders:   newTable[one, workorder.Order](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
@@ -150,6 +155,7 @@ func (s *state) clone() *state {
 		reportOrders: s.reportOrders.clone(),
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
+		diagnostics: s.diagnostics.clone(), diagnoses: s.diagnoses.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
 		workOrders:   s.workOrders.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),

@@ -32,7 +32,7 @@ func (r works) Pending(ctx context.Context, ids []agent.ID, now time.Time) (map[
 type kindOfWork func(s *state, a agent.ID, now time.Time, p *ports.Pending)
 
 func kindsOfWork() []kindOfWork {
-	return []kindOfWork{(*state).pendingWorkOrders, (*state).pendingWebhooks}
+	return []kindOfWork{(*state).pendingWorkOrders, (*state).pendingWebhooks, (*state).pendingDiagnostics}
 }
 
 // newest moves the mark of p to since if that is later.

@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
@@ -870,6 +871,50 @@ func (x observedInsights) Feed(ctx context.Context, p1 tenancy.Scope, p2 int64, 
 	defer func() { done(err) }()
 	r0, r1, err = x.in.Feed(ctx, p1, p2, p3)
 	return r0, r1, err
+}
+
+func (r repositories) Diagnostics() ports.Diagnostics {
+	return observedDiagnostics{r.o, r.in.Diagnostics()}
+}
+
+type observedDiagnostics struct {
+	o  *observer
+	in ports.Diagnostics
+}
+
+func (x observedDiagnostics) Insert(ctx context.Context, p1 diagnostic.Request) (err error) {
+	ctx, done := x.o.start(ctx, "Diagnostics", "Insert")
+	defer func() { done(err) }()
+	err = x.in.Insert(ctx, p1)
+	return err
+}
+
+func (x observedDiagnostics) Get(ctx context.Context, p1 tenancy.Scope, p2 diagnostic.ID) (r0 diagnostic.Request, r1 *diagnostic.Result, err error) {
+	ctx, done := x.o.start(ctx, "Diagnostics", "Get")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.Get(ctx, p1, p2)
+	return r0, r1, err
+}
+
+func (x observedDiagnostics) Open(ctx context.Context, p1 agent.ID, p2 time.Time, p3 int) (r0 []diagnostic.Request, err error) {
+	ctx, done := x.o.start(ctx, "Diagnostics", "Open")
+	defer func() { done(err) }()
+	r0, err = x.in.Open(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedDiagnostics) Move(ctx context.Context, p1 diagnostic.Request, p2 diagnostic.Request, p3 *diagnostic.Result) (err error) {
+	ctx, done := x.o.start(ctx, "Diagnostics", "Move")
+	defer func() { done(err) }()
+	err = x.in.Move(ctx, p1, p2, p3)
+	return err
+}
+
+func (x observedDiagnostics) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Diagnostics", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
 }
 
 func (r repositories) Decisions() ports.Decisions { return observedDecisions{r.o, r.in.Decisions()} }

@@ -44,7 +44,7 @@ func (r insights) Healths(ctx context.Context, s stack.ID) ([]delivery.HealthRec
 
 // What is counted of an agent is found by the keys that begin with it.
 const selectFleet = `SELECT a.id, a.name, a.cluster_name, a.status, l.last_heartbeat, l.k8s_reachable, l.k8s_latency_ms,
-		d.pending, d.failing, d.degraded, e.updated_at AS last_event_at
+		d.pending, d.failing, d.degraded, e.updated_at AS last_event_at, COALESCE(m.n, 0) AS pending_orders, c.n AS claimed_orders
 	FROM agents a LEFT JOIN agent_liveness l ON l.agent_id = a.id
 	CROSS JOIN LATERAL (SELECT
 			count(*) FILTER (WHERE x.state = 'removing' OR t.phase IS DISTINCT FROM 'applied' OR t.object_id <> x.object_id) AS pending,
@@ -53,6 +53,14 @@ const selectFleet = `SELECT a.id, a.name, a.cluster_name, a.status, l.last_heart
 		FROM assignments x LEFT JOIN assignment_status t ON t.agent_id = x.agent_id AND t.stack_id = x.stack_id
 		WHERE x.agent_id = a.id) d
 	LEFT JOIN LATERAL (SELECT v.updated_at FROM agent_events v WHERE v.agent_id = a.id ORDER BY v.updated_at DESC LIMIT 1) e ON true
+	CROSS JOIN LATERAL (SELECT count(*) AS n FROM work_orders w WHERE w.claimed_by = a.id) c
+	LEFT JOIN (SELECT o.agent_id, count(*) AS n FROM (
+			SELECT t.agent_id, w.id FROM work_orders w JOIN work_order_agents t ON t.work_order_id = w.id WHERE w.status = 'PENDING'
+			UNION SELECT l.agent_id, w.id FROM work_orders w JOIN work_order_labels t ON t.work_order_id = w.id
+				JOIN agent_labels l ON l.label = t.label WHERE w.status = 'PENDING'
+			UNION SELECT n.agent_id, w.id FROM work_orders w JOIN work_order_annotations t ON t.work_order_id = w.id
+				JOIN agent_annotations n ON n.key = t.key AND n.value = t.value WHERE w.status = 'PENDING'
+		) AS o GROUP BY o.agent_id) m ON m.agent_id = a.id
 	WHERE a.deleted_at IS NULL`
 
 const (
@@ -79,6 +87,8 @@ type fleetRow struct {
 	Pending       int64        `db:"pending"`
 	Failing       int64        `db:"failing"`
 	Degraded      int64        `db:"degraded"`
+	PendingOrders int64        `db:"pending_orders"`
+	ClaimedOrders int64        `db:"claimed_orders"`
 	LastEventAt   *time.Time   `db:"last_event_at"`
 }
 
@@ -86,7 +96,8 @@ func (r fleetRow) record() fleet.Record {
 	return fleet.Record{
 		Agent: r.ID, Name: r.Name, ClusterName: r.ClusterName, Status: r.Status, LastHeartbeat: microPtr(r.LastHeartbeat),
 		K8sReachable: r.K8sReachable, K8sLatencyMS: r.K8sLatencyMS, PendingObjects: r.Pending,
-		HealthFailing: r.Failing, HealthDegraded: r.Degraded, LastEventAt: microPtr(r.LastEventAt),
+		HealthFailing: r.Failing, HealthDegraded: r.Degraded, PendingWorkOrders: r.PendingOrders, ClaimedWorkOrders: r.ClaimedOrders,
+		LastEventAt: microPtr(r.LastEventAt),
 	}
 }
 

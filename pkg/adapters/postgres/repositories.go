@@ -22,6 +22,7 @@ func (r repositories) Reports() ports.Reports             { return reports(r) }
 func (r repositories) Observations() ports.Observations   { return observations(r) }
 func (r repositories) Facts() ports.Facts                 { return facts(r) }
 func (r repositories) Insights() ports.Insights           { return insights(r) }
+func (r repositories) Diagnostics() ports.Diagnostics     { return diagnostics(r) }
 func (r repositories) Decisions() ports.Decisions         { return decisions(r) }
 func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
 func (r repositories) Leases() ports.Leases               { return leases(r) }

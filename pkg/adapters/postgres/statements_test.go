@@ -142,7 +142,7 @@ func readsAll() map[string]bool {
 		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "listTemplates": true, "selectBlobs": true, "selectCredentials": true,
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
 		"selectPrior": true, "schemaVersion": true,
-		"selectFleet": true, "listFleet": true, "selectFeed": true,
+		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,
 		"selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,

@@ -15,13 +15,21 @@ type works struct{ s session }
 
 // Kinds of work, as pendingWork names them.
 const (
-	kindWorkOrders = "work_orders"
-	kindWebhooks   = "webhooks"
+	kindWorkOrders  = "work_orders"
+	kindWebhooks    = "webhooks"
+	kindDiagnostics = "diagnostics"
 )
 
 // pendingWork counts for the agents $1 what they could take at $2. Each kind of work is one part: agent, kind, how many,
 // and since when the newest of it.
-const pendingWork = `SELECT agent_id, kind, n, newest, $2::timestamptz AS asked FROM (` + pendingWorkOrders + ` UNION ALL ` + pendingWebhooks + `) AS parts`
+const pendingWork = `SELECT agent_id, kind, n, newest, $2::timestamptz AS asked FROM (` + pendingWorkOrders + ` UNION ALL ` + pendingWebhooks + ` UNION ALL ` + pendingDiagnostics + `) AS parts`
+
+// A claim that is two minutes old may be made anew (diagnostic.ClaimFor).
+const pendingDiagnostics = `SELECT d.agent_id, 'diagnostics' AS kind, count(*) AS n,
+		max(COALESCE(d.claimed_at + interval '2 minutes', d.created_at)) AS newest
+	FROM diagnostic_requests d WHERE d.agent_id = ANY ($1::uuid[]) AND d.status <> 'completed' AND d.expires_at > $2::timestamptz
+		AND (d.status = 'pending' OR d.claimed_at <= $2::timestamptz - interval '2 minutes')
+	GROUP BY d.agent_id`
 
 const pendingWorkOrders = `SELECT m.agent_id, 'work_orders' AS kind, count(*) AS n, max(m.available_at) AS newest FROM (
 		SELECT t.agent_id, w.id, w.available_at FROM work_orders w JOIN work_order_agents t ON t.work_order_id = w.id
@@ -53,6 +61,8 @@ func (r works) Pending(ctx context.Context, ids []agent.ID, now time.Time) (map[
 			p.WorkOrders = row.N
 		case kindWebhooks:
 			p.Webhooks = row.N
+		case kindDiagnostics:
+			p.Diagnostics = row.N
 		default:
 			return nil, fmt.Errorf("count pending work: unknown kind %q", row.Kind)
 		}

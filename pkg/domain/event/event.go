@@ -30,6 +30,8 @@ const (
 	PlacementDecided    Type = "placement.decided"
 	PlacementApproved   Type = "placement.approved"
 	RemovalAcknowledged Type = "removal.acknowledged"
+	DiagnosticRequested Type = "diagnostic.requested"
+	DiagnosticCompleted Type = "diagnostic.completed"
 )
 
 // Event is one row of the outbox. Only the ids that matter are set.

@@ -97,6 +97,10 @@ func (r faultyRepositories) Insights() ports.Insights {
 	return faultyInsights{r.in.Insights(), r.f}
 }
 
+func (r faultyRepositories) Diagnostics() ports.Diagnostics {
+	return faultyDiagnostics{r.in.Diagnostics(), r.f}
+}
+
 func (r faultyRepositories) Decisions() ports.Decisions {
 	return faultyDecisions{r.in.Decisions(), r.f}
 }

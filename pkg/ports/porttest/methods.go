@@ -24,7 +24,7 @@ func (w *world) methods() map[string]method {
 	for _, part := range []map[string]method{
 		w.webhookMethods(),
 		w.templateMethods(),
-		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
+		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.diagnosticMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
 		w.observationMethods(),
 	} {
 		for name, m := range part {

@@ -42,6 +42,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"facts":         factCases(),
 		"insights":      insightCases(),
 		"observations":  observationCases(),
+		"diagnostics":   diagnosticCases(),
 		"decisions":     decisionCases(),
 		"holds":         holdCases(),
 		"webhooks":      webhookCases(),

@@ -51,6 +51,8 @@ type Config struct {
 	Heart  Heart
 	Log    *slog.Logger
 	Count  func(outcome string) // is told how each sync ended
+	// Waiting is told what else waits for the agent, with each answer. It must not block.
+	Waiting func(wire.Pending)
 }
 
 // Syncer runs the conversation.
@@ -61,7 +63,8 @@ type Syncer struct {
 	limit    int // of reports in a request; lower while one that the broker refuses is looked for
 	seq      int64
 	revision int64
-	quick    int // quick answers in a row
+	work     int64 // the highest mark of other work that the broker has told
+	quick    int   // quick answers in a row
 }
 
 // New returns a syncer; nothing is said before Run.
@@ -165,13 +168,17 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, wait int) err
 	s.seq++
 	res, err := s.Broker.Sync(ctx, s.Agent, wire.SyncRequest{
 		BootID: s.Boot, Seq: s.seq, Revision: s.revision, WaitSeconds: wait, Heartbeat: s.Heart.Beat(),
-		Applied: batch.Applied, Removed: batch.Removed,
+		Applied: batch.Applied, Removed: batch.Removed, Work: &s.work,
 	})
 	if err != nil {
 		return err
 	}
 	s.trouble.over(ctx)
 	s.Box.Acknowledge(batch)
+	s.work = max(s.work, res.Pending.Mark)
+	if s.Waiting != nil {
+		s.Waiting(res.Pending)
+	}
 	if res.Next.WaitSeconds > 0 {
 		s.wait = min(res.Next.WaitSeconds, wire.MaxWaitSeconds)
 	}

@@ -18,7 +18,9 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/broker"
+	"github.com/colliery-io/brokkr/services/agent/internal/diagnose"
 	"github.com/colliery-io/brokkr/services/agent/internal/heart"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
@@ -90,7 +92,15 @@ func (a *agent) run(ctx context.Context) error {
 			engine.Reachable()
 		}
 	})
+	questions := diagnose.NewRunner(a.broker, id, diagnose.Collector{
+		Kinds: k, Objects: k, Diagnosis: k, Inventories: k.Inventories(), Now: time.Now,
+	}, log)
 	s := syncer.New(syncer.Config{
+		Waiting: func(p wire.Pending) {
+			if p.Diagnostics > 0 {
+				questions.Ring()
+			}
+		},
 		Broker: a.broker, Agent: id, Boot: boot, Box: box, Target: engine, Heart: a.heart, Log: log,
 		Count: a.telemetry.CountBy("agent", "brokkr_agent_syncs_total", "Syncs with the broker, by how they ended.", "outcome", outcomes()...),
 	})
@@ -111,6 +121,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Add("sync", func(ctx context.Context) error { return a.office.speak(ctx, s.Run) })
 	g.Add("watches", watches.Run)
 	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
+	g.Add("diagnostics", func(ctx context.Context) error { return a.office.during(ctx, questions.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)
 }

@@ -124,6 +124,16 @@ func (o *office) serve(ctx context.Context, work func(context.Context) error) er
 	return fmt.Errorf("this process ends, for another has taken over the agent's lease: %s; if that is not its successor, give it a PAK of its own", o.holder())
 }
 
+// during runs work as soon as this process holds the lease, until ctx ends. What the loss of the lease means is left to serve.
+func (o *office) during(ctx context.Context, work func(context.Context) error) error {
+	select {
+	case <-o.held:
+		return work(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 func (o *office) holder() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/go-kit/kit/endpoint"
@@ -55,7 +56,7 @@ func SyncInfo() rpc.Info {
 
 // Routes is the table of the gateway's endpoints.
 func Routes(g *app.Gateway) []rpc.Route {
-	return append(webhookRoutes(g), []rpc.Route{
+	return append(slices.Concat(webhookRoutes(g), diagnosticRoutes(g)), []rpc.Route{
 		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: identity.Authenticated},
 			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
 		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: identity.AgentItself},

@@ -229,7 +229,8 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 					stacks[id] = c
 				}
 			}
-		case event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided:
+		case event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided,
+			event.DiagnosticRequested, event.DiagnosticCompleted:
 			// no fact of placement: what agents report, and our own and other replicas' decisions on their shards
 		}
 	}

@@ -9,8 +9,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
 )
 
@@ -74,5 +81,38 @@ func TestOutboxIsTrimmed(t *testing.T) {
 	}
 	if n, err := store.Outbox().Trim(t.Context(), now.Add(time.Hour), 10); err != nil || n != 1 {
 		t.Errorf("%d events were left, %v, want the younger one", n, err)
+	}
+}
+
+func TestForgottenDiagnosticsGo(t *testing.T) {
+	t.Parallel()
+	store, now := memory.New(time.Now), time.Now()
+	a := agent.Agent{ID: agent.ID(uuid.NewString()), Name: "a", ClusterName: "c", CreatedAt: now, UpdatedAt: now}
+	g := tenancy.Generator{ID: tenancy.GeneratorID(uuid.NewString()), Name: "g", CreatedAt: now, UpdatedAt: now}
+	st := stack.Stack{ID: stack.ID(uuid.NewString()), Name: "s", Generator: g.ID, CreatedAt: now, UpdatedAt: now}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(store.Agents().Insert(t.Context(), a))
+	must(store.Generators().Insert(t.Context(), g))
+	must(store.Stacks().Insert(t.Context(), st))
+	sum, err := store.Blobs().Put(t.Context(), []byte("x"))
+	must(err)
+	o, err := store.Objects().Insert(t.Context(), stack.Object{ID: stack.ObjectID(uuid.NewString()), Stack: st.ID, Checksum: sum, CreatedAt: now, UpdatedAt: now})
+	must(err)
+	r := diagnostic.Request{ID: diagnostic.ID(uuid.NewString()), Agent: a.ID, Object: o.ID, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
+	must(store.Diagnostics().Insert(t.Context(), r))
+	for _, after := range []time.Duration{time.Minute, time.Minute + diagnostic.Remembered} {
+		if _, _, err := store.Diagnostics().Get(t.Context(), tenancy.Everything(), r.ID); err != nil {
+			t.Errorf("before %v: got %v, want it there", after, err)
+		}
+		at := func() time.Time { return now.Add(after) }
+		must(janitor.New(store.Leases(), "a", at, slog.New(slog.DiscardHandler), janitor.Diagnostics(store.Diagnostics())).Once(t.Context()))
+	}
+	if _, _, err := store.Diagnostics().Get(t.Context(), tenancy.Everything(), r.ID); !fault.Is(err, fault.NotFound) {
+		t.Errorf("at the end: got %v, want it gone", err)
 	}
 }

@@ -27,3 +27,11 @@ func Secrets(s ports.Secrets) Task {
 		return n == rewrapBatch, err
 	}}
 }
+
+// Diagnostics deletes requests that are forgotten, with their answers.
+func Diagnostics(d ports.Diagnostics) Task {
+	return Task{Name: "trim diagnostics", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		n, err := d.Trim(ctx, now, trimBatch)
+		return n == trimBatch, err
+	}}
+}

@@ -144,28 +144,28 @@ func (s eventStream) Respond(ctx context.Context, w http.ResponseWriter, status 
 
 func insightRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("get_deployment_health", "/deployment-objects/{id}/health", Admin, justID[stack.ObjectID], func(ctx context.Context, o stack.ObjectID) (objectHealthJSON, error) {
+		get("get_deployment_health", "/deployment-objects/{id}/health", view(Admin), justID[stack.ObjectID], func(ctx context.Context, o stack.ObjectID) (objectHealthJSON, error) {
 			out, err := a.ObjectHealth(ctx, who(ctx), o)
 			return objectHealthOf(out), err
 		}),
-		get("get_stack_health", "/stacks/{id}/health", Admin, justID[stack.ID], func(ctx context.Context, s stack.ID) (stackHealthJSON, error) {
+		get("get_stack_health", "/stacks/{id}/health", view(Admin), justID[stack.ID], func(ctx context.Context, s stack.ID) (stackHealthJSON, error) {
 			out, err := a.StackHealth(ctx, who(ctx), s)
 			return stackHealthOf(out), err
 		}),
-		get("list_fleet", "/fleet", Admin, tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) ([]fleet.View, error) {
+		get("list_fleet", "/fleet", view(Admin), tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) ([]fleet.View, error) {
 			all, err := a.Fleet(ctx, who(ctx), g)
 			now := a.Now()
 			return each(all, func(r fleet.Record) fleet.View { return r.At(now) }), err
 		}),
-		get("get_agent_fleet_status", "/agents/{id}/fleet-status", Admin, justID[agent.ID], func(ctx context.Context, v agent.ID) (fleetStatusJSON, error) {
+		get("get_agent_fleet_status", "/agents/{id}/fleet-status", view(Admin), justID[agent.ID], func(ctx context.Context, v agent.ID) (fleetStatusJSON, error) {
 			record, events, err := a.FleetStatus(ctx, who(ctx), v)
 			return fleetStatusJSON{Record: record.At(a.Now()), Events: each(events, agentEventOf)}, err
 		}),
-		get("list_agent_events", "/agent-events", Admin, tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) (eventStream, error) {
+		get("list_agent_events", "/agent-events", view(Admin), tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) (eventStream, error) {
 			first, next, err := a.AgentEvents(ctx, who(ctx), g)
 			return eventStream{first: first, next: next}, err
 		}),
-		get("get_agent_event", "/agent-events/{id}", Admin, justID[agent.EventID], func(ctx context.Context, v agent.EventID) (agentEventJSON, error) {
+		get("get_agent_event", "/agent-events/{id}", view(Admin), justID[agent.EventID], func(ctx context.Context, v agent.EventID) (agentEventJSON, error) {
 			out, err := a.AgentEvent(ctx, v)
 			return agentEventOf(out), err
 		}),

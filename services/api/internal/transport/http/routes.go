@@ -25,7 +25,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		generatorRoutes(a), registrationRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
 		webhookRoutes(a),
-		insightRoutes(a),
+		insightRoutes(a), diagnosticRoutes(a),
 		auditRoutes(a),
 	} {
 		out = append(out, group...)
