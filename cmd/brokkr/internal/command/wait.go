@@ -143,13 +143,18 @@ func (w *watch) timedOut(s client.StackStatus, timeout time.Duration) error {
 
 // waitHealthy waits until object is applied and healthy in every cluster that is to run it.
 func (a *app) waitHealthy(ctx context.Context, c *client.Client, s client.Stack, object client.Object, o waitOptions) error {
-	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, failing: map[string]time.Time{}}
-	w := &watch{a: a, c: c, stack: s, goal: "healthy everywhere", wanted: object.SequenceID, pending: h.missing,
+	return a.waitUntil(ctx, c, s, object, o, healthHealthy, func(st client.ClusterStatus) bool { return st.Health == healthHealthy })
+}
+
+// waitUntil waits until object is applied in every cluster that is to run it and each is as reached wants it; goal says that in a word.
+func (a *app) waitUntil(ctx context.Context, c *client.Client, s client.Stack, object client.Object, o waitOptions, goal string, reached func(client.ClusterStatus) bool) error {
+	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, reached: reached, failing: map[string]time.Time{}}
+	w := &watch{a: a, c: c, stack: s, goal: goal + " everywhere", wanted: object.SequenceID, pending: h.missing,
 		judge: func(st client.StackStatus) (bool, error) { return h.judge(ctx, st) }}
 	if err := w.run(ctx, o.timeout); err != nil {
 		return err
 	}
-	a.progress("stack/%s is healthy in %s", s.Name, count(h.clusters, "cluster"))
+	a.progress("stack/%s is %s in %s", s.Name, goal, count(h.clusters, "cluster"))
 	return nil
 }
 
@@ -160,7 +165,8 @@ type healthWait struct {
 	stack    client.Stack
 	object   client.Object
 	o        waitOptions
-	failing  map[string]time.Time // agent id: since when we see it fail
+	reached  func(client.ClusterStatus) bool // of a cluster that has applied the object
+	failing  map[string]time.Time            // agent id: since when we see it fail
 	goodFrom time.Time
 	clusters int
 	verdicts string // last told reasons for having no cluster
@@ -180,7 +186,7 @@ func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, err
 			continue
 		}
 		h.clusters++
-		arrived = arrived && h.healthy(c)
+		arrived = arrived && h.arrived(c)
 		if h.fails(c, now) {
 			failed = append(failed, fmt.Sprintf("%s: %s", render.Clean(c.ClusterName), describeCluster(c, now)))
 		}
@@ -204,10 +210,10 @@ func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, err
 	return now.Sub(h.goodFrom) >= h.o.settle, nil
 }
 
-func (h *healthWait) healthy(c client.ClusterStatus) bool {
+func (h *healthWait) arrived(c client.ClusterStatus) bool {
 	id := h.object.ID
 	return c.Wanted.DeploymentObjectID == id && c.Applied != nil && c.Applied.DeploymentObjectID == id &&
-		c.Phase == phaseApplied && c.Health == healthHealthy
+		c.Phase == phaseApplied && h.reached(c)
 }
 
 // fails reports whether a cluster has failed with our object for as long as is tolerated.
@@ -247,7 +253,7 @@ func (h *healthWait) tellNoCluster(ctx context.Context) error {
 func (h *healthWait) missing(s client.StackStatus) []string {
 	var lines []string
 	for _, c := range sorted(s.Clusters, func(c client.ClusterStatus) string { return c.ClusterName }) {
-		if c.State != stateRemoving && !h.healthy(c) {
+		if c.State != stateRemoving && !h.arrived(c) {
 			lines = append(lines, fmt.Sprintf("%s: %s", render.Clean(c.ClusterName), describeCluster(c, h.a.env.Now())))
 		}
 	}
