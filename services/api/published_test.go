@@ -167,9 +167,7 @@ func TestDifferencesAreFound(t *testing.T) {
 // toCome are the operations that are not there yet.
 func toCome() map[string]bool {
 	return map[string]bool{
-		"claim_diagnostic": true, "create_diagnostic_request": true, "get_diagnostic": true, "get_pending_diagnostics": true,
-		"submit_diagnostic_result": true,
-		"claim_work_order":         true, "complete_work_order": true, "create_work_order": true, "delete_work_order": true,
+		"claim_work_order": true, "complete_work_order": true, "create_work_order": true, "delete_work_order": true,
 		"get_work_order": true, "get_work_order_log": true, "list_pending_for_agent": true, "list_work_order_log": true,
 		"list_work_orders": true,
 		"create_webhook":   true, "delete_webhook": true, "get_pending_agent_webhooks": true, "get_webhook": true,
