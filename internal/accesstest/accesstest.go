@@ -67,11 +67,12 @@ func Operations(doc *openapi3.T) map[string]Operation {
 // Outcome is how an operation answers a credential.
 type Outcome int
 
-// The outcomes. NotThere is 404 or 403 with the same answer as for what does not exist.
+// The outcomes. NotThere is 404 or 403 with the same answer as for what does not exist, and so is Denied.
 const (
 	Unauthenticated Outcome = iota // 401 with an empty body
 	Denied                         // 403, whatever is asked for
 	NotThere                       // the thing is another's
+	Seen                           // 403 for a thing that the caller sees and may not change
 	Success
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Auth verifies the client's PAK and says who it is.
@@ -52,10 +53,10 @@ func (c *Client) SetAgentStatus(ctx context.Context, id, status string) (Agent, 
 	return a, err
 }
 
-// RotateAgent replaces an agent's key. It is not repeated: a lost answer would lose the key of the first one.
-func (c *Client) RotateAgent(ctx context.Context, id string) (AgentPAK, error) {
+// RotateAgent replaces an agent's key; the former ones end after grace. It is not repeated: a lost answer would lose the key of the first one.
+func (c *Client) RotateAgent(ctx context.Context, id string, grace time.Duration) (AgentPAK, error) {
 	var made AgentPAK
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/agents/" + seg(id) + "/rotate-pak"}, &made)
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/agents/" + seg(id) + "/rotate-pak", body: graceBody(grace)}, &made)
 	return made, err
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Generators lists the generators; admins only.
@@ -22,10 +23,10 @@ func (c *Client) CreateGenerator(ctx context.Context, n NewGenerator) (Generator
 	return made, err
 }
 
-// RotateGenerator replaces a generator's key. It is not repeated: a lost answer would lose the key of the first one.
-func (c *Client) RotateGenerator(ctx context.Context, id string) (GeneratorPAK, error) {
+// RotateGenerator replaces a generator's key; the former ones end after grace. It is not repeated: a lost answer would lose the key of the first one.
+func (c *Client) RotateGenerator(ctx context.Context, id string, grace time.Duration) (GeneratorPAK, error) {
 	var made GeneratorPAK
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/generators/" + seg(id) + "/rotate-pak"}, &made)
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/generators/" + seg(id) + "/rotate-pak", body: graceBody(grace)}, &made)
 	return made, err
 }
 

@@ -106,9 +106,7 @@ func (g *Guard) authenticate(r *http.Request) (tenancy.Principal, error) {
 		}
 	}
 	if wait := g.blocked(from); wait > 0 {
-		f := fault.New(fault.Limited, "too_many_failures", "too many failed authentications from this address").Because(ReasonLimited)
-		f.RetryAfter = wait
-		return tenancy.Principal{}, f
+		return tenancy.Principal{}, limited(wait)
 	}
 	var p tenancy.Principal
 	if err == nil {
@@ -118,6 +116,28 @@ func (g *Guard) authenticate(r *http.Request) (tenancy.Principal, error) {
 		g.failed(from)
 	}
 	return p, err
+}
+
+// Try runs f, which checks a secret of another kind than a PAK, unless the source of r has failed too often (Limited).
+// An error of f that is Forbidden counts as a failure of the source.
+func (g *Guard) Try(r *http.Request, f func() error) error {
+	from := g.source(r)
+	if wait := g.blocked(from); wait > 0 {
+		g.count(string(ReasonLimited))
+		return limited(wait)
+	}
+	err := f()
+	if fault.Is(err, fault.Forbidden) {
+		g.failed(from)
+		g.count(string(ReasonWrong))
+	}
+	return err
+}
+
+func limited(wait time.Duration) error {
+	f := fault.New(fault.Limited, "too_many_failures", "too many failed authentications from this address").Because(ReasonLimited)
+	f.RetryAfter = wait
+	return f
 }
 
 // blocked returns how long the source must wait; zero if it may try.

@@ -34,6 +34,9 @@ type Store interface {
 type Repositories interface {
 	Generators() Generators
 	Credentials() Credentials
+	Keyring() Keyring
+	JoinTokens() JoinTokens
+	Joins() Joins
 	Registrations() Registrations
 	Agents() Agents
 	Stacks() Stacks

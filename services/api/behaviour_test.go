@@ -46,7 +46,7 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	want := map[string][]event.Type{
-		"create_agent": {event.AgentRegistered}, "update_agent": {event.AgentChanged}, "delete_agent": {event.AgentDeregistered},
+		"create_agent": {event.AgentRegistered}, "join_agent": {event.AgentRegistered}, "update_agent": {event.AgentChanged}, "delete_agent": {event.AgentDeregistered},
 		"agents_add_label": {event.AgentChanged}, "agents_remove_label": {event.AgentChanged},
 		"agents_add_annotation": {event.AgentChanged}, "agents_remove_annotation": {event.AgentChanged},
 		"add_target": {event.AgentChanged}, "remove_target": {event.AgentChanged},

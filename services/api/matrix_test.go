@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/colliery-io/brokkr/internal/accesstest"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
 // TestAuthorizationMatrix calls every operation of the api with every kind of credential. What an operation is called
@@ -21,6 +22,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 			return []string{
 				string(w.agent.ID), string(w.pendingAgent.ID), string(w.stack.ID), string(w.held.ID), string(w.unpinned.ID), string(w.object.ID),
 				string(w.owner.ID), string(w.template.ID),
+				string(w.newestCredential(tenancy.RoleGenerator, w.owner.ID, "").ID),
 			}
 		},
 		Unknown: func(q request, replace *strings.Replacer) request {
@@ -34,6 +36,11 @@ func TestAuthorizationMatrix(t *testing.T) {
 			// It names an agent, and another may not speak for it: agent_pak_mismatch.
 			"register_agent":   {asOtherAgent: accesstest.NotThere},
 			"deregister_agent": {asOtherAgent: accesstest.NotThere},
+			// They are about a credential of the owner generator. A viewer sees every credential and manages its own.
+			"create_credential": {asSelf: accesstest.Denied, asOtherAgent: accesstest.Denied, asOther: accesstest.Denied},
+			"get_credential":    {asSelf: accesstest.NotThere, asOtherAgent: accesstest.NotThere, asOther: accesstest.NotThere},
+			"rotate_credential": {asSelf: accesstest.NotThere, asOtherAgent: accesstest.NotThere, asOther: accesstest.NotThere, asViewer: accesstest.Seen},
+			"revoke_credential": {asSelf: accesstest.NotThere, asOtherAgent: accesstest.NotThere, asOther: accesstest.NotThere, asViewer: accesstest.Seen},
 		},
 	}.Run(t)
 }

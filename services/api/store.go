@@ -63,10 +63,10 @@ func RotateAdmin(ctx context.Context, store ports.Store, now func() time.Time, r
 
 // RotateAgent gives an agent a new PAK and revokes the former.
 func RotateAgent(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, id agent.ID) (agent.Agent, pak.PAK, error) {
-	return direct(store, now, random).RotateAgent(trail.Host(ctx, "rotate_agent_pak"), admin(), id)
+	return direct(store, now, random).RotateAgent(trail.Host(ctx, "rotate_agent_pak"), admin(), id, 0)
 }
 
 // RotateGenerator gives a generator a new PAK and revokes the former.
 func RotateGenerator(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, id tenancy.GeneratorID) (tenancy.Generator, pak.PAK, error) {
-	return direct(store, now, random).RotateGenerator(trail.Host(ctx, "rotate_generator_pak"), admin(), id)
+	return direct(store, now, random).RotateGenerator(trail.Host(ctx, "rotate_generator_pak"), admin(), id, 0)
 }

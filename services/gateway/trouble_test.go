@@ -120,6 +120,47 @@ func TestRevocationEndsAParkedSyncAtOnce(t *testing.T) {
 	})
 }
 
+// A rotation with an overlap tells of an end that is yet to come; a parked sync is answered when it comes.
+func TestTheEndOfAnOverlapEndsAParkedSync(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		p, c := w.parked(r, 55)
+		time.Sleep(time.Second)
+		_, err := w.store.Credentials().Revoke(w.Context(), tenancy.RoleAgent, "", p.id, time.Now().Add(10*time.Second))
+		w.must(err)
+		synctest.Wait()
+		if c.answered() {
+			t.Fatalf("answered at once: %d %s", c.rec.Code, c.rec.Body)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !c.answered() || c.rec.Code != http.StatusUnauthorized || c.took != 11*time.Second {
+			t.Errorf("answered %v after %s: got %+v, want 401 after 11s", c.answered(), c.took, c.rec)
+		}
+	})
+}
+
+func TestAKeyThatExpiresEndsAParkedSync(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		r := w.gateway(options{})
+		end := time.Now().Add(10 * time.Second)
+		p, parked := w.parked(r, 55)
+		parked.leave()
+		p.key = w.credential(tenancy.Credential{Role: tenancy.RoleAgent, Agent: p.id, ExpiresAt: &end})
+		c := r.sync(p, p.request(55))
+		if c.answered() {
+			t.Fatalf("answered at once: %d %s", c.rec.Code, c.rec.Body)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !c.answered() || c.rec.Code != http.StatusUnauthorized || c.took != 10*time.Second {
+			t.Errorf("answered %v after %s: got %+v, want 401 after 10s", c.answered(), c.took, c.rec)
+		}
+	})
+}
+
 func TestMissedRevocationsAreFoundWhenListeningAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

@@ -114,7 +114,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		log: log, engine: engine, keeper: keeper,
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
 			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
-			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Diagnostics(d.Store.Diagnostics()),
+			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit)),
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		health: health.New(d.Version,

@@ -19,6 +19,9 @@ type repositories struct{ s session }
 
 func (r repositories) Generators() ports.Generators       { return generators(r) }
 func (r repositories) Credentials() ports.Credentials     { return credentials(r) }
+func (r repositories) Keyring() ports.Keyring             { return keyring(r) }
+func (r repositories) JoinTokens() ports.JoinTokens       { return joinTokens(r) }
+func (r repositories) Joins() ports.Joins                 { return joins(r) }
 func (r repositories) Registrations() ports.Registrations { return registrations(r) }
 func (r repositories) Agents() ports.Agents               { return agents(r) }
 func (r repositories) Stacks() ports.Stacks               { return stacks(r) }

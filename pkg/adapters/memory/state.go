@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -28,6 +29,10 @@ type state struct {
 	credentials       table[one, tenancy.Credential]
 	credentialShorts  table[one, tenancy.CredentialID]
 	subjectCredential table[two, nothing] // subject, credential
+
+	joinTokens table[one, join.Token]
+	joinShorts table[one, join.TokenID]
+	joins      table[one, join.Join] // agent
 
 	registrations       table[two, tenancy.Registration] // agent, generator
 	generatorRegistered table[two, nothing]              // generator, agent
@@ -105,7 +110,8 @@ func newState(now func() time.Time) *state {
 		generators: newTable[one, tenancy.Generator](), generatorNames: newTable[one, tenancy.GeneratorID](),
 		credentials: newTable[one, tenancy.Credential](), credentialShorts: newTable[one, tenancy.CredentialID](),
 		subjectCredential: newTable[two, nothing](),
-		registrations:     newTable[two, tenancy.Registration](), generatorRegistered: newTable[two, nothing](),
+		joinTokens:        newTable[one, join.Token](), joinShorts: newTable[one, join.TokenID](), joins: newTable[one, join.Join](),
+		registrations: newTable[two, tenancy.Registration](), generatorRegistered: newTable[two, nothing](),
 		agents: newTable[one, agent.Agent](), agentNames: newTable[two, agent.ID](),
 		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](),
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
@@ -138,7 +144,8 @@ func (s *state) clone() *state {
 		generators: s.generators.clone(), generatorNames: s.generatorNames.clone(),
 		credentials: s.credentials.clone(), credentialShorts: s.credentialShorts.clone(),
 		subjectCredential: s.subjectCredential.clone(),
-		registrations:     s.registrations.clone(), generatorRegistered: s.generatorRegistered.clone(),
+		joinTokens:        s.joinTokens.clone(), joinShorts: s.joinShorts.clone(), joins: s.joins.clone(),
+		registrations: s.registrations.clone(), generatorRegistered: s.generatorRegistered.clone(),
 		agents: s.agents.clone(), agentNames: s.agentNames.clone(),
 		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(),
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),

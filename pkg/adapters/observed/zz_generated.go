@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -121,6 +122,120 @@ func (x observedCredentials) Touch(ctx context.Context, p1 map[tenancy.Credentia
 	defer func() { done(err) }()
 	err = x.in.Touch(ctx, p1)
 	return err
+}
+
+func (r repositories) Keyring() ports.Keyring { return observedKeyring{r.o, r.in.Keyring()} }
+
+type observedKeyring struct {
+	o  *observer
+	in ports.Keyring
+}
+
+func (x observedKeyring) Get(ctx context.Context, p1 tenancy.Scope, p2 tenancy.CredentialID) (r0 tenancy.Credential, err error) {
+	ctx, done := x.o.start(ctx, "Keyring", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedKeyring) List(ctx context.Context, p1 tenancy.Scope, p2 ports.CredentialFilter) (r0 []tenancy.Credential, err error) {
+	ctx, done := x.o.start(ctx, "Keyring", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedKeyring) End(ctx context.Context, p1 tenancy.CredentialID, p2 time.Time) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Keyring", "End")
+	defer func() { done(err) }()
+	r0, err = x.in.End(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedKeyring) Purge(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Keyring", "Purge")
+	defer func() { done(err) }()
+	r0, err = x.in.Purge(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) JoinTokens() ports.JoinTokens {
+	return observedJoinTokens{r.o, r.in.JoinTokens()}
+}
+
+type observedJoinTokens struct {
+	o  *observer
+	in ports.JoinTokens
+}
+
+func (x observedJoinTokens) Get(ctx context.Context, p1 join.TokenID) (r0 join.Token, err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1)
+	return r0, err
+}
+
+func (x observedJoinTokens) List(ctx context.Context, p1 time.Time, p2 join.TokenID, p3 int) (r0 []join.Token, err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedJoinTokens) Insert(ctx context.Context, p1 join.Token) (err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "Insert")
+	defer func() { done(err) }()
+	err = x.in.Insert(ctx, p1)
+	return err
+}
+
+func (x observedJoinTokens) Revoke(ctx context.Context, p1 join.TokenID, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "Revoke")
+	defer func() { done(err) }()
+	err = x.in.Revoke(ctx, p1, p2)
+	return err
+}
+
+func (x observedJoinTokens) Purge(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "Purge")
+	defer func() { done(err) }()
+	r0, err = x.in.Purge(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) Joins() ports.Joins { return observedJoins{r.o, r.in.Joins()} }
+
+type observedJoins struct {
+	o  *observer
+	in ports.Joins
+}
+
+func (x observedJoins) Token(ctx context.Context, p1 string) (r0 join.Token, err error) {
+	ctx, done := x.o.start(ctx, "Joins", "Token")
+	defer func() { done(err) }()
+	r0, err = x.in.Token(ctx, p1)
+	return r0, err
+}
+
+func (x observedJoins) Use(ctx context.Context, p1 join.TokenID, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Joins", "Use")
+	defer func() { done(err) }()
+	err = x.in.Use(ctx, p1, p2)
+	return err
+}
+
+func (x observedJoins) Add(ctx context.Context, p1 join.Join) (err error) {
+	ctx, done := x.o.start(ctx, "Joins", "Add")
+	defer func() { done(err) }()
+	err = x.in.Add(ctx, p1)
+	return err
+}
+
+func (x observedJoins) Of(ctx context.Context, p1 agent.ID) (r0 join.Join, err error) {
+	ctx, done := x.o.start(ctx, "Joins", "Of")
+	defer func() { done(err) }()
+	r0, err = x.in.Of(ctx, p1)
+	return r0, err
 }
 
 func (r repositories) Registrations() ports.Registrations {

@@ -139,7 +139,7 @@ func TestStatementsAreConstants(t *testing.T) {
 func readsAll() map[string]bool {
 	return map[string]bool{
 		"selectGenerators": true, "listGenerators": true, "listGeneratorsAny": true, "selectAgents": true, "listAgents": true,
-		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "listTemplates": true, "selectBlobs": true, "selectCredentials": true,
+		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "listTemplates": true, "selectBlobs": true, "selectCredentials": true, "selectJoinTokens": true,
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
 		"selectPrior": true, "schemaVersion": true,
 		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,

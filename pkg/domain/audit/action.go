@@ -44,6 +44,11 @@ const (
 
 	PAKCreated Action = "pak.created"
 	PAKRotated Action = "pak.rotated"
+	PAKRevoked Action = "pak.revoked"
+
+	JoinTokenCreated Action = "join_token.created"
+	JoinTokenRevoked Action = "join_token.revoked"
+	AgentJoined      Action = "agent.joined"
 )
 
 // unnamed begins the actions that name a route because its use case named nothing.

@@ -103,6 +103,17 @@ func (c Credential) Usable(now time.Time) bool {
 	return (c.RevokedAt == nil || now.Before(*c.RevokedAt)) && (c.ExpiresAt == nil || now.Before(*c.ExpiresAt))
 }
 
+// Ends returns from when on c cannot authenticate, zero if nothing ends it yet.
+func (c Credential) Ends() time.Time {
+	var end time.Time
+	for _, t := range []*time.Time{c.ExpiresAt, c.RevokedAt} {
+		if t != nil && (end.IsZero() || t.Before(end)) {
+			end = *t
+		}
+	}
+	return end
+}
+
 // Principal is who makes a request, from the credential alone.
 type Principal struct {
 	Credential CredentialID
@@ -110,11 +121,12 @@ type Principal struct {
 	Role       Role
 	Generator  GeneratorID
 	Agent      AgentID
+	Until      time.Time // when the credential ends; zero if nothing ends it yet
 }
 
 // Of returns the principal that c authenticates.
 func Of(c Credential) Principal {
-	return Principal{Credential: c.ID, Short: c.Short, Role: c.Role, Generator: c.Generator, Agent: c.Agent}
+	return Principal{Credential: c.ID, Short: c.Short, Role: c.Role, Generator: c.Generator, Agent: c.Agent, Until: c.Ends()}
 }
 
 // IsAdmin reports whether p may do everything.

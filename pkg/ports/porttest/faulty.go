@@ -66,6 +66,14 @@ func (r faultyRepositories) Credentials() ports.Credentials {
 	return faultyCredentials{r.in.Credentials(), r.f}
 }
 
+func (r faultyRepositories) Keyring() ports.Keyring { return faultyKeyring{r.in.Keyring(), r.f} }
+
+func (r faultyRepositories) JoinTokens() ports.JoinTokens {
+	return faultyJoinTokens{r.in.JoinTokens(), r.f}
+}
+
+func (r faultyRepositories) Joins() ports.Joins { return faultyJoins{r.in.Joins(), r.f} }
+
 func (r faultyRepositories) Registrations() ports.Registrations {
 	return faultyRegistrations{r.in.Registrations(), r.f}
 }

@@ -27,6 +27,8 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"lifecycle":     lifecycleCases(),
 		"generators":    generatorCases(),
 		"credentials":   credentialCases(),
+		"keyring":       keyringCases(),
+		"join tokens":   joinTokenCases(),
 		"registrations": registrationCases(),
 		"agents":        agentCases(),
 		"agent parts":   agentPartCases(),

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -144,13 +145,17 @@ start it in cluster %s:
 
 func (a *app) agentRotate() *cobra.Command {
 	var o output
+	var grace time.Duration
 	var brokerURL string
 	cmd := &cobra.Command{
 		Use:               "rotate NAME|ID",
-		Short:             "Give an agent a new key; the old one ends at once",
+		Short:             "Give an agent a new key; the old one ends at once, or after --grace",
 		Args:              exactly("NAME|ID"),
 		ValidArgsFunction: a.completeAgents,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkGrace(cmd, grace); err != nil {
+				return err
+			}
 			if _, err := o.format(cmd); err != nil {
 				return err
 			}
@@ -162,7 +167,7 @@ func (a *app) agentRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := c.RotateAgent(cmd.Context(), g.ID)
+			made, err := c.RotateAgent(cmd.Context(), g.ID, grace)
 			if err != nil {
 				return rotateError(err, "agent "+g.Name)
 			}
@@ -173,6 +178,7 @@ func (a *app) agentRotate() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&brokerURL, "broker-url", "", "the broker's URL as the cluster sees it (default: the one in use)")
+	graceFlag(cmd, &grace)
 	o.flag(cmd)
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,12 +83,16 @@ publish in its name:
 
 func (a *app) generatorRotate() *cobra.Command {
 	var o output
+	var grace time.Duration
 	cmd := &cobra.Command{
 		Use:               "rotate NAME|ID",
-		Short:             "Give a generator a new key; the old one ends at once",
+		Short:             "Give a generator a new key; the old one ends at once, or after --grace",
 		Args:              exactly("NAME|ID"),
 		ValidArgsFunction: a.completeGenerators,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkGrace(cmd, grace); err != nil {
+				return err
+			}
 			if _, err := o.format(cmd); err != nil {
 				return err
 			}
@@ -99,13 +104,14 @@ func (a *app) generatorRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := c.RotateGenerator(cmd.Context(), g.ID)
+			made, err := c.RotateGenerator(cmd.Context(), g.ID, grace)
 			if err != nil {
 				return rotateError(err, "generator "+g.Name)
 			}
 			return a.showGeneratorPAK(cmd, &o, made, c.URL(), "has a new key")
 		},
 	}
+	graceFlag(cmd, &grace)
 	o.flag(cmd)
 	return cmd
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
@@ -137,27 +138,8 @@ func (a *App) CreateAgent(ctx context.Context, n NewAgent) (agent.Agent, pak.PAK
 	}
 	var out agent.Agent
 	var key pak.PAK
-	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		at := a.now()
-		out = agent.Agent{ID: agent.ID(newID()), Name: n.Name, ClusterName: n.ClusterName, Status: status, Version: 1, CreatedAt: at, UpdatedAt: at}
-		if err := tx.Agents().Insert(ctx, out); err != nil {
-			return fmt.Errorf("insert agent: %w", err)
-		}
-		if _, key, err = a.credential(ctx, tx, agentCredential(out)); err != nil {
-			return err
-		}
-		if err := describeAgent(ctx, tx, out.ID, n); err != nil {
-			return err
-		}
-		if err := a.registerNew(ctx, tx, out.ID, n.Generators); err != nil {
-			return err
-		}
-		if err := tx.Outbox().Append(ctx, a.agentEvent(ctx, event.AgentRegistered, out.ID, at, map[string]any{
-			"agent_id": out.ID, "name": out.Name, "cluster_name": out.ClusterName, "status": out.Status, "created_at": at,
-		})); err != nil {
-			return err
-		}
-		if out, err = tx.Agents().Get(ctx, tenancy.Everything(), out.ID); err != nil {
+	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
+		if out, key, err = a.makeAgent(ctx, tx, n, status); err != nil {
 			return err
 		}
 		return a.did(ctx, tx, audit.Did(audit.AgentCreated, string(out.ID), nil, agentState(out)).With("name", out.Name))
@@ -166,6 +148,32 @@ func (a *App) CreateAgent(ctx context.Context, n NewAgent) (agent.Agent, pak.PAK
 		return agent.Agent{}, pak.PAK{}, fmt.Errorf("create agent: %w", err)
 	}
 	return out, key, nil
+}
+
+// makeAgent is CreateAgent in a transaction, without the entry in the audit log.
+func (a *App) makeAgent(ctx context.Context, tx ports.Repositories, n NewAgent, status agent.Status) (agent.Agent, pak.PAK, error) {
+	at := a.now()
+	v := agent.Agent{ID: agent.ID(newID()), Name: n.Name, ClusterName: n.ClusterName, Status: status, Version: 1, CreatedAt: at, UpdatedAt: at}
+	if err := tx.Agents().Insert(ctx, v); err != nil {
+		return agent.Agent{}, pak.PAK{}, fmt.Errorf("insert agent: %w", err)
+	}
+	_, key, err := a.credential(ctx, tx, agentCredential(v))
+	if err != nil {
+		return agent.Agent{}, pak.PAK{}, err
+	}
+	if err := describeAgent(ctx, tx, v.ID, n); err != nil {
+		return agent.Agent{}, pak.PAK{}, err
+	}
+	if err := a.registerNew(ctx, tx, v.ID, n.Generators); err != nil {
+		return agent.Agent{}, pak.PAK{}, err
+	}
+	if err := tx.Outbox().Append(ctx, a.agentEvent(ctx, event.AgentRegistered, v.ID, at, map[string]any{
+		"agent_id": v.ID, "name": v.Name, "cluster_name": v.ClusterName, "status": v.Status, "created_at": at,
+	})); err != nil {
+		return agent.Agent{}, pak.PAK{}, err
+	}
+	v, err = tx.Agents().Get(ctx, tenancy.Everything(), v.ID)
+	return v, key, err
 }
 
 func agentCredential(v agent.Agent) tenancy.Credential {
@@ -329,9 +337,13 @@ func (a *App) DeleteAgent(ctx context.Context, id agent.ID) error {
 	return nil
 }
 
-// RotateAgent gives the agent a new key, by an admin or itself; the former ones end at once.
-func (a *App) RotateAgent(ctx context.Context, p tenancy.Principal, id agent.ID) (agent.Agent, pak.PAK, error) {
+// RotateAgent gives the agent a new key, by staff or itself; the former ones end after the overlap (0: at once). By itself it gets none
+// that outlives the one that it asks with.
+func (a *App) RotateAgent(ctx context.Context, p tenancy.Principal, id agent.ID, overlap time.Duration) (agent.Agent, pak.PAK, error) {
 	if err := self(p, id); err != nil {
+		return agent.Agent{}, pak.PAK{}, err
+	}
+	if err := tenancy.CheckGrace(overlap); err != nil {
 		return agent.Agent{}, pak.PAK{}, err
 	}
 	var out agent.Agent
@@ -340,7 +352,9 @@ func (a *App) RotateAgent(ctx context.Context, p tenancy.Principal, id agent.ID)
 		if out, err = tx.Agents().Get(ctx, tenancy.ScopeOf(p), id); err != nil {
 			return err
 		}
-		key, err = a.rotate(ctx, tx, agentCredential(out))
+		c := agentCredential(out)
+		c.ExpiresAt = p.Caps(c, nil)
+		key, err = a.rotate(ctx, tx, c, overlap)
 		return err
 	})
 	if err != nil {

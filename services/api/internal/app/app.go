@@ -95,13 +95,13 @@ func (a *App) credential(ctx context.Context, tx ports.Repositories, c tenancy.C
 	return c, key, nil
 }
 
-// rotate gives a subject a new key and ends all its others at once.
-func (a *App) rotate(ctx context.Context, tx ports.Repositories, c tenancy.Credential) (pak.PAK, error) {
+// rotate gives a subject a new key and ends all its others after the overlap.
+func (a *App) rotate(ctx context.Context, tx ports.Repositories, c tenancy.Credential, overlap time.Duration) (pak.PAK, error) {
 	c, key, err := a.credential(ctx, tx, c)
 	if err != nil {
 		return pak.PAK{}, err
 	}
-	if _, err := tx.Credentials().Revoke(ctx, c.Role, c.Generator, c.Agent, c.CreatedAt, c.ID); err != nil {
+	if _, err := tx.Credentials().Revoke(ctx, c.Role, c.Generator, c.Agent, c.CreatedAt.Add(overlap), c.ID); err != nil {
 		return pak.PAK{}, fmt.Errorf("revoke former credentials of %s: %w", c.Name, err)
 	}
 	return key, a.did(ctx, tx, rotated(c))

@@ -131,7 +131,7 @@ func (a *App) ensurePreset(ctx context.Context, tx ports.Repositories, hash stri
 func (a *App) RotateAdmin(ctx context.Context) (pak.PAK, error) {
 	var key pak.PAK
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
-		key, err = a.rotate(ctx, tx, tenancy.Credential{Name: "admin", Role: tenancy.RoleAdmin})
+		key, err = a.rotate(ctx, tx, tenancy.Credential{Name: "admin", Role: tenancy.RoleAdmin}, 0)
 		return err
 	})
 	if err != nil {

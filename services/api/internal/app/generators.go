@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -237,9 +238,13 @@ func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, v tenanc
 	return tx.Outbox().Append(ctx, e)
 }
 
-// RotateGenerator gives the generator a new key, by an admin or itself; the former ones end at once.
-func (a *App) RotateGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID) (tenancy.Generator, pak.PAK, error) {
+// RotateGenerator gives the generator a new key, by staff or itself; the former ones end after the overlap (0: at once). By itself it gets none
+// that outlives the one that it asks with.
+func (a *App) RotateGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID, overlap time.Duration) (tenancy.Generator, pak.PAK, error) {
 	if err := ownGenerator(p, g); err != nil {
+		return tenancy.Generator{}, pak.PAK{}, err
+	}
+	if err := tenancy.CheckGrace(overlap); err != nil {
 		return tenancy.Generator{}, pak.PAK{}, err
 	}
 	var out tenancy.Generator
@@ -251,7 +256,9 @@ func (a *App) RotateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		if out.System {
 			return fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has no PAK")
 		}
-		key, err = a.rotate(ctx, tx, generatorCredential(out))
+		c := generatorCredential(out)
+		c.ExpiresAt = p.Caps(c, nil)
+		key, err = a.rotate(ctx, tx, c, overlap)
 		return err
 	})
 	if err != nil {

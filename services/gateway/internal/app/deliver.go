@@ -20,7 +20,7 @@ const traceFor = 15 * time.Minute
 // deliver answers with the whole target state; false if there is no news after all.
 func (s *waiting) deliver(ctx context.Context, known delivery.Revision) (wire.SyncResponse, bool, error) {
 	// The credential may have ended while the sync was parked.
-	if err := s.caller.Again(ctx); err != nil {
+	if err := s.reauthenticate(ctx); err != nil {
 		return wire.SyncResponse{}, false, err
 	}
 	has := delivery.Revision(s.req.Revision)

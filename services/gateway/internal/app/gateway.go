@@ -65,7 +65,7 @@ func New(p Parts) *Gateway {
 // Caller is who makes a request; Again authenticates it once more, which costs nothing while nothing was revoked.
 type Caller struct {
 	tenancy.Principal
-	Again func(ctx context.Context) error
+	Again func(ctx context.Context) (tenancy.Principal, error)
 }
 
 // self returns the agent id of the path if the caller is that agent.

@@ -119,7 +119,7 @@ func (s *waiting) run(ctx context.Context) (wire.SyncResponse, string, error) {
 			s.woken = true
 		case outcome == hub.Work:
 			// The credential may have ended while the sync was parked.
-			if err := s.caller.Again(ctx); err != nil {
+			if err := s.reauthenticate(ctx); err != nil {
 				return wire.SyncResponse{}, "", err
 			}
 		case outcome == hub.Recheck:
@@ -148,23 +148,26 @@ func (s *waiting) known(ctx context.Context, has delivery.Revision) (delivery.Re
 
 // park waits for news; outcome 0 means that the time is over.
 func (s *waiting) park(ctx context.Context, has delivery.Revision) (hub.Outcome, error) {
-	left := s.end.Sub(s.gateway.Now())
-	if left <= 0 {
+	if !s.gateway.Now().Before(s.end) {
 		return 0, nil
 	}
 	w := s.gateway.Hub.Park(hub.Ticket{Agent: s.agent, Boot: s.req.BootID, Seq: s.req.Seq, Revision: has, Short: s.caller.Short, Work: s.req.Work})
 	defer s.gateway.Hub.Leave(w)
 	// A revocation that came before Park found nobody to wake.
-	if err := s.caller.Again(ctx); err != nil {
+	if err := s.reauthenticate(ctx); err != nil {
 		return 0, err
 	}
-	timer := time.NewTimer(left)
+	until, atEnd := s.end, hub.Outcome(0)
+	if end := s.caller.Until; !end.IsZero() && end.Before(until) {
+		until, atEnd = end, hub.Recheck // nothing tells of the end of a credential whose end was known
+	}
+	timer := time.NewTimer(until.Sub(s.gateway.Now()))
 	defer timer.Stop()
 	select {
 	case o := <-w.C:
 		return o, nil
 	case <-timer.C:
-		return 0, nil
+		return atEnd, nil
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
@@ -178,10 +181,16 @@ func (s *waiting) again(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := s.caller.Again(ctx); err != nil {
+	if err := s.reauthenticate(ctx); err != nil {
 		return err
 	}
 	return s.gateway.Roster.Check(ctx, s.agent)
+}
+
+// reauthenticate learns also of an end that the credential has got meanwhile.
+func (s *waiting) reauthenticate(ctx context.Context) (err error) {
+	s.caller.Principal, err = s.caller.Again(ctx)
+	return err
 }
 
 func (s *waiting) unchanged() wire.SyncResponse {

@@ -211,10 +211,7 @@ func answerSync(c Config, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := app.Caller{Principal: identity.Of(r.Context()), Again: func(context.Context) error {
-		_, err := c.Guard.Authenticate(r)
-		return err
-	}}
+	caller := app.Caller{Principal: identity.Of(r.Context()), Again: func(context.Context) (tenancy.Principal, error) { return c.Guard.Authenticate(r) }}
 	res, err := c.Gateway.Sync(r.Context(), caller, rpc.Var(r, "id"), req)
 	if err != nil {
 		return nil, err

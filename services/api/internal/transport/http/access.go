@@ -65,6 +65,8 @@ func denial(op string, p tenancy.Principal, refused error) error {
 // authenticator says who makes a request.
 type authenticator interface {
 	Authenticate(r *http.Request) (tenancy.Principal, error)
+	// Try runs f, unless the source of r has failed too often; a refusal by f (fault.Forbidden) counts as a failure.
+	Try(r *http.Request, f func() error) error
 	// Client is the address that r comes from.
 	Client(r *http.Request) netip.Addr
 }
@@ -73,6 +75,9 @@ type authenticator interface {
 func authorize(guard authenticator) rpc.Middleware {
 	return func(i rpc.Info) endpoint.Middleware {
 		return func(next endpoint.Endpoint) endpoint.Endpoint {
+			if i.Op == joinOp {
+				return guarded(guard, i, next)
+			}
 			if i.Access == Public {
 				return next
 			}
@@ -92,6 +97,30 @@ func authorize(guard authenticator) rpc.Middleware {
 			}
 		}
 	}
+}
+
+// guarded is a route that anybody may call, and whose refusals are counted against their source like failed
+// authentications: it takes a secret of another kind than a PAK.
+func guarded(guard authenticator, i rpc.Info, next endpoint.Endpoint) endpoint.Endpoint {
+	return func(ctx context.Context, request any) (any, error) {
+		req, ok := request.(*http.Request)
+		if !ok {
+			return nil, fmt.Errorf("%s: request is %T", i.Op, request)
+		}
+		var out any
+		err := guard.Try(req, func() (err error) {
+			out, err = next(trail.With(ctx, joining(guard, i, req.WithContext(ctx))), request)
+			return err
+		})
+		return out, err
+	}
+}
+
+// joining is what the audit log notes of an agent that is none yet.
+func joining(guard authenticator, i rpc.Info, r *http.Request) *trail.Request {
+	out := asked(guard, i, tenancy.Principal{}, r)
+	out.Actor = audit.Actor{Type: audit.System}
+	return out
 }
 
 // asked is what the audit log notes of a request, beside what the use case says.

@@ -71,8 +71,8 @@ func agentRoutes(a *app.App) []rpc.Route {
 			return agentTagged(out), err
 		}).Conditional(),
 		del("delete_agent", "/agents/{id}", operate(Admin), justID[agent.ID], a.DeleteAgent).Conditional(),
-		act("rotate_agent_pak", "/agents/{id}/rotate-pak", operate(AgentSelf), justID[agent.ID], func(ctx context.Context, v agent.ID) (agentRotatedJSON, error) {
-			out, key, err := a.RotateAgent(ctx, who(ctx), v)
+		act("rotate_agent_pak", "/agents/{id}/rotate-pak", operate(AgentSelf), idAndMaybe[agent.ID, graceJSON], func(ctx context.Context, r of[agent.ID, graceJSON]) (agentRotatedJSON, error) {
+			out, key, err := a.RotateAgent(ctx, who(ctx), r.id, r.body.overlap())
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
 		}),
 		list("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), assignedStacks(), justID[agent.ID], rpc.Short(assignedStacks(), func(ctx context.Context, v agent.ID) ([]stack.Stack, error) {

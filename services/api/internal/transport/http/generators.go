@@ -59,8 +59,8 @@ func generatorRoutes(a *app.App) []rpc.Route {
 		del("delete_generator", "/generators/{id}", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) error {
 			return a.DeleteGenerator(ctx, who(ctx), g)
 		}).Conditional(),
-		post("rotate_generator_pak", "/generators/{id}/rotate-pak", operate(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (generatorKeyJSON, error) {
-			out, key, err := a.RotateGenerator(ctx, who(ctx), g)
+		post("rotate_generator_pak", "/generators/{id}/rotate-pak", operate(GeneratorSelf), idAndMaybe[tenancy.GeneratorID, graceJSON], func(ctx context.Context, r of[tenancy.GeneratorID, graceJSON]) (generatorKeyJSON, error) {
+			out, key, err := a.RotateGenerator(ctx, who(ctx), r.id, r.body.overlap())
 			return generatorKeyJSON{Generator: generatorOf(out), PAK: key.Reveal()}, err
 		}),
 	}

@@ -22,7 +22,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		observationRoutes(a),
 		templateRoutes(a), templatePartRoutes(a),
 		agentRoutes(a), agentPartRoutes(a),
-		generatorRoutes(a), registrationRoutes(a),
+		generatorRoutes(a), registrationRoutes(a), credentialRoutes(a), joinRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
 		webhookRoutes(a),
 		insightRoutes(a), diagnosticRoutes(a),
