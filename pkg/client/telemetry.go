@@ -126,7 +126,7 @@ func (c *Client) WatchStack(ctx context.Context, id string) (*Watch, error) {
 	if c.o.PAK != "" {
 		header.Set("Authorization", "Bearer "+c.o.PAK)
 	}
-	conn, res, err := websocket.Dial(bounded, "ws"+strings.TrimPrefix(target, "http"), &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: header})
+	conn, res, err := websocket.Dial(bounded, "ws"+strings.TrimPrefix(target, "http"), &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: header}) //nolint:bodyclose // the library closes it
 	switch {
 	case err == nil:
 		conn.SetReadLimit(maxFrame)

@@ -38,6 +38,8 @@ func TestErrors(t *testing.T) {
 		"too large": {asAdmin, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.stack.ID) + "/deployment-objects", contentType: "application/yaml", body: strings.Repeat("# x\n", 5<<20)}
 		}, 413, "body_too_large", ""},
+		"diagnostic that is not there": {asAdmin, func(*world) request { return request{method: "GET", path: "/diagnostics/" + unknown} },
+			404, "diagnostic_not_found", ""},
 		"empty agent name": {asAdmin, func(*world) request {
 			return request{method: "POST", path: "/agents", body: `{"name":" ","cluster_name":"c"}`}
 		}, 400, "invalid_agent", "name"},

@@ -170,10 +170,6 @@ func toCome() map[string]bool {
 		"claim_work_order": true, "complete_work_order": true, "create_work_order": true, "delete_work_order": true,
 		"get_work_order": true, "get_work_order_log": true, "list_pending_for_agent": true, "list_work_order_log": true,
 		"list_work_orders": true,
-		"create_webhook":   true, "delete_webhook": true, "get_pending_agent_webhooks": true, "get_webhook": true,
-		"list_deliveries": true, "list_event_types": true, "list_webhooks": true, "report_delivery_result": true,
-		"test_webhook": true, "update_webhook": true,
-		"list_audit_logs": true, "list_telemetry_events": true, "list_telemetry_logs": true, "list_ws_connections": true,
-		"reload_config": true,
+		"reload_config":    true,
 	}
 }
