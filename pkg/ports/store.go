@@ -59,6 +59,8 @@ type Repositories interface {
 	Works() Works
 	AuditLog() AuditLog
 	AuditKeeper() AuditKeeper
+	WorkOrders() WorkOrders
+	WorkOrderLog() WorkOrderLog
 }
 
 // Generators are the tenants.

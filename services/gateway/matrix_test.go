@@ -35,6 +35,7 @@ type tenants struct {
 	agent  subject
 	stack  stack.Stack
 	object stack.Object
+	orders []string // ids of work orders of the agent
 }
 
 // successes has one call for every operation of the gateway: about the agent itself, so that it succeeds for everybody
@@ -51,6 +52,7 @@ func successes() map[string]func(w *tenants) request {
 func requestGroups() []map[string]func(w *tenants) request {
 	return []map[string]func(w *tenants) request{
 		coreRequests(),
+		workOrderRequests(),
 		telemetryRequests(),
 		webhookRequests(),
 		diagnosticRequests(),
@@ -152,7 +154,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		},
 		Do: func(w *tenants, as string, q request) *httptest.ResponseRecorder { return w.call(as, q) },
 		Others: func(w *tenants) []string {
-			return []string{string(w.agent.id), string(w.stack.ID), string(w.object.ID), string(w.object.Checksum), string(w.stack.Generator)}
+			return append([]string{string(w.agent.id), string(w.stack.ID), string(w.object.ID), string(w.object.Checksum), string(w.stack.Generator)}, w.orders...)
 		},
 		Unknown: func(q request, replace *strings.Replacer) request {
 			q.path = replace.Replace(q.path)

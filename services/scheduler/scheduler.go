@@ -24,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/orders"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/sealer"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/shard"
 )
@@ -41,13 +42,17 @@ type Config struct {
 	KeepEvents   time.Duration `koanf:"keep_events"`       // outbox retention
 	AuditSeal    time.Duration `koanf:"audit_seal"`        // how often new entries of the audit log are sealed
 	KeepAudit    time.Duration `koanf:"keep_audit"`        // retention of the audit log, which drops whole months
+
+	KeepWorkOrders      time.Duration `koanf:"keep_work_orders"`      // retention of the work order log
+	UnclaimedWorkOrders time.Duration `koanf:"unclaimed_work_orders"` // an order that no agent claims for this long fails
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
 		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
-		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour}
+		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
+		KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.
@@ -64,6 +69,8 @@ func (c Config) Validate() error {
 	p.Add(c.KeepEvents < time.Hour, "scheduler.keep_events", "is %s, less than 1h", c.KeepEvents)
 	p.Add(c.AuditSeal < 100*time.Millisecond || c.AuditSeal > time.Hour, "scheduler.audit_seal", "is %s, not between 100ms and 1h", c.AuditSeal)
 	p.Add(c.KeepAudit < 24*time.Hour, "scheduler.keep_audit", "is %s, less than 24h", c.KeepAudit)
+	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
+	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
 }
 
@@ -85,6 +92,7 @@ type Service struct {
 	keeper *shard.Keeper
 	tidy   *janitor.Janitor
 	seals  *sealer.Sealer
+	orders *orders.Clock
 	health *health.Checker
 }
 
@@ -115,8 +123,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
 			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
-			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit)),
-		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
+			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders)),
+		seals:  sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
+		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
 			health.Check{Name: "leases", Probe: func(context.Context) error {
@@ -143,6 +152,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Add("leases", s.keeper.Run)
 	g.Add("janitor", s.tidy.Run)
 	g.Add("audit sealer", s.seals.Run)
+	g.Add("work orders", s.orders.Run)
 	g.Add("engine", s.engine.Run)
 	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("scheduler: %w", err)

@@ -84,7 +84,8 @@ type state struct {
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
 
-	workOrders table[one, workorder.Order]
+	workOrders   table[one, workorder.Order]
+	workOrderLog table[one, workorder.Entry]
 
 	auditEntries table[one, audit.Entry]
 	auditWaiting table[two, nothing]       // time, entry
@@ -131,7 +132,7 @@ func newState(now func() time.Time) *state {
 		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
 		diagnostics: newTable[one, diagnostic.Request](), diagnoses: newTable[one, diagnostic.Result](),
 		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
-		workOrders:   newTable[one, workorder.Order](),
+		workOrders: newTable[one, workorder.Order](), workOrderLog: newTable[one, workorder.Entry](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
 		auditSealed: newTable[numbered, audit.ID](), auditChains: newTable[one, audit.Chain](),
 	}
@@ -164,7 +165,7 @@ func (s *state) clone() *state {
 		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
 		diagnostics: s.diagnostics.clone(), diagnoses: s.diagnoses.clone(),
 		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
-		workOrders:   s.workOrders.clone(),
+		workOrders: s.workOrders.clone(), workOrderLog: s.workOrderLog.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),
 		auditSealed: s.auditSealed.clone(), auditChains: s.auditChains.clone(),
 	}

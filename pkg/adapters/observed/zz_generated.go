@@ -18,6 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"time"
 )
@@ -1221,4 +1222,106 @@ func (x observedAuditKeeper) Drop(ctx context.Context, p1 audit.Period, p2 time.
 	defer func() { done(err) }()
 	err = x.in.Drop(ctx, p1, p2)
 	return err
+}
+
+func (r repositories) WorkOrders() ports.WorkOrders {
+	return observedWorkOrders{r.o, r.in.WorkOrders()}
+}
+
+type observedWorkOrders struct {
+	o  *observer
+	in ports.WorkOrders
+}
+
+func (x observedWorkOrders) Get(ctx context.Context, p1 tenancy.Scope, p2 workorder.ID) (r0 workorder.Order, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedWorkOrders) List(ctx context.Context, p1 workorder.Status, p2 string) (r0 []workorder.Order, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedWorkOrders) Claimable(ctx context.Context, p1 agent.ID, p2 string, p3 int) (r0 []workorder.Order, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Claimable")
+	defer func() { done(err) }()
+	r0, err = x.in.Claimable(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedWorkOrders) ClaimedBy(ctx context.Context, p1 agent.ID) (r0 []workorder.Order, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "ClaimedBy")
+	defer func() { done(err) }()
+	r0, err = x.in.ClaimedBy(ctx, p1)
+	return r0, err
+}
+
+func (x observedWorkOrders) Due(ctx context.Context, p1 time.Time, p2 time.Time, p3 int) (r0 []workorder.Order, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Due")
+	defer func() { done(err) }()
+	r0, err = x.in.Due(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedWorkOrders) Insert(ctx context.Context, p1 workorder.Order) (err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Insert")
+	defer func() { done(err) }()
+	err = x.in.Insert(ctx, p1)
+	return err
+}
+
+func (x observedWorkOrders) Update(ctx context.Context, p1 workorder.Order) (err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Update")
+	defer func() { done(err) }()
+	err = x.in.Update(ctx, p1)
+	return err
+}
+
+func (x observedWorkOrders) Finish(ctx context.Context, p1 int64, p2 workorder.Entry) (err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Finish")
+	defer func() { done(err) }()
+	err = x.in.Finish(ctx, p1, p2)
+	return err
+}
+
+func (x observedWorkOrders) Delete(ctx context.Context, p1 workorder.ID) (err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Delete")
+	defer func() { done(err) }()
+	err = x.in.Delete(ctx, p1)
+	return err
+}
+
+func (r repositories) WorkOrderLog() ports.WorkOrderLog {
+	return observedWorkOrderLog{r.o, r.in.WorkOrderLog()}
+}
+
+type observedWorkOrderLog struct {
+	o  *observer
+	in ports.WorkOrderLog
+}
+
+func (x observedWorkOrderLog) Get(ctx context.Context, p1 tenancy.Scope, p2 workorder.ID) (r0 workorder.Entry, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrderLog", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedWorkOrderLog) List(ctx context.Context, p1 ports.WorkOrderFilter) (r0 []workorder.Entry, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrderLog", "List")
+	defer func() { done(err) }()
+	r0, err = x.in.List(ctx, p1)
+	return r0, err
+}
+
+func (x observedWorkOrderLog) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "WorkOrderLog", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
 }

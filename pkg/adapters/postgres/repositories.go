@@ -32,3 +32,5 @@ func (r repositories) Leases() ports.Leases               { return leases(r) }
 func (r repositories) Works() ports.Works                 { return works(r) }
 func (r repositories) AuditLog() ports.AuditLog           { return auditLog(r) }
 func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r) }
+func (r repositories) WorkOrders() ports.WorkOrders       { return workOrders(r) }
+func (r repositories) WorkOrderLog() ports.WorkOrderLog   { return workOrderLog(r) }

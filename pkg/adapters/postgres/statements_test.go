@@ -141,7 +141,7 @@ func readsAll() map[string]bool {
 		"selectGenerators": true, "listGenerators": true, "listGeneratorsAny": true, "selectAgents": true, "listAgents": true,
 		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "listTemplates": true, "selectBlobs": true, "selectCredentials": true, "selectJoinTokens": true,
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
-		"selectPrior": true, "schemaVersion": true,
+		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "selectWorkOrderLog": true,
 		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,
 		"selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
 		// one row, or none at all

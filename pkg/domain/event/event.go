@@ -32,6 +32,10 @@ const (
 	RemovalAcknowledged Type = "removal.acknowledged"
 	DiagnosticRequested Type = "diagnostic.requested"
 	DiagnosticCompleted Type = "diagnostic.completed"
+	WorkOrderCreated    Type = "workorder.created"
+	WorkOrderClaimed    Type = "workorder.claimed"
+	WorkOrderCompleted  Type = "workorder.completed"
+	WorkOrderFailed     Type = "workorder.failed"
 )
 
 // Event is one row of the outbox. Only the ids that matter are set.

@@ -116,3 +116,11 @@ func (r faultyRepositories) Decisions() ports.Decisions {
 func (r faultyRepositories) Outbox() ports.Outbox { return faultyOutbox{r.in.Outbox(), r.f} }
 func (r faultyRepositories) Leases() ports.Leases { return faultyLeases{r.in.Leases(), r.f} }
 func (r faultyRepositories) Works() ports.Works   { return faultyWorks{r.in.Works(), r.f} }
+
+func (r faultyRepositories) WorkOrders() ports.WorkOrders {
+	return faultyWorkOrders{r.in.WorkOrders(), r.f}
+}
+
+func (r faultyRepositories) WorkOrderLog() ports.WorkOrderLog {
+	return faultyWorkOrderLog{r.in.WorkOrderLog(), r.f}
+}

@@ -56,6 +56,8 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"pages":         pageCases(),
 		"wakeups":       wakeupCases(),
 		"works":         workCases(),
+		"work orders":   workOrderCases(),
+		"work log":      workOrderLogCases(),
 	}
 	for group, cases := range groups {
 		t.Run(group, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -21,13 +23,49 @@ func workCases() map[string]func(*world) {
 }
 
 func (w *world) workMethods() map[string]method {
-	a := newID[agent.ID]()
+	a, o := newID[agent.ID](), newID[workorder.ID]()
 	return map[string]method{
 		"Works.Pending": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Works().Pending(ctx, []agent.ID{a}, w.at))
 		},
 		"Works.Ring": func(ctx context.Context, r ports.Repositories) error {
 			return r.Works().Ring(ctx, a)
+		},
+		"WorkOrders.Get": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().Get(ctx, everything, o))
+		},
+		"WorkOrders.List": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().List(ctx, "", ""))
+		},
+		"WorkOrders.Claimable": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().Claimable(ctx, a, "", 1))
+		},
+		"WorkOrders.ClaimedBy": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().ClaimedBy(ctx, a))
+		},
+		"WorkOrders.Due": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().Due(ctx, w.at, w.at, 1))
+		},
+		"WorkOrders.Insert": func(ctx context.Context, r ports.Repositories) error {
+			return r.WorkOrders().Insert(ctx, workorder.Order{ID: o, Type: "x", Checksum: stack.Checksum(someHash), Status: workorder.Pending, AvailableAt: w.at, CreatedAt: w.at, UpdatedAt: w.at})
+		},
+		"WorkOrders.Update": func(ctx context.Context, r ports.Repositories) error {
+			return r.WorkOrders().Update(ctx, workorder.Order{ID: o, Status: workorder.Pending, AvailableAt: w.at, UpdatedAt: w.at})
+		},
+		"WorkOrders.Finish": func(ctx context.Context, r ports.Repositories) error {
+			return r.WorkOrders().Finish(ctx, 1, workorder.Entry{ID: o, Type: "x", CreatedAt: w.at, CompletedAt: w.at})
+		},
+		"WorkOrders.Delete": func(ctx context.Context, r ports.Repositories) error {
+			return r.WorkOrders().Delete(ctx, o)
+		},
+		"WorkOrderLog.Get": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrderLog().Get(ctx, everything, o))
+		},
+		"WorkOrderLog.List": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrderLog().List(ctx, ports.WorkOrderFilter{Limit: 1}))
+		},
+		"WorkOrderLog.Trim": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrderLog().Trim(ctx, w.at, 1))
 		},
 	}
 }

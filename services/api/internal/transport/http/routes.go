@@ -27,6 +27,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		webhookRoutes(a),
 		insightRoutes(a), diagnosticRoutes(a),
 		auditRoutes(a),
+		workOrderRoutes(a),
 	} {
 		out = append(out, group...)
 	}

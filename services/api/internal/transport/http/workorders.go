@@ -1,0 +1,143 @@
+package http
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/api/internal/app"
+)
+
+type newWorkOrderJSON struct {
+	WorkType            string         `json:"work_type"`
+	YAMLContent         string         `json:"yaml_content"`
+	MaxRetries          *int32         `json:"max_retries"`
+	BackoffSeconds      *int32         `json:"backoff_seconds"`
+	ClaimTimeoutSeconds *int32         `json:"claim_timeout_seconds"`
+	TargetAgentIDs      []string       `json:"target_agent_ids"`
+	Targeting           *targetingJSON `json:"targeting"`
+}
+
+type targetingJSON struct {
+	AgentIDs    []string          `json:"agent_ids"`
+	Labels      []string          `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// spec reads what is ordered; agents may be named in either of two places, which are joined.
+func (n newWorkOrderJSON) spec() (workorder.Spec, error) {
+	out := workorder.Spec{Type: n.WorkType, MaxRetries: n.MaxRetries, Backoff: n.BackoffSeconds, ClaimTimeout: n.ClaimTimeoutSeconds}
+	named := n.TargetAgentIDs
+	if n.Targeting != nil {
+		named = append(named, n.Targeting.AgentIDs...)
+		out.Targeting.Labels, out.Targeting.Annotations = n.Targeting.Labels, n.Targeting.Annotations
+	}
+	for _, text := range named {
+		a, err := id.Parse[agent.ID]("agent id", text)
+		if err != nil {
+			return out, err
+		}
+		out.Targeting.Agents = append(out.Targeting.Agents, a)
+	}
+	return out, nil
+}
+
+type workOrderQuery struct{ status, kind string }
+
+func workOrderFilter(r *http.Request) (workOrderQuery, error) {
+	return workOrderQuery{status: r.URL.Query().Get("status"), kind: r.URL.Query().Get("work_type")}, nil
+}
+
+func workOrderLogFilter(r *http.Request) (ports.WorkOrderFilter, error) {
+	q := r.URL.Query()
+	f := ports.WorkOrderFilter{Type: q.Get("work_type"), Limit: app.DefaultLogLimit}
+	if text := q.Get("success"); text != "" {
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return f, fault.Newf(fault.Invalid, "invalid_query", "success is %q, not true or false", text)
+		}
+		f.Success = &v
+	}
+	if text := q.Get("agent_id"); text != "" {
+		a, err := id.Parse[agent.ID]("agent_id", text)
+		if err != nil {
+			return f, err
+		}
+		f.Agent = a
+	}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > app.MaxLogLimit {
+			return f, fault.Newf(fault.Invalid, "invalid_query", "limit is %q, not between 1 and %d", text, app.MaxLogLimit)
+		}
+		f.Limit = n
+	}
+	return f, nil
+}
+
+// workOrderRoutes are those by which admins order work. Agents take it at the gateway.
+func workOrderRoutes(a *app.App) []rpc.Route {
+	return []rpc.Route{
+		get("list_work_orders", "/work-orders", Admin, workOrderFilter, func(ctx context.Context, q workOrderQuery) ([]wire.WorkOrder, error) {
+			list, err := a.ListWorkOrders(ctx, q.status, q.kind)
+			return each(list, workOrderOf), err
+		}),
+		post("create_work_order", "/work-orders", Admin, rpc.JSON[newWorkOrderJSON], func(ctx context.Context, n newWorkOrderJSON) (wire.WorkOrder, error) {
+			spec, err := n.spec()
+			if err != nil {
+				return wire.WorkOrder{}, err
+			}
+			o, err := a.CreateWorkOrder(ctx, spec, []byte(n.YAMLContent))
+			return workOrderOf(o), err
+		}),
+		get("get_work_order", "/work-orders/{id}", Admin, justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrder, error) {
+			o, err := a.GetWorkOrder(ctx, id)
+			return workOrderOf(o), err
+		}),
+		del("delete_work_order", "/work-orders/{id}", Admin, justID[workorder.ID], a.DeleteWorkOrder),
+		get("list_work_order_log", "/work-order-log", Admin, workOrderLogFilter, func(ctx context.Context, f ports.WorkOrderFilter) ([]wire.WorkOrderLog, error) {
+			list, err := a.ListWorkOrderLog(ctx, f)
+			return each(list, workOrderEntryOf), err
+		}),
+		get("get_work_order_log", "/work-order-log/{id}", Admin, justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrderLog, error) {
+			e, err := a.GetWorkOrderLog(ctx, id)
+			return workOrderEntryOf(e), err
+		}),
+	}
+}
+
+// workOrderOf returns the message about an order with its manifests.
+func workOrderOf(o app.WorkOrder) wire.WorkOrder {
+	out := wire.WorkOrder{
+		ID: string(o.ID), CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(), WorkType: o.Type, YAMLContent: string(o.Content), Status: string(o.Status),
+		ClaimTimeoutSeconds: int64(o.ClaimTimeout / time.Second), MaxRetries: o.MaxRetries, RetryCount: o.Retries,
+		BackoffSeconds: int64(o.Backoff / time.Second), NextRetryAfter: o.NextRetryAfter, LastError: o.LastError, LastErrorAt: o.LastErrorAt,
+		Traceparent: o.Traceparent,
+	}
+	if o.Claim != nil {
+		by, at, ends := string(o.Claim.Agent), o.Claim.At.UTC(), o.Claim.EndsAt.UTC()
+		out.ClaimedBy, out.ClaimedAt, out.ClaimEndsAt = &by, &at, &ends
+	}
+	return out
+}
+
+// workOrderEntryOf returns the message about an entry of the log.
+func workOrderEntryOf(e app.WorkOrderEntry) wire.WorkOrderLog {
+	out := wire.WorkOrderLog{
+		ID: string(e.ID), WorkType: e.Type, CreatedAt: e.CreatedAt.UTC(), ClaimedAt: e.ClaimedAt, CompletedAt: e.CompletedAt.UTC(), Success: e.Success,
+		RetriesAttempted: e.Retries, ResultMessage: e.Message, YAMLContent: string(e.Content),
+	}
+	if e.ClaimedBy != "" {
+		by := string(e.ClaimedBy)
+		out.ClaimedBy = &by
+	}
+	return out
+}

@@ -1,0 +1,204 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// WorkOrder is an order with its manifests, WorkOrderEntry what the log keeps of one.
+type (
+	WorkOrder struct {
+		workorder.Order
+		Content []byte
+	}
+	WorkOrderEntry struct {
+		workorder.Entry
+		Content []byte
+	}
+)
+
+// claimableAtOnce bounds how many orders an agent is shown; it claims some and asks again.
+const claimableAtOnce = 50
+
+// PendingWorkOrders returns orders that the agent may claim, oldest first, of this type (empty: any).
+func (g *Gateway) PendingWorkOrders(ctx context.Context, p tenancy.Principal, agentID, kind string) ([]WorkOrder, error) {
+	a, err := g.worker(ctx, p, agentID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := g.Store.WorkOrders().Claimable(ctx, a, kind, claimableAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	return g.withContents(ctx, list)
+}
+
+// ClaimedWorkOrders returns the orders that the agent has claimed, so that one that was restarted can go on.
+func (g *Gateway) ClaimedWorkOrders(ctx context.Context, p tenancy.Principal, agentID string) ([]WorkOrder, error) {
+	a, err := g.worker(ctx, p, agentID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := g.Store.WorkOrders().ClaimedBy(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return g.withContents(ctx, list)
+}
+
+// worker is selfOrStaff for an agent that takes part.
+func (g *Gateway) worker(ctx context.Context, p tenancy.Principal, agentID string) (agent.ID, error) {
+	a, err := g.selfOrStaff(ctx, p, agentID)
+	if err != nil {
+		return "", err
+	}
+	if p.IsAgent(a) {
+		err = g.Roster.Check(ctx, a)
+	}
+	return a, err
+}
+
+func (g *Gateway) withContents(ctx context.Context, list []workorder.Order) ([]WorkOrder, error) {
+	out := make([]WorkOrder, len(list))
+	for i, o := range list {
+		content, err := g.plain(ctx, o.Checksum)
+		if err != nil {
+			return nil, fmt.Errorf("work order %s: %w", o.ID, err)
+		}
+		out[i] = WorkOrder{Order: o, Content: content}
+	}
+	return out, nil
+}
+
+func (g *Gateway) plain(ctx context.Context, sum stack.Checksum) ([]byte, error) {
+	b, err := g.Bundles.Get(ctx, sum)
+	if err != nil {
+		return nil, err
+	}
+	return b.Plain()
+}
+
+func (g *Gateway) moment() time.Time { return g.Now().UTC().Truncate(time.Microsecond) }
+
+// ClaimWorkOrder gives the order to the agent that the body names: the caller itself, or for an admin any agent that it is
+// for. Of several that ask at once one gets it; the others, and those whom it does not concern, learn that it is not claimable.
+func (g *Gateway) ClaimWorkOrder(ctx context.Context, p tenancy.Principal, orderID, agentID string) (WorkOrder, error) {
+	a, err := g.worker(ctx, p, agentID)
+	if err != nil {
+		return WorkOrder{}, err
+	}
+	order, err := id.Parse[workorder.ID]("id", orderID)
+	if err != nil {
+		return WorkOrder{}, err
+	}
+	now := g.moment()
+	var mine workorder.Order
+	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		found, err := tx.WorkOrders().Get(ctx, tenancy.Scope{Agent: a}, order)
+		if err != nil {
+			return err
+		}
+		if mine, err = found.ClaimFor(a, now); err != nil {
+			return err
+		}
+		if err := tx.WorkOrders().Update(ctx, mine); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, event.Event{
+			ID: uuid.NewString(), Type: event.WorkOrderClaimed, Agent: a, Traceparent: mine.Traceparent, Data: mine.ClaimedData(), At: now,
+		})
+	})
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
+		return WorkOrder{}, workorder.NotClaimable(order)
+	}
+	if err != nil {
+		return WorkOrder{}, fmt.Errorf("claim work order: %w", err)
+	}
+	content, err := g.plain(ctx, mine.Checksum)
+	return WorkOrder{Order: mine, Content: content}, err
+}
+
+// RenewWorkOrder lets the claim hold for lease from now, within the order's timeout. From the first renewal on a claim whose
+// agent falls silent ends with its lease, and not only with the timeout.
+func (g *Gateway) RenewWorkOrder(ctx context.Context, p tenancy.Principal, orderID string, lease time.Duration) (WorkOrder, error) {
+	order, err := id.Parse[workorder.ID]("id", orderID)
+	if err != nil {
+		return WorkOrder{}, err
+	}
+	now := g.moment()
+	var mine workorder.Order
+	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		found, err := tx.WorkOrders().Get(ctx, tenancy.ScopeOf(p), order)
+		if err != nil {
+			return err
+		}
+		holder := p.Agent
+		if p.IsStaff() && found.Claim != nil {
+			holder = found.Claim.Agent
+		}
+		if mine, err = found.Renew(holder, lease, now); err != nil {
+			return err
+		}
+		return tx.WorkOrders().Update(ctx, mine)
+	})
+	if err != nil {
+		return WorkOrder{}, fmt.Errorf("renew work order: %w", err)
+	}
+	content, err := g.plain(ctx, mine.Checksum)
+	return WorkOrder{Order: mine, Content: content}, err
+}
+
+// CompleteWorkOrder takes the result of an attempt, from the agent that claimed the order or an admin. It returns the entry
+// of the log, or nil if the order will be tried again. A result that is told twice is answered like the first time.
+func (g *Gateway) CompleteWorkOrder(ctx context.Context, p tenancy.Principal, orderID string, r workorder.Result) (*WorkOrderEntry, error) {
+	order, err := id.Parse[workorder.ID]("id", orderID)
+	if err != nil {
+		return nil, err
+	}
+	now := g.moment()
+	var entry *workorder.Entry
+	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		found, err := tx.WorkOrders().Get(ctx, tenancy.ScopeOf(p), order)
+		if fault.Is(err, fault.NotFound) {
+			done, logErr := tx.WorkOrderLog().Get(ctx, tenancy.ScopeOf(p), order)
+			if fault.Is(logErr, fault.NotFound) {
+				return err
+			}
+			entry = &done
+			return logErr
+		}
+		if err != nil {
+			return err
+		}
+		var next workorder.Order
+		next, entry, err = found.Complete(workorder.Completer{Agent: p.Agent, Anybody: p.IsStaff()}, r, now)
+		switch {
+		case err != nil:
+			return err
+		case entry != nil:
+			return ports.FinishWorkOrder(ctx, tx, found, *entry, uuid.NewString())
+		default:
+			return tx.WorkOrders().Update(ctx, next)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("complete work order: %w", err)
+	}
+	if entry == nil {
+		return nil, nil //nolint:nilnil // no entry yet: it is tried again
+	}
+	content, err := g.plain(ctx, entry.Checksum)
+	return &WorkOrderEntry{Entry: *entry, Content: content}, err
+}

@@ -1,0 +1,109 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/gateway/internal/app"
+)
+
+type claimRequest struct {
+	AgentID string `json:"agent_id"`
+}
+
+type renewRequest struct {
+	LeaseSeconds *int64 `json:"lease_seconds"`
+}
+
+type completeRequest struct {
+	Success   bool    `json:"success"`
+	Message   *string `json:"message"`
+	Retryable *bool   `json:"retryable"`
+}
+
+type retryScheduled struct {
+	Status string `json:"status"`
+}
+
+func workType(r *http.Request) (with[string], error) {
+	return with[string]{id: rpc.Var(r, "agent_id"), body: r.URL.Query().Get("work_type")}, nil
+}
+
+func ofAgent(r *http.Request) (string, error) { return rpc.Var(r, "agent_id"), nil }
+
+// workOrderRoutes are those by which agents take work.
+func workOrderRoutes(g *app.Gateway) []rpc.Route {
+	assigned := "admin|" + identity.AgentAssigned
+	return []rpc.Route{
+		rpc.New(rpc.Info{Op: "list_pending_for_agent", Method: http.MethodGet, Path: "/api/v1/agents/{agent_id}/work-orders/pending", Status: http.StatusOK, Access: identity.AgentSelf},
+			workType, func(ctx context.Context, r with[string]) ([]wire.WorkOrder, error) {
+				list, err := g.PendingWorkOrders(ctx, identity.Of(ctx), r.id, r.body)
+				return each(list, workOrderOf), err
+			}),
+		rpc.New(rpc.Info{Op: "list_claimed_for_agent", Method: http.MethodGet, Path: "/api/v1/agents/{agent_id}/work-orders/claimed", Status: http.StatusOK, Access: identity.AgentSelf},
+			ofAgent, func(ctx context.Context, id string) ([]wire.WorkOrder, error) {
+				list, err := g.ClaimedWorkOrders(ctx, identity.Of(ctx), id)
+				return each(list, workOrderOf), err
+			}),
+		rpc.New(rpc.Info{Op: "claim_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/claim", Status: http.StatusOK, Access: assigned},
+			body(rpc.JSON[claimRequest]), func(ctx context.Context, r with[claimRequest]) (wire.WorkOrder, error) {
+				o, err := g.ClaimWorkOrder(ctx, identity.Of(ctx), r.id, r.body.AgentID)
+				return workOrderOf(o), err
+			}),
+		rpc.New(rpc.Info{Op: "renew_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/renew", Status: http.StatusOK, Access: assigned},
+			body(rpc.OptionalJSON[renewRequest]), func(ctx context.Context, r with[renewRequest]) (wire.WorkOrder, error) {
+				lease := workorder.DefaultLease
+				if s := r.body.LeaseSeconds; s != nil {
+					lease = time.Duration(min(max(*s, 0), int64(workorder.MaxLease/time.Second)+1)) * time.Second
+				}
+				o, err := g.RenewWorkOrder(ctx, identity.Of(ctx), r.id, lease)
+				return workOrderOf(o), err
+			}),
+		rpc.New(rpc.Info{Op: "complete_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/complete", Status: http.StatusOK, Access: assigned},
+			body(rpc.JSON[completeRequest]), func(ctx context.Context, r with[completeRequest]) (any, error) {
+				result := workorder.Result{Success: r.body.Success, Message: r.body.Message, Retryable: r.body.Retryable == nil || *r.body.Retryable}
+				e, err := g.CompleteWorkOrder(ctx, identity.Of(ctx), r.id, result)
+				switch {
+				case err != nil:
+					return nil, err
+				case e == nil:
+					return rpc.WithStatus{Status: http.StatusAccepted, Body: retryScheduled{Status: "retry_scheduled"}}, nil
+				default:
+					return workOrderLogOf(*e), nil
+				}
+			}),
+	}
+}
+
+// workOrderOf returns the message about an order with its manifests.
+func workOrderOf(o app.WorkOrder) wire.WorkOrder {
+	out := wire.WorkOrder{
+		ID: string(o.ID), CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(), WorkType: o.Type, YAMLContent: string(o.Content), Status: string(o.Status),
+		ClaimTimeoutSeconds: int64(o.ClaimTimeout / time.Second), MaxRetries: o.MaxRetries, RetryCount: o.Retries,
+		BackoffSeconds: int64(o.Backoff / time.Second), NextRetryAfter: o.NextRetryAfter, LastError: o.LastError, LastErrorAt: o.LastErrorAt,
+		Traceparent: o.Traceparent,
+	}
+	if o.Claim != nil {
+		by, at, ends := string(o.Claim.Agent), o.Claim.At.UTC(), o.Claim.EndsAt.UTC()
+		out.ClaimedBy, out.ClaimedAt, out.ClaimEndsAt = &by, &at, &ends
+	}
+	return out
+}
+
+// workOrderLogOf returns the message about an entry of the log.
+func workOrderLogOf(e app.WorkOrderEntry) wire.WorkOrderLog {
+	out := wire.WorkOrderLog{
+		ID: string(e.ID), WorkType: e.Type, CreatedAt: e.CreatedAt.UTC(), ClaimedAt: e.ClaimedAt, CompletedAt: e.CompletedAt.UTC(), Success: e.Success,
+		RetriesAttempted: e.Retries, ResultMessage: e.Message, YAMLContent: string(e.Content),
+	}
+	if e.ClaimedBy != "" {
+		by := string(e.ClaimedBy)
+		out.ClaimedBy = &by
+	}
+	return out
+}
