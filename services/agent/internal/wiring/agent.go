@@ -28,6 +28,7 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/settings"
 	"github.com/colliery-io/brokkr/services/agent/internal/syncer"
 	"github.com/colliery-io/brokkr/services/agent/internal/witness"
+	"github.com/colliery-io/brokkr/services/agent/internal/work"
 )
 
 const (
@@ -95,8 +96,12 @@ func (a *agent) run(ctx context.Context) error {
 	questions := diagnose.NewRunner(a.broker, id, diagnose.Collector{
 		Kinds: k, Objects: k, Diagnosis: k, Inventories: k.Inventories(), Now: time.Now,
 	}, log)
+	runner := work.New(a.broker, id, work.Cluster{
+		Agent: string(id), Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
+	}, log)
 	s := syncer.New(syncer.Config{
 		Waiting: func(p wire.Pending) {
+			runner.Pending(p)
 			if p.Diagnostics > 0 {
 				questions.Ring()
 			}
@@ -121,6 +126,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Add("sync", func(ctx context.Context) error { return a.office.speak(ctx, s.Run) })
 	g.Add("watches", watches.Run)
 	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
+	g.Add("work orders", func(ctx context.Context) error { return a.office.during(ctx, runner.Run) })
 	g.Add("diagnostics", func(ctx context.Context) error { return a.office.during(ctx, questions.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)

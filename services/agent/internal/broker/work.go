@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// PendingWork returns the orders of this type that the agent may claim, oldest first.
+func (c *Client) PendingWork(ctx context.Context, id agent.ID, kind string) ([]wire.WorkOrder, error) {
+	return get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/pending", url.Values{"work_type": {kind}})
+}
+
+// ClaimedWork returns the orders that the agent has claimed.
+func (c *Client) ClaimedWork(ctx context.Context, id agent.ID) ([]wire.WorkOrder, error) {
+	return get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/claimed", nil)
+}
+
+// ClaimWork claims an order; NotFound if another agent was faster.
+func (c *Client) ClaimWork(ctx context.Context, id agent.ID, order string) (wire.WorkOrder, error) {
+	return post[wire.WorkOrder](ctx, c, order, "claim", map[string]any{"agent_id": id})
+}
+
+// RenewWork says that the work goes on. Forbidden or NotFound: the claim is over.
+func (c *Client) RenewWork(ctx context.Context, order string, lease time.Duration) error {
+	_, err := post[wire.WorkOrder](ctx, c, order, "renew", map[string]any{"lease_seconds": int64(lease / time.Second)})
+	return err
+}
+
+// CompleteWork tells the result of an attempt.
+func (c *Client) CompleteWork(ctx context.Context, order string, success bool, message string, retryable bool) error {
+	_, err := post[json.RawMessage](ctx, c, order, "complete", map[string]any{"success": success, "message": message, "retryable": retryable})
+	return err
+}
+
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	var out T
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	err := c.call(ctx, http.MethodGet, path, nil, &out, maxSyncBytes)
+	return out, err
+}
+
+func post[T any](ctx context.Context, c *Client, order, act string, body any) (T, error) {
+	var out T
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := c.call(ctx, http.MethodPost, "/api/v1/work-orders/"+url.PathEscape(order)+"/"+act, body, &out, maxSyncBytes)
+	return out, err
+}

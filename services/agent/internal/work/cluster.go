@@ -1,0 +1,309 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+)
+
+const (
+	lookEvery = 2 * time.Second
+	cleanup   = 30 * time.Second // for taking away what an order made
+)
+
+// Cluster does orders in a Kubernetes cluster. All fields are required.
+type Cluster struct {
+	Agent       string
+	Kinds       cluster.Kinds
+	Objects     cluster.Objects
+	Contents    cluster.Contents
+	Inventories cluster.Inventories
+	Limits      bundle.Limits
+	Scope       plan.Scope
+	Log         *slog.Logger
+}
+
+// Do applies the order's manifests, waits until they have done their work, and takes away what is not to stay: after a
+// failure all that the order made, after a success what has run to its end (Jobs, Pods, builds). What carries the annotation
+// brokkr.io/prune: never stays. What was there before is not touched: an order that would change it fails.
+func (c Cluster) Do(ctx context.Context, o wire.WorkOrder) Result {
+	message, err := c.do(ctx, o)
+	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return Result{Message: "it was interrupted", Retryable: true} // nobody is told: the claim is over, or the agent ends
+	}
+	after := context.WithoutCancel(ctx)
+	if err != nil {
+		c.Undo(after, o.ID)
+		return Result{Message: err.Error(), Retryable: retryable(err)}
+	}
+	c.settle(after, o.ID, func(e cluster.Entry) bool { return runsToItsEnd(e.Key) })
+	return Result{Success: true, Message: message}
+}
+
+// hopeless is a failure that trying again does not mend.
+type hopeless struct{ error }
+
+func (h hopeless) Unwrap() error { return h.error }
+
+func retryable(err error) bool {
+	var h hopeless
+	if errors.As(err, &h) {
+		return false
+	}
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Forbidden, fault.Refused:
+		_, classified := fault.As(err)
+		return !classified
+	case fault.NotFound:
+		return fault.CodeOf(err) != cluster.CodeKindNotServed
+	case fault.Internal, fault.Unauthenticated, fault.Conflict, fault.Limited, fault.Unavailable:
+		return true
+	default:
+		return true
+	}
+}
+
+func (c Cluster) do(ctx context.Context, o wire.WorkOrder) (string, error) {
+	objects, err := bundle.Parse([]byte(o.YAMLContent), c.Limits)
+	if err != nil {
+		return "", hopeless{err}
+	}
+	if o.WorkType == workorder.TypeBuild {
+		if objects, err = withBuildRun(objects, o.ID); err != nil {
+			return "", hopeless{err}
+		}
+	}
+	desired, err := c.prepare(ctx, o, objects)
+	if err != nil {
+		return "", err
+	}
+	if err := c.apply(ctx, o.ID, desired); err != nil {
+		return "", err
+	}
+	return c.await(ctx, desired)
+}
+
+// prepare maps the kinds. While the API server does not answer it waits, as everything here does.
+func (c Cluster) prepare(ctx context.Context, o wire.WorkOrder, objects []bundle.Object) (plan.Desired, error) {
+	mappings := map[schema.GroupVersionKind]cluster.Mapping{}
+	for _, b := range objects {
+		kind := b.GroupVersionKind()
+		if _, ok := mappings[kind]; ok {
+			continue
+		}
+		err := persist(ctx, func() error {
+			m, err := c.Kinds.Mapping(ctx, kind)
+			mappings[kind] = m
+			return err
+		})
+		switch {
+		case fault.CodeOf(err) == cluster.CodeKindNotServed && kind.Group == shipwright:
+			return plan.Desired{}, hopeless{fmt.Errorf("this cluster cannot build: it serves no %s in %s; install Shipwright (https://shipwright.io) first", kind.Kind, kind.GroupVersion())}
+		case err != nil:
+			return plan.Desired{}, fmt.Errorf("document %d, line %d: %w", b.Document, b.Line, err)
+		}
+	}
+	return plan.Prepare(c.Agent, wire.Stack{StackID: o.ID, DeploymentObjectID: o.ID}, objects, mappings, c.Scope)
+}
+
+// persist tries again while the API server is not to be reached or has too much to do.
+func persist(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Limited) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// apply writes down what the order is about to make, and makes it, in order.
+func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error {
+	var inv cluster.Inventory
+	if err := persist(ctx, func() (err error) { inv, err = c.Inventories.Load(ctx, order); return err }); err != nil {
+		return err
+	}
+	known := map[cluster.Key]bool{}
+	for _, e := range inv.Entries {
+		known[e.Key] = true
+	}
+	for _, o := range d.Objects {
+		var live *unstructured.Unstructured
+		err := persist(ctx, func() (err error) { live, err = c.Objects.Get(ctx, "", o.Target()); return err })
+		switch {
+		case fault.Is(err, fault.NotFound):
+		case err != nil:
+			return fmt.Errorf("look at %s: %w", o.Key, err)
+		case !isOf(live, order):
+			return hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
+		}
+		if !known[o.Key] {
+			inv.Entries = append(inv.Entries, cluster.Entry{Key: o.Key, Version: o.Mapping.Kind.Version})
+		}
+	}
+	inv.Name, inv.Applied = "work order", ""
+	slices.SortFunc(inv.Entries, func(a, b cluster.Entry) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	if err := persist(ctx, func() (err error) { inv.Version, err = c.Inventories.Save(ctx, inv); return err }); err != nil {
+		return fmt.Errorf("write down what the order makes: %w", err)
+	}
+	for _, o := range d.Objects {
+		if err := persist(ctx, func() error { _, err := c.Objects.Apply(ctx, "", o.Mapping, o.Manifest, false); return err }); err != nil {
+			return fmt.Errorf("apply %s (document %d, line %d): %w", o.Key, o.Document, o.Line, err)
+		}
+	}
+	return nil
+}
+
+func isOf(live *unstructured.Unstructured, order string) bool {
+	return live != nil && live.GetAnnotations()[cluster.AnnotationStack] == order
+}
+
+func ownerOf(live *unstructured.Unstructured) string {
+	if s := live.GetAnnotations()[cluster.AnnotationStack]; s != "" {
+		return ", made by stack or work order " + s
+	}
+	return ""
+}
+
+// await looks until everything has done its work, and returns what came of it.
+func (c Cluster) await(ctx context.Context, d plan.Desired) (string, error) {
+	waits := "the API server"
+	for {
+		done, results := true, []string(nil)
+		for _, o := range d.Objects {
+			live, err := c.Objects.Get(ctx, "", o.Target())
+			switch {
+			case fault.Is(err, fault.NotFound):
+				return "", fmt.Errorf("%s was deleted by somebody else", o.Key)
+			case err != nil:
+				done, waits = false, o.Key.String()+": "+err.Error()
+				continue
+			}
+			h := stateOf(o.Key, live)
+			switch h.Health {
+			case delivery.HealthHealthy:
+				if r := resultOf(o.Key, live); r != "" {
+					results = append(results, r)
+				}
+			case delivery.HealthFailing:
+				return "", errors.New(c.explain(ctx, o.Key, h.Message))
+			case delivery.HealthUnknown, delivery.HealthProgressing, delivery.HealthDegraded:
+				done, waits = false, c.explain(ctx, o.Key, h.Message)
+			}
+		}
+		if done {
+			if len(results) == 0 {
+				results = append(results, fmt.Sprintf("%d objects applied and ready", len(d.Objects)))
+			}
+			return strings.Join(results, "; "), nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("it did not end in time; it waited for %s", waits)
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// explain adds to the message about a Job what its pods say.
+func (c Cluster) explain(ctx context.Context, k cluster.Key, message string) string {
+	text := k.String() + ": " + message
+	if k.Group != "batch" || k.Kind != "Job" {
+		return text
+	}
+	pods, err := c.Contents.Pods(context.WithoutCancel(ctx), k.Namespace, "job-name="+k.Name)
+	if err != nil {
+		return text
+	}
+	for _, p := range pods {
+		for _, s := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
+			switch {
+			case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
+				t := s.State.Terminated
+				text += strings.TrimRight(fmt.Sprintf("; pod %s, container %s ended with exit code %d (%s) %s", p.Name, s.Name, t.ExitCode, t.Reason, t.Message), " ")
+			case s.State.Waiting != nil && s.State.Waiting.Reason != "ContainerCreating" && s.State.Waiting.Reason != "PodInitializing":
+				text += strings.TrimRight(fmt.Sprintf("; pod %s, container %s: %s %s", p.Name, s.Name, s.State.Waiting.Reason, s.State.Waiting.Message), " ")
+			}
+		}
+	}
+	return health.Shorten(text, 2000)
+}
+
+// Undo takes away everything that the order has made and that is not to stay.
+func (c Cluster) Undo(ctx context.Context, order string) {
+	c.settle(ctx, order, func(cluster.Entry) bool { return true })
+}
+
+// settle deletes what goes, lets the rest belong to nobody, and forgets the order. What fails is left to be done when the order
+// is begun again, and said.
+func (c Cluster) settle(ctx context.Context, order string, goes func(cluster.Entry) bool) {
+	ctx, cancel := context.WithTimeout(ctx, cleanup)
+	defer cancel()
+	var inv cluster.Inventory
+	if err := persist(ctx, func() (err error) { inv, err = c.Inventories.Load(ctx, order); return err }); err != nil {
+		c.Log.WarnContext(ctx, "what a work order made cannot be looked up, and stays", "order", order, "error", err.Error())
+		return
+	}
+	var failed error
+	for _, e := range slices.Backward(byRank(inv.Entries)) {
+		if err := c.release(ctx, order, e, goes(e)); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", e.Key, err))
+		}
+	}
+	if failed == nil && inv.Version != "" {
+		failed = persist(ctx, func() error { return c.Inventories.Delete(ctx, order) })
+	}
+	if failed != nil {
+		c.Log.WarnContext(ctx, "a part of what a work order made could not be removed", "order", order, "error", failed.Error())
+	}
+}
+
+func byRank(entries []cluster.Entry) []cluster.Entry {
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b cluster.Entry) int {
+		return int(plan.RankOf(a.Key.GroupKind()) - plan.RankOf(b.Key.GroupKind()))
+	})
+}
+
+func (c Cluster) release(ctx context.Context, order string, e cluster.Entry, goes bool) error {
+	var m cluster.Mapping
+	if err := persist(ctx, func() (err error) { m, err = c.Kinds.Any(ctx, e.Kind()); return err }); err != nil {
+		if fault.CodeOf(err) == cluster.CodeKindNotServed {
+			return nil
+		}
+		return err
+	}
+	t := cluster.Target{Mapping: m, Namespace: e.Key.Namespace, Name: e.Key.Name}
+	var live *unstructured.Unstructured
+	err := persist(ctx, func() (err error) { live, err = c.Objects.Get(ctx, "", t); return err })
+	if fault.Is(err, fault.NotFound) || (err == nil && !isOf(live, order)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.UID = string(live.GetUID())
+	if goes && live.GetAnnotations()[cluster.AnnotationPrune] != cluster.PruneNever {
+		return persist(ctx, func() error { return c.Objects.Delete(ctx, "", t) })
+	}
+	return persist(ctx, func() error { return c.Objects.Release(ctx, "", t) })
+}

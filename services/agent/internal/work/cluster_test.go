@@ -1,0 +1,237 @@
+package work_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/pkg/adapters/kube"
+	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/plan"
+	"github.com/colliery-io/brokkr/services/agent/internal/work"
+)
+
+var (
+	jobs       = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"} //nolint:gochecknoglobals // constant
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}           //nolint:gochecknoglobals // constant
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}           //nolint:gochecknoglobals // constant
+)
+
+// world is a namespace of a real cluster in which orders are done. Its pods pretend to run.
+type world struct {
+	*testing.T
+	namespace string
+	client    dynamic.Interface
+	cluster   work.Cluster
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	cfg, err := kube.Config(kube.Access{Kubeconfig: testenv.Kubeconfigs(t, 1)[0], UserAgent: "work-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, namespace: "work-" + uuid.NewString()[:8]}
+	if w.client, err = dynamic.NewForConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": w.namespace}}}
+	if _, err := w.client.Resource(namespaces).Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := w.client.Resource(namespaces).Delete(ctx, w.namespace, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("delete namespace: %v", err)
+		}
+	})
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	k, err := kube.New(cfg, kube.Options{Agent: uuid.NewString(), Namespace: w.namespace, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cluster = work.Cluster{
+		Agent: "agent", Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(),
+		Scope: plan.Scope{Namespace: w.namespace}, Log: log,
+	}
+	return w
+}
+
+func order(kind, yaml string) wire.WorkOrder {
+	return wire.WorkOrder{ID: uuid.NewString(), WorkType: kind, YAMLContent: yaml}
+}
+
+// What the pods of the test's clusters pretend to do.
+const (
+	succeeds = "succeed"
+	fails    = "fail"
+	runs     = "run" // and never ends
+)
+
+// job is an order's bundle whose Job comes to that.
+func job(phase string) string { return strings.Replace(jobBundle, "PHASE", phase, 1) }
+
+const jobBundle = `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {kubecluster/phase: PHASE}}
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: example.invalid/none}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {a: b}
+`
+
+// do begins the order; the channel gives its result.
+func (w *world) do(ctx context.Context, o wire.WorkOrder) <-chan work.Result {
+	out := make(chan work.Result, 1)
+	go func() { out <- w.cluster.Do(ctx, o) }()
+	return out
+}
+
+func (w *world) await(what string, done func() bool) {
+	w.Helper()
+	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatalf("%s: not so after a minute", what)
+		}
+	}
+}
+
+func (w *world) has(r schema.GroupVersionResource, name string) bool {
+	w.Helper()
+	u, err := w.client.Resource(r).Namespace(w.namespace).Get(w.Context(), name, metav1.GetOptions{})
+	return err == nil && u.GetDeletionTimestamp() == nil
+}
+
+func result(t *testing.T, c <-chan work.Result) work.Result {
+	t.Helper()
+	select {
+	case r := <-c:
+		return r
+	case <-time.After(90 * time.Second):
+		t.Fatal("the order did not end")
+		return work.Result{}
+	}
+}
+
+func TestAJobThatCompletesIsCleanedUpAndTheRestStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := order("custom", job(succeeds))
+	c := w.do(t.Context(), o)
+	if r := result(t, c); !r.Success || !strings.Contains(r.Message, "migrate completed") {
+		t.Fatalf("got %+v, want a success that names the job", r)
+	}
+	w.await("the job goes", func() bool { return !w.has(jobs, "migrate") })
+	u, err := w.client.Resource(configMaps).Namespace(w.namespace).Get(t.Context(), "settings", metav1.GetOptions{})
+	if err != nil || len(u.GetAnnotations()) != 0 || len(u.GetLabels()) != 0 {
+		t.Errorf("the config map: got %v, %v; want it there, and nobody's", u, err)
+	}
+	inv, err := w.cluster.Inventories.Load(t.Context(), o.ID)
+	if err != nil || inv.Version != "" {
+		t.Errorf("inventory: got %+v, %v; want none left", inv, err)
+	}
+}
+
+func TestAJobThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.do(t.Context(), order("custom", job(fails)))
+	if r := result(t, c); r.Success || !r.Retryable || !strings.Contains(r.Message, "exit code 1") {
+		t.Fatalf("got %+v, want a failure with the job's reason that may be tried again", r)
+	}
+	w.await("nothing is left", func() bool { return !w.has(jobs, "migrate") && !w.has(configMaps, "settings") })
+}
+
+func TestAJobThatNeverEndsIsStoppedAndNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if r := result(t, w.do(ctx, order("custom", job(runs)))); r.Success || !r.Retryable || !strings.Contains(r.Message, "did not end in time; it waited for") || !strings.Contains(r.Message, "migrate") {
+		t.Fatalf("got %+v, want it named", r)
+	}
+	w.await("nothing is left", func() bool { return !w.has(jobs, "migrate") })
+}
+
+func TestWhatTheAPIServerRefusesIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, tc := range map[string]struct{ kind, yaml, want string }{
+		"a broken job":   {"custom", strings.Replace(job(succeeds), "restartPolicy: Never", "restartPolicy: Always", 1), "restartPolicy"},
+		"an unknown":     {"custom", "apiVersion: example.invalid/v1\nkind: Thing\nmetadata: {name: a}\n", "Thing"},
+		"no shipwright":  {"build", "apiVersion: shipwright.io/v1beta1\nkind: Build\nmetadata: {name: image}\nspec: {}\n", "install Shipwright"},
+		"nothing to run": {"build", job(succeeds), "needs one Build"},
+		"no manifest":    {"custom", "kind: [", "document 1"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		if r := result(t, w.do(ctx, order(tc.kind, tc.yaml))); r.Success || r.Retryable || !strings.Contains(r.Message, tc.want) {
+			t.Errorf("%s: got %+v, want a final failure that says %q", name, r, tc.want)
+		}
+		cancel()
+	}
+	w.await("nothing is left", func() bool { return !w.has(jobs, "migrate") && !w.has(configMaps, "settings") })
+}
+
+func TestWhatIsThereIsNotTouched(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "settings"}, "data": map[string]any{"a": "mine"}}}
+	if _, err := w.client.Resource(configMaps).Namespace(w.namespace).Create(t.Context(), mine, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := result(t, w.do(t.Context(), order("custom", job(succeeds)))); r.Success || r.Retryable || !strings.Contains(r.Message, "is there already") {
+		t.Fatalf("got %+v, want it refused", r)
+	}
+	u, err := w.client.Resource(configMaps).Namespace(w.namespace).Get(t.Context(), "settings", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _, _ := unstructured.NestedString(u.Object, "data", "a"); v != "mine" || w.has(jobs, "migrate") {
+		t.Errorf("got %q, want it as it was and no job", v)
+	}
+}
+
+func TestAnOrderIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := order("custom", job(runs))
+	ctx, interrupt := context.WithCancel(t.Context())
+	c := w.do(ctx, o)
+	w.await("the job is there", func() bool { return w.has(jobs, "migrate") })
+	before, err := w.client.Resource(jobs).Namespace(w.namespace).Get(t.Context(), "migrate", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupt()
+	result(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c = w.do(ctx, o)
+	time.Sleep(3 * time.Second) // it applies again what it finds
+	after, err := w.client.Resource(jobs).Namespace(w.namespace).Get(t.Context(), "migrate", metav1.GetOptions{})
+	if err != nil || after.GetUID() != before.GetUID() {
+		t.Errorf("the job: got %v, want the same one to go on", err)
+	}
+	if r := result(t, c); r.Success {
+		t.Fatalf("got %+v, want it to wait for the job", r)
+	}
+}
