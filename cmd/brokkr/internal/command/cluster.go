@@ -80,7 +80,7 @@ func silence(c client.ClusterStatus, now time.Time) string {
 	switch {
 	case c.AgentStatus != "" && c.AgentStatus != statusActive:
 		return fmt.Sprintf("its agent is %s (brokkr agent activate %s)", c.AgentStatus, render.Clean(c.AgentName))
-	case c.LastHeartbeat == nil && c.Phase == phasePending:
+	case c.LastHeartbeat == nil && c.Phase == phasePending && c.Applied == nil:
 		return "its agent has never connected"
 	case c.LastHeartbeat == nil: // it has reported, so its heartbeat is on the way
 		return ""
