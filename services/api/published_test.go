@@ -138,7 +138,7 @@ func TestPublishedContractIsKept(t *testing.T) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(toCome())) {
 		if _, there := mine[id]; there {
-			t.Logf("%s is there: take it out of toCome", id)
+			t.Errorf("%s is there: take it out of toCome", id)
 		}
 	}
 }
@@ -167,9 +167,6 @@ func TestDifferencesAreFound(t *testing.T) {
 // toCome are the operations that are not there yet.
 func toCome() map[string]bool {
 	return map[string]bool{
-		"claim_work_order": true, "complete_work_order": true, "create_work_order": true, "delete_work_order": true,
-		"get_work_order": true, "get_work_order_log": true, "list_pending_for_agent": true, "list_work_order_log": true,
-		"list_work_orders": true,
-		"reload_config":    true,
+		"reload_config": true,
 	}
 }
