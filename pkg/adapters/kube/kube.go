@@ -66,6 +66,7 @@ type Cluster struct {
 	plain         rest.Interface
 	impersonation impersonation
 	kinds         kinds
+	owners        owners
 }
 
 var (
@@ -82,7 +83,8 @@ func New(cfg *rest.Config, o Options) (*Cluster, error) {
 		return nil, fmt.Errorf("set up the connection to Kubernetes: %w", err)
 	}
 	h := &http.Client{Transport: t} // without a timeout, which would end watches: each call brings its own
-	c := &Cluster{options: o, host: cfg.Host, impersonation: impersonation{config: cfg, transport: t, kept: map[cluster.Identity]clients{}}}
+	c := &Cluster{options: o, host: cfg.Host, impersonation: impersonation{config: cfg, transport: t, kept: map[cluster.Identity]clients{}},
+		owners: owners{kept: map[string]belonging{}}}
 	if c.clients, err = newClients(cfg, h); err != nil {
 		return nil, err
 	}

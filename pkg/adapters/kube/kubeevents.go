@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,68 +11,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
-const (
-	ownersDeep   = 5 // Pod, ReplicaSet, Deployment, and two more for operators
-	ownersKept   = 10_000
-	ownerTrusted = 5 * time.Minute
-	eventsPause  = time.Second // after a trouble, doubled each time
-	eventsLast   = time.Minute
-)
-
 // KubeEvents implements cluster.KubeEvents: one watch of events, and one question for each object that is not known yet.
-type KubeEvents struct {
-	c      *Cluster
-	mu     sync.Mutex
-	owners map[string]ownedBy // by uid
-}
-
-// ownedBy is whose an object is; no stack: nobody's of this agent.
-type ownedBy struct {
-	stack string
-	until time.Time
-}
+type KubeEvents struct{ c *Cluster }
 
 var _ cluster.KubeEvents = (*KubeEvents)(nil)
 
 // KubeEvents returns the events of what the agent's stacks have put into the cluster.
-func (c *Cluster) KubeEvents() *KubeEvents {
-	return &KubeEvents{c: c, owners: map[string]ownedBy{}}
-}
+func (c *Cluster) KubeEvents() *KubeEvents { return &KubeEvents{c: c} }
 
 // Watch implements cluster.KubeEvents.
 func (k *KubeEvents) Watch(ctx context.Context, fn func(cluster.KubeEvent), told func(error)) {
-	pause, failing := eventsPause, false
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := k.once(ctx, fn)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil || time.Since(began) > eventsLast { // a watch ends now and then
-			pause, failing = eventsPause, false
-		}
-		if err != nil {
-			if !failing {
-				told(err)
-			}
-			failing = true
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2)): //nolint:gosec // jitter
-		}
-		if err != nil {
-			pause = min(2*pause, eventsLast)
-		}
-	}
+	persist(ctx, func(began func()) error { return k.once(ctx, fn, began) }, told)
 }
 
 // once watches from now on until the watch ends.
-func (k *KubeEvents) once(ctx context.Context, fn func(cluster.KubeEvent)) error {
+func (k *KubeEvents) once(ctx context.Context, fn func(cluster.KubeEvent), began func()) error {
 	namespace := ""
 	if k.c.options.Only {
 		namespace = k.c.options.Namespace
@@ -91,6 +45,7 @@ func (k *KubeEvents) once(ctx context.Context, fn func(cluster.KubeEvent)) error
 		return translate(err, false)
 	}
 	defer w.Stop()
+	began()
 	for e := range w.ResultChan() {
 		switch e.Type {
 		case watch.Error:
@@ -134,58 +89,6 @@ func (k *KubeEvents) stackOf(ctx context.Context, e cluster.KubeEvent) string {
 	if err != nil {
 		return ""
 	}
-	return k.owner(ctx, gv.WithKind(e.Kind), e.Namespace, e.Name, e.UID, ownersDeep)
-}
-
-func (k *KubeEvents) owner(ctx context.Context, kind schema.GroupVersionKind, namespace, name, uid string, deep int) string {
-	if deep == 0 {
-		return ""
-	}
-	now := time.Now()
-	k.mu.Lock()
-	known, ok := k.owners[uid]
-	k.mu.Unlock()
-	if ok && now.Before(known.until) {
-		return known.stack
-	}
-	stack, sure := k.ask(ctx, kind, namespace, name, uid, deep)
-	if !sure {
-		return known.stack // what was true a while ago is better than nothing
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.owners) >= ownersKept {
-		clear(k.owners)
-	}
-	k.owners[uid] = ownedBy{stack: stack, until: now.Add(ownerTrusted)}
-	return stack
-}
-
-// ask looks at an object's metadata, and at its owner's if it carries no stack itself; false if nobody can say.
-func (k *KubeEvents) ask(ctx context.Context, kind schema.GroupVersionKind, namespace, name, uid string, deep int) (stack string, sure bool) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	m, err := k.c.Any(ctx, kind)
-	if err != nil {
-		return "", fault.CodeOf(err) == cluster.CodeKindNotServed
-	}
-	found, err := k.c.metadata.Resource(m.Resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil || string(found.UID) != uid {
-		return "", false
-	}
-	if s := found.Labels[cluster.LabelStack]; s != "" {
-		if found.Annotations[cluster.AnnotationOwner] == k.c.options.Agent {
-			return s, true
-		}
-		return "", true
-	}
-	o := metav1.GetControllerOf(found)
-	if o == nil {
-		return "", true
-	}
-	gv, err := schema.ParseGroupVersion(o.APIVersion)
-	if err != nil {
-		return "", true
-	}
-	return k.owner(ctx, gv.WithKind(o.Kind), namespace, o.Name, string(o.UID), deep-1), true
+	b, _ := k.c.owners.find(ctx, k.c, gv.WithKind(e.Kind), e.Namespace, e.Name, e.UID, ownersDeep)
+	return b.stack
 }

@@ -83,6 +83,9 @@ func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapp
 	if err != nil {
 		return nil, c.translate(misfit(err), m)
 	}
+	if !dryRun {
+		c.owners.applied(string(u.GetUID()))
+	}
 	return u, nil
 }
 
@@ -143,9 +146,12 @@ func (c *Cluster) Release(ctx context.Context, as cluster.Identity, t cluster.Ta
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err = r.Patch(ctx, t.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	u, err := r.Patch(ctx, t.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	if apierrors.IsInvalid(err) && hasCauseAt(err, "metadata.uid") {
 		return fault.Newf(fault.Conflict, "cluster_conflict", "%s %s is not the object with the uid %s any more", t.Mapping.Kind.Kind, t.Name, t.UID)
+	}
+	if err == nil {
+		c.owners.applied(string(u.GetUID()))
 	}
 	return c.unlessGone(err, t.Mapping)
 }

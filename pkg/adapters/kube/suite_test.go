@@ -15,6 +15,7 @@ func TestCluster(t *testing.T) {
 		w := newWorld(t)
 		return clustertest.Parts{
 			Kinds: w.c, Objects: w.c, Contents: w.c, Prober: w.c, Inventories: w.c.Inventories(), Namespace: w.namespace,
+			PodLogs: w.c.PodLogs(), Agent: w.agent,
 			Watches: func(ctx context.Context, notify func(cluster.Change)) (cluster.Watches, <-chan struct{}) {
 				return watching(ctx, w.c.Watches(notify))
 			},

@@ -23,7 +23,7 @@ type KubeEvent struct {
 // KubeEvents watches Kubernetes events.
 type KubeEvents interface {
 	// Watch calls fn for each event of an object of this agent's stacks that comes from now on, until ctx ends. It goes on
-	// by itself after any trouble; what happened meanwhile may be missed, and told is called with the trouble, once in a row.
-	// fn must not block.
+	// by itself after any trouble; what happened meanwhile may be missed, and told is called with the trouble, once in a row,
+	// and with nil when it is over. fn must not block.
 	Watch(ctx context.Context, fn func(KubeEvent), told func(error))
 }

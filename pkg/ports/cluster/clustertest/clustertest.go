@@ -25,10 +25,13 @@ type Parts struct {
 	cluster.Contents
 	cluster.Prober
 	Inventories cluster.Inventories
+	PodLogs     cluster.PodLogs
 	// Watches returns watches that run until ctx ends; ended is closed when notify is not called any more.
 	Watches func(ctx context.Context, notify func(cluster.Change)) (w cluster.Watches, ended <-chan struct{})
 	// Namespace exists, holds nothing but what Kubernetes puts into each, and is the test's alone.
 	Namespace string
+	// Agent is whose stacks PodLogs looks at.
+	Agent string
 }
 
 // Cluster checks that an adapter keeps the contract of package cluster. Open returns parts that the test alone uses; it
@@ -43,6 +46,7 @@ func Cluster(t *testing.T, open func(t *testing.T) Parts) {
 		"contents":    contentCases(),
 		"inventories": inventoryCases(),
 		"watches":     watchCases(),
+		"pod logs":    podLogCases(),
 	}
 	for group, cases := range groups {
 		t.Run(group, func(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	podNamespace     = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	defaultNamespace = "brokkr-system"
 	leastResync      = time.Second
+	mostPodLogs      = 1000
 )
 
 // Settings of an agent process.
@@ -40,6 +41,7 @@ type Agent struct {
 	Namespace  string        `koanf:"namespace"`  // for lease and inventories
 	Namespaced bool          `koanf:"namespaced"` // nothing outside of Namespace is touched or looked at
 	Resync     time.Duration `koanf:"resync"`     // between full looks at a stack that nothing happens to
+	PodLogs    int           `koanf:"pod_logs"`   // containers whose logs are followed at a time; 0: none
 }
 
 // Log of the process, on standard error.
@@ -61,7 +63,7 @@ func Load(environ []string, flags map[string]any) (*Settings, error) {
 		return nil, err
 	}
 	s := &Settings{
-		Agent: Agent{Addr: ":8080", Namespace: namespace, Resync: 10 * time.Minute},
+		Agent: Agent{Addr: ":8080", Namespace: namespace, Resync: 10 * time.Minute, PodLogs: 100},
 		Log:   Log{Level: "info", Format: "json"},
 		OTLP:  OTLP{Sample: 1},
 	}
@@ -103,6 +105,7 @@ func (s *Settings) Validate() error {
 	p.Add(s.Agent.Addr == "", "agent.addr", "is empty; give host:port")
 	p.Add(len(validation.IsDNS1123Label(s.Agent.Namespace)) > 0, "agent.namespace", "is %q, not a name that a namespace can have", s.Agent.Namespace)
 	p.Add(s.Agent.Resync < leastResync, "agent.resync", "is %s, less than %s", s.Agent.Resync, leastResync)
+	p.Add(s.Agent.PodLogs < 0 || s.Agent.PodLogs > mostPodLogs, "agent.pod_logs", "is %d, not 0 to %d", s.Agent.PodLogs, mostPodLogs)
 	var level slog.Level
 	p.Add(level.UnmarshalText([]byte(s.Log.Level)) != nil, "log.level", "is %q, not debug, info, warn or error", s.Log.Level)
 	p.Add(s.Log.Format != "json" && s.Log.Format != "text", "log.format", "is %q, not json or text", s.Log.Format)

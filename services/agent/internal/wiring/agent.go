@@ -13,6 +13,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	ident "github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
@@ -46,6 +47,26 @@ type agent struct {
 	heart     *heart.Heart
 	office    office
 	syncer    atomic.Pointer[syncer.Syncer]
+	witness   atomic.Pointer[witness.Witness]
+}
+
+// heeding has the witness know, too, which stacks are the agent's.
+type heeding struct {
+	*reconcile.Engine
+	witness *witness.Witness
+}
+
+// Desired implements syncer.Target.
+func (h heeding) Desired(stacks []wire.Stack, removed []wire.Removed) {
+	h.Engine.Desired(stacks, removed)
+	here, gone := make([]string, 0, len(stacks)), make([]string, 0, len(removed))
+	for i := range stacks {
+		here = append(here, stacks[i].StackID)
+	}
+	for i := range removed {
+		gone = append(gone, removed[i].StackID)
+	}
+	h.witness.Assigned(here, gone)
 }
 
 func (a *agent) checks() *health.Checker {
@@ -58,6 +79,12 @@ func (a *agent) checks() *health.Checker {
 			return errors.New("the broker has not answered yet")
 		}},
 		health.Check{Name: "lease", Probe: a.office.check},
+		health.Check{Name: "telemetry", Probe: func(context.Context) error {
+			if w := a.witness.Load(); w != nil {
+				return w.Err()
+			}
+			return nil
+		}},
 	)
 }
 
@@ -99,6 +126,7 @@ func (a *agent) run(ctx context.Context) error {
 	runner := work.New(a.broker, id, work.Cluster{
 		Agent: string(id), Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
 	}, log)
+	seen := a.watcher(k, id, boot, log)
 	s := syncer.New(syncer.Config{
 		Waiting: func(p wire.Pending) {
 			runner.Pending(p)
@@ -106,12 +134,10 @@ func (a *agent) run(ctx context.Context) error {
 				questions.Ring()
 			}
 		},
-		Broker: a.broker, Agent: id, Boot: boot, Box: box, Target: engine, Heart: a.heart, Log: log,
+		Broker: a.broker, Agent: id, Boot: boot, Box: box, Target: heeding{Engine: engine, witness: seen}, Heart: a.heart, Log: log,
 		Count: a.telemetry.CountBy("agent", "brokkr_agent_syncs_total", "Syncs with the broker, by how they ended.", "outcome", outcomes()...),
 	})
 	a.syncer.Store(s)
-	seen := witness.New(k.KubeEvents(), a.broker, id, boot, a.telemetry.CountBy("agent", "brokkr_agent_events_total",
-		"Kubernetes events of stacks, by what became of them.", "outcome", witness.Outcomes()...), log)
 	a.office.open(log)
 	lease := k.Lease(boot, a.office.changed)
 
@@ -130,6 +156,22 @@ func (a *agent) run(ctx context.Context) error {
 	g.Add("diagnostics", func(ctx context.Context) error { return a.office.during(ctx, questions.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)
+}
+
+// watcher makes what tells the broker of the life of stacks.
+func (a *agent) watcher(k *kube.Cluster, id ident.ID, boot string, log *slog.Logger) *witness.Witness {
+	c := witness.Config{
+		Events: k.KubeEvents(), Broker: a.broker, Agent: id, Boot: boot, Log: log,
+		Count: a.telemetry.CountBy("agent", "brokkr_agent_events_total", "Kubernetes events of stacks, by what became of them.", "outcome", witness.Outcomes()...),
+		CountLine: a.telemetry.CountBy("agent", "brokkr_agent_log_lines_total", "Lines of the logs of pods that opted in, by what became of them.",
+			"outcome", witness.LineOutcomes()...),
+	}
+	if a.settings.PodLogs > 0 {
+		c.Logs, c.Tails = k.PodLogs(), a.settings.PodLogs
+	}
+	w := witness.New(c)
+	a.witness.Store(w)
+	return w
 }
 
 func (a *agent) scope() plan.Scope {

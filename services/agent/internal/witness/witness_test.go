@@ -61,9 +61,9 @@ func stage(t *testing.T, test func(t *testing.T, s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{n: map[string]int{}}
-		w := witness.New(s, s, "a", "boot", func(o string) {
+		w := witness.New(witness.Config{Events: s, Broker: s, Agent: "a", Boot: "boot", Count: func(o string) {
 			go s.count(o) // it may be called with a lock held
-		}, slog.New(slog.DiscardHandler))
+		}, CountLine: func(string) {}, Log: slog.New(slog.DiscardHandler)})
 		go func() {
 			if err := w.Run(t.Context()); err != nil {
 				t.Error(err)
