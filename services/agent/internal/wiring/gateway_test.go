@@ -35,6 +35,7 @@ type gateway struct {
 	syncs     []wire.SyncRequest
 	applied   []wire.Applied
 	acked     []wire.Removed
+	lines     []wire.PodLogLine
 	ended     chan struct{}
 }
 
@@ -46,6 +47,15 @@ func newGateway(t *testing.T) *gateway {
 		answer(w, map[string]any{"admin": false, "agent": g.agent, "generator": nil, "readonly": false})
 	})
 	mux.HandleFunc("POST /api/v1/agents/{id}/sync", g.sync)
+	mux.HandleFunc("POST /api/v1/agents/{id}/telemetry", func(w http.ResponseWriter, r *http.Request) {
+		var req wire.TelemetryRequest
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			http.Error(w, `{"code":"invalid_telemetry","message":"bad"}`, http.StatusBadRequest)
+			return
+		}
+		g.change(func() { g.lines = append(g.lines, req.Lines...) })
+		answer(w, wire.TelemetryResponse{Accepted: len(req.Events) + len(req.Lines) + len(req.Gaps)})
+	})
 	mux.HandleFunc("GET /api/v1/manifests/{sum}", func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

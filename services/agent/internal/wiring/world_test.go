@@ -244,6 +244,7 @@ type gate struct {
 	shut   atomic.Bool
 	writes atomic.Int64 // but dry runs and the lease
 	delay  atomic.Int64 // of such a write, in nanoseconds
+	logs   atomic.Pointer[http.HandlerFunc]
 }
 
 func newGate(t *testing.T, cfg *rest.Config) *gate {
@@ -262,6 +263,10 @@ func newGate(t *testing.T, cfg *rest.Config) *gate {
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.shut.Load() {
 			panic(http.ErrAbortHandler)
+		}
+		if logs := g.logs.Load(); logs != nil && strings.HasSuffix(r.URL.Path, "/log") { // as the node's kubelet would
+			(*logs)(w, r)
+			return
 		}
 		if r.Method != http.MethodGet && !r.URL.Query().Has("dryRun") && !strings.Contains(r.URL.Path, "/leases") {
 			g.writes.Add(1)
