@@ -53,7 +53,11 @@ func Operations(doc *openapi3.T) map[string]Operation {
 			o := Operation{ID: op.OperationID, Method: method, Path: path}
 			o.Access, _ = op.Extensions["x-brokkr-access"].(string)
 			o.Service, _ = op.Extensions["x-brokkr-service"].(string)
+			preview := op.Parameters.GetByInAndName("query", "dry_run") != nil // answers 200, and is not what the operation is for
 			for status := range op.Responses.Map() {
+				if preview && status == "200" {
+					continue
+				}
 				if s, err := strconv.Atoi(status); err == nil && (s == 101 || s >= 200 && s < 300) && (o.Success == 0 || s < o.Success) {
 					o.Success = s
 				}

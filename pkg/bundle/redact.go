@@ -46,6 +46,16 @@ func Redact(content []byte) ([]byte, error) {
 	return out, nil
 }
 
+// ParseStored reads content that was accepted once, whatever the limit of its size was then. Content that Parse would refuse is
+// an error (fault.Internal).
+func ParseStored(content []byte) ([]Object, error) {
+	objects, err := Parse(content, Limits{Bytes: max(DefaultLimits().Bytes, int64(len(content)))})
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return objects, nil
+}
+
 func unreadable(err error) error {
 	return fault.New(fault.Internal, "internal_error", "the stored content is no bundle, so that its Secrets cannot be told from the rest").Because(err)
 }

@@ -58,8 +58,10 @@ func ours(doc *openapi3.T) map[string]fact {
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			v := fact{id: op.OperationID, method: method, path: variable.ReplaceAllString(path, "{}")}
-			for status, answer := range op.Responses.Map() {
-				if !strings.HasPrefix(status, "2") {
+			answers := op.Responses.Map()
+			for _, status := range slices.Sorted(maps.Keys(answers)) {
+				answer := answers[status]
+				if !strings.HasPrefix(status, "2") || onlyPreviewed(op, status) {
 					continue
 				}
 				v.success = append(v.success, status)
@@ -67,11 +69,16 @@ func ours(doc *openapi3.T) map[string]fact {
 					v.list, v.required = shape(body.Schema.Value)
 				}
 			}
-			slices.Sort(v.success)
 			out[v.id] = v
 		}
 	}
 	return out
+}
+
+// onlyPreviewed reports whether an answer is one that only those get who ask for dry_run, which the published contract does not
+// know.
+func onlyPreviewed(op *openapi3.Operation, status string) bool {
+	return status == "200" && op.Parameters.GetByInAndName("query", "dry_run") != nil
 }
 
 func shape(s *openapi3.Schema) (list bool, required []string) {

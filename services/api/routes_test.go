@@ -134,6 +134,9 @@ func coreRequests() map[string]func(w *world) request {
 			return at("POST", stackPath(w, "/deployment-objects"), string(body))
 		},
 		"get_deployment_object": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)) },
+		"diff_deployment_objects": func(w *world) request {
+			return at("GET", "/deployment-objects/"+string(w.object.ID)+"/diff?against="+string(w.object.ID))
+		},
 		"get_deployment_health": func(w *world) request { return at("GET", "/deployment-objects/"+string(w.object.ID)+"/health") },
 		"get_stack_health":      func(w *world) request { return at("GET", stackPath(w, "/health")) },
 		"create_diagnostic_request": func(w *world) request {

@@ -101,19 +101,28 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	for _, p := range pairs {
 		o.pairs[p.key] = p.value
 	}
-	b, err := source.Read(o.path, a.env.In)
+	b, err := a.manifests(o.path, o.stack)
 	if err != nil {
-		err = fmt.Errorf("nothing was sent: %w", err)
-		if errors.Is(err, client.ErrNoObjects) {
-			return hint(err, "brokkr delete stack %s takes the stack away", o.stack)
-		}
-		return hint(err, "mend the manifests and apply again")
+		return err
 	}
 	c, err := a.connect()
 	if err != nil {
 		return err
 	}
 	return a.applyBundle(cmd, c, o, b)
+}
+
+// manifests reads the bundle that path names, before anything is sent.
+func (a *app) manifests(path, stack string) (client.Bundle, error) {
+	b, err := source.Read(path, a.env.In)
+	if err == nil {
+		return b, nil
+	}
+	err = fmt.Errorf("nothing was sent: %w", err)
+	if errors.Is(err, client.ErrNoObjects) {
+		return b, hint(err, "brokkr delete stack %s takes the stack away", stack)
+	}
+	return b, hint(err, "mend the manifests and try again")
 }
 
 func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle) error {

@@ -1,6 +1,6 @@
 // Package command holds the commands of the brokkr command line. Data goes to standard output, progress and errors
 // go to standard error; the exit status is 0 for success, 1 for failure, 2 for a command that was written wrongly and
-// 130 after an interrupt.
+// 130 after an interrupt. Of diff 1 means that there are differences, and 2 that it could not be found out.
 package command
 
 import (
@@ -17,6 +17,8 @@ import (
 const (
 	ExitOK          = 0
 	ExitError       = 1
+	ExitDiffers     = 1 // of diff
+	ExitTrouble     = 2 // of diff, in place of ExitError
 	ExitUsage       = 2
 	ExitInterrupted = 130
 )
@@ -62,6 +64,13 @@ func Run(ctx context.Context, env Env, args []string) int {
 		a.progress("interrupted")
 		return ExitInterrupted
 	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		if exit.error != nil {
+			a.report(exit.error)
+		}
+		return exit.status
+	}
 	a.report(err)
 	var usage *usageError
 	if errors.As(err, &usage) {
@@ -94,7 +103,7 @@ manages agents and generators. Log in once, then apply:
 	f.StringVar(&a.flags.PAK, "pak", "", "the key to use (env BROKKR_PAK, which does not show in process lists)")
 	f.StringVar(&a.flags.Context, "context", "", "the login to use (env BROKKR_CONTEXT)")
 	f.DurationVar(&a.requestTimeout, "request-timeout", 30*time.Second, "how long to wait for the answer to one request; 0 waits for ever")
-	root.AddCommand(a.login(), a.contexts(), a.apply(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.stack(), a.template(),
+	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.stack(), a.template(),
 		a.agent(), a.generator(), a.registration(), a.credentials(), a.webhook(), a.audit(), a.delete(), a.version(), a.waitFor(), a.diagnose(), a.doctor(), a.supportBundle())
 	group(root)
 	root.InitDefaultCompletionCmd()

@@ -31,6 +31,22 @@ func usagef(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{command: cmd.CommandPath(), message: fmt.Sprintf(format, args...)}
 }
 
+// exitError ends the command with a status of its own. Without an error inside there is nothing to report.
+type exitError struct {
+	error
+	status int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+// Error returns what is reported, if anything.
+func (e *exitError) Error() string {
+	if e.error == nil {
+		return ""
+	}
+	return e.error.Error()
+}
+
 // hintedError is an error with what to do about it.
 type hintedError struct {
 	error

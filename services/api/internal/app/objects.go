@@ -145,24 +145,38 @@ func (a *App) contents(ctx context.Context, objects []stack.Object, sees bool) (
 // GetObject returns a deployment object with content to an admin, the owner of its stack, or an agent that has the stack.
 // Values of Secrets are shown to owner and agents alone.
 func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (Published, error) {
-	o, err := a.Store.Objects().Get(ctx, tenancy.ScopeOf(p), id)
-	if p.Role == tenancy.RoleAgent && fault.Is(err, fault.NotFound) {
-		o, err = a.pinnedObject(ctx, p, id)
-	}
+	o, content, err := a.readObject(ctx, p, id)
 	if err != nil {
-		return Published{}, fmt.Errorf("get deployment object: %w", err)
-	}
-	content, err := a.Store.Blobs().Get(ctx, o.Checksum)
-	if fault.Is(err, fault.NotFound) {
-		return Published{}, fault.Newf(fault.Internal, "internal_error", "the content %s of object %s is missing", o.Checksum, o.ID).Because(err)
-	}
-	if err != nil {
-		return Published{}, fmt.Errorf("get the content: %w", err)
+		return Published{}, err
 	}
 	if content, err = a.shown(ctx, p, o.Stack, content); err != nil {
 		return Published{}, fmt.Errorf("show object %s: %w", o.ID, err)
 	}
 	return Published{Object: o, Content: content}, nil
+}
+
+// readObject returns a deployment object that p may read, and its content with the values of Secrets.
+func (a *App) readObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (stack.Object, []byte, error) {
+	o, err := a.Store.Objects().Get(ctx, tenancy.ScopeOf(p), id)
+	if p.Role == tenancy.RoleAgent && fault.Is(err, fault.NotFound) {
+		o, err = a.pinnedObject(ctx, p, id)
+	}
+	if err != nil {
+		return stack.Object{}, nil, fmt.Errorf("get deployment object: %w", err)
+	}
+	content, err := a.content(ctx, o)
+	return o, content, err
+}
+
+func (a *App) content(ctx context.Context, o stack.Object) ([]byte, error) {
+	content, err := a.Store.Blobs().Get(ctx, o.Checksum)
+	if fault.Is(err, fault.NotFound) {
+		return nil, fault.Newf(fault.Internal, "internal_error", "the content %s of object %s is missing", o.Checksum, o.ID).Because(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get the content: %w", err)
+	}
+	return content, nil
 }
 
 // pinnedObject returns an object of a stack that is a target of the agent p. It asks the same of the store whether or

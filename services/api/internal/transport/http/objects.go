@@ -24,14 +24,39 @@ type newObjectJSON struct {
 type newObject struct {
 	content []byte
 	marker  bool
+	preview bool
 }
 
 func isYAML(mediaType string) bool {
 	return mediaType == "application/yaml" || mediaType == "application/x-yaml" || mediaType == "text/yaml"
 }
 
-// objectBody reads a publication: JSON, or the manifests themselves as YAML with ?deletion_marker=.
+// objectBody reads a publication, or with ?dry_run=true the question what it would change.
 func objectBody(r *http.Request) (newObject, error) {
+	preview, err := flag(r, "dry_run")
+	if err != nil {
+		return newObject{}, err
+	}
+	out, err := objectContent(r)
+	out.preview = preview
+	return out, err
+}
+
+// flag reads a query parameter that is true or false; without it, it is false.
+func flag(r *http.Request, name string) (bool, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fault.Newf(fault.Invalid, "invalid_query", "%s is %q, not true or false", name, v)
+	}
+	return b, nil
+}
+
+// objectContent reads JSON, or the manifests themselves as YAML with ?deletion_marker=.
+func objectContent(r *http.Request) (newObject, error) {
 	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && isYAML(ct) {
 		return rawObject(r)
 	}
@@ -49,12 +74,9 @@ func objectBody(r *http.Request) (newObject, error) {
 }
 
 func rawObject(r *http.Request) (newObject, error) {
-	var marker bool
-	if v := r.URL.Query().Get("deletion_marker"); v != "" {
-		var err error
-		if marker, err = strconv.ParseBool(v); err != nil {
-			return newObject{}, fault.Newf(fault.Invalid, "invalid_query", "deletion_marker is %q, not true or false", v)
-		}
+	marker, err := flag(r, "deletion_marker")
+	if err != nil {
+		return newObject{}, err
 	}
 	content, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -105,10 +127,18 @@ func objectRoutes(a *app.App) []rpc.Route {
 		}, objectOf),
 		post("create_deployment_object", "/stacks/{id}/deployment-objects", operate(GeneratorOwner),
 			func(r *http.Request) (of[stack.ID, newObject], error) { return idWith[stack.ID](r, objectBody) },
-			func(ctx context.Context, r of[stack.ID, newObject]) (objectJSON, error) {
+			func(ctx context.Context, r of[stack.ID, newObject]) (any, error) {
+				if r.body.preview {
+					out, err := a.PreviewObject(ctx, who(ctx), r.id, r.body.content, r.body.marker)
+					return rpc.WithStatus{Status: http.StatusOK, Body: previewOf(out)}, err
+				}
 				out, err := a.PublishObject(ctx, who(ctx), r.id, r.body.content, r.body.marker)
 				return objectOf(out), err
 			}),
+		get("diff_deployment_objects", "/deployment-objects/{id}/diff", operate(StackReader), objectPair, func(ctx context.Context, r of[stack.ObjectID, stack.ObjectID]) (objectDiffJSON, error) {
+			out, err := a.DiffObjects(ctx, who(ctx), r.id, r.body)
+			return objectDiffOf(out), err
+		}),
 		get("get_deployment_object", "/deployment-objects/{id}", operate(StackReader), objectID, func(ctx context.Context, q objectQuery) (any, error) {
 			out, err := a.GetObject(ctx, who(ctx), q.id)
 			if err != nil {
