@@ -56,7 +56,7 @@ func SyncInfo() rpc.Info {
 
 // Routes is the table of the gateway's endpoints.
 func Routes(g *app.Gateway) []rpc.Route {
-	return append(slices.Concat(webhookRoutes(g), diagnosticRoutes(g)), []rpc.Route{
+	return append(slices.Concat(webhookRoutes(g), diagnosticRoutes(g), workOrderRoutes(g)), []rpc.Route{
 		rpc.New(rpc.Info{Op: "verify_pak", Method: http.MethodPost, Path: "/api/v1/auth/pak", Status: http.StatusOK, Access: identity.Authenticated},
 			nothing, func(ctx context.Context, _ struct{}) (authResponse, error) { return authOf(identity.Of(ctx)), nil }),
 		rpc.New(rpc.Info{Op: "record_heartbeat", Method: http.MethodPost, Path: "/api/v1/agents/{id}/heartbeat", Status: http.StatusNoContent, Access: identity.AgentItself},
@@ -102,7 +102,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
-	rpc.Mount(own, append(Routes(c.Gateway), workOrderRoutes(c.Gateway)...), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit, noted(c.Guard))
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit, noted(c.Guard))
 	for i, prepare := range []func(*http.Request, tenancy.Principal) (func(context.Context, *session), error){agentSocket(c), stackSocket(c), fleetSocket(c)} {
 		info := SocketInfos()[i]
 		own.Handle(info.Path, socket(c, info, errors, prepare)).Methods(info.Method).Name(info.Op)
