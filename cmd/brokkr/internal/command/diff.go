@@ -144,9 +144,12 @@ func (a *app) diffRevisions(cmd *cobra.Command, c *client.Client, s client.Stack
 
 // revision returns the id of a deployment object that is named by its id or its sequence.
 func revision(ctx context.Context, c *client.Client, s client.Stack, ref string) (string, error) {
+	if isID(ref) {
+		return strings.ToLower(ref), nil
+	}
 	sequence, err := strconv.ParseInt(ref, 10, 64)
 	if err != nil {
-		return strings.ToLower(ref), nil // an id: it was looked at before
+		return "", fmt.Errorf("read the sequence %q: %w", ref, err)
 	}
 	o, found, err := c.ObjectAt(ctx, s.ID, sequence)
 	if err != nil {
