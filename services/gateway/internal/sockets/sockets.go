@@ -232,10 +232,10 @@ func (r *Registry) say(s said) {
 // Run hears what other replicas say until ctx ends.
 func (r *Registry) Run(ctx context.Context) error {
 	batches, err := r.port.Subscribe(ctx, topic)
-	if ctx.Err() != nil {
-		return nil
-	}
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end, not a failure
+		}
 		return err
 	}
 	for b := range batches {

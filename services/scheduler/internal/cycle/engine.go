@@ -230,8 +230,9 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 				}
 			}
 		case event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided,
-			event.DiagnosticRequested, event.DiagnosticCompleted:
-			// no fact of placement: what agents report, and our own and other replicas' decisions on their shards
+			event.DiagnosticRequested, event.DiagnosticCompleted,
+			event.WorkOrderCreated, event.WorkOrderClaimed, event.WorkOrderCompleted, event.WorkOrderFailed:
+			// no fact of placement: what agents report and are asked for, and our own and other replicas' decisions on their shards
 		}
 	}
 	delete(stacks, "")
