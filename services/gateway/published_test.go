@@ -60,6 +60,7 @@ func TestTargetStateOfAPublishedAgent(t *testing.T) {
 			got[0].YAMLChecksum != string(second.Checksum) || got[0].SequenceID != int64(second.Sequence) || got[0].CreatedAt.IsZero() {
 			t.Fatalf("got %+v, want both objects with content, newest first", got)
 		}
+		synctest.Wait() // the cache is filled behind the answer
 		before := r.calls()
 		for range 3 {
 			r.targets(a, "")
