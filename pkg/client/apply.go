@@ -207,8 +207,11 @@ func (c *Client) PublishBundle(ctx context.Context, s Stack, b Bundle) (Publicat
 			return Publication{Outcome: outcome, Object: made}, nil
 		}
 		err = fmt.Errorf("publish to stack %s: %w", s.Name, err)
-		if isUnanswered(err) {
+		switch {
+		case isUnanswered(err):
 			sent, err = outcome, &UnsureError{Cause: err}
+		case IsCode(err, "idempotency_done"): // an attempt that seemed to fail, or whose answer was lost, has done it
+			sent = outcome
 		}
 		if err := c.pause(ctx, err, attempt); err != nil {
 			return Publication{}, err
@@ -264,8 +267,9 @@ func isUnanswered(err error) bool {
 // of no use. A conflict is worth another look: somebody was faster, or it was us and the answer got lost.
 func (c *Client) pause(ctx context.Context, err error, attempt int) error {
 	wait, again := retryAfter(err, attempt)
-	if IsStatus(err, http.StatusConflict) {
-		wait, again = backoff(attempt), true
+	var refused *APIError
+	if IsStatus(err, http.StatusConflict) && errors.As(err, &refused) && refused.RetryAfter <= maxRetryAfter {
+		wait, again = max(backoff(attempt), refused.RetryAfter), true
 	}
 	if !again || attempt >= attempts || ctx.Err() != nil {
 		return err

@@ -61,6 +61,7 @@ type Repositories interface {
 	AuditKeeper() AuditKeeper
 	WorkOrders() WorkOrders
 	WorkOrderLog() WorkOrderLog
+	Idempotency() Idempotency
 }
 
 // Generators are the tenants.

@@ -1,6 +1,7 @@
 // Package trail sees to it that no change happens without an entry in the audit log. Whoever lets a request in says in its
 // context who asks (With); the store that is wrapped here (Store) adds that to each entry that a use case appends, and adds an
-// entry of its own to a change whose use case has appended none.
+// entry of its own to a change whose use case has appended none. A request that has an idempotency key (Once) is noted as done
+// in the transaction of its change too.
 package trail
 
 import (
@@ -12,6 +13,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -25,6 +27,46 @@ type Request struct {
 	Resource  string // the id in the path, if there is one
 
 	told atomic.Bool // an entry of this request is committed
+
+	once     *idempotency.Record // the key to mark as used, and for what; nil: none
+	marked   atomic.Bool         // the mark is committed
+	collided atomic.Bool         // somebody else has the key
+}
+
+// Once gives the request that ctx carries a key under which it is done at most once: its first transaction that is committed
+// marks it as used by r's request, and one that finds it used, or claimed by another, comes to nothing. It returns the request,
+// nil if ctx carries none.
+func Once(ctx context.Context, r idempotency.Record) *Request {
+	asked := of(ctx)
+	if asked != nil {
+		asked.once = &r
+		asked.collided.Store(false)
+	}
+	return asked
+}
+
+// Marked reports whether the request has done something under its key.
+func (r *Request) Marked() bool { return r.marked.Load() }
+
+// Collided reports whether the request came to nothing because its key is used or claimed by another; what the use case
+// made of it is no answer for anybody.
+func (r *Request) Collided() bool { return r.collided.Load() && !r.marked.Load() }
+
+// claim begins a transaction under the request's key, if that is to be marked.
+func (r *Request) claim(ctx context.Context, tx ports.Repositories, now time.Time) (*idempotency.Record, error) {
+	if r == nil || r.once == nil || r.marked.Load() {
+		return nil, nil //nolint:nilnil // there is nothing to mark
+	}
+	mark := *r.once
+	mark.At = now
+	return &mark, r.noted(tx.Idempotency().Claim(ctx, mark.Key, now))
+}
+
+func (r *Request) noted(err error) error {
+	if idempotency.Collision(err) {
+		r.collided.Store(true)
+	}
+	return err
 }
 
 type key struct{}
@@ -57,8 +99,12 @@ type watched struct {
 // Write implements ports.Store: the change and its entries, or neither.
 func (s watched) Write(ctx context.Context, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	asked := of(ctx)
-	wrote := false
+	wrote, marks := false, false
 	err := s.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		mark, err := asked.claim(ctx, tx, s.now())
+		if err != nil {
+			return err
+		}
 		log := &appender{AuditLog: tx.AuditLog(), asked: asked, now: s.now}
 		if err := fn(ctx, repositories{tx, log}); err != nil {
 			return err
@@ -69,11 +115,18 @@ func (s watched) Write(ctx context.Context, fn func(ctx context.Context, tx port
 				return err
 			}
 		}
-		wrote = log.wrote
+		wrote, marks = log.wrote, mark != nil
+		if mark != nil {
+			mark.Resource = log.first
+			return asked.noted(tx.Idempotency().Mark(ctx, *mark))
+		}
 		return nil
 	})
 	if err == nil && wrote && asked != nil {
 		asked.told.Store(true)
+	}
+	if err == nil && marks {
+		asked.marked.Store(true)
 	}
 	return err
 }
@@ -95,6 +148,7 @@ type appender struct {
 	asked *Request
 	now   func() time.Time
 	wrote bool
+	first idempotency.Resource // of the first entry that names one
 }
 
 // Append completes entries with who asks, from where and when.
@@ -114,5 +168,10 @@ func (a *appender) Append(ctx context.Context, entries ...audit.Entry) error {
 		return err
 	}
 	a.wrote = a.wrote || len(entries) > 0
+	for _, e := range done {
+		if a.first.ID == "" && e.ResourceID != "" {
+			a.first = idempotency.Resource{Type: e.ResourceType, ID: e.ResourceID}
+		}
+	}
 	return nil
 }

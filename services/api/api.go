@@ -142,6 +142,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		BodyLimit: c.Body,
 		Timeout:   c.Timeout,
 		UI:        !c.NoSwaggerUI,
+		Ledger:    cases,
+		Clock:     d.Clock,
 	})
 	return s, nil
 }

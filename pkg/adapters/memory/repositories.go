@@ -46,6 +46,7 @@ func (r repositories) AuditLog() ports.AuditLog           { return auditLog(r) }
 func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r) }
 func (r repositories) WorkOrders() ports.WorkOrders       { return workOrders(r) }
 func (r repositories) WorkOrderLog() ports.WorkOrderLog   { return workOrderLog(r) }
+func (r repositories) Idempotency() ports.Idempotency     { return idempotencyKeys(r) }
 
 // read returns what fn finds.
 func read[T any](ctx context.Context, s session, fn func(*state) (T, error)) (T, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -95,6 +96,9 @@ type state struct {
 
 	diagnostics table[one, diagnostic.Request]
 	diagnoses   table[one, diagnostic.Result] // by request
+
+	idempotency      table[one, idempotency.Record]
+	idempotencyTimes table[two, nothing] // time, key
 }
 
 // decision is what is kept of a stack's decisions.
@@ -135,6 +139,7 @@ func newState(now func() time.Time) *state {
 		workOrders: newTable[one, workorder.Order](), workOrderLog: newTable[one, workorder.Entry](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
 		auditSealed: newTable[numbered, audit.ID](), auditChains: newTable[one, audit.Chain](),
+		idempotency: newTable[one, idempotency.Record](), idempotencyTimes: newTable[two, nothing](),
 	}
 }
 
@@ -168,6 +173,7 @@ func (s *state) clone() *state {
 		workOrders: s.workOrders.clone(), workOrderLog: s.workOrderLog.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),
 		auditSealed: s.auditSealed.clone(), auditChains: s.auditChains.clone(),
+		idempotency: s.idempotency.clone(), idempotencyTimes: s.idempotencyTimes.clone(),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
@@ -1321,6 +1322,50 @@ func (x observedWorkOrderLog) List(ctx context.Context, p1 ports.WorkOrderFilter
 
 func (x observedWorkOrderLog) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
 	ctx, done := x.o.start(ctx, "WorkOrderLog", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) Idempotency() ports.Idempotency {
+	return observedIdempotency{r.o, r.in.Idempotency()}
+}
+
+type observedIdempotency struct {
+	o  *observer
+	in ports.Idempotency
+}
+
+func (x observedIdempotency) Get(ctx context.Context, p1 idempotency.Key, p2 time.Time) (r0 idempotency.Record, err error) {
+	ctx, done := x.o.start(ctx, "Idempotency", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedIdempotency) Claim(ctx context.Context, p1 idempotency.Key, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Idempotency", "Claim")
+	defer func() { done(err) }()
+	err = x.in.Claim(ctx, p1, p2)
+	return err
+}
+
+func (x observedIdempotency) Mark(ctx context.Context, p1 idempotency.Record) (err error) {
+	ctx, done := x.o.start(ctx, "Idempotency", "Mark")
+	defer func() { done(err) }()
+	err = x.in.Mark(ctx, p1)
+	return err
+}
+
+func (x observedIdempotency) Answer(ctx context.Context, p1 idempotency.Key, p2 idempotency.Answer) (err error) {
+	ctx, done := x.o.start(ctx, "Idempotency", "Answer")
+	defer func() { done(err) }()
+	err = x.in.Answer(ctx, p1, p2)
+	return err
+}
+
+func (x observedIdempotency) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Idempotency", "Trim")
 	defer func() { done(err) }()
 	r0, err = x.in.Trim(ctx, p1, p2)
 	return r0, err

@@ -34,3 +34,4 @@ func (r repositories) AuditLog() ports.AuditLog           { return auditLog(r) }
 func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r) }
 func (r repositories) WorkOrders() ports.WorkOrders       { return workOrders(r) }
 func (r repositories) WorkOrderLog() ports.WorkOrderLog   { return workOrderLog(r) }
+func (r repositories) Idempotency() ports.Idempotency     { return idempotencyKeys(r) }

@@ -29,6 +29,7 @@ func sealedTables() []sealedTable {
 	return []sealedTable{
 		{name: "blobs", stale: staleBlobs, content: readableBlob, update: resealBlob, uses: blobsUseKey},
 		{name: "webhook_subscriptions", stale: staleTargets, content: readableTarget, update: resealTarget, uses: targetsUseKey},
+		{name: "idempotency_keys", stale: staleAnswers, content: readableAnswer, update: resealAnswer, uses: answersUseKey},
 	}
 }
 
@@ -49,6 +50,14 @@ const (
 	readableTarget = `SELECT target FROM webhook_subscriptions WHERE id = $1::uuid AND key_id IS NULL`
 	resealTarget   = `UPDATE webhook_subscriptions SET key_id = $2, wrapped = $3, target = COALESCE($4, target) WHERE id = $1::uuid`
 	targetsUseKey  = `SELECT EXISTS (SELECT FROM webhook_subscriptions WHERE COALESCE(key_id, '') = $1)`
+)
+
+const (
+	staleAnswers = `SELECT encode(key, 'hex') AS name, key_id, wrapped FROM idempotency_keys
+		WHERE answer IS NOT NULL AND COALESCE(key_id, '') = $1 AND key > decode($2, 'hex') ORDER BY key LIMIT $3 FOR UPDATE SKIP LOCKED`
+	readableAnswer = `SELECT answer FROM idempotency_keys WHERE key = decode($1, 'hex') AND key_id IS NULL`
+	resealAnswer   = `UPDATE idempotency_keys SET key_id = $2, wrapped = $3, answer = COALESCE($4, answer) WHERE key = decode($1, 'hex')`
+	answersUseKey  = `SELECT EXISTS (SELECT FROM idempotency_keys WHERE answer IS NOT NULL AND COALESCE(key_id, '') = $1)`
 )
 
 type staleRow struct {
@@ -157,7 +166,8 @@ type usageRow struct {
 }
 
 const secretsUsage = `SELECT COALESCE(u.key_id, '') AS key_id, count(*) AS values
-	FROM (SELECT key_id FROM blobs UNION ALL SELECT key_id FROM webhook_subscriptions) u GROUP BY COALESCE(u.key_id, '')`
+	FROM (SELECT key_id FROM blobs UNION ALL SELECT key_id FROM webhook_subscriptions
+		UNION ALL SELECT key_id FROM idempotency_keys WHERE answer IS NOT NULL) u GROUP BY COALESCE(u.key_id, '')`
 
 // Usage implements ports.Secrets.
 func (r secrets) Usage(ctx context.Context) (map[string]int64, error) {

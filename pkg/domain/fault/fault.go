@@ -49,7 +49,7 @@ type Error struct {
 	Code       string
 	Message    string
 	Details    map[string]any
-	RetryAfter time.Duration // for Limited and Unavailable; zero means unknown
+	RetryAfter time.Duration // for Limited, Unavailable, and a Conflict with what is soon over; zero means unknown
 	Cause      error
 }
 

@@ -84,8 +84,8 @@ func (p Writer) Write(ctx context.Context, w http.ResponseWriter, err error) {
 		if f.Kind != fault.Internal {
 			body.Message, body.Details = f.Message, f.Details
 		}
-		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			after := f.RetryAfter
+		after := f.RetryAfter
+		if after > 0 || status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 			if after <= 0 {
 				after = defaultRetryAfter
 			}

@@ -34,6 +34,14 @@ type Info struct {
 	Access string // who may call, in the service's own words; a route without is denied
 	// IfMatch says that the use case honours the condition of its caller (package precondition); others refuse one.
 	IfMatch bool
+	// Secret says that the answer shows what is shown once, such as a key: nobody keeps a copy of it.
+	Secret bool
+}
+
+// ShowsSecret marks a route whose answer shows what is shown once.
+func (r Route) ShowsSecret() Route {
+	r.Secret = true
+	return r
 }
 
 // Conditional lets a route honour If-Match.

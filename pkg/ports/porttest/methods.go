@@ -26,7 +26,7 @@ func (w *world) methods() map[string]method {
 		w.templateMethods(),
 		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.diagnosticMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
 		w.observationMethods(),
-		w.accessMethods(),
+		w.accessMethods(), w.idempotencyMethods(),
 	} {
 		for name, m := range part {
 			all[name] = m

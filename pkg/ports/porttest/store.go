@@ -53,6 +53,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"outbox":        outboxCases(),
 		"leases":        leaseCases(),
 		"audit":         auditCases(),
+		"idempotency":   idempotencyCases(),
 		"pages":         pageCases(),
 		"wakeups":       wakeupCases(),
 		"works":         workCases(),

@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 const (
 	trimBatch   = 5000
 	rewrapBatch = 500
+	keyBatch    = 2000
 )
 
 // Outbox removes events that are older than keep.
@@ -33,5 +35,13 @@ func Diagnostics(d ports.Diagnostics) Task {
 	return Task{Name: "trim diagnostics", Step: func(ctx context.Context, now time.Time) (bool, error) {
 		n, err := d.Trim(ctx, now, trimBatch)
 		return n == trimBatch, err
+	}}
+}
+
+// Idempotency removes the keys of requests that were done too long ago to count.
+func Idempotency(i ports.Idempotency) Task {
+	return Task{Name: "forget idempotency keys", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		n, err := i.Trim(ctx, now.Add(-idempotency.Keep), keyBatch)
+		return n == keyBatch, err
 	}}
 }

@@ -57,7 +57,7 @@ func agentRoutes(a *app.App) []rpc.Route {
 				Name: n.Name, ClusterName: n.ClusterName, Status: n.Status, Generators: n.GeneratorIDs, Labels: n.Labels, Annotations: n.Annotations,
 			})
 			return agentCreatedJSON{Agent: agentOf(v), InitialPAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		get("search_agent", "/agents/", view(AgentSelf), findAgent, func(ctx context.Context, q agentQuery) (agentJSON, error) {
 			v, err := a.FindAgent(ctx, who(ctx), q.name, q.cluster)
 			return agentOf(v), err
@@ -74,7 +74,7 @@ func agentRoutes(a *app.App) []rpc.Route {
 		act("rotate_agent_pak", "/agents/{id}/rotate-pak", operate(AgentSelf), idAndMaybe[agent.ID, graceJSON], func(ctx context.Context, r of[agent.ID, graceJSON]) (agentRotatedJSON, error) {
 			out, key, err := a.RotateAgent(ctx, who(ctx), r.id, r.body.overlap())
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		list("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), assignedStacks(), justID[agent.ID], rpc.Short(assignedStacks(), func(ctx context.Context, v agent.ID) ([]stack.Stack, error) {
 			return a.AgentStacks(ctx, who(ctx), v)
 		}), stackOf),

@@ -182,7 +182,7 @@ func credentialRoutes(a *app.App) []rpc.Route {
 				Name: n.Name, Role: n.Role, Generator: n.GeneratorID, Agent: n.AgentID, ExpiresAt: n.ExpiresAt,
 			})
 			return credentialKeyJSON{Credential: show(c), PAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		get("get_credential", "/credentials/{id}", Authenticated, justID[tenancy.CredentialID], func(ctx context.Context, c tenancy.CredentialID) (credentialJSON, error) {
 			out, err := a.GetCredential(ctx, who(ctx), c)
 			return show(out), err
@@ -190,7 +190,7 @@ func credentialRoutes(a *app.App) []rpc.Route {
 		post("rotate_credential", "/credentials/{id}/rotate", Authenticated, idAndMaybe[tenancy.CredentialID, graceJSON], func(ctx context.Context, r of[tenancy.CredentialID, graceJSON]) (credentialKeyJSON, error) {
 			c, key, err := a.RotateCredential(ctx, who(ctx), r.id, r.body.overlap())
 			return credentialKeyJSON{Credential: show(c), PAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		del("revoke_credential", "/credentials/{id}", Authenticated, justID[tenancy.CredentialID], func(ctx context.Context, c tenancy.CredentialID) error {
 			return a.RevokeCredential(ctx, who(ctx), c)
 		}),

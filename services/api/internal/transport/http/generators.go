@@ -45,7 +45,7 @@ func generatorRoutes(a *app.App) []rpc.Route {
 		post("create_generator", "/generators", operate(Admin), rpc.JSON[newGeneratorJSON], func(ctx context.Context, n newGeneratorJSON) (generatorKeyJSON, error) {
 			g, key, err := a.CreateGenerator(ctx, app.NewGenerator(n))
 			return generatorKeyJSON{Generator: generatorOf(g), PAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		get("get_generator", "/generators/{id}", view(GeneratorSelf), justID[tenancy.GeneratorID], func(ctx context.Context, g tenancy.GeneratorID) (rpc.Tagged, error) {
 			out, err := a.GetGenerator(ctx, who(ctx), g)
 			return generatorTagged(out), err
@@ -62,7 +62,7 @@ func generatorRoutes(a *app.App) []rpc.Route {
 		post("rotate_generator_pak", "/generators/{id}/rotate-pak", operate(GeneratorSelf), idAndMaybe[tenancy.GeneratorID, graceJSON], func(ctx context.Context, r of[tenancy.GeneratorID, graceJSON]) (generatorKeyJSON, error) {
 			out, key, err := a.RotateGenerator(ctx, who(ctx), r.id, r.body.overlap())
 			return generatorKeyJSON{Generator: generatorOf(out), PAK: key.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 	}
 }
 

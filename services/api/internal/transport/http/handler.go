@@ -27,6 +27,8 @@ type Parts struct {
 	BodyLimit int64                  // bytes
 	Timeout   time.Duration
 	UI        bool // serve Swagger UI
+	Ledger    ledger
+	Clock     func() time.Time
 }
 
 // New returns the whole public face of the api. It registers metrics, so it is made once a registry.
@@ -52,7 +54,8 @@ func New(p Parts) http.Handler {
 		m.PathPrefix(docs.Prefix).Methods(http.MethodGet, http.MethodHead).Handler(docs.Handler(m.NotFoundHandler))
 	}
 	rpc.Mount(m, p.Routes, errs.Write,
-		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard), rpc.IfMatch)
+		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard), rpc.IfMatch,
+		newOnce(p).middleware)
 	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(m)
 }
 

@@ -120,7 +120,7 @@ func joinRoutes(a *app.App) []rpc.Route {
 				Activate: n.Activate == nil || *n.Activate,
 			})
 			return joinTokenSecretJSON{JoinToken: show(t), Token: secret.Reveal()}, err
-		}),
+		}).ShowsSecret(),
 		get("get_join_token", "/join-tokens/{id}", view(Admin), justID[join.TokenID], func(ctx context.Context, t join.TokenID) (joinTokenJSON, error) {
 			out, err := a.GetJoinToken(ctx, t)
 			return show(out), err

@@ -302,7 +302,7 @@ func webhookRoutes(a *app.App) []rpc.Route {
 		post("create_webhook", "/webhooks", Admin, webhookRequest(true), func(ctx context.Context, ch app.WebhookChange) (webhookJSON, error) {
 			s, secret, err := a.CreateWebhook(ctx, who(ctx), ch)
 			return webhookOf(s, secret), err
-		}),
+		}).ShowsSecret(),
 		get("list_event_types", "/webhooks/event-types", view(Admin), none, func(context.Context, struct{}) ([]event.Type, error) {
 			return webhook.EventTypes(), nil
 		}),
