@@ -247,7 +247,7 @@ func TestStatusTellsTheStory(t *testing.T) {
 		}
 	}
 	blocked("new agent", "never connected, and it is inactive")
-	w.ok(asAdmin, successes()["update_agent"](w))
+	w.ok(asAdmin, request{method: http.MethodPut, path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`})
 	blocked("active", "never connected; start it")
 	must(t, w.store.Agents().Beat(ctx, []agent.Heartbeat{{Agent: w.agent.ID, At: time.Now().Add(-time.Hour)}}))
 	blocked("silent", "offline since")
@@ -313,7 +313,7 @@ func TestAnAgentThatIsUsedTwiceIsShown(t *testing.T) {
 func TestAReportIsASignOfLifeBeforeTheFirstHeartbeatIsStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))
-	w.ok(asAdmin, successes()["update_agent"](w))
+	w.ok(asAdmin, request{method: http.MethodPut, path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`})
 	_, err := w.store.Reports().Record(t.Context(), w.agent.ID, time.Now(), []delivery.Report{{Stack: w.stack.ID, Object: w.object.ID,
 		Sequence: w.object.Sequence, Phase: delivery.PhaseFailed, Health: delivery.HealthDegraded, Message: "it is so", ObservedAt: time.Now()}})
 	must(t, err)

@@ -43,6 +43,9 @@ func TestErrors(t *testing.T) {
 		"empty agent name": {asAdmin, func(*world) request {
 			return request{method: "POST", path: "/agents", body: `{"name":" ","cluster_name":"c"}`}
 		}, 400, "invalid_agent", "name"},
+		"an agent that activates itself": {asSelf, func(w *world) request {
+			return request{method: "PUT", path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`}
+		}, 403, "admin_required", "by an admin"},
 		"unknown status": {asAdmin, func(w *world) request {
 			return request{method: "PUT", path: "/agents/" + string(w.agent.ID), body: `{"status":"BUSY"}`}
 		}, 400, "invalid_agent", "BUSY"},

@@ -226,3 +226,21 @@ func TestJoinTokensThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// Once a key of the agent was used no answer was lost: token and claim cannot undo a rotation or take the agent over.
+func TestAnAgentThatHasUsedItsKeyDoesNotJoinAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	made := w.joinToken(`{"name":"fleet","max_uses":3}`)
+	claim := strings.Repeat("c", 32)
+	first := decode[joinedAgent](t, w.checked(asNobody, joining(made.Token, "edge", claim)))
+	key := w.newestCredential(tenancy.RoleAgent, "", tenancy.AgentID(first.Agent.ID))
+	must(t, w.store.Credentials().Touch(t.Context(), map[tenancy.CredentialID]time.Time{key.ID: time.Now()}))
+	w.keys["first"] = first.PAK
+	if rec := w.checked(asNobody, joining(made.Token, "edge", claim)); rec.Code != http.StatusConflict {
+		t.Errorf("got %d %s, want 409", rec.Code, rec.Body)
+	}
+	if w.whoami("first") != http.StatusOK {
+		t.Error("the key that is in use was ended")
+	}
+}

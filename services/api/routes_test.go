@@ -60,7 +60,7 @@ func coreRequests() map[string]func(w *world) request {
 			return at("GET", "/agents/?name="+w.agent.Name+"&cluster_name="+w.agent.ClusterName)
 		},
 		"get_agent":                func(w *world) request { return at("GET", agentPath(w, "")) },
-		"update_agent":             func(w *world) request { return at("PUT", agentPath(w, ""), `{"status":"ACTIVE"}`) },
+		"update_agent":             func(w *world) request { return at("PUT", agentPath(w, ""), `{"cluster_name":"moved"}`) },
 		"delete_agent":             func(w *world) request { return at("DELETE", agentPath(w, "")) },
 		"rotate_agent_pak":         func(w *world) request { return at("POST", agentPath(w, "/rotate-pak")) },
 		"get_associated_stacks":    func(w *world) request { return at("GET", agentPath(w, "/stacks")) },

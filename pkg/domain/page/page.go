@@ -57,7 +57,7 @@ type List[T any] struct {
 	Search      []func(T) string // what q is looked for in; empty: no q
 	Labels      bool             // can be filtered by label
 	Annotations bool             // can be filtered by annotation
-	Chunk       int              // items that a whole list is read at a time; 0: MaxLimit. Small where they are large
+	Chunk       int              // items that are read at a time, by a page or by a whole list; 0: MaxLimit. Small where they are large
 	InPages     bool             // answered by DefaultLimit if no page is asked for; else whole, as published clients expect
 }
 

@@ -56,6 +56,9 @@ func (l List[T]) Read(params map[string][]string) (Asked, error) {
 		}
 		out.Limit = n
 	}
+	if l.Chunk > 0 { // the items are large: a page is no way to have many of them at once
+		out.Limit = min(out.Limit, l.Chunk)
+	}
 	if s := one(params[ParamSort]); s != "" {
 		if err := l.readSort(s, &out.Query); err != nil {
 			return Asked{}, err

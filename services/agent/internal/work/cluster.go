@@ -154,7 +154,7 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 		case fault.Is(err, fault.NotFound):
 		case err != nil:
 			return fmt.Errorf("look at %s: %w", o.Key, err)
-		case !isOf(live, order):
+		case !c.isOf(live, order):
 			return hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
 		}
 		if !known[o.Key] {
@@ -174,8 +174,10 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 	return nil
 }
 
-func isOf(live *unstructured.Unstructured, order string) bool {
-	return live != nil && live.GetAnnotations()[cluster.AnnotationStack] == order
+// isOf reports whether this agent has made live for the order. Another agent of the cluster may have the same order after
+// this one has lost it: what that one made is not ours.
+func (c Cluster) isOf(live *unstructured.Unstructured, order string) bool {
+	return live != nil && live.GetAnnotations()[cluster.AnnotationStack] == order && live.GetAnnotations()[cluster.AnnotationOwner] == c.Agent
 }
 
 func ownerOf(live *unstructured.Unstructured) string {
@@ -295,7 +297,7 @@ func (c Cluster) release(ctx context.Context, order string, e cluster.Entry, goe
 	t := cluster.Target{Mapping: m, Namespace: e.Key.Namespace, Name: e.Key.Name}
 	var live *unstructured.Unstructured
 	err := persist(ctx, func() (err error) { live, err = c.Objects.Get(ctx, "", t); return err })
-	if fault.Is(err, fault.NotFound) || (err == nil && !isOf(live, order)) {
+	if fault.Is(err, fault.NotFound) || (err == nil && !c.isOf(live, order)) {
 		return nil
 	}
 	if err != nil {

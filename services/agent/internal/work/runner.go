@@ -89,8 +89,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	for {
 		resumed = resumed || r.resume(ctx)
 		wait := longWait
-		if resumed && r.take(ctx) {
-			wait = slowPoll/2 + rand.N(slowPoll) //nolint:gosec // jitter
+		if resumed {
+			if resumed = r.take(ctx); resumed { // else a claim may stand whose answer was lost
+				wait = slowPoll/2 + rand.N(slowPoll) //nolint:gosec // jitter
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -132,6 +134,9 @@ func (r *Runner) take(ctx context.Context) bool {
 			if r.free() == 0 || ctx.Err() != nil {
 				return true
 			}
+			if r.isRunning(o.ID) {
+				continue // its last attempt is not over here yet
+			}
 			claimed, err := r.broker.ClaimWork(ctx, r.agent, o.ID)
 			switch {
 			case fault.Is(err, fault.NotFound): // another agent was faster
@@ -144,6 +149,12 @@ func (r *Runner) take(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+func (r *Runner) isRunning(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running[id]
 }
 
 func (r *Runner) free() int {

@@ -243,7 +243,8 @@ type AgentChange struct {
 	Status      *string
 }
 
-// UpdateAgent changes name, cluster name and status of an agent, by an admin or itself.
+// UpdateAgent changes name, cluster name and status of an agent, by an admin or itself. It cannot activate itself: being
+// inactive is how others keep it out.
 func (a *App) UpdateAgent(ctx context.Context, p tenancy.Principal, id agent.ID, ch AgentChange) (agent.Agent, error) {
 	if err := self(p, id); err != nil {
 		return agent.Agent{}, err
@@ -260,6 +261,9 @@ func (a *App) UpdateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 		before := v
 		if err := ch.apply(&v); err != nil {
 			return err
+		}
+		if p.IsAgent(id) && before.Status != agent.Active && v.Status == agent.Active {
+			return fault.New(fault.Forbidden, "admin_required", "an agent that was set inactive is activated by an admin, not by itself")
 		}
 		if err := a.did(ctx, tx, audit.Did(audit.AgentUpdated, string(id), agentState(before), agentState(v))); err != nil {
 			return err

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -210,8 +211,14 @@ func (a *App) joinAgain(ctx context.Context, tx ports.Repositories, t join.Token
 		if !t.Usable(a.now()) {
 			return fail(join.Refused()) // who holds a used up token is told of no names
 		}
-		return fail(fault.Newf(fault.Conflict, "unique_violation", "an agent %q of cluster %q exists; choose another name, or delete it first", found.Name, found.ClusterName).
-			With("constraint", "agents_name_cluster"))
+		return fail(taken(found))
+	}
+	used, err := everUsed(ctx, tx, found)
+	if err != nil {
+		return fail(err)
+	}
+	if used {
+		return fail(taken(found))
 	}
 	c, key, err := a.credential(ctx, tx, agentCredential(found))
 	if err != nil {
@@ -221,4 +228,19 @@ func (a *App) joinAgain(ctx context.Context, tx ports.Repositories, t join.Token
 		return fail(fmt.Errorf("revoke former credentials: %w", err))
 	}
 	return found, key, a.did(ctx, tx, joined(found, t).With("again", "true"))
+}
+
+func taken(found agent.Agent) error {
+	return fault.Newf(fault.Conflict, "unique_violation", "an agent %q of cluster %q exists; choose another name, or delete it first", found.Name, found.ClusterName).
+		With("constraint", "agents_name_cluster")
+}
+
+// everUsed reports whether any key of the agent was used. Then no answer was lost: whoever joins again with its token and claim
+// would only undo a rotation, or take the agent's identity over.
+func everUsed(ctx context.Context, tx ports.Repositories, v agent.Agent) (bool, error) {
+	keys, err := tx.Credentials().OfSubject(ctx, tenancy.RoleAgent, "", v.ID)
+	if err != nil {
+		return false, fmt.Errorf("list the keys of the agent: %w", err)
+	}
+	return slices.ContainsFunc(keys, func(c tenancy.Credential) bool { return c.LastUsedAt != nil }), nil
 }

@@ -12,6 +12,9 @@ import (
 // askLimit bounds one question to the store.
 const askLimit = 5 * time.Second
 
+// countLimit bounds the count of what waits beside stacks: target states do not wait longer for it.
+const countLimit = time.Second
+
 // Reading is a question to the store that has begun; it orders the answer among others and among signals.
 type Reading struct {
 	stamp, gen int64
@@ -104,13 +107,15 @@ func (h *Hub) ask(ctx context.Context) {
 // read asks for the revisions of ids, and for their work, and observes both; it returns the revisions as the hub then knows
 // them, and how many parked syncs were woken. Work that cannot be counted is asked for again and delays no revision.
 func (h *Hub) read(ctx context.Context, r Reading, ids []agent.ID) (map[agent.ID]delivery.Revision, int, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	stored, err := h.assignments.Revisions(ctx, ids)
+	stored, err := h.assignments.Revisions(limited, ids)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the revisions of %d agents: %w", len(ids), err)
 	}
-	pending, workErr := h.works.Pending(ctx, ids, h.now())
+	counting, end := context.WithTimeout(ctx, countLimit)
+	defer end()
+	pending, workErr := h.works.Pending(counting, ids, h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out, woken := make(map[agent.ID]delivery.Revision, len(ids)), 0
