@@ -234,7 +234,7 @@ func TestAnAgentThatHasUsedItsKeyDoesNotJoinAgain(t *testing.T) {
 	made := w.joinToken(`{"name":"fleet","max_uses":3}`)
 	claim := strings.Repeat("c", 32)
 	first := decode[joinedAgent](t, w.checked(asNobody, joining(made.Token, "edge", claim)))
-	key := w.newestCredential(tenancy.RoleAgent, "", tenancy.AgentID(first.Agent.ID))
+	key := w.newestCredential(tenancy.RoleAgent, "", first.Agent.ID)
 	must(t, w.store.Credentials().Touch(t.Context(), map[tenancy.CredentialID]time.Time{key.ID: time.Now()}))
 	w.keys["first"] = first.PAK
 	if rec := w.checked(asNobody, joining(made.Token, "edge", claim)); rec.Code != http.StatusConflict {
