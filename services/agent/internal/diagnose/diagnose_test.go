@@ -116,6 +116,7 @@ func TestAnIdleAgentAsksNothing(t *testing.T) {
 	d := &desk{}
 	running(t, d, echo, func(*diagnose.Runner) {
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		if d.asked != 0 {
 			t.Errorf("the broker was asked %d times without having rung", d.asked)
 		}
@@ -129,6 +130,7 @@ func TestQuestionsThatCannotBeFetchedAreAskedForAgain(t *testing.T) {
 		d.ask("one")
 		r.Ring()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(d.answered) != 1 {
 			t.Errorf("answered: got %v, want it although the broker was away twice", d.answered)
 		}
@@ -157,6 +159,7 @@ func TestTroubleWithAnswers(t *testing.T) {
 				d.ask("one")
 				r.Ring()
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				if len(d.answered) != c.want {
 					t.Errorf("answered: got %v, want %d", d.answered, c.want)
 				}
@@ -188,6 +191,7 @@ func TestACollectionIsBounded(t *testing.T) {
 		d.ask("one")
 		r.Ring()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if want := []string{"one: what was seen so far"}; !slices.Equal(d.answered, want) {
 			t.Errorf("answered: got %v, want %v within a minute", d.answered, want)
 		}
