@@ -96,13 +96,15 @@ func TestNewWorkWakesItsAgentAloneAndOnce(t *testing.T) {
 				r := w.gateway(options{store: store})
 				p, q := r.worker(busy), r.worker(idle)
 				c, other := r.sync(p, p.request(55)), r.sync(q, q.request(55))
-				time.Sleep(5 * time.Second)
+				const pause = 5*time.Second + 300*time.Millisecond // no moment of a sweep or a probe
+				time.Sleep(pause)
+				synctest.Wait()
 				before := store.asked()
 				store.set(busy, ports.Pending{WorkOrders: 2, Diagnostics: 1, Webhooks: 3, Mark: 100})
 				rings(w, busy)
 				res := c.answer()
 				want := wire.Pending{WorkOrders: 2, Diagnostics: 1, Webhooks: 3, Mark: 100}
-				if c.took != 5*time.Second || res.Pending != want || res.Stacks != nil {
+				if c.took != pause || res.Pending != want || res.Stacks != nil {
 					t.Errorf("after %s: got %+v, want %+v at the ring", c.took, res, want)
 				}
 				if other.answered() {

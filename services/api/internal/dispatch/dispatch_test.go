@@ -59,6 +59,13 @@ func (r *receivers) Send(ctx context.Context, q webhook.Request) webhook.Outcome
 	}
 }
 
+// atOnce returns how many calls host had at a time, at most.
+func (r *receivers) atOnce(host string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most[host]
+}
+
 func (r *receivers) count(host string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,8 +179,8 @@ func TestOneThatHangsCostsTheOthersNothing(t *testing.T) {
 		if got := w.statuses(fast); got[webhook.Success] != 200 {
 			t.Errorf("after a second: %v, want all delivered while the other hangs", got)
 		}
-		if w.to.most["hangs"] != 4 {
-			t.Errorf("%d calls at a time to the one that hangs, want its quota of 4", w.to.most["hangs"])
+		if w.to.atOnce("hangs") != 4 {
+			t.Errorf("%d calls at a time to the one that hangs, want its quota of 4", w.to.atOnce("hangs"))
 		}
 		settled(time.Minute)
 		w.to.mu.Lock()
@@ -181,7 +188,7 @@ func TestOneThatHangsCostsTheOthersNothing(t *testing.T) {
 		w.to.mu.Unlock()
 		settled(5 * time.Minute)
 		w.to.mu.Lock()
-		most := w.to.most["hangs"]
+		most := w.to.atOnce("hangs")
 		w.to.mu.Unlock()
 		if most != 1 {
 			t.Errorf("%d calls at a time to one that goes on hanging, want one", most)
