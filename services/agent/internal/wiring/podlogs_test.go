@@ -52,8 +52,14 @@ func TestTheLogOfAPodThatOptedIn(t *testing.T) {
 	if l.StackID != stack || l.Namespace != w.namespace || l.Pod != "chatty" || l.Container != "main" || l.Line != "hello from main" {
 		t.Errorf("got %+v", l)
 	}
-	if _, text := p.ask("/metrics"); !strings.Contains(text, `brokkr_agent_log_lines_total{outcome="sent",service="agent"} 1`) {
-		t.Error("the line is not counted")
+	counted := `brokkr_agent_log_lines_total{outcome="sent",service="agent"} 1`
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // the agent counts it when it has the answer
+		if _, text := p.ask("/metrics"); strings.Contains(text, counted) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the line is not counted")
+		}
 	}
 	w.gateway.remove(stack)
 	select {

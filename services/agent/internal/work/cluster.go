@@ -148,14 +148,8 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 		known[e.Key] = true
 	}
 	for _, o := range d.Objects {
-		var live *unstructured.Unstructured
-		err := persist(ctx, func() (err error) { live, err = c.Objects.Get(ctx, "", o.Target()); return err })
-		switch {
-		case fault.Is(err, fault.NotFound):
-		case err != nil:
-			return fmt.Errorf("look at %s: %w", o.Key, err)
-		case !c.isOf(live, order):
-			return hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
+		if err := persist(ctx, func() error { return c.free(ctx, order, o) }); err != nil {
+			return err
 		}
 		if !known[o.Key] {
 			inv.Entries = append(inv.Entries, cluster.Entry{Key: o.Key, Version: o.Mapping.Kind.Version})
@@ -167,9 +161,35 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 		return fmt.Errorf("write down what the order makes: %w", err)
 	}
 	for _, o := range d.Objects {
-		if err := persist(ctx, func() error { _, err := c.Objects.Apply(ctx, "", o.Mapping, o.Manifest, false); return err }); err != nil {
-			return fmt.Errorf("apply %s (document %d, line %d): %w", o.Key, o.Document, o.Line, err)
+		if err := persist(ctx, func() error { return c.make(ctx, order, o) }); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// free refuses what is there already and was not made for the order.
+func (c Cluster) free(ctx context.Context, order string, o plan.Object) error {
+	live, err := c.Objects.Get(ctx, "", o.Target())
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at %s: %w", o.Key, err)
+	case !c.isOf(live, order):
+		return hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
+	}
+	return nil
+}
+
+// make applies one object. It looks again first, on every attempt: since the look at all of them minutes may have passed, in
+// which somebody made an object of this name.
+func (c Cluster) make(ctx context.Context, order string, o plan.Object) error {
+	if err := c.free(ctx, order, o); err != nil {
+		return err
+	}
+	if _, err := c.Objects.Apply(ctx, "", o.Mapping, o.Manifest, false); err != nil {
+		return fmt.Errorf("apply %s (document %d, line %d): %w", o.Key, o.Document, o.Line, err)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 	reportQueue = 64 // events and healths of one agent that wait for the store
 	reportTry   = 500 * time.Millisecond
 	reportFor   = 30 * time.Second // then the agent is sent away: it has REST
+	finishFor   = 5 * time.Second  // for what is left when the connection ends
 	roomTry     = 50 * time.Millisecond
 	roomFor     = 5 * time.Second // for telemetry; then it is dropped, and the gap is told
 )
@@ -201,12 +202,29 @@ func (a *agentSession) report(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			a.finish(ctx)
 			return
 		case r := <-a.reports:
 			if !a.store(ctx, r) {
 				_ = a.Close(closeAgain, "reports cannot be stored now")
 				return
 			}
+		}
+	}
+}
+
+// finish stores what came before the connection ended: its agent believes that it was told.
+func (a *agentSession) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case r := <-a.reports:
+			if !a.store(ctx, r) {
+				return
+			}
+		default:
+			return
 		}
 	}
 }
