@@ -162,15 +162,15 @@ func freePort(port int) (int, error) {
 // of this package left behind is ended; a stale file is removed; any other server is an error.
 func endOrphan(ctx context.Context, f files) error {
 	path := filepath.Join(f.pgdata, "postmaster.pid")
-	pid, err := readPID(path)
+	pid, err := settledPID(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoPID) {
 		return fmt.Errorf("read postmaster.pid: %w", err)
 	}
-	if !isPostgres(ctx, pid) {
-		if err := os.Remove(path); err != nil {
+	if err != nil || !isPostgres(ctx, pid) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove stale postmaster.pid: %w", err)
 		}
 		return nil
@@ -198,12 +198,34 @@ func endOrphan(ctx context.Context, f files) error {
 }
 
 // readPID reads the process id from a file's first line.
+// errNoPID is a file that a server has made but not written: it starts at this moment, or died in the middle of it.
+var errNoPID = errors.New("no process id")
+
+// settledPID reads the process id of a file that a server may be writing: an empty one is read again for two seconds.
+func settledPID(ctx context.Context, path string) (int, error) {
+	for range 100 {
+		pid, err := readPID(path)
+		if !errors.Is(err, errNoPID) {
+			return pid, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return 0, fmt.Errorf("%s: %w", path, errNoPID)
+}
+
 func readPID(path string) (int, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	first, _, _ := strings.Cut(string(b), "\n")
+	if strings.TrimSpace(first) == "" {
+		return 0, fmt.Errorf("%s: %w", path, errNoPID)
+	}
 	pid, err := strconv.Atoi(strings.TrimSpace(first))
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", path, err)

@@ -204,6 +204,21 @@ func TestServerOfAKilledProcess(t *testing.T) {
 	waitFor(t, "the old server's end", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
+// A server that died right after it had made postmaster.pid leaves it empty.
+func TestEmptyPIDFile(t *testing.T) {
+	t.Parallel()
+	cfg := localpg.Config{DataDir: dataDir(t)}
+	if err := start(t, cfg).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := exec1(t, start(t, cfg).URL(), "SELECT 1"); got != "1" {
+		t.Errorf("got %q, want a server that starts", got)
+	}
+}
+
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {

@@ -187,10 +187,7 @@ func TestOneThatHangsCostsTheOthersNothing(t *testing.T) {
 		w.to.most["hangs"] = 0
 		w.to.mu.Unlock()
 		settled(5 * time.Minute)
-		w.to.mu.Lock()
-		most := w.to.atOnce("hangs")
-		w.to.mu.Unlock()
-		if most != 1 {
+		if most := w.to.atOnce("hangs"); most != 1 {
 			t.Errorf("%d calls at a time to one that goes on hanging, want one", most)
 		}
 		stop()
