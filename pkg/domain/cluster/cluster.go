@@ -28,6 +28,29 @@ type Status struct {
 	Architectures     []string        `json:"architectures,omitempty"` // sorted
 	APIs              []string        `json:"apis,omitempty"`          // group/version, or v1; sorted
 	Facts             map[string]Fact `json:"facts,omitempty"`
+	// Unknown are the parts that the agent could not read, with the reason: their fields mean nothing, and are not zero.
+	Unknown map[Part]string `json:"unknown,omitempty"`
+}
+
+// Part of a Status that an agent may be unable to read.
+type Part string
+
+// The parts.
+const (
+	PartVersion   Part = "version"   // KubernetesVersion
+	PartNodes     Part = "nodes"     // Nodes, ReadyNodes, Allocatable, Architectures
+	PartRequested Part = "requested" // Requested, and with it what is available
+	PartAPIs      Part = "apis"      // APIs
+	PartFacts     Part = "facts"     // those of the ConfigMaps; those of the configuration are always known
+)
+
+// Parts returns every part.
+func Parts() []Part { return []Part{PartVersion, PartNodes, PartRequested, PartAPIs, PartFacts} }
+
+// Knows reports whether a part could be read. Of an agent that has reported no status nothing is known at all.
+func (s Status) Knows(p Part) bool {
+	_, unknown := s.Unknown[p]
+	return !unknown
 }
 
 // Available is what is allocatable and not requested.
