@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -45,6 +46,7 @@ type Repositories interface {
 	Cursors() Cursors
 	Objects() Objects
 	Templates() Templates
+	Policies() Policies
 	Blobs() Blobs
 	Secrets() Secrets
 	Assignments() Assignments
@@ -237,8 +239,9 @@ type Lease struct {
 type Commit struct {
 	Lease        Lease
 	Stack        stack.ID
-	StackVersion int64 // the decision rests on this version of the stack
-	Generation   int64 // and on this generation of its decisions
+	StackVersion int64       // the decision rests on this version of the stack
+	Generation   int64       // and on this generation of its decisions
+	Policy       *policy.Ref // and on this revision of the policy that reaches it; nil: none does
 	Changes      []placement.Change
 	Hold         *placement.Hold // stored as it is: nil clears
 	Record       placement.Record
@@ -246,7 +249,7 @@ type Commit struct {
 
 // Decisions commit what the scheduler decided, and keep the record.
 type Decisions interface {
-	// Commit checks that the lease is held in its epoch and not over, that stack version and generation are as expected,
+	// Commit checks that the lease is held in its epoch and not over, that stack version, generation and policy are as expected,
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions.

@@ -55,7 +55,10 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted, event.DeploymentDeleted},
 		"stacks_add_label": {event.StackChanged}, "stacks_remove_label": {event.StackChanged},
 		"stacks_add_annotation": {event.StackChanged}, "stacks_remove_annotation": {event.StackChanged},
-		"create_work_order":        {event.WorkOrderCreated},
+		"create_work_order":       {event.WorkOrderCreated},
+		"create_placement_policy": {event.PolicyCreated}, "update_placement_policy": {event.PolicyChanged}, "delete_placement_policy": {event.PolicyDeleted},
+		"attach_placement_policy": {event.PolicyAttached}, "attach_placement_policy_label": {event.PolicyAttached},
+		"detach_placement_policy": {event.PolicyDetached}, "detach_placement_policy_label": {event.PolicyDetached},
 		"create_deployment_object": {event.DeploymentCreated}, "instantiate_template": {event.DeploymentCreated}, "approve_stack_placement": {event.PlacementApproved},
 		"delete_generator": {
 			event.StackDeleted, event.DeploymentDeleted, event.StackDeleted, event.StackDeleted, event.DeploymentDeleted, event.GeneratorDeleted,

@@ -63,8 +63,15 @@ func TestIfMatch(t *testing.T) {
 		body  string
 		other string // another change, made in between
 	}{
-		"stack":     {func(w *world) string { return "/stacks/" + string(w.stack.ID) }, `{"name":"renamed"}`, `{"description":"by somebody else"}`},
-		"agent":     {func(w *world) string { return "/agents/" + string(w.agent.ID) }, `{"status":"ACTIVE"}`, `{"name":"by-somebody-else"}`},
+		"stack": {func(w *world) string { return "/stacks/" + string(w.stack.ID) }, `{"name":"renamed"}`, `{"description":"by somebody else"}`},
+		"agent": {func(w *world) string { return "/agents/" + string(w.agent.ID) }, `{"status":"ACTIVE"}`, `{"name":"by-somebody-else"}`},
+		"policy": {func(w *world) string {
+			p := w.policy()
+			must(w.t, w.store.Policies().DetachLabel(w.t.Context(), p.ID, "tier/web"))
+			_, err := w.store.Policies().Detach(w.t.Context(), w.unpinned.ID)
+			must(w.t, err)
+			return "/placement-policies/" + string(p.ID)
+		}, `{"name":"mine"}`, `{"name":"by-somebody-else"}`},
 		"generator": {func(w *world) string { return "/generators/" + string(w.owner.ID) }, `{"description":"mine"}`, `{"description":"by somebody else"}`},
 	}
 	for name, tc := range cases {

@@ -14,6 +14,7 @@ func TestBadBodies(t *testing.T) {
 	c := loadContract(t)
 	changing := auditedOperations(t, c)
 	whole := map[string]bool{"update_agent": true, "update_generator": true, "update_stack": true}
+	documents := map[string]bool{"create_placement_policy": true, "update_placement_policy": true} // they tell of problems in words of their own
 	for op, build := range successes() {
 		if _, ok := changing[op]; !ok {
 			continue
@@ -52,6 +53,7 @@ func TestBadBodies(t *testing.T) {
 			switch {
 			case whole[op] && rec.Code >= http.StatusBadRequest:
 				t.Errorf("a whole object: got %d %s, want what is not known ignored", rec.Code, rec.Body)
+			case documents[op]: // TestInvalidPolicies
 			case !whole[op] && (rec.Code != http.StatusBadRequest || code(t, rec) != "unknown_field" || !strings.Contains(rec.Body.String(), "no_such_field")):
 				t.Errorf("an unknown field: got %d %s, want 400 unknown_field that names it", rec.Code, rec.Body)
 			}

@@ -29,6 +29,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -76,6 +77,7 @@ type world struct {
 	stack, held, unpinned  stack.Stack // held: its decision waits; unpinned: not a target yet
 	object                 stack.Object
 	template               template.Template // the owner's, for stacks with its labels
+	policyID               policy.ID         // of the owner's, once it is stored
 	pendingAgent, newAgent agent.Agent       // one that waits for the owner's approval, one without any registration
 }
 
@@ -107,7 +109,7 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 	t.Helper()
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(t, err)
-	w := &world{t: t, store: store, tel: tel, api: c, keys: map[string]string{asGarbage: "not-a-key"}}
+	w := &world{t: t, store: store, tel: tel, api: c, policyID: policy.ID(uuid.NewString()), keys: map[string]string{asGarbage: "not-a-key"}}
 	svc, err := api.New(t.Context(), conf, api.Deps{
 		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
@@ -237,7 +239,7 @@ func (w *world) commit(s stack.Stack, hold *placement.Hold, state delivery.State
 	subs, err := w.store.Facts().Subjects(ctx, []stack.ID{s.ID})
 	must(t, err)
 	sub := subs[0]
-	co := ports.Commit{Lease: lease, Stack: s.ID, StackVersion: sub.Version, Generation: sub.Generation, Hold: hold}
+	co := ports.Commit{Lease: lease, Stack: s.ID, StackVersion: sub.Version, Generation: sub.Generation, Policy: sub.Policy, Hold: hold}
 	co.Record = placement.Record{Stack: s.ID, Cause: "deployment.created", At: time.Now(), Object: sub.Newest.ID,
 		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	for _, v := range to {

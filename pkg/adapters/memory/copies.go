@@ -103,6 +103,7 @@ func copyRecord(r placement.Record) placement.Record {
 	for i := range d.Verdicts {
 		d.Verdicts[i].Reasons = slices.Clone(d.Verdicts[i].Reasons)
 	}
+	d.Policy = ptr(d.Policy)
 	d.Changes, d.Hold, d.WakeAt = slices.Clone(d.Changes), copyHold(d.Hold), microPtr(d.WakeAt)
 	r.Decision = d
 	return r

@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -50,6 +51,9 @@ func (c *change) mayCommit(co ports.Commit) error {
 	}
 	if d, _ := c.decisions.get(one(co.Stack)); d.generation != co.Generation {
 		return stale("the decision of stack", co.Stack)
+	}
+	if !policy.Same(c.effectivePolicy(st), co.Policy) {
+		return stale("the policy of stack", co.Stack)
 	}
 	for _, ch := range co.Changes {
 		if err := c.mayChange(co.Stack, ch); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -65,6 +66,14 @@ type state struct {
 	templateVersions    table[two, int]                 // owner, name -> the highest version ever
 	templateLabels      table[two, template.Label]      // template, label
 	templateAnnotations table[two, template.Annotation] // template, key
+
+	policies        table[one, policy.Policy]        // without documents
+	policyNames     table[two, policy.ID]            // generator, name; live only
+	policyRevisions table[numbered, policy.Revision] // policy, number
+	policyStacks    table[one, policy.Attachment]    // stack
+	stacksOfPolicy  table[two, nothing]              // policy, stack
+	policyLabels    table[two, time.Time]            // policy, label
+	labelPolicies   table[two, nothing]              // label, policy
 
 	assignments  table[two, delivery.Assignment] // agent, stack
 	stackAgents  table[two, nothing]             // stack, agent
@@ -128,6 +137,8 @@ func newState(now func() time.Time) *state {
 		blobs:     newTable[one, []byte](),
 		templates: newTable[one, template.Template](), templateVersions: newTable[two, int](),
 		templateLabels: newTable[two, template.Label](), templateAnnotations: newTable[two, template.Annotation](),
+		policies: newTable[one, policy.Policy](), policyNames: newTable[two, policy.ID](), policyRevisions: newTable[numbered, policy.Revision](),
+		policyStacks: newTable[one, policy.Attachment](), stacksOfPolicy: newTable[two, nothing](), policyLabels: newTable[two, time.Time](), labelPolicies: newTable[two, nothing](),
 		assignments: newTable[two, delivery.Assignment](), stackAgents: newTable[two, nothing](),
 		statuses: newTable[two, delivery.Status](), summaries: newTable[two, string](), revisions: newTable[one, delivery.Revision](),
 		reportOrders: newTable[one, delivery.Order](),
@@ -163,6 +174,8 @@ func (s *state) clone() *state {
 		blobs:     s.blobs.clone(),
 		templates: s.templates.clone(), templateVersions: s.templateVersions.clone(),
 		templateLabels: s.templateLabels.clone(), templateAnnotations: s.templateAnnotations.clone(),
+		policies: s.policies.clone(), policyNames: s.policyNames.clone(), policyRevisions: s.policyRevisions.clone(),
+		policyStacks: s.policyStacks.clone(), stacksOfPolicy: s.stacksOfPolicy.clone(), policyLabels: s.policyLabels.clone(), labelPolicies: s.labelPolicies.clone(),
 		assignments: s.assignments.clone(), stackAgents: s.stackAgents.clone(),
 		statuses: s.statuses.clone(), summaries: s.summaries.clone(), revisions: s.revisions.clone(),
 		reportOrders: s.reportOrders.clone(),
@@ -273,6 +286,7 @@ func (s *state) dropAssignment(a agent.ID, st stack.ID) {
 	for _, k := range keysOf(s.stackAnnotations, string(st)) {
 		s.stackAnnotations.drop(two{string(st), k})
 	}
+	s.detachPolicy(st)
 	for _, owner := range keysOf(s.stackTargets, string(st)) {
 		s.dropTarget(agent.ID(owner), st)
 		s.touchAgent(agent.ID(owner))

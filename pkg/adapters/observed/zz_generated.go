@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -760,6 +761,104 @@ func (x observedTemplates) RemoveAnnotation(ctx context.Context, p1 template.ID,
 	defer func() { done(err) }()
 	err = x.in.RemoveAnnotation(ctx, p1, p2)
 	return err
+}
+
+func (r repositories) Policies() ports.Policies { return observedPolicies{r.o, r.in.Policies()} }
+
+type observedPolicies struct {
+	o  *observer
+	in ports.Policies
+}
+
+func (x observedPolicies) Get(ctx context.Context, p1 tenancy.Scope, p2 policy.ID) (r0 policy.Policy, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Get")
+	defer func() { done(err) }()
+	r0, err = x.in.Get(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedPolicies) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[policy.Policy], err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedPolicies) Insert(ctx context.Context, p1 policy.Policy) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Insert")
+	defer func() { done(err) }()
+	err = x.in.Insert(ctx, p1)
+	return err
+}
+
+func (x observedPolicies) Revise(ctx context.Context, p1 policy.Policy) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Revise")
+	defer func() { done(err) }()
+	err = x.in.Revise(ctx, p1)
+	return err
+}
+
+func (x observedPolicies) Delete(ctx context.Context, p1 policy.ID, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Delete")
+	defer func() { done(err) }()
+	err = x.in.Delete(ctx, p1, p2)
+	return err
+}
+
+func (x observedPolicies) Revisions(ctx context.Context, p1 tenancy.Scope, p2 policy.ID) (r0 []policy.Revision, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Revisions")
+	defer func() { done(err) }()
+	r0, err = x.in.Revisions(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedPolicies) Revision(ctx context.Context, p1 tenancy.Scope, p2 policy.ID, p3 int) (r0 policy.Revision, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Revision")
+	defer func() { done(err) }()
+	r0, err = x.in.Revision(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedPolicies) Attach(ctx context.Context, p1 policy.Attachment) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Attach")
+	defer func() { done(err) }()
+	err = x.in.Attach(ctx, p1)
+	return err
+}
+
+func (x observedPolicies) Detach(ctx context.Context, p1 stack.ID) (r0 policy.ID, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Detach")
+	defer func() { done(err) }()
+	r0, err = x.in.Detach(ctx, p1)
+	return r0, err
+}
+
+func (x observedPolicies) AttachLabel(ctx context.Context, p1 policy.ID, p2 string, p3 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "AttachLabel")
+	defer func() { done(err) }()
+	err = x.in.AttachLabel(ctx, p1, p2, p3)
+	return err
+}
+
+func (x observedPolicies) DetachLabel(ctx context.Context, p1 policy.ID, p2 string) (err error) {
+	ctx, done := x.o.start(ctx, "Policies", "DetachLabel")
+	defer func() { done(err) }()
+	err = x.in.DetachLabel(ctx, p1, p2)
+	return err
+}
+
+func (x observedPolicies) Effective(ctx context.Context, p1 stack.ID) (r0 *policy.Ref, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Effective")
+	defer func() { done(err) }()
+	r0, err = x.in.Effective(ctx, p1)
+	return r0, err
+}
+
+func (x observedPolicies) Live(ctx context.Context, p1 []policy.ID) (r0 []policy.Policy, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Live")
+	defer func() { done(err) }()
+	r0, err = x.in.Live(ctx, p1)
+	return r0, err
 }
 
 func (r repositories) Blobs() ports.Blobs { return observedBlobs{r.o, r.in.Blobs()} }

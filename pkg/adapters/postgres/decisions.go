@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -49,13 +50,14 @@ func (s session) checkLease(ctx context.Context, l ports.Lease) error {
 	return err
 }
 
-const lockPlacement = `SELECT s.version, p.generation FROM stacks s JOIN stack_placements p ON p.stack_id = s.id
+const lockPlacement = `SELECT s.version, p.generation, ` + refColumns + ` FROM stacks s JOIN stack_placements p ON p.stack_id = s.id` + reachStack + `
 	WHERE s.id = $1 FOR SHARE OF s FOR UPDATE OF p`
 
 func (s session) checkStack(ctx context.Context, c ports.Commit) error {
 	row, err := one[struct {
 		Version    int64 `db:"version"`
 		Generation int64 `db:"generation"`
+		refRow
 	}](ctx, s, "lock placement of stack", noStack(c.Stack), lockPlacement, uid(c.Stack))
 	switch {
 	case err != nil:
@@ -64,6 +66,8 @@ func (s session) checkStack(ctx context.Context, c ports.Commit) error {
 		return stale("stack", c.Stack)
 	case row.Generation != c.Generation:
 		return stale("the decision of stack", c.Stack)
+	case !policy.Same(row.ref(), c.Policy):
+		return stale("the policy of stack", c.Stack)
 	}
 	return nil
 }

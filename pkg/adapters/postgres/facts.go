@@ -71,17 +71,18 @@ type subjectRow struct {
 	Approved    int64               `db:"approved"`
 	Hold        []byte              `db:"hold"`
 	Newest      []byte              `db:"newest"`
+	refRow
 }
 
 const selectSubjects = `SELECT s.id AS subject_id, s.name, s.generator_id, s.version, s.deleted_at,
 	ARRAY(SELECT l.label FROM stack_labels l WHERE l.stack_id = s.id) AS labels,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM stack_annotations n WHERE n.stack_id = s.id), '{}') AS annotations,
-	p.generation, p.approved, p.hold,
+	p.generation, p.approved, p.hold, ` + refColumns + `,
 	(SELECT jsonb_build_object('ID', o.id, 'Stack', o.stack_id, 'Sequence', o.sequence_id, 'Checksum', encode(o.checksum, 'hex'),
 			'Size', o.size, 'Traceparent', o.traceparent, 'Marker', o.is_deletion_marker,
 			'SubmittedAt', o.submitted_at, 'CreatedAt', o.created_at, 'UpdatedAt', o.updated_at)
 		FROM deployment_objects o WHERE o.stack_id = s.id AND o.deleted_at IS NULL ORDER BY o.sequence_id DESC LIMIT 1) AS newest
-	FROM stacks s JOIN stack_placements p ON p.stack_id = s.id
+	FROM stacks s JOIN stack_placements p ON p.stack_id = s.id` + reachStack + `
 	WHERE (s.deleted_at IS NULL OR EXISTS (SELECT FROM assignments x WHERE x.stack_id = s.id))`
 
 const (
@@ -107,7 +108,7 @@ func (r facts) Subjects(ctx context.Context, ids []stack.ID) ([]placement.Subjec
 func (r subjectRow) subject() (placement.Subject, error) {
 	p := placement.Subject{
 		Stack: r.Stack, Name: r.Name, Generator: r.Generator, Version: r.Version, Deleted: r.DeletedAt != nil, DeletedAt: microPtr(r.DeletedAt), Labels: set[string](r.Labels),
-		Generation: r.Generation, Approved: r.Approved,
+		Generation: r.Generation, Approved: r.Approved, Policy: r.ref(),
 	}
 	if err := json.Unmarshal(r.Annotations, &p.Annotations); err != nil {
 		return p, fmt.Errorf("annotations: %w", err)

@@ -18,6 +18,7 @@ func (r repositories) Deliveries() ports.Deliveries       { return deliveries(r)
 func (r repositories) Cursors() ports.Cursors             { return cursors(r) }
 func (r repositories) Objects() ports.Objects             { return objects(r) }
 func (r repositories) Templates() ports.Templates         { return templates(r) }
+func (r repositories) Policies() ports.Policies           { return policies(r) }
 func (r repositories) Blobs() ports.Blobs                 { return blobs(r) }
 func (r repositories) Secrets() ports.Secrets             { return secrets(r) }
 func (r repositories) Assignments() ports.Assignments     { return assignments(r) }

@@ -174,6 +174,7 @@ const collectStacks = `WITH gone AS (
 			AND NOT EXISTS (SELECT FROM assignments x WHERE x.stack_id = s.id)),
 	labels AS (DELETE FROM stack_labels WHERE stack_id IN (SELECT id FROM gone)),
 	annotations AS (DELETE FROM stack_annotations WHERE stack_id IN (SELECT id FROM gone)),
+	policies AS (DELETE FROM placement_policy_stacks WHERE stack_id IN (SELECT id FROM gone)),
 	targets AS (DELETE FROM agent_targets WHERE stack_id IN (SELECT id FROM gone) RETURNING agent_id)
 	UPDATE agents SET version = version + 1 WHERE id IN (SELECT agent_id FROM targets)`
 

@@ -39,6 +39,14 @@ const (
 	StackAnnotationAdded   Action = "stack.annotation_added"
 	StackAnnotationRemoved Action = "stack.annotation_removed"
 	StackPlacementApproved Action = "stack.placement_approved"
+	StackPolicyAttached    Action = "stack.placement_policy_attached"
+	StackPolicyDetached    Action = "stack.placement_policy_detached"
+
+	PolicyCreated  Action = "placement_policy.created"
+	PolicyUpdated  Action = "placement_policy.updated"
+	PolicyDeleted  Action = "placement_policy.deleted"
+	PolicyAttached Action = "placement_policy.attached"
+	PolicyDetached Action = "placement_policy.detached"
 
 	ObjectCreated Action = "deployment_object.created"
 

@@ -29,6 +29,11 @@ const (
 	DeploymentDeleted   Type = "deployment.deleted" // the newest object of a stack that was deleted
 	PlacementDecided    Type = "placement.decided"
 	PlacementApproved   Type = "placement.approved"
+	PolicyCreated       Type = "placement_policy.created"
+	PolicyChanged       Type = "placement_policy.changed" // a new revision; data: policy_id, revision
+	PolicyDeleted       Type = "placement_policy.deleted"
+	PolicyAttached      Type = "placement_policy.attached" // to the event's stack, or to stack_label in the data
+	PolicyDetached      Type = "placement_policy.detached" // the same
 	RemovalAcknowledged Type = "removal.acknowledged"
 	DiagnosticRequested Type = "diagnostic.requested"
 	DiagnosticCompleted Type = "diagnostic.completed"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -37,6 +38,7 @@ type Subject struct {
 	Generation  int64         // of the stack's decisions, for compare-and-set
 	Approved    int64         // a held decision of this generation was approved; 0 none
 	Hold        *Hold
+	Policy      *policy.Ref // the revision of the policy that decides; nil: plain matching
 }
 
 // Prior is a stack's assignments as they stand.
@@ -99,6 +101,8 @@ type Decision struct {
 	Changes  []Change   `json:"changes"`  // what differs from prior, by agent id; empty: nothing to commit
 	Hold     *Hold      `json:"hold,omitempty"`
 	WakeAt   *time.Time `json:"wake_at,omitempty"`
+	// Policy is what the decision followed; nil: plain matching.
+	Policy *policy.Ref `json:"policy,omitempty"`
 }
 
 // Record is a decision as it was committed, kept for explanation.

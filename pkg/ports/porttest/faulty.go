@@ -85,6 +85,8 @@ func (r faultyRepositories) Templates() ports.Templates {
 	return faultyTemplates{r.in.Templates(), r.f}
 }
 
+func (r faultyRepositories) Policies() ports.Policies { return faultyPolicies{r.in.Policies(), r.f} }
+
 func (r faultyRepositories) Blobs() ports.Blobs { return faultyBlobs{r.in.Blobs(), r.f} }
 
 func (r faultyRepositories) Secrets() ports.Secrets { return faultySecrets{r.in.Secrets(), r.f} }

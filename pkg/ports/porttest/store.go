@@ -37,6 +37,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"objects":       objectCases(),
 		"secrets":       secretCases(),
 		"templates":     templateCases(),
+		"policies":      policyCases(),
 		"assignments":   assignmentCases(),
 		"reports":       reportCases(),
 		"removals":      removalCases(),

@@ -174,7 +174,7 @@ func (w *world) decision(s stack.ID, changes ...placement.Change) ports.Commit {
 		})
 	}
 	return ports.Commit{
-		Lease: w.lease(), Stack: s, StackVersion: now.Version, Generation: now.Generation, Changes: changes,
+		Lease: w.lease(), Stack: s, StackVersion: now.Version, Generation: now.Generation, Policy: now.Policy, Changes: changes,
 		Record: placement.Record{
 			Stack: s, Generation: now.Generation + 1, Decision: d, Cause: string(event.DeploymentCreated),
 			Traceparent: traceparent, At: w.at,

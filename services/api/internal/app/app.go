@@ -36,6 +36,7 @@ type App struct {
 	Keep   time.Duration // how long observations are kept
 
 	Templates TemplateEngine
+	Policies  PolicyReader
 	Sender    ports.WebhookSender // only who tests webhooks needs it
 }
 

@@ -227,6 +227,9 @@ func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, v tenanc
 	if err := a.dropTemplates(ctx, tx, g); err != nil {
 		return err
 	}
+	if err := a.dropPolicies(ctx, tx, g); err != nil {
+		return err
+	}
 	if _, err := tx.Credentials().Revoke(ctx, tenancy.RoleGenerator, g, "", at); err != nil {
 		return fmt.Errorf("revoke its credentials: %w", err)
 	}

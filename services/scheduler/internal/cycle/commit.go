@@ -105,7 +105,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		return nil, nil
 	}
 	commit := ports.Commit{
-		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Changes: d.Changes, Hold: d.Hold,
+		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Policy: s.Policy, Changes: d.Changes, Hold: d.Hold,
 		Record: placement.Record{Stack: id, Generation: s.Generation + 1, Decision: d, Cause: string(c.event), Traceparent: telemetry.TraceParent(ctx), At: now},
 	}
 	if s.Newest != nil {

@@ -229,7 +229,12 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 					stacks[id] = c
 				}
 			}
-		case event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided,
+		case event.PolicyChanged, event.PolicyDeleted, event.PolicyAttached, event.PolicyDetached:
+			for _, id := range e.world.reached(ev) {
+				stacks[id] = c
+			}
+		case event.PolicyCreated, // it is attached to nothing yet
+			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided,
 			event.DiagnosticRequested, event.DiagnosticCompleted,
 			event.WorkOrderCreated, event.WorkOrderClaimed, event.WorkOrderCompleted, event.WorkOrderFailed:
 			// no fact of placement: what agents report and are asked for, and our own and other replicas' decisions on their shards

@@ -1,0 +1,211 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+type policyAnswer struct {
+	ID          string          `json:"id"`
+	GeneratorID string          `json:"generator_id"`
+	Name        string          `json:"name"`
+	Revision    int             `json:"revision"`
+	Document    json.RawMessage `json:"document"`
+	Stacks      int             `json:"stacks"`
+	StackLabels []string        `json:"stack_labels"`
+	Warnings    []struct {
+		Path    string `json:"path"`
+		Message string `json:"message"`
+	} `json:"warnings"`
+}
+
+type reachAnswer struct {
+	PolicyID string  `json:"policy_id"`
+	Name     string  `json:"name"`
+	Revision int     `json:"revision"`
+	By       string  `json:"by"`
+	Label    *string `json:"stack_label"`
+}
+
+const policyYAML = `# where the web lives
+name: web-eu
+clusters:
+  labels: [prod]
+strategy: {type: count, count: {min: 1, max: 2}}
+stickiness: {min_dwell: 10m}
+`
+
+func TestPolicyRevisions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	rec := w.checked(asOwner, request{method: "POST", path: "/placement-policies", body: policyYAML, contentType: "application/yaml"})
+	first := decode[policyAnswer](t, rec)
+	if rec.Code != http.StatusCreated || first.Name != "web-eu" || first.Revision != 1 || first.GeneratorID != string(w.owner.ID) || first.Warnings == nil {
+		t.Fatalf("made of YAML: got %d %s", rec.Code, rec.Body)
+	}
+	path := "/placement-policies/" + first.ID
+	tag := etag(t, w, path)
+	again := w.checked(asOwner, request{method: "PUT", path: path, body: string(first.Document), header: map[string]string{"If-Match": tag}})
+	if got := decode[policyAnswer](t, again); again.Code != http.StatusOK || got.Revision != 1 {
+		t.Errorf("the same document as JSON: got %d %s, want revision 1 still", again.Code, again.Body)
+	}
+	before := w.end()
+	changed := strings.Replace(policyYAML, "max: 2", "max: 3", 1)
+	rec = w.checked(asOwner, request{method: "PUT", path: path, body: changed, contentType: "application/yaml", header: map[string]string{"If-Match": tag}})
+	if got := decode[policyAnswer](t, rec); rec.Code != http.StatusOK || got.Revision != 2 || !strings.Contains(string(got.Document), `"max":3`) {
+		t.Errorf("a changed document: got %d %s, want revision 2", rec.Code, rec.Body)
+	}
+	if events := w.since(before); len(events) != 1 || events[0].Type != event.PolicyChanged || events[0].Generator != w.owner.ID || events[0].Data["policy_id"] != first.ID {
+		t.Errorf("events %+v, want one of the change", events)
+	}
+	w.refused(asOwner, request{method: "PUT", path: path, body: policyYAML, contentType: "application/yaml", header: map[string]string{"If-Match": tag}},
+		http.StatusPreconditionFailed, "precondition_failed")
+	revisions := answer[[]map[string]any](w, asViewer, "GET", path+"/revisions", "")
+	if len(revisions) != 2 || revisions[0]["revision"] != 2.0 || revisions[1]["revision"] != 1.0 || revisions[0]["document"] != nil {
+		t.Errorf("revisions: got %v, want 2 and 1 without documents", revisions)
+	}
+	one := answer[policyAnswer](w, asOwner, "GET", path+"/revisions/1", "")
+	if string(one.Document) != string(first.Document) {
+		t.Errorf("revision 1: got %s, want %s", one.Document, first.Document)
+	}
+	w.refused(asOwner, request{method: "GET", path: path + "/revisions/3"}, http.StatusNotFound, "placement_policy_revision_not_found")
+	if rec := w.do(asOwner, request{method: "GET", path: path + "/revisions/x"}); rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_revision" {
+		t.Errorf("revision x: got %d %s, want 400 invalid_revision", rec.Code, rec.Body)
+	}
+	w.refused(asOwner, request{method: "POST", path: "/placement-policies", body: `{"name":"web-eu"}`}, http.StatusConflict, "unique_violation")
+	w.refused(asOther, request{method: "POST", path: "/placement-policies?generator_id=" + string(w.owner.ID), body: `{"name":"x"}`},
+		http.StatusForbidden, "placement_policy_generator_mismatch")
+}
+
+func TestInvalidPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	for reason, tc := range map[string]struct{ body, contentType, path string }{
+		"a field that is not known":          {`{"name":"x","nope":1}`, "", ""},
+		"a field that is not known, in YAML": {"name: x\nnope: 1\n", "application/yaml", ""},
+		"a key twice":                        {"name: x\nname: y\n", "application/yaml", ""},
+		"no name":                            {`{}`, "", "name"},
+		"a wrong type":                       {`{"name":"x","rollout":{"waves":"all"}}`, "", "rollout.waves"},
+		"no document":                        {``, "application/json", ""},
+		"two documents":                      {`{"name":"x"} {}`, "", ""},
+		"not YAML":                           {"name: [x", "application/yaml", ""},
+		"a duration that is none":            {`{"name":"x","stickiness":{"min_dwell":"soon"}}`, "", ""},
+		"too large":                          {"name: x\n" + strings.Repeat("# much\n", 1<<16), "application/yaml", ""},
+	} {
+		rec := w.do(asOwner, request{method: "POST", path: "/placement-policies", body: tc.body, contentType: tc.contentType})
+		var got struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+			Details struct {
+				Problems []struct{ Path, Message string } `json:"problems"`
+			} `json:"details"`
+		}
+		must(t, json.Unmarshal(rec.Body.Bytes(), &got))
+		if rec.Code != http.StatusBadRequest || got.Code != "invalid_policy" || len(got.Details.Problems) == 0 || got.Details.Problems[0].Message == "" {
+			t.Errorf("%s: got %d %s, want 400 invalid_policy with problems", reason, rec.Code, rec.Body)
+			continue
+		}
+		if tc.path != "" && got.Details.Problems[0].Path != tc.path {
+			t.Errorf("%s: path %q, want %q", reason, got.Details.Problems[0].Path, tc.path)
+		}
+	}
+	if got := answer[[]policyAnswer](w, asOwner, "GET", "/placement-policies", ""); len(got) != 0 {
+		t.Errorf("the refused calls have stored %+v", got)
+	}
+}
+
+// What is attached to a stack itself comes before what reaches it by a label; an attached policy is not deleted by chance.
+func TestPolicyReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	stackPath := "/stacks/" + string(w.stack.ID) + "/placement-policy"
+	w.refused(asOwner, request{method: "GET", path: stackPath}, http.StatusNotFound, "placement_policy_not_attached")
+	w.refused(asOwner, request{method: "DELETE", path: stackPath}, http.StatusNotFound, "placement_policy_not_attached")
+	byLabel := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"by-label"}`)
+	byID := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"by-id"}`)
+	foreign := answer[policyAnswer](w, asOther, "POST", "/placement-policies", `{"name":"foreign"}`)
+
+	labelPath := "/placement-policies/" + byLabel.ID + "/stack-labels/tier%2Fweb"
+	if got := answer[policyAnswer](w, asOwner, "PUT", labelPath, ""); !slices.Equal(got.StackLabels, []string{"tier/web"}) {
+		t.Errorf("attached to a label: got %+v", got)
+	}
+	before := w.end()
+	answer[policyAnswer](w, asOwner, "PUT", labelPath, "")
+	if events := w.since(before); len(events) != 0 {
+		t.Errorf("a second time wrote %+v", events)
+	}
+	if got := answer[reachAnswer](w, asOwner, "GET", stackPath, ""); got.Name != "by-label" || got.By != "label" || got.Label == nil || *got.Label != "tier/web" {
+		t.Errorf("by label: got %+v", got)
+	}
+	before = w.end()
+	answer[reachAnswer](w, asOwner, "PUT", stackPath, `{"policy_id":"`+byID.ID+`"}`)
+	if events := w.since(before); len(events) != 1 || events[0].Type != event.PolicyAttached || events[0].Stack != w.stack.ID {
+		t.Errorf("events %+v, want one of the attachment to the stack", events)
+	}
+	if got := answer[reachAnswer](w, asOwner, "GET", stackPath, ""); got.PolicyID != byID.ID || got.By != "stack" || got.Label != nil {
+		t.Errorf("by id: got %+v", got)
+	}
+	for _, id := range []string{foreign.ID, uuid.NewString()} {
+		w.refused(asOwner, request{method: "PUT", path: stackPath, body: `{"policy_id":"` + id + `"}`}, http.StatusNotFound, "placement_policy_not_found")
+		w.refused(asAdmin, request{method: "PUT", path: stackPath, body: `{"policy_id":"` + id + `"}`}, http.StatusNotFound, "placement_policy_not_found")
+	}
+	for _, id := range []string{byID.ID, byLabel.ID} {
+		w.refused(asOwner, request{method: "DELETE", path: "/placement-policies/" + id}, http.StatusUnprocessableEntity, "placement_policy_attached")
+	}
+	w.ok(asOwner, request{method: "DELETE", path: stackPath})
+	w.ok(asOwner, request{method: "DELETE", path: "/placement-policies/" + byID.ID})
+	w.ok(asOwner, request{method: "DELETE", path: "/placement-policies/" + byLabel.ID + "?detach=true"})
+	w.refused(asOwner, request{method: "GET", path: stackPath}, http.StatusNotFound, "placement_policy_not_attached")
+	w.refused(asOwner, request{method: "DELETE", path: labelPath}, http.StatusNotFound, "placement_policy_not_found")
+}
+
+func TestPolicyLabelsAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	p := w.policy()
+	path := "/placement-policies/" + string(p.ID) + "/stack-labels/"
+	for i := range policy.MaxLabels - 1 {
+		answer[policyAnswer](w, asOwner, "PUT", path+"l"+strings.Repeat("x", i), "")
+	}
+	w.refused(asOwner, request{method: "PUT", path: path + "one-more"}, http.StatusUnprocessableEntity, "too_many_labels")
+	w.refused(asOwner, request{method: "PUT", path: path + "%20"}, http.StatusBadRequest, "invalid_label")
+}
+
+// A viewer sees a policy, but not what it writes into manifests.
+func TestViewersSeeNoPatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	p := "/placement-policies/" + string(w.policy().ID)
+	for _, path := range []string{p, p + "/revisions/1", "/placement-policies"} {
+		for as, want := range map[string]bool{asOwner: true, asOperator: true, asViewer: false} {
+			rec := w.ok(as, request{method: "GET", path: path})
+			if got := strings.Contains(rec.Body.String(), "canary-value"); got != want {
+				t.Errorf("%s as %s: shows the patch: %v, want %v", path, as, got, want)
+			}
+			if !strings.Contains(rec.Body.String(), "ConfigMap") {
+				t.Errorf("%s as %s: does not show what is patched: %s", path, as, rec.Body)
+			}
+		}
+	}
+}
+
+func TestDeletedGeneratorLeavesNoPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	w.policy()
+	w.ok(asAdmin, request{method: "DELETE", path: "/generators/" + string(w.owner.ID)})
+	all, err := w.store.Policies().Page(t.Context(), tenancy.Everything(), policy.List().All(10))
+	must(t, err)
+	if len(all.Items) != 0 {
+		t.Errorf("left %+v", all.Items)
+	}
+}

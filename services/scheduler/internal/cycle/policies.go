@@ -1,0 +1,24 @@
+package cycle
+
+import (
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+// reached returns the stacks about which another policy, or another revision of theirs, may decide after ev: what it was
+// attached to or detached from, and what it decides about as far as the snapshot knows.
+func (w *world) reached(ev event.Event) []stack.ID {
+	var out []stack.ID
+	if ev.Stack != "" {
+		out = append(out, ev.Stack)
+	}
+	id, _ := ev.Data["policy_id"].(string)
+	label, _ := ev.Data["stack_label"].(string)
+	for s, sub := range w.subjects {
+		if sub.Generator == ev.Generator && (sub.Policy != nil && sub.Policy.ID == policy.ID(id) || label != "" && sub.Labels[label]) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
