@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -34,7 +35,7 @@ type GuardConfig struct {
 // so a stranger behind the same address locks nobody out who was there before. It is safe for concurrent use.
 type Guard struct {
 	verifier *Verifier
-	config   GuardConfig
+	config   atomic.Pointer[GuardConfig]
 	count    func(reason string)
 
 	mu      sync.Mutex
@@ -57,20 +58,27 @@ type Counters interface {
 
 // NewGuard returns a guard whose failures are counted by reason, never by source.
 func NewGuard(v *Verifier, c GuardConfig, metrics Counters) *Guard {
+	var reasons []string
+	for _, r := range Reasons() {
+		reasons = append(reasons, string(r))
+	}
+	g := &Guard{
+		verifier: v, recent: list.New(), sources: map[netip.Addr]*list.Element{},
+		count: metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
+	}
+	g.Configure(c)
+	return g
+}
+
+// Configure changes the limits and the trusted proxies of a guard at work. What sources have failed so far counts on.
+func (g *Guard) Configure(c GuardConfig) {
 	if c.PerMinute == 0 {
 		c.PerMinute = defaultPerMinute
 	}
 	if c.MaxSources == 0 {
 		c.MaxSources = defaultMaxSources
 	}
-	var reasons []string
-	for _, r := range Reasons() {
-		reasons = append(reasons, string(r))
-	}
-	return &Guard{
-		verifier: v, config: c, recent: list.New(), sources: map[netip.Addr]*list.Element{},
-		count: metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
-	}
+	g.config.Store(&c)
 }
 
 // Middleware lets only authenticated requests pass, with the principal in their context (Of).
@@ -148,7 +156,7 @@ func (g *Guard) blocked(from netip.Addr) time.Duration {
 	if !ok || s.left >= 1 {
 		return 0
 	}
-	return time.Duration((1-s.left)/float64(g.config.PerMinute)*float64(time.Minute)).Round(time.Millisecond) + time.Millisecond
+	return time.Duration((1-s.left)/float64(g.config.Load().PerMinute)*float64(time.Minute)).Round(time.Millisecond) + time.Millisecond
 }
 
 func (g *Guard) failed(from netip.Addr) {
@@ -156,10 +164,10 @@ func (g *Guard) failed(from netip.Addr) {
 	defer g.mu.Unlock()
 	s, ok := g.find(from)
 	if !ok {
-		for len(g.sources) >= g.config.MaxSources {
+		for len(g.sources) >= g.config.Load().MaxSources {
 			g.drop(g.recent.Back())
 		}
-		s = &source{addr: from, left: float64(g.config.PerMinute), at: g.verifier.now()}
+		s = &source{addr: from, left: float64(g.config.Load().PerMinute), at: g.verifier.now()}
 		g.sources[from] = g.recent.PushFront(s)
 	}
 	s.left = max(0, s.left-1)
@@ -174,9 +182,9 @@ func (g *Guard) find(from netip.Addr) (*source, bool) {
 	}
 	s := e.Value.(*source) //nolint:forcetypeassert // the list holds nothing else
 	now := g.verifier.now()
-	s.left += now.Sub(s.at).Minutes() * float64(g.config.PerMinute)
+	s.left += now.Sub(s.at).Minutes() * float64(g.config.Load().PerMinute)
 	s.at = now
-	if s.left >= float64(g.config.PerMinute) {
+	if s.left >= float64(g.config.Load().PerMinute) {
 		g.drop(e)
 		return nil, false
 	}
@@ -220,7 +228,7 @@ func (g *Guard) Client(r *http.Request) netip.Addr {
 }
 
 func (g *Guard) trusted(a netip.Addr) bool {
-	for _, p := range g.config.TrustedProxies {
+	for _, p := range g.config.Load().TrustedProxies {
 		if p.Contains(a.Unmap()) {
 			return true
 		}

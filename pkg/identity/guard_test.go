@@ -91,6 +91,32 @@ func TestGuardLimitsFailuresOfASource(t *testing.T) {
 	})
 }
 
+func TestGuardTakesOtherLimitsAtWork(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *fixture) {
+		g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", PerMinute: 1}, counters{})
+		bad := func() string { return kind(g, request("192.0.2.1:1", "Bearer nonsense", "198.51.100.7")) }
+		bad()
+		if got := bad(); got != "limited" {
+			t.Fatalf("after one failure: got %s, want limited", got)
+		}
+		g.Configure(identity.GuardConfig{Service: "s", PerMinute: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		if got := bad(); got != "unauthenticated" {
+			t.Errorf("the peer is trusted now: got %s, want another source", got)
+		}
+		g.Configure(identity.GuardConfig{Service: "s", PerMinute: 120})
+		time.Sleep(time.Second)
+		for range 2 {
+			if got := bad(); got != "unauthenticated" {
+				t.Errorf("two a second: got %s, want unauthenticated", got)
+			}
+		}
+		if got := bad(); got != "limited" {
+			t.Errorf("what failed before counts on: got %s, want limited", got)
+		}
+	})
+}
+
 func TestGuardKnowsItsSources(t *testing.T) {
 	t.Parallel()
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}

@@ -122,6 +122,7 @@ func hasScheme(raw string, schemes ...string) bool {
 
 // Process is what the parts of one server process work with.
 type Process struct {
+	Name      string // of the program
 	Telemetry *telemetry.Telemetry
 	Store     ports.Store
 	Wakeups   ports.Wakeups
@@ -147,7 +148,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Telemetry: tel, Group: &lifecycle.Group{Log: tel.Log, Grace: stopGrace}}
+	p := &Process{Name: name, Telemetry: tel, Group: &lifecycle.Group{Log: tel.Log, Grace: stopGrace}}
 	p.Group.AddClose("telemetry", tel.Shutdown)
 	keys, err := c.Secrets.keyring()
 	if err != nil {

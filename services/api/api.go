@@ -97,11 +97,14 @@ type Deps struct {
 	Clock     func() time.Time // time.Now if nil
 	Version   string
 	Retention time.Duration // of events and logs; the longest if zero
+	// Reload reads the configuration of the process anew; nil: it has no file to read.
+	Reload func(ctx context.Context) config.Outcome
 }
 
 // Service is one replica of the api.
 type Service struct {
 	handler http.Handler
+	guard   *identity.Guard
 	health  *health.Checker
 	log     *slog.Logger
 	parts   []part // what runs beside requests, innermost first
@@ -132,10 +135,11 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		return nil, err
 	}
 	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
-	cases.Sender = d.Sender
+	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
+	s.guard = identity.NewGuard(verifier, c.guard(), d.Telemetry)
 	s.handler = transport.New(transport.Parts{
 		Routes:    transport.Routes(cases, d.Version),
-		Guard:     identity.NewGuard(verifier, c.guard(), d.Telemetry),
+		Guard:     s.guard,
 		Health:    s.health,
 		Telemetry: d.Telemetry,
 		OpenAPI:   sync.OnceValues(func() ([]byte, error) { return yaml.YAMLToJSON(openapi.YAML()) }),
@@ -146,6 +150,26 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Clock:     d.Clock,
 	})
 	return s, nil
+}
+
+// Reloadable are the settings of the api that may change while it runs.
+func Reloadable() []string { return []string{"limits.auth_failures", "limits.trusted_proxies"} }
+
+// Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
+func (s *Service) Configure(c Config) { s.guard.Configure(c.orDefaults().guard()) }
+
+func reloader(reload func(ctx context.Context) config.Outcome) app.Reloader {
+	if reload == nil {
+		return nil
+	}
+	return func(ctx context.Context) app.Reload {
+		o := reload(ctx)
+		out := app.Reload{Done: o.Err == nil, Restart: o.Restart, Message: o.Message()}
+		for _, c := range o.Changes {
+			out.Changes = append(out.Changes, app.SettingChange(c))
+		}
+		return out
+	}
 }
 
 // Handler serves the public routes, health, metrics and the OpenAPI document.

@@ -81,6 +81,8 @@ func coreRequests() map[string]func(w *world) request {
 		},
 		"remove_target": func(w *world) request { return at("DELETE", agentPath(w, "/targets/"+string(w.stack.ID))) },
 
+		"reload_config": func(*world) request { return at("POST", "/admin/config/reload") },
+
 		"list_audit_logs":   func(*world) request { return at("GET", "/admin/audit-logs?action=agent.*&limit=2") },
 		"get_audit_log":     func(w *world) request { return at("GET", "/admin/audit-logs/"+string(w.entries()[0].ID)) },
 		"verify_audit_logs": func(w *world) request { w.seal(); return at("GET", "/admin/audit-logs/verify") },

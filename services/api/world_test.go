@@ -34,6 +34,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api"
@@ -71,6 +72,7 @@ type world struct {
 	tel     *telemetry.Telemetry
 	api     contract
 	keys    map[string]string // credential name -> PAK
+	reload  config.Outcome    // of the configuration
 
 	owner, other           tenancy.Generator
 	agent, otherAgent      agent.Agent
@@ -114,6 +116,7 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
 		Sender: outbound.ToTheWorld([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
+		Reload: func(context.Context) config.Outcome { return w.reload },
 	})
 	must(t, err)
 	w.handler = svc.Handler()
@@ -125,15 +128,20 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 func (w *world) handlerOf(store interface {
 	ports.Store
 	ports.Wakeups
-}) http.Handler {
+}, changes ...func(*api.Deps)) http.Handler {
 	w.t.Helper()
 	tel, err := telemetry.New(w.t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(w.t, err)
-	svc, err := api.New(w.t.Context(), api.Config{}, api.Deps{
+	deps := api.Deps{
 		Store: store, Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
 		Sender: outbound.ToTheWorld([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
-	})
+		Reload: func(context.Context) config.Outcome { return w.reload },
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	svc, err := api.New(w.t.Context(), api.Config{}, deps)
 	must(w.t, err)
 	return svc.Handler()
 }

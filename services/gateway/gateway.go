@@ -98,8 +98,15 @@ type Service struct {
 	fleet   *live.Fleet
 	pusher  *push.Pusher
 	health  *health.Checker
+	guard   *identity.Guard
 	handler http.Handler
 }
+
+// Reloadable are the settings of the gateway that may change while it runs.
+func Reloadable() []string { return []string{"gateway.auth_failures", "gateway.trusted_proxies"} }
+
+// Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
+func (s *Service) Configure(c Config) { s.guard.Configure(c.guard()) }
 
 // New builds a replica; nothing runs yet. It hooks itself to the verifier, so it comes before the verifier runs.
 func New(_ context.Context, c Config, d Deps) (*Service, error) {
@@ -132,13 +139,14 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		health.Check{Name: "target_cache", Probe: s.targets.Probe},
 	)
 	d.Verifier.OnRevoked(s.hub.Revoked)
+	s.guard = identity.NewGuard(d.Verifier, c.guard(), d.Telemetry)
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
 			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
 			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake, Sockets: s.sockets,
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
-		Guard:  identity.NewGuard(d.Verifier, c.guard(), d.Telemetry),
+		Guard:  s.guard,
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
 		Sockets: s.sockets, Live: s.live, Fleet: s.fleet, Revocations: revocations,
 		Fallback: c.fallback(d.Admin, log),

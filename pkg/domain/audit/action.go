@@ -57,6 +57,8 @@ const (
 	JoinTokenCreated Action = "join_token.created"
 	JoinTokenRevoked Action = "join_token.revoked"
 	AgentJoined      Action = "agent.joined"
+
+	ConfigReloaded Action = "config.reloaded" // of the process that was asked; it has no id
 )
 
 // unnamed begins the actions that name a route because its use case named nothing.

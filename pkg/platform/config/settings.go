@@ -46,18 +46,23 @@ func Keys(c any) []string {
 func Effective(c any) slog.Value {
 	var out []slog.Attr
 	for _, s := range settings(reflect.ValueOf(c), "") {
-		switch v := s.value.Interface().(type) {
-		case Secret:
-			out = append(out, slog.String(s.key, v.String()))
-		case time.Duration:
-			out = append(out, slog.String(s.key, short(v)))
-		case []string:
-			out = append(out, slog.String(s.key, strings.Join(v, ",")))
-		default:
-			out = append(out, slog.Any(s.key, v))
-		}
+		out = append(out, slog.Attr{Key: s.key, Value: shown(s)})
 	}
 	return slog.GroupValue(out...)
+}
+
+// shown is the value of s as a user writes it, a secret redacted.
+func shown(s setting) slog.Value {
+	switch v := s.value.Interface().(type) {
+	case Secret:
+		return slog.StringValue(v.String())
+	case time.Duration:
+		return slog.StringValue(short(v))
+	case []string:
+		return slog.StringValue(strings.Join(v, ","))
+	default:
+		return slog.AnyValue(v)
+	}
 }
 
 // short is d without the zeros at its end: 10m, not 10m0s.

@@ -41,15 +41,18 @@ type Telemetry struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	Traces   *sdktrace.TracerProvider
+	level    *slog.LevelVar
 }
 
 // New sets up telemetry. It sets the process-wide propagator and tracer provider, since libraries look there.
 func New(ctx context.Context, c Config) (*Telemetry, error) {
-	var level slog.Level
+	level := &slog.LevelVar{}
 	if c.LogLevel != "" {
-		if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-			return nil, fmt.Errorf("log level %q is not debug, info, warn or error", c.LogLevel)
+		parsed, err := parseLevel(c.LogLevel)
+		if err != nil {
+			return nil, err
 		}
+		level.Set(parsed)
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewJSONHandler(c.Output, opts)
@@ -88,7 +91,24 @@ func New(ctx context.Context, c Config) (*Telemetry, error) {
 		ConstLabels: prometheus.Labels{"service": c.Service, "version": c.Version}})
 	build.Set(1)
 	reg.MustRegister(build)
-	return &Telemetry{Log: log, Registry: reg, Traces: traces}, nil
+	return &Telemetry{Log: log, Registry: reg, Traces: traces, level: level}, nil
+}
+
+func parseLevel(text string) (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return 0, fmt.Errorf("log level %q is not debug, info, warn or error", text)
+	}
+	return level, nil
+}
+
+// LogLevel returns what makes the log begin at another level (debug, info, warn, error) from then on.
+func (t *Telemetry) LogLevel(text string) (set func(), err error) {
+	level, err := parseLevel(text)
+	if err != nil {
+		return nil, err
+	}
+	return func() { t.level.Set(level) }, nil
 }
 
 // Tracer returns a tracer of the process.

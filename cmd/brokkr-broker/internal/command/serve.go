@@ -35,7 +35,8 @@ database mints the admin's PAK and prints it once, on standard output; logs go t
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), s, a.version, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			live := config.NewLive(s, a.settings)
+			return a.run(cmd.Context(), s, live, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	a.setting(cmd, "addr", "broker.addr", `address of everything public (default ":3000")`)
@@ -43,8 +44,8 @@ database mints the admin's PAK and prints it once, on standard output; logs go t
 	return cmd
 }
 
-// serve runs the broker until ctx ends. out is for the person at the keyboard, logs are for machines.
-func serve(ctx context.Context, s *settings.Settings, version string, out, logs io.Writer) (err error) {
+// run runs the broker until ctx ends. out is for the person at the keyboard, logs are for machines.
+func (a *app) run(ctx context.Context, s *settings.Settings, live *config.Live[settings.Settings], out, logs io.Writer) (err error) {
 	log, err := startLog(s, logs)
 	if err != nil {
 		return err
@@ -62,12 +63,12 @@ func serve(ctx context.Context, s *settings.Settings, version string, out, logs 
 		}
 	}
 
-	p, err := process.Open(ctx, "brokkr-broker", version, s.Common, logs)
+	p, err := process.Open(ctx, "brokkr-broker", a.version, s.Common, logs)
 	if err != nil {
 		return err
 	}
-	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "private_database", db.Private(), "configuration", config.Effective(s))
-	ln, err := assemble(ctx, p, s, version)
+	p.Telemetry.Log.InfoContext(ctx, "starting", "version", a.version, "private_database", db.Private(), "configuration", config.Effective(s))
+	ln, err := a.assemble(ctx, p, s, live)
 	if err != nil {
 		return errors.Join(err, p.Store.Close())
 	}
@@ -84,7 +85,8 @@ func serve(ctx context.Context, s *settings.Settings, version string, out, logs 
 }
 
 // assemble builds the services into the process's group, innermost first: those that write last are stopped last.
-func assemble(ctx context.Context, p *process.Process, s *settings.Settings, version string) (*httpserver.Server, error) {
+func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Settings, live *config.Live[settings.Settings]) (*httpserver.Server, error) {
+	version := a.version
 	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention,
@@ -92,11 +94,15 @@ func assemble(ctx context.Context, p *process.Process, s *settings.Settings, ver
 	if err != nil {
 		return nil, err
 	}
-	admin, err := api.New(ctx, s.Limits, api.Deps{
+	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention,
-	})
+	}
+	if reload := p.AddReload(live); config.HasFile(a.environ) {
+		deps.Reload = reload.Reload
+	}
+	admin, err := api.New(ctx, s.Limits, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +113,13 @@ func assemble(ctx context.Context, p *process.Process, s *settings.Settings, ver
 	if err != nil {
 		return nil, err
 	}
+	live.On(func(next *settings.Settings) (func(), error) { return p.LogLevel(next.Common) }, "log.level")
+	live.On(func(next *settings.Settings) (func(), error) {
+		return func() {
+			admin.Configure(next.Limits)
+			edge.Configure(next.Gateway)
+		}, nil
+	}, append(api.Reloadable(), gateway.Reloadable()...)...)
 	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, Log: p.Telemetry.Log}, edge.Handler())
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type App struct {
 	Templates TemplateEngine
 	Policies  PolicyReader
 	Sender    ports.WebhookSender // only who tests webhooks needs it
+	Reload    Reloader            // nil: the process has no configuration file
 }
 
 // staleTries bounds how often a use case is run again because a row that it read changed before it was written.

@@ -64,7 +64,8 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 		return err
 	}
 	p.Telemetry.Log.InfoContext(ctx, "starting", "version", version, "configuration", config.Effective(s))
-	admin, err := assemble(ctx, p, s, version)
+	live := config.NewLive(s, func() (*Settings, error) { return load(environ) })
+	admin, err := assemble(ctx, p, s, live, version, config.HasFile(environ))
 	if err != nil {
 		return errors.Join(err, p.Store.Close())
 	}
@@ -75,15 +76,23 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 }
 
 // assemble binds the listeners before the admin PAK is made, so that a start that fails there shows no key in vain.
-func assemble(ctx context.Context, p *process.Process, s *Settings, version string) (*pak.PAK, error) {
-	svc, err := api.New(ctx, s.Limits, api.Deps{
+func assemble(ctx context.Context, p *process.Process, s *Settings, live *config.Live[Settings], version string, file bool) (*pak.PAK, error) {
+	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention,
-	})
+	}
+	if reload := p.AddReload(live); file {
+		deps.Reload = reload.Reload
+	}
+	svc, err := api.New(ctx, s.Limits, deps)
 	if err != nil {
 		return nil, err
 	}
+	live.On(func(next *Settings) (func(), error) { return p.LogLevel(next.Common) }, "log.level")
+	live.On(func(next *Settings) (func(), error) {
+		return func() { svc.Configure(next.Limits) }, nil
+	}, api.Reloadable()...)
 	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, Log: p.Telemetry.Log}, svc.Handler())
 	if err != nil {
 		return nil, err

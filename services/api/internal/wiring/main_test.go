@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -155,5 +157,50 @@ func TestTakenPort(t *testing.T) {
 	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, &output{})
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), "api.addr") {
 		t.Errorf("error %v, want one that names the address and its setting", err)
+	}
+}
+
+func TestTheProcessReloadsItsFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "brokkr.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log: {level: info}\nlimits: {auth_failures: 60, timeout: 30s}\n")
+	addr, out := started(t, "DATABASE_URL="+testenv.Postgres(t), "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off",
+		"BROKKR_CONFIG_FILE="+file)
+	base := "http://" + addr + "/api/v1"
+	key := regexp.MustCompile(`brokkr_BR\w+`).FindString(out.String())
+	reload := func() string {
+		status, body := call(t, "POST", base+"/admin/config/reload", key, "")
+		if status != http.StatusOK {
+			t.Fatalf("reload: %d %s", status, body)
+		}
+		return body
+	}
+	for _, want := range []string{`"success":true`, `{"key":"log.level","old_value":"info","new_value":"debug"}`, `{"key":"limits.auth_failures","old_value":"60","new_value":"1"}`, `"needs_restart":["limits.timeout"]`} {
+		write("log: {level: info}\nlimits: {auth_failures: 60, timeout: 30s}\n")
+		reload()
+		write("log: {level: debug}\nlimits: {auth_failures: 1, timeout: 29s}\n")
+		if body := reload(); !strings.Contains(body, want) {
+			t.Errorf("got %s, want %s", body, want)
+		}
+	}
+	if status, _ := call(t, "GET", "http://"+addr+"/healthz", "", ""); status != http.StatusOK || !strings.Contains(out.String(), `"path":"/healthz"`) {
+		t.Errorf("healthz: %d; at level debug the log has it:\n%s", status, out)
+	}
+	statuses := []int{}
+	for range 2 {
+		status, _ := call(t, "GET", base+"/stacks", "nonsense", "")
+		statuses = append(statuses, status)
+	}
+	if statuses[0] != 401 || statuses[1] != 429 {
+		t.Errorf("with one failure a minute: %v, want 401 and 429", statuses)
+	}
+	write("log: {level: loud}\n")
+	if body := reload(); !strings.Contains(body, `"success":false`) || !strings.Contains(body, "log.level is") || !strings.Contains(body, `"changes":[]`) {
+		t.Errorf("a level that is none: %s", body)
 	}
 }

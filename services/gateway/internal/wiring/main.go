@@ -33,12 +33,20 @@ func (s *Settings) Validate() error {
 	return p.Err()
 }
 
-// Main runs a gateway process until ctx ends. It takes its configuration from environ and logs to out.
-func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9091")}
 	s.Gateway.Config, s.Gateway.Addr = gateway.Defaults(), ":8080"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker", "api", "limits", "webhooks", "scheduler", "agent"}}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Main runs a gateway process until ctx ends. It takes its configuration from environ and logs to out.
+func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+	s, err := load(environ)
+	if err != nil {
 		return err
 	}
 	p, err := process.Open(ctx, "brokkr-gateway", version, s.Common, out)
@@ -60,6 +68,12 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	live := config.NewLive(s, func() (*Settings, error) { return load(environ) })
+	live.On(func(next *Settings) (func(), error) { return p.LogLevel(next.Common) }, "log.level")
+	live.On(func(next *Settings) (func(), error) {
+		return func() { svc.Configure(next.Gateway.Config) }, nil
+	}, gateway.Reloadable()...)
+	p.AddReload(live)
 	p.Group.Add("gateway", svc.Run)
 	if err := p.AddAdmin(s.Common); err != nil {
 		return err

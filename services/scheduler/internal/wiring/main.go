@@ -34,12 +34,20 @@ func (s *Settings) Validate() error {
 	return p.Err()
 }
 
-// Main runs a scheduler process until ctx ends.
-func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9092")}
 	s.Scheduler.Config, s.Scheduler.Addr = scheduler.Defaults(), ":8081"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker", "api", "limits", "webhooks", "gateway", "agent"}}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Main runs a scheduler process until ctx ends.
+func Main(ctx context.Context, version string, environ []string, out io.Writer) error {
+	s, err := load(environ)
+	if err != nil {
 		return err
 	}
 	p, err := process.Open(ctx, "brokkr-scheduler", version, s.Common, out)
@@ -55,6 +63,9 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	live := config.NewLive(s, func() (*Settings, error) { return load(environ) })
+	live.On(func(next *Settings) (func(), error) { return p.LogLevel(next.Common) }, "log.level")
+	p.AddReload(live)
 	p.Group.Add("scheduler", svc.Run)
 	if err := p.AddAdmin(s.Common); err != nil {
 		return err

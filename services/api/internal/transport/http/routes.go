@@ -27,7 +27,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		policyRoutes(a), policyReachRoutes(a),
 		webhookRoutes(a),
 		insightRoutes(a), diagnosticRoutes(a),
-		auditRoutes(a),
+		auditRoutes(a), configurationRoutes(a),
 		workOrderRoutes(a),
 	} {
 		out = append(out, group...)
