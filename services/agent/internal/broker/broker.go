@@ -53,7 +53,7 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// New returns a client of the broker at base that authenticates with the PAK.
+// New returns a client of the broker at base that authenticates with the PAK; without one it can only join.
 func New(base *url.URL, pak, version string) *Client {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
@@ -166,7 +166,9 @@ func (c *Client) do(ctx context.Context, method, path string, in any, header htt
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Authorization", "Bearer "+c.pak)
+	if c.pak != "" {
+		req.Header.Set("Authorization", "Bearer "+c.pak)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)

@@ -17,13 +17,17 @@ const name = "brokkr-agent"
 const help = `brokkr-agent keeps the cluster that it lives in equal to what the broker assigns to it.
 
 Usage:
-  brokkr-agent start [--kubeconfig PATH]   run until SIGINT or SIGTERM
-  brokkr-agent version                     print the version
+  brokkr-agent start [--kubeconfig PATH] [--join-token TOKEN] [--name NAME] [--cluster-name CLUSTER]
+                         run until SIGINT or SIGTERM
+  brokkr-agent version   print the version
 
 The cluster is that of --kubeconfig, else of KUBECONFIG, else the one whose pod this is, else that of ~/.kube/config.
 Settings are read from the environment, BROKKR__SECTION__KEY, and from the file that BROKKR_CONFIG_FILE names. Required:
-  BROKKR__AGENT__PAK          the key that ` + "`brokkr agent create`" + ` printed
   BROKKR__AGENT__BROKER_URL   where the broker is, such as http://localhost:3000
+  BROKKR__AGENT__PAK          the key that ` + "`brokkr agent create`" + ` printed; or, to join by itself:
+  BROKKR__AGENT__JOIN_TOKEN   what ` + "`brokkr join-token create`" + ` printed; better here than as --join-token, which process lists show.
+                              With --name and --cluster-name (BROKKR__AGENT__NAME, BROKKR__AGENT__CLUSTER_NAME) the agent joins
+                              at its first start and keeps its key in a Secret of its namespace, which later starts use.
 docs/configuration.md lists all.
 `
 
@@ -62,7 +66,10 @@ func usage(errs io.Writer, format string, args ...any) int {
 func start(version string, args, environ []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("start", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	kubeconfig := flags.String("kubeconfig", "", "path")
+	given := map[string]*string{}
+	for name, key := range map[string]string{"kubeconfig": "agent.kubeconfig", "join-token": "agent.join_token", "name": "agent.name", "cluster-name": "agent.cluster_name"} {
+		given[key] = flags.String(name, "", "")
+	}
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -74,8 +81,10 @@ func start(version string, args, environ []string, out, errs io.Writer) int {
 		return usage(errs, "start takes no argument %q", flags.Arg(0))
 	}
 	set := map[string]any{}
-	if *kubeconfig != "" {
-		set["agent.kubeconfig"] = *kubeconfig
+	for key, value := range given {
+		if *value != "" {
+			set[key] = *value
+		}
 	}
 	ctx, stop := lifecycle.Signals(context.Background())
 	defer stop()

@@ -22,6 +22,8 @@ func TestCommands(t *testing.T) {
 		"":                   {2, "", "Usage:"},
 		"run":                {2, "", `brokkr-agent: "run" is not a command; see brokkr-agent --help`},
 		"start --help":       {0, "--kubeconfig PATH", ""},
+		"start --join-token": {2, "", "brokkr-agent: flag needs an argument: -join-token; see"},
+		"start --join-token brokkr_x --name a --cluster-name b": {1, "", "brokkr-agent: configuration: agent.join_token is not a join token"},
 		"start --kube x":     {2, "", "brokkr-agent: flag provided but not defined: -kube; see"},
 		"start --kubeconfig": {2, "", "brokkr-agent: flag needs an argument: -kubeconfig; see"},
 		"start now":          {2, "", `brokkr-agent: start takes no argument "now"; see`},

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/services/agent/internal/broker"
@@ -34,7 +35,7 @@ type Settings struct {
 
 // Agent is what only the agent has.
 type Agent struct {
-	PAK        config.Secret `koanf:"pak"`        // says which agent this is
+	PAK        config.Secret `koanf:"pak"`        // says which agent this is; empty: the Secret does, or a join
 	BrokerURL  string        `koanf:"broker_url"` // of the gateway, http or https
 	Addr       string        `koanf:"addr"`       // host:port of health and metrics
 	Kubeconfig string        `koanf:"kubeconfig"` // path; empty: $KUBECONFIG, the pod's own access, ~/.kube/config
@@ -42,6 +43,11 @@ type Agent struct {
 	Namespaced bool          `koanf:"namespaced"` // nothing outside of Namespace is touched or looked at
 	Resync     time.Duration `koanf:"resync"`     // between full looks at a stack that nothing happens to
 	PodLogs    int           `koanf:"pod_logs"`   // containers whose logs are followed at a time; 0: none
+
+	JoinToken   config.Secret `koanf:"join_token"`   // by which the agent joins where neither PAK nor Secret has its key
+	Name        string        `koanf:"name"`         // of the agent that joins
+	ClusterName string        `koanf:"cluster_name"` // of the agent that joins
+	KeySecret   string        `koanf:"key_secret"`   // in Namespace, with the key; empty: after Name
 }
 
 // Log of the process, on standard error.
@@ -92,7 +98,7 @@ func ownNamespace(path string) (string, error) {
 func (s *Settings) Validate() error {
 	var p config.Problems
 	if s.Agent.PAK == "" {
-		p.Add(true, "agent.pak", "is empty: set BROKKR__AGENT__PAK to the key that `brokkr agent create` printed")
+		s.checkJoin(&p)
 	} else {
 		_, err := pak.Parse(s.Key())
 		p.Add(err != nil, "agent.pak", "is not a Brokkr PAK (brokkr_<short>_<long>): set BROKKR__AGENT__PAK to the key that `brokkr agent create` printed")
@@ -115,6 +121,38 @@ func (s *Settings) Validate() error {
 	p.Add(s.OTLP.Sample <= 0 || s.OTLP.Sample > 1, "otlp.sample", "is %v, not above 0 and at most 1", s.OTLP.Sample)
 	return p.Err()
 }
+
+// checkJoin reports what is missing where no PAK is given.
+func (s *Settings) checkJoin(p *config.Problems) {
+	a := s.Agent
+	if a.JoinToken == "" && a.Name == "" && a.KeySecret == "" {
+		p.Add(true, "agent.pak", "is empty: set BROKKR__AGENT__PAK to the key that `brokkr agent create` printed, or BROKKR__AGENT__JOIN_TOKEN to the token that `brokkr join-token create` printed")
+		return
+	}
+	if a.JoinToken != "" {
+		_, err := join.Parse(s.Token())
+		p.Add(err != nil, "agent.join_token", "is not a join token (brokkrjoin_<short>_<long>): set BROKKR__AGENT__JOIN_TOKEN to what `brokkr join-token create` printed")
+		p.Add(a.Name == "", "agent.name", "is empty: set BROKKR__AGENT__NAME to the name with which the agent joins")
+		p.Add(a.ClusterName == "", "agent.cluster_name", "is empty: set BROKKR__AGENT__CLUSTER_NAME to the name of the cluster with which the agent joins")
+	}
+	if a.Name == "" && a.KeySecret == "" {
+		return
+	}
+	bad := len(validation.IsDNS1123Subdomain(s.Secret())) > 0
+	p.Add(bad && a.KeySecret != "", "agent.key_secret", "is %q, not a name that a Secret can have", a.KeySecret)
+	p.Add(bad && a.KeySecret == "", "agent.key_secret", "is empty, and %q, after agent.name, is not a name that a Secret can have: set BROKKR__AGENT__KEY_SECRET", s.Secret())
+}
+
+// Secret is the name of the Secret with the agent's key, for agents without PAK.
+func (s *Settings) Secret() string {
+	if s.Agent.KeySecret != "" {
+		return s.Agent.KeySecret
+	}
+	return "brokkr-agent-" + s.Agent.Name
+}
+
+// Token is the join token without blanks and line ends.
+func (s *Settings) Token() string { return strings.TrimSpace(s.Agent.JoinToken.Reveal()) }
 
 // Key is the PAK without the blanks and line ends that files of secrets tend to have.
 func (s *Settings) Key() string { return strings.TrimSpace(s.Agent.PAK.Reveal()) }

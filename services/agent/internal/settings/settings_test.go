@@ -73,7 +73,7 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 		"BROKKR__AGENT__POD_LOGS=1001":               "agent.pod_logs is 1001, not 0 to 1000",
 		"BROKKR__AGENT__RESYNC=10":                   `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
 		"BROKKR__AGENT__NAMESPACED=perhaps":          "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
-		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, addr, kubeconfig, namespace, namespaced, resync, pod_logs",
+		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, addr, kubeconfig, namespace, namespaced, resync, pod_logs, join_token, name, cluster_name, key_secret",
 		"BROKKR__AGNET__PAK=x":                       "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
 		"LOG_LEVEL=loud":                             `log.level is "loud"`,
 		"BROKKR__LOG__FORMAT=xml":                    `log.format is "xml"`,
@@ -85,6 +85,41 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 			t.Errorf("%s: got %v, want one line with %q", variable, err, want)
 		} else if strings.Contains(err.Error(), "topsecret") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: a secret is repeated: %v", variable, err)
+		}
+	}
+}
+
+func TestWithoutAPAK(t *testing.T) {
+	t.Parallel()
+	const token = "brokkrjoin_BRmade11_GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8"
+	names := []string{"BROKKR__AGENT__NAME=edge-1", "BROKKR__AGENT__CLUSTER_NAME=cluster-1"}
+	for name, tt := range map[string]struct {
+		environ []string
+		want    string // problem; empty: none
+		secret  string
+	}{
+		"a token":                   {append(names, "BROKKR__AGENT__JOIN_TOKEN="+token+"\n"), "", "brokkr-agent-edge-1"},
+		"a token, another Secret":   {append(names, "BROKKR__AGENT__JOIN_TOKEN="+token, "BROKKR__AGENT__KEY_SECRET=key"), "", "key"},
+		"the name alone":            {names[:1], "", "brokkr-agent-edge-1"},
+		"the Secret alone":          {[]string{"BROKKR__AGENT__KEY_SECRET=key"}, "", "key"},
+		"a token without a name":    {[]string{"BROKKR__AGENT__JOIN_TOKEN=" + token, "BROKKR__AGENT__CLUSTER_NAME=c"}, "agent.name is empty: set BROKKR__AGENT__NAME", ""},
+		"a token without a cluster": {[]string{"BROKKR__AGENT__JOIN_TOKEN=" + token, "BROKKR__AGENT__NAME=edge-1"}, "agent.cluster_name is empty", ""},
+		"a token that is none":      {append(names, "BROKKR__AGENT__JOIN_TOKEN=brokkr_topsecret"), "agent.join_token is not a join token", ""},
+		"a name with blanks":        {[]string{"BROKKR__AGENT__NAME=Edge 1"}, `agent.key_secret is empty, and "brokkr-agent-Edge 1", after agent.name, is not a name that a Secret can have: set BROKKR__AGENT__KEY_SECRET`, ""},
+		"a Secret with blanks":      {[]string{"BROKKR__AGENT__KEY_SECRET=a key"}, `agent.key_secret is "a key", not a name`, ""},
+	} {
+		s, err := load(append(tt.environ[:len(tt.environ):len(tt.environ)], "BROKKR__AGENT__PAK=")...)
+		switch {
+		case tt.want != "":
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "topsecret") {
+				t.Errorf("%s: got %v, want %q", name, err, tt.want)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case s.Secret() != tt.secret || strings.TrimSpace(s.Token()) != s.Token():
+			t.Errorf("%s: got Secret %q, token %q", name, s.Secret(), s.Token())
+		case strings.Contains(fmt.Sprint(config.Effective(s), s), "GK3QN7"):
+			t.Errorf("%s: the log has the token", name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -39,10 +40,11 @@ const (
 
 // agent is the process once it runs; what needs its identity is built when the broker has told that.
 type agent struct {
-	settings  settings.Agent
+	settings  *settings.Settings
 	version   string
 	telemetry *telemetry.Telemetry
 	access    *rest.Config
+	base      *url.URL // of the broker
 	broker    *broker.Client
 	heart     *heart.Heart
 	office    office
@@ -88,11 +90,11 @@ func (a *agent) checks() *health.Checker {
 	)
 }
 
-// run waits for the broker to say who this is, and then works until ctx ends. Whether the API server answers makes no
+// run gets the agent's key, waits for the broker to say who this is, and then works until ctx ends. Whether the API server answers makes no
 // difference to the conversation with the broker.
 func (a *agent) run(ctx context.Context) error {
 	log := a.telemetry.Log
-	id, err := syncer.Identify(ctx, a.broker, log)
+	id, err := a.identify(ctx)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // being ended while waiting is no failure
 	}
@@ -102,7 +104,7 @@ func (a *agent) run(ctx context.Context) error {
 	log = log.With("agent", string(id))
 	boot := uuid.NewString()
 	log.InfoContext(ctx, "the broker knows this agent", "broker", a.broker.URL(), "boot", boot)
-	k, err := kube.New(a.access, kube.Options{Agent: string(id), Namespace: a.settings.Namespace, Only: a.settings.Namespaced, Log: log})
+	k, err := kube.New(a.access, kube.Options{Agent: string(id), Namespace: a.settings.Agent.Namespace, Only: a.settings.Agent.Namespaced, Log: log})
 	if err != nil {
 		return err
 	}
@@ -110,7 +112,7 @@ func (a *agent) run(ctx context.Context) error {
 	var engine *reconcile.Engine
 	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
 	engine = reconcile.New(reconcile.Config{
-		Agent: string(id), Namespace: a.settings.Namespace, Scope: a.scope(), Limits: bundle.DefaultLimits(), Resync: a.settings.Resync,
+		Agent: string(id), Namespace: a.settings.Agent.Namespace, Scope: a.scope(), Limits: bundle.DefaultLimits(), Resync: a.settings.Agent.Resync,
 		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches},
 		Content: a.broker, Reports: box, Metrics: reconcile.NewMetrics(a.telemetry.Registry), Tracer: a.telemetry.Tracer("agent"), Log: log,
 	})
@@ -166,8 +168,8 @@ func (a *agent) watcher(k *kube.Cluster, id ident.ID, boot string, log *slog.Log
 		CountLine: a.telemetry.CountBy("agent", "brokkr_agent_log_lines_total", "Lines of the logs of pods that opted in, by what became of them.",
 			"outcome", witness.LineOutcomes()...),
 	}
-	if a.settings.PodLogs > 0 {
-		c.Logs, c.Tails = k.PodLogs(), a.settings.PodLogs
+	if a.settings.Agent.PodLogs > 0 {
+		c.Logs, c.Tails = k.PodLogs(), a.settings.Agent.PodLogs
 	}
 	w := witness.New(c)
 	a.witness.Store(w)
@@ -175,8 +177,8 @@ func (a *agent) watcher(k *kube.Cluster, id ident.ID, boot string, log *slog.Log
 }
 
 func (a *agent) scope() plan.Scope {
-	if a.settings.Namespaced {
-		return plan.Scope{Namespace: a.settings.Namespace, Only: true}
+	if a.settings.Agent.Namespaced {
+		return plan.Scope{Namespace: a.settings.Agent.Namespace, Only: true}
 	}
 	return plan.Scope{Namespace: objectsNamespace}
 }

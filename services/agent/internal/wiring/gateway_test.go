@@ -19,6 +19,8 @@ import (
 
 const key = "brokkr_BRmade11_GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8"
 
+const joinToken = "brokkrjoin_BRjoined_GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8"
+
 // gateway is a broker with one agent, played by the test over HTTP.
 type gateway struct {
 	*httptest.Server
@@ -37,6 +39,8 @@ type gateway struct {
 	acked     []wire.Removed
 	lines     []wire.PodLogLine
 	ended     chan struct{}
+	joins     []map[string]string // requests
+	lost      int                 // joins whose answers do not arrive
 }
 
 func newGateway(t *testing.T) *gateway {
@@ -65,9 +69,10 @@ func newGateway(t *testing.T) *gateway {
 		}
 		http.Error(w, `{"code":"not_found","message":"no such manifest"}`, http.StatusNotFound)
 	})
+	mux.HandleFunc("POST /api/v1/agents/join", g.join)
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.mu.Lock()
-		down, refuse := g.down, g.refuse || r.Header.Get("Authorization") != "Bearer "+key
+		down, refuse := g.down, g.refuse || (r.Header.Get("Authorization") != "Bearer "+key && r.URL.Path != "/api/v1/agents/join")
 		g.mu.Unlock()
 		switch {
 		case down:
@@ -140,6 +145,33 @@ func (g *gateway) sync(w http.ResponseWriter, r *http.Request) {
 		case <-g.ended:
 			return
 		}
+	}
+}
+
+// join makes the agent for one claim.
+func (g *gateway) join(w http.ResponseWriter, r *http.Request) {
+	var req map[string]string
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil || r.Header.Get("Authorization") != "" {
+		http.Error(w, `{"code":"invalid_request","message":"bad"}`, http.StatusBadRequest)
+		return
+	}
+	var lost bool
+	g.change(func() {
+		g.joins = append(g.joins, req)
+		if lost = g.lost > 0; lost {
+			g.lost--
+		}
+	})
+	switch {
+	case lost:
+		panic(http.ErrAbortHandler)
+	case req["token"] != joinToken:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"code":"join_refused","message":"the join token is not accepted: it is wrong, has expired, was revoked or is used up"}`))
+	default:
+		w.WriteHeader(http.StatusCreated)
+		answer(w, map[string]any{"agent": map[string]any{"id": g.agent, "name": req["name"]}, "pak": key})
 	}
 }
 

@@ -52,8 +52,8 @@ func Main(ctx context.Context, version string, environ []string, flags map[strin
 		return err
 	}
 	a := &agent{
-		settings: s.Agent, version: version, telemetry: tel, access: access,
-		broker: broker.New(base, s.Key(), version), heart: heart.New(cluster, tel.Log),
+		settings: s, version: version, telemetry: tel, access: access,
+		base: base, heart: heart.New(cluster, tel.Log),
 	}
 	checks := a.checks()
 	ln, err := httpserver.Listen(httpserver.Config{Name: "health (agent.addr)", Addr: s.Agent.Addr, Drain: probeDrain, Log: tel.Log}, endpoints(checks, tel))

@@ -116,7 +116,7 @@ func TestStartsThatCannotWork(t *testing.T) {
 		"BROKKR__AGENT__ADDR=" + address:        "address " + address + " is in use",
 		"BROKKR__AGENT__PAK=":                   "agent.pak is empty",
 		"BROKKR__AGENT__BROKER_URL=":            "agent.broker_url is empty",
-		"BROKKR__AGENT__NAME=x":                 "agent.name (BROKKR__AGENT__NAME) is not a setting",
+		"BROKKR__AGENT__NAM=x":                  "agent.nam (BROKKR__AGENT__NAM) is not a setting",
 		"BROKKR_CONFIG_FILE=/there/is/no.yaml":  "/there/is/no.yaml",
 		"BROKKR__AGENT__BROKER_URL=broker:3000": "not an http:// or https:// URL",
 	} {
