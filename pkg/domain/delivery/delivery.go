@@ -173,3 +173,10 @@ func (o Order) Accept(m Mark) (Order, bool) {
 	}
 	return Order{Current: m, Over: over}, true
 }
+
+// YieldsTo reports whether r replaces s as the status of an assignment whose object is assigned. A report about the assigned object
+// always does, also when a rollback has made an older one the assigned one; any other only while the agent has not yet
+// spoken of the assigned one, and if it is not older than what was said last.
+func (s Status) YieldsTo(r Report, assigned stack.ObjectID) bool {
+	return r.Object == assigned || (s.Object != assigned && r.Sequence >= s.Sequence)
+}

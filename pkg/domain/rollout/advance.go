@@ -1,0 +1,389 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+// stepper is one step in progress.
+type stepper struct {
+	in          In
+	r           *Rollout
+	now         time.Time
+	blockers    []Blocker // of the step before, for since when each is there
+	notes       map[BlockerKind]*note
+	transitions []Transition
+	offline     map[agent.ID]bool
+}
+
+func (s *stepper) move(to Phase, reason string) {
+	s.transitions = append(s.transitions, s.r.move(to, s.now, "", reason))
+}
+
+// live returns the members that count.
+func (s *stepper) live() []*Member {
+	out := make([]*Member, 0, len(s.r.Members))
+	for i := range s.r.Members {
+		if m := &s.r.Members[i]; !m.Gone {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// seat brings the members to what placement picks now: who left counts no longer, who came back has its old wave, who is new
+// joins the last wave unless joiners are ignored.
+func (s *stepper) seat() {
+	picked := make(map[agent.ID]Pick, len(s.in.Picks))
+	s.offline = map[agent.ID]bool{}
+	for _, p := range s.in.Picks {
+		picked[p.Agent] = p
+		s.offline[p.Agent] = p.Offline
+	}
+	for i := range s.r.Members {
+		m := &s.r.Members[i]
+		_, here := picked[m.Agent]
+		switch {
+		case here && m.Gone:
+			s.comeBack(m)
+		case !here && !m.Gone:
+			m.Gone, m.Offline = true, false
+		}
+	}
+	if !s.r.Phase.Open() || s.returns() || s.r.Spec.IgnoreJoiners {
+		return
+	}
+	var joined []Member
+	for _, p := range s.in.Picks {
+		if _, ok := s.r.find(p.Agent); !ok {
+			m := s.in.member(p, len(s.r.Spec.Waves)-1, s.now)
+			m.Joined = true
+			joined = append(joined, m)
+		}
+	}
+	if len(joined) > 0 {
+		s.r.Members = append(s.r.Members, joined...)
+		slices.SortFunc(s.r.Members, func(a, b Member) int { return strings.Compare(string(a.Agent), string(b.Agent)) })
+	}
+}
+
+// comeBack counts a member again. What it has is not believed to be what it had, unless it was never taken away.
+func (s *stepper) comeBack(m *Member) {
+	m.Gone = false
+	switch {
+	case s.in.Prior[m.Agent] == s.r.Object && m.AdmittedAt != nil:
+	case s.returns() && m.AdmittedAt != nil && m.target() != "":
+		m.become(MemberReturning, s.now, "")
+	default:
+		m.become(MemberPending, s.now, "")
+		m.AdmittedAt = nil
+	}
+}
+
+func (s *stepper) returns() bool {
+	return s.r.Phase == PhaseRollingBack || s.r.Phase == PhaseRolledBack
+}
+
+// advance makes one transition; false: the rollout stays where it is.
+func (s *stepper) advance() bool {
+	switch s.r.Phase {
+	case PhasePending, PhaseWaitingWindow:
+		return s.begin()
+	case PhaseProgressing:
+		return s.progress()
+	case PhaseWaitingApproval:
+		return s.wait()
+	case PhasePaused:
+		s.note(BlockedByPause, "")
+		return false
+	case PhaseFailed:
+		s.turnBack("the failure budget is used up, and the policy says rollback")
+		return true
+	case PhaseRollingBack:
+		return s.goBack()
+	case PhaseRolledBack, PhaseCompleted, PhaseAborted, PhaseSuperseded:
+		return false
+	default:
+		return false
+	}
+}
+
+// begin lets the current wave begin if a window is open.
+func (s *stepper) begin() bool {
+	if s.r.BegunAt == nil && !s.in.Window.Open {
+		s.note(BlockedByWindow, "")
+		s.wake(s.in.Window.Changes)
+		if s.r.Phase == PhaseWaitingWindow {
+			return false
+		}
+		s.move(PhaseWaitingWindow, "no window is open")
+		return true
+	}
+	if s.r.BegunAt == nil {
+		s.r.BegunAt, s.r.Stage, s.r.HealthySince = &s.now, StageDeploying, nil
+	}
+	s.move(PhaseProgressing, fmt.Sprintf("wave %s begins", s.wave().Name))
+	return true
+}
+
+func (s *stepper) wave() Wave { return s.r.Spec.Waves[s.r.Wave] }
+
+func (s *stepper) isLast() bool { return s.r.Wave == len(s.r.Spec.Waves)-1 }
+
+// progress admits clusters and looks whether the wave is through.
+func (s *stepper) progress() bool {
+	if s.failed() {
+		return true
+	}
+	s.admit()
+	if s.failed() {
+		return true
+	}
+	if !s.settled() {
+		s.r.Stage, s.r.HealthySince = StageDeploying, nil
+		return false
+	}
+	if s.r.HealthySince == nil {
+		s.r.HealthySince = &s.now
+	}
+	if end := s.r.HealthySince.Add(time.Duration(s.wave().Soak)); s.now.Before(end) && s.healthy(s.r.Wave) > 0 {
+		s.r.Stage = StageSoaking
+		s.note(BlockedBySoak, "")
+		s.wake(end)
+		return false
+	}
+	s.r.Stage = StageGated
+	return s.gate()
+}
+
+// gate is passed by a wave that is through: the next begins, or the rollout is completed.
+func (s *stepper) gate() bool {
+	w := s.wave()
+	blind := s.healthy(s.r.Wave) == 0 && s.count(s.r.Wave) > 0
+	if ((w.Approval && !s.isLast()) || blind) && s.r.Approved <= s.r.Wave {
+		why := fmt.Sprintf("wave %s is healthy, and the policy asks for an approval before the next", w.Name)
+		if blind {
+			why = fmt.Sprintf("no cluster of wave %s is known to be healthy: all are skipped or have failed", w.Name)
+		}
+		s.move(PhaseWaitingApproval, why)
+		return true
+	}
+	if s.isLast() {
+		s.r.Stage = ""
+		s.move(PhaseCompleted, "every wave is through")
+		return true
+	}
+	s.r.Wave++
+	s.r.Stage, s.r.HealthySince, s.r.BegunAt = StageDeploying, nil, nil
+	if s.count(s.r.Wave) == 0 { // nobody is in it: nothing to wait for
+		s.r.BegunAt = &s.now
+		return true
+	}
+	if !s.in.Window.Open {
+		s.move(PhaseWaitingWindow, "no window is open")
+		return true
+	}
+	s.r.BegunAt = &s.now
+	return true
+}
+
+// wait is for an approval; the clusters are watched meanwhile.
+func (s *stepper) wait() bool {
+	if s.failed() {
+		return true
+	}
+	s.note(BlockedByApproval, "")
+	return false
+}
+
+// failed ends the rollout's progress when more clusters have failed than its budget admits.
+func (s *stepper) failed() bool {
+	n, of := s.failures()
+	budget := s.r.Spec.budget(of)
+	if n <= budget {
+		return false
+	}
+	why := fmt.Sprintf("%d clusters have failed where %d may", n, budget)
+	for _, m := range s.live() {
+		if m.State == MemberFailed && !m.Excused {
+			why += fmt.Sprintf("; cluster %s: %s", m.Agent, m.Message)
+			break
+		}
+	}
+	if s.r.Spec.Rollback {
+		s.move(PhaseFailed, why)
+	} else {
+		s.move(PhasePaused, why)
+	}
+	return true
+}
+
+// failures counts the clusters that have failed without excuse, and all that count.
+func (s *stepper) failures() (failed, of int) {
+	for _, m := range s.live() {
+		of++
+		if m.State == MemberFailed && !m.Excused {
+			failed++
+		}
+	}
+	return failed, of
+}
+
+// admit gives the object to clusters of the waves that have begun, one by one, while those in flight and those that have failed
+// admit it.
+func (s *stepper) admit() {
+	failed, of := s.failures()
+	budget, inFlight, limit := s.r.Spec.budget(of), s.inFlight(), s.limit()
+	for _, m := range s.live() {
+		if m.Wave > s.r.Wave || m.State != MemberPending || s.offline[m.Agent] {
+			continue
+		}
+		if d, held := s.heldBy(m.Agent); held {
+			s.noteOf(BlockedByDependency, m.Agent, d)
+			continue
+		}
+		if inFlight >= limit && s.in.Prior[m.Agent] != s.r.Object {
+			s.noteOf(BlockedByConcurrency, m.Agent, "")
+			continue
+		}
+		m.From = s.from(*m)
+		m.AdmittedAt = &s.now
+		m.become(MemberDeploying, s.now, "")
+		s.observe(m)
+		switch m.State {
+		case MemberDeploying:
+			inFlight++
+		case MemberFailed:
+			if failed++; failed > budget {
+				return
+			}
+		case MemberPending, MemberHealthy, MemberSkipped, MemberReturning, MemberReturned:
+		}
+	}
+}
+
+// limit is how many clusters may be in flight.
+func (s *stepper) limit() int {
+	if b := s.r.Spec.MaxConcurrent; b != (Bound{}) {
+		return b.Of(s.count(s.r.Wave))
+	}
+	return len(s.r.Members)
+}
+
+// from is what the member has before it is admitted.
+func (s *stepper) from(m Member) stack.ObjectID {
+	if o := s.in.Prior[m.Agent]; o != "" && o != s.r.Object {
+		return o
+	}
+	return m.From
+}
+
+func (s *stepper) heldBy(a agent.ID) (string, bool) {
+	for _, d := range s.in.Dependencies {
+		if !d.metFor(a) {
+			where := "there"
+			if d.Everywhere {
+				where = "in all of its clusters"
+			}
+			return fmt.Sprintf("stack %s must be %s %s", d.Stack, d.Need, where), true
+		}
+	}
+	return "", false
+}
+
+// inFlight counts the clusters that have been given the object and are not known to be healthy with it, or to have failed.
+func (s *stepper) inFlight() int {
+	n := 0
+	for _, m := range s.live() {
+		if m.State == MemberDeploying {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *stepper) count(wave int) int {
+	n := 0
+	for _, m := range s.live() {
+		if m.Wave == wave {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *stepper) healthy(wave int) int {
+	n := 0
+	for _, m := range s.live() {
+		if m.Wave == wave && m.State == MemberHealthy {
+			n++
+		}
+	}
+	return n
+}
+
+// settled reports whether nothing of the waves so far is still to come.
+func (s *stepper) settled() bool {
+	ok := true
+	for _, m := range s.live() {
+		if m.Wave > s.r.Wave {
+			continue
+		}
+		switch m.State {
+		case MemberDeploying:
+			ok = false
+			s.noteOf(BlockedByHealth, m.Agent, "")
+		case MemberPending:
+			if s.offline[m.Agent] {
+				if !s.r.Spec.WaitOffline {
+					continue
+				}
+				s.noteOf(BlockedByOffline, m.Agent, "")
+			}
+			ok = false
+		case MemberHealthy, MemberFailed, MemberSkipped, MemberReturning, MemberReturned:
+		}
+	}
+	return ok
+}
+
+func (s *stepper) turnBack(reason string) {
+	for _, m := range s.live() {
+		if m.AdmittedAt != nil && m.target() != "" {
+			m.become(MemberReturning, s.now, "")
+		}
+	}
+	s.move(PhaseRollingBack, reason)
+	for _, m := range s.live() {
+		s.observe(m)
+	}
+}
+
+// goBack waits until those that can be reached are back.
+func (s *stepper) goBack() bool {
+	waits, missed := false, 0
+	for _, m := range s.live() {
+		switch m.State {
+		case MemberReturning:
+			waits = true
+			s.noteOf(BlockedByReturn, m.Agent, "")
+		case MemberFailed:
+			missed++
+		case MemberPending, MemberDeploying, MemberHealthy, MemberSkipped, MemberReturned:
+		}
+	}
+	if waits {
+		return false
+	}
+	why := "every cluster that was touched has its former object"
+	if missed > 0 {
+		why = fmt.Sprintf("every cluster that was touched was given its former object; %d do not report it healthy", missed)
+	}
+	s.move(PhaseRolledBack, why)
+	return true
+}

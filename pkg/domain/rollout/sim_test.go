@@ -1,0 +1,499 @@
+package rollout_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+// A simulated fleet: agents that work and crash, a network that loses, repeats, delays and reorders what they say, a gateway that
+// keeps what the real one keeps, and schedulers whose clocks differ. What is true in a cluster is known, so that it can be
+// compared with what the rollout believes.
+type sim struct {
+	seed     uint64
+	rnd      *rand.Rand
+	now      time.Time
+	chaos    bool
+	agents   map[agent.ID]*simAgent
+	order    []agent.ID // fixed, for a deterministic run
+	net      []message
+	in       rollout.In
+	objects  int
+	fate     map[stack.ObjectID]int // chance in percent that a cluster fails with it
+	rollouts int
+	fail     func(format string, args ...any)
+	steps    int
+}
+
+type simAgent struct {
+	id      agent.ID
+	picked  bool
+	offline bool // it talks to nobody
+	flagged bool // and the broker knows
+	object  stack.ObjectID
+	phase   delivery.Phase
+	health  delivery.Health
+	busy    int // ticks until the next change
+	boot    int
+	seq     int64
+	untold  bool
+	order   delivery.Order // the gateway's
+	good    bool           // it was truly healthy since it applied its object
+}
+
+func (a *simAgent) mark() delivery.Mark { return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq} }
+
+type message struct {
+	at     time.Time
+	agent  agent.ID
+	mark   delivery.Mark
+	report delivery.Report
+}
+
+// maxSkew is how far schedulers' clocks are apart.
+const maxSkew = 20 * time.Second
+
+func newSim(seed uint64, fail func(string, ...any)) *sim {
+	s := &sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), chaos: true,
+		agents: map[agent.ID]*simAgent{}, fate: map[stack.ObjectID]int{}, fail: fail}
+	s.in = rollout.In{Stack: "web", Prior: map[agent.ID]stack.ObjectID{}, Status: map[agent.ID]delivery.Status{}, Window: rollout.Opening{Open: true}}
+	for i := range 2 + s.rnd.IntN(9) {
+		id := agent.ID(fmt.Sprintf("c%02d", i))
+		s.order = append(s.order, id)
+		s.agents[id] = &simAgent{id: id, picked: i < 2 || !s.maybe(20)}
+	}
+	s.publish(0)
+	s.in.Spec = nil
+	s.step() // everything starts with one object, everywhere at once
+	for range 30 {
+		s.tick()
+	}
+	s.in.Spec = s.spec()
+	return s
+}
+
+func (s *sim) maybe(percent int) bool { return s.rnd.IntN(100) < percent }
+
+func (s *sim) spec() *rollout.Spec {
+	r := policy.Rollout{Deadline: policy.Duration(5 * time.Minute)}
+	for i := range s.rnd.IntN(4) {
+		w := policy.Wave{Name: strconv.Itoa(i), Percent: s.rnd.IntN(60), Approval: s.maybe(20)}
+		if s.maybe(50) {
+			w.Soak = policy.Duration(time.Duration(s.rnd.IntN(120)) * time.Second)
+		}
+		if s.maybe(30) {
+			w.Clusters = &policy.Selector{}
+		}
+		r.Waves = append(r.Waves, w)
+	}
+	r.MaxConcurrent = []string{"", "1", "2", "30%", "50%"}[s.rnd.IntN(5)]
+	if s.maybe(60) {
+		r.FailureBudget = &policy.FailureBudget{MaxFailed: s.rnd.IntN(3), OrPercent: s.rnd.IntN(30)}
+	}
+	r.OnFailure = []string{"pause", "rollback"}[s.rnd.IntN(2)]
+	r.Offline = []string{"skip", "wait"}[s.rnd.IntN(2)]
+	r.Joiners = []string{"append", "ignore"}[s.rnd.IntN(2)]
+	spec, err := rollout.SpecOf(policy.Document{Rollout: &r})
+	if err != nil {
+		s.fail("spec: %v", err)
+	}
+	return spec
+}
+
+func (s *sim) publish(fate int) {
+	s.objects++
+	s.in.Newest = stack.ObjectID(fmt.Sprintf("o%02d", s.objects))
+	s.fate[s.in.Newest] = fate
+}
+
+func sequenceOf(o stack.ObjectID) stack.Sequence {
+	n, _ := strconv.Atoi(string(o[1:]))
+	return stack.Sequence(n)
+}
+
+// tick is one second of the world without the scheduler.
+func (s *sim) tick() {
+	s.now = s.now.Add(time.Second)
+	for _, id := range s.order {
+		s.work(s.agents[id])
+	}
+	s.deliver()
+}
+
+func (s *sim) work(a *simAgent) {
+	if s.chaos {
+		s.disturb(a)
+	}
+	if a.offline {
+		return
+	}
+	if a.busy > 0 {
+		a.busy--
+		return
+	}
+	want := s.in.Prior[a.id]
+	switch {
+	case want == "" && a.object != "":
+		a.object, a.phase, a.health, a.good = "", "", "", false
+		a.seq++
+		a.order, _ = a.order.Accept(a.mark())
+		delete(s.in.Status, a.id) // the tombstone is acknowledged
+	case want != a.object && !(s.chaos && s.maybe(40)): // else it has not heard of it yet
+		a.object, a.phase, a.health, a.good = want, delivery.PhaseApplying, delivery.HealthUnknown, false
+		a.busy, a.untold = s.rnd.IntN(4), true
+	case a.phase == delivery.PhaseApplying:
+		a.phase, a.health, a.busy, a.untold = delivery.PhaseApplied, delivery.HealthProgressing, s.rnd.IntN(10), true
+	case a.health == delivery.HealthProgressing:
+		a.untold = true
+		if s.dooms(a) {
+			a.health = delivery.HealthFailing
+			break
+		}
+		a.health = delivery.HealthHealthy
+	case a.health == delivery.HealthHealthy && s.chaos && s.maybe(1):
+		a.health, a.busy, a.untold = delivery.HealthProgressing, s.rnd.IntN(20), true // a pod restarts
+	}
+	if a.health == delivery.HealthHealthy {
+		a.good = true
+	}
+	if a.untold || (s.chaos && s.maybe(3)) {
+		s.say(a)
+	}
+}
+
+// dooms says whether the object fails in the cluster: always the same for both.
+func (s *sim) dooms(a *simAgent) bool {
+	r := rand.New(rand.NewPCG(s.seed, uint64(sequenceOf(a.object))*1000+uint64(slices.Index(s.order, a.id))))
+	return r.IntN(100) < s.fate[a.object]
+}
+
+func (s *sim) disturb(a *simAgent) {
+	switch {
+	case s.maybe(1): // a crash: it looks at everything anew, and says so again
+		// The order of reports knows a boot from its first report on: one of a boot that nobody has met dies with it.
+		s.net = slices.DeleteFunc(s.net, func(m message) bool { return m.agent == a.id && m.mark.Boot != a.order.Current.Boot })
+		a.boot++
+		a.seq, a.untold = 0, true
+	case a.offline && s.maybe(5):
+		a.offline, a.flagged = false, false
+	case !a.offline && s.rnd.IntN(400) == 0:
+		a.offline = true
+	case a.offline && s.maybe(10):
+		a.flagged = true
+	case s.rnd.IntN(500) == 0:
+		a.picked = !a.picked
+	}
+}
+
+// say sends what the agent knows; it says it again until it is acknowledged, which is when it arrived.
+func (s *sim) say(a *simAgent) {
+	if a.object == "" {
+		return
+	}
+	a.seq++
+	m := message{at: s.now, agent: a.id, mark: a.mark(), report: delivery.Report{
+		Stack: "web", Object: a.object, Sequence: sequenceOf(a.object), Phase: a.phase, Health: a.health,
+	}}
+	if !s.chaos {
+		s.net = append(s.net, m)
+		a.untold = false
+		return
+	}
+	for range 1 + s.rnd.IntN(2) { // repeated
+		if s.maybe(70) { // or lost
+			m.at = s.now.Add(time.Duration(s.rnd.IntN(30)) * time.Second) // delayed, and overtaken
+			s.net = append(s.net, m)
+		}
+	}
+	if s.maybe(30) {
+		a.untold = false // it has been told, or so it seems: the answer came from an earlier one
+		a.untold = a.untold || !s.maybe(50)
+	}
+}
+
+func (s *sim) deliver() {
+	var later []message
+	for _, m := range s.net {
+		if m.at.After(s.now) {
+			later = append(later, m)
+			continue
+		}
+		a := s.agents[m.agent]
+		order, news := a.order.Accept(m.mark)
+		if !news || s.in.Prior[m.agent] == "" {
+			continue
+		}
+		a.order = order
+		if old, ok := s.in.Status[m.agent]; !ok || old.YieldsTo(m.report, s.in.Prior[m.agent]) {
+			s.in.Status[m.agent] = delivery.Status{Agent: m.agent, Object: m.report.Object, Sequence: m.report.Sequence, Phase: m.report.Phase, Health: m.report.Health}
+		}
+	}
+	s.net = later
+}
+
+// step is one step of a scheduler, whose clock is not exact.
+func (s *sim) step() {
+	now := s.now
+	if s.chaos {
+		now = now.Add(time.Duration(s.rnd.Int64N(int64(maxSkew))))
+	}
+	s.in.Picks = nil
+	for _, id := range s.order {
+		a := s.agents[id]
+		if !a.picked {
+			continue
+		}
+		s.in.Picks = append(s.in.Picks, rollout.Pick{Agent: id, Offline: a.flagged, Fits: []bool{id < "c02", id < "c05", true, true}})
+	}
+	s.rollouts++
+	s.in.NewID = rollout.ID(fmt.Sprint("r", s.rollouts))
+	before := s.in.Current
+	out := rollout.Step(s.in, now)
+	s.check(before, out)
+	if s.maybe(5) {
+		mixed := s.in
+		mixed.Picks = slices.Clone(s.in.Picks)
+		s.rnd.Shuffle(len(mixed.Picks), func(i, j int) { mixed.Picks[i], mixed.Picks[j] = mixed.Picks[j], mixed.Picks[i] })
+		if !reflect.DeepEqual(out, rollout.Step(mixed, now)) {
+			s.fail("the order of the picks matters")
+		}
+	}
+	if s.chaos && s.maybe(5) {
+		return // the scheduler dies before it commits
+	}
+	maps.Copy(s.in.Prior, out.Objects)
+	for _, id := range s.order {
+		if !s.agents[id].picked {
+			delete(s.in.Prior, id)
+		}
+	}
+	s.in.Current = out.Rollout
+	s.act()
+}
+
+// act is somebody who approves, pauses and resumes.
+func (s *sim) act() {
+	r := s.in.Current
+	if r == nil {
+		return
+	}
+	c := r.Clone()
+	var err error
+	switch {
+	case r.Phase == rollout.PhaseWaitingApproval && s.maybe(20):
+		_, err = c.Approve(s.now, "me", r.Wave)
+	case !s.chaos:
+		return
+	case s.rnd.IntN(300) == 0 && (r.Phase == rollout.PhaseProgressing || r.Phase == rollout.PhaseWaitingApproval):
+		_, err = c.Pause(s.now, "me")
+	case r.Phase == rollout.PhasePaused && s.maybe(5):
+		_, err = c.Resume(s.now, "me")
+	default:
+		return
+	}
+	if err != nil {
+		s.fail("act: %v", err)
+	}
+	s.in.Current = &c
+}
+
+// check is what must hold after each step.
+func (s *sim) check(before *rollout.Rollout, out rollout.Out) {
+	s.steps++
+	for _, x := range out.Transitions {
+		if !slices.ContainsFunc(rollout.Edges(), func(e rollout.Edge) bool { return e.From == x.From && e.To == x.To }) {
+			s.fail("%s -> %s is not among the edges", x.From, x.To)
+		}
+	}
+	r := out.Rollout
+	if r == nil {
+		return
+	}
+	if before == nil || before.ID != r.ID {
+		before = &rollout.Rollout{}
+	}
+	had := map[agent.ID]rollout.Member{}
+	for _, m := range before.Members {
+		had[m.Agent] = m
+	}
+	counts, live, admitted, failed := map[rollout.MemberState]int{}, 0, 0, 0
+	for _, m := range r.Members {
+		if old, ok := had[m.Agent]; ok && old.Wave != m.Wave {
+			s.fail("cluster %s moved from wave %d to %d", m.Agent, old.Wave, m.Wave)
+		}
+		if m.Gone {
+			continue
+		}
+		live++
+		counts[m.State]++
+		if m.State == rollout.MemberFailed && !m.Excused {
+			failed++
+		}
+		if m.AdmittedAt != nil && had[m.Agent].AdmittedAt == nil && s.in.Prior[m.Agent] != r.Object {
+			admitted++
+			if m.Wave > r.Wave {
+				s.fail("cluster %s of wave %d is given the object in wave %d", m.Agent, m.Wave, r.Wave)
+			}
+			if s.agents[m.Agent].flagged {
+				s.fail("cluster %s is given the object though it cannot be reached", m.Agent)
+			}
+		}
+		// No report of another object, cluster or time makes a cluster healthy.
+		a := s.agents[m.Agent]
+		if r.Phase.Open() && m.State == rollout.MemberHealthy && (a.object != r.Object || !a.good) {
+			s.fail("cluster %s counts as healthy with %s, and never was", m.Agent, r.Object)
+		}
+	}
+	if admitted > 0 {
+		s.checkAdmission(r, counts[rollout.MemberDeploying], failed, live)
+	}
+	if r.Wave > before.Wave && before.ID == r.ID {
+		s.checkRelease(r, before)
+	}
+	if r.Phase.Open() && r.Phase != rollout.PhasePending && len(r.Blockers) == 0 {
+		s.fail("%s waits for nothing", r.Phase)
+	}
+	for a, o := range out.Objects {
+		if o == r.Object && r.Phase != rollout.PhaseCompleted && s.in.Prior[a] != o {
+			i := slices.IndexFunc(r.Members, func(m rollout.Member) bool { return m.Agent == a })
+			if i < 0 || r.Members[i].AdmittedAt == nil {
+				s.fail("cluster %s is given the object, but was not admitted", a)
+			}
+		}
+	}
+}
+
+func (s *sim) checkAdmission(r *rollout.Rollout, inFlight, failed, live int) {
+	ofWave := 0
+	for _, m := range r.Members {
+		if !m.Gone && m.Wave == r.Wave {
+			ofWave++
+		}
+	}
+	if b := r.Spec.MaxConcurrent; b != (rollout.Bound{}) && inFlight > b.Of(ofWave) {
+		s.fail("%d clusters are in flight where %s of %d may", inFlight, b, ofWave)
+	}
+	if may := max(r.Spec.MaxFailed, live*r.Spec.FailedPercent/100); failed > may {
+		s.fail("a cluster is admitted after %d of %d have failed where %d may", failed, live, may)
+	}
+}
+
+// checkRelease looks at the waves that came before one that has just been released.
+func (s *sim) checkRelease(r, before *rollout.Rollout) {
+	for _, m := range r.Members {
+		a := s.agents[m.Agent]
+		if m.Gone || m.Wave >= r.Wave {
+			continue
+		}
+		passedOver := m.State == rollout.MemberSkipped || (a.flagged && !r.Spec.WaitOffline)
+		if m.State != rollout.MemberHealthy && m.State != rollout.MemberFailed && !passedOver {
+			s.fail("wave %d is released while cluster %s of wave %d is %s", r.Wave, m.Agent, m.Wave, m.State)
+		}
+	}
+	w := r.Spec.Waves[before.Wave]
+	healthy := slices.ContainsFunc(r.Members, func(m rollout.Member) bool {
+		return m.Wave == before.Wave && !m.Gone && m.State == rollout.MemberHealthy
+	})
+	some := slices.ContainsFunc(r.Members, func(m rollout.Member) bool { return m.Wave == before.Wave && !m.Gone })
+	if (w.Approval || (some && !healthy)) && r.Approved <= before.Wave && before.Wave+1 == r.Wave {
+		s.fail("wave %d is released without the approval of wave %d", r.Wave, before.Wave)
+	}
+	if soak := time.Duration(w.Soak); healthy && soak > 2*maxSkew {
+		if before.HealthySince == nil || s.now.Add(maxSkew).Sub(*before.HealthySince) < soak-maxSkew {
+			s.fail("wave %d is released before wave %d has soaked", r.Wave, before.Wave)
+		}
+	}
+}
+
+func (s *sim) run() {
+	for range 1 + s.rnd.IntN(2) { // objects, the second perhaps while the first is on its way
+		s.publish([]int{0, 0, 10, 50}[s.rnd.IntN(4)])
+		for range s.rnd.IntN(400) {
+			s.tick()
+			if s.maybe(40) {
+				s.step()
+			}
+		}
+	}
+	// The network heals, all agents come back: now it must end.
+	s.chaos = false
+	for _, id := range s.order {
+		s.agents[id].offline, s.agents[id].flagged, s.agents[id].untold = false, false, true
+	}
+	for range 6000 {
+		s.tick()
+		s.step()
+		if r := s.in.Current; r == nil || !r.Phase.Open() || r.Phase == rollout.PhasePaused {
+			break
+		}
+	}
+	s.checkEnd()
+}
+
+func (s *sim) checkEnd() {
+	r := s.in.Current
+	switch {
+	case r == nil || r.Object != s.in.Newest:
+		s.fail("the newest object has no rollout: %+v", r)
+	case r.Phase.Open() && r.Phase != rollout.PhasePaused:
+		s.fail("it does not end: %s, wave %d %s, %+v", r.Phase, r.Wave, r.Stage, r.Blockers)
+	case r.Phase == rollout.PhaseCompleted:
+		for _, p := range s.in.Picks {
+			if s.in.Prior[p.Agent] != r.Object {
+				s.fail("completed, but %s has %s", p.Agent, s.in.Prior[p.Agent])
+			}
+		}
+	case r.Phase == rollout.PhaseRolledBack:
+		for _, m := range r.Members {
+			if back := cmp.Or(m.Good, m.From); !m.Gone && back != "" && s.in.Prior[m.Agent] == r.Object {
+				s.fail("rolled back, but %s has not got %s back", m.Agent, back)
+			}
+		}
+	}
+}
+
+// TestSimulation runs thousands of worlds. A failure names its seed; ROLLOUT_SEED=n runs that one alone.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	first, runs := uint64(1), uint64(2000)
+	if testing.Short() {
+		runs = 300
+	}
+	if text := os.Getenv("ROLLOUT_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, runs = n, 1
+	}
+	ends, steps := map[rollout.Phase]int{}, 0
+	for seed := first; seed < first+runs; seed++ {
+		s := newSim(seed, func(format string, args ...any) {
+			t.Fatalf("seed %d: %s", seed, fmt.Sprintf(format, args...))
+		})
+		s.run()
+		ends[s.in.Current.Phase]++
+		steps += s.steps
+	}
+	t.Logf("seeds %d to %d: %d steps, ended %v", first, first+runs-1, steps, maps.Clone(ends))
+	if runs > 100 {
+		for _, p := range []rollout.Phase{rollout.PhaseCompleted, rollout.PhaseRolledBack, rollout.PhasePaused} {
+			if ends[p] == 0 {
+				t.Errorf("no run ended %s: the simulation does not reach it", p)
+			}
+		}
+	}
+}
