@@ -54,7 +54,7 @@ func Rules() []Rule {
 			Name: "identity sees ports",
 			Why:  "who is asking is found out alike by every public face, over any store",
 			Of:   []string{"./pkg/identity/..."},
-			Only: []string{std, "./pkg/domain/...", "./pkg/ports"},
+			Only: []string{std, "./pkg/domain/...", "./pkg/ports", "golang.org/x/time/rate"},
 		},
 		{
 			Name: "trail sees ports",

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"net"
@@ -19,6 +20,7 @@ import (
 const (
 	defaultPerMinute  = 60
 	defaultMaxSources = 10_000
+	maxCredentials    = 100_000 // whose requests are counted at a time
 )
 
 // GuardConfig of a Guard.
@@ -28,6 +30,9 @@ type GuardConfig struct {
 	MaxSources int    // that are remembered at a time; 10,000 if zero
 	// TrustedProxies are believed when they name the client in X-Forwarded-For. Without them the source is the peer.
 	TrustedProxies []netip.Prefix
+	// Requests that Limit lets pass in a second, on average; 0: as many as come.
+	SourceRate     int // of one source, with no credential that is remembered as good
+	CredentialRate int // of one credential
 }
 
 // Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64). A source that
@@ -37,6 +42,10 @@ type Guard struct {
 	verifier *Verifier
 	config   atomic.Pointer[GuardConfig]
 	count    func(reason string)
+	tooMany  func(by string)
+
+	visitors    *buckets[netip.Addr]
+	credentials *buckets[tenancy.CredentialID]
 
 	mu      sync.Mutex
 	recent  *list.List // of *source, most recently failed first
@@ -64,7 +73,9 @@ func NewGuard(v *Verifier, c GuardConfig, metrics Counters) *Guard {
 	}
 	g := &Guard{
 		verifier: v, recent: list.New(), sources: map[netip.Addr]*list.Element{},
-		count: metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
+		visitors: newBuckets[netip.Addr](cmp.Or(c.MaxSources, defaultMaxSources)), credentials: newBuckets[tenancy.CredentialID](maxCredentials),
+		tooMany: metrics.CountBy(c.Service, "brokkr_rate_limited_total", "Requests beyond a rate limit, by whose it was.", "by", bySource, byCredential),
+		count:   metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
 	}
 	g.Configure(c)
 	return g

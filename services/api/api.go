@@ -35,12 +35,15 @@ type Config struct {
 	Timeout        time.Duration `koanf:"timeout"`         // of one operation
 	AuthFailures   int           `koanf:"auth_failures"`   // that one source may make in a minute
 	TrustedProxies []string      `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+	SourceRate     int           `koanf:"source_rate"`     // requests a second of one source without a known credential; 0: any number
+	CredentialRate int           `koanf:"credential_rate"` // requests a second of one credential; 0: any number
 	NoSwaggerUI    bool          `koanf:"no_swagger_ui"`   // do not serve the document as a page
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
-	return Config{Body: 17 << 20, Bundle: bundle.DefaultLimits().Bytes, Timeout: 30 * time.Second, AuthFailures: 60}
+	return Config{Body: 17 << 20, Bundle: bundle.DefaultLimits().Bytes, Timeout: 30 * time.Second, AuthFailures: 60,
+		SourceRate: 200, CredentialRate: 200}
 }
 
 // Validate reports every value that cannot work.
@@ -50,6 +53,8 @@ func (c Config) Validate() error {
 	p.Add(c.Bundle < 1024, "limits.bundle", "is %d bytes, less than 1024", c.Bundle)
 	p.Add(c.Timeout < time.Second, "limits.timeout", "is %s, less than 1s", c.Timeout)
 	p.Add(c.AuthFailures < 1, "limits.auth_failures", "is %d, less than 1", c.AuthFailures)
+	p.Add(c.SourceRate < 0 || c.SourceRate > identity.MaxRate, "limits.source_rate", "is %d, not between 0 and %d", c.SourceRate, identity.MaxRate)
+	p.Add(c.CredentialRate < 0 || c.CredentialRate > identity.MaxRate, "limits.credential_rate", "is %d, not between 0 and %d", c.CredentialRate, identity.MaxRate)
 	for _, s := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(s)
 		p.Add(err != nil, "limits.trusted_proxies", "has %q, which is not a CIDR such as 10.0.0.0/8", s)
@@ -57,7 +62,7 @@ func (c Config) Validate() error {
 	return p.Err()
 }
 
-// orDefaults fills what is zero.
+// orDefaults fills what is zero, but for rates: there it means that there is no limit.
 func (c Config) orDefaults() Config {
 	d := Defaults()
 	if c.Body == 0 {
@@ -76,7 +81,7 @@ func (c Config) orDefaults() Config {
 }
 
 func (c Config) guard() identity.GuardConfig {
-	out := identity.GuardConfig{Service: "brokkr-api", PerMinute: c.AuthFailures}
+	out := identity.GuardConfig{Service: "brokkr-api", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
 	for _, s := range c.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(s); err == nil { // Validate has refused others
 			out.TrustedProxies = append(out.TrustedProxies, prefix)
@@ -153,7 +158,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 }
 
 // Reloadable are the settings of the api that may change while it runs.
-func Reloadable() []string { return []string{"limits.auth_failures", "limits.trusted_proxies"} }
+func Reloadable() []string {
+	return []string{"limits.auth_failures", "limits.trusted_proxies", "limits.source_rate", "limits.credential_rate"}
+}
 
 // Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
 func (s *Service) Configure(c Config) { s.guard.Configure(c.orDefaults().guard()) }

@@ -60,6 +60,35 @@ func TestFailedAuthenticationsAreLimitedBySource(t *testing.T) {
 	}
 }
 
+func TestRequestsAreLimitedBySourceAndCredential(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, loadContract(t), api.Config{SourceRate: 1, CredentialRate: 2}, memory.New(time.Now))
+	whoami := request{method: "POST", path: "/auth/pak"}
+	w.ok(asSelf, whoami) // its key is remembered from now on
+	for as, want := range map[string]int{asSelf: 20, asNobody: 9} {
+		passed := 0
+		for range 40 {
+			rec := w.checked(as, whoami)
+			if rec.Code != http.StatusTooManyRequests {
+				passed++
+			} else if code(t, rec) != "rate_limited" || rec.Header().Get("Retry-After") == "" {
+				t.Errorf("refused with %v %s", rec.Header(), rec.Body)
+			}
+		}
+		if passed < want || passed > want+2 { // a request may take a moment
+			t.Errorf("%s: %d of 40 passed, want %d", as, passed, want)
+		}
+	}
+	if rec := w.checked(asNobody, request{method: "GET", path: "/version"}); rec.Code != http.StatusTooManyRequests {
+		t.Errorf("version: got %d, want it limited too", rec.Code)
+	}
+	for _, probe := range []string{"/healthz", "/readyz", "/health", "/metrics"} {
+		if rec := w.checked(asNobody, request{method: "GET", path: probe, root: true}); rec.Code != http.StatusOK {
+			t.Errorf("%s: got %d, want it free", probe, rec.Code)
+		}
+	}
+}
+
 // slow never answers a list of stacks before the caller gives up.
 type slow struct{ *memory.Store }
 
@@ -83,8 +112,8 @@ func TestTimeout(t *testing.T) {
 
 func TestConfigIsValidated(t *testing.T) {
 	t.Parallel()
-	err := api.Config{Body: 1, Bundle: 1, Timeout: 1, AuthFailures: -1, TrustedProxies: []string{"x"}}.Validate()
-	for _, key := range []string{"limits.body", "limits.bundle", "limits.timeout", "limits.auth_failures", "limits.trusted_proxies"} {
+	err := api.Config{Body: 1, Bundle: 1, Timeout: 1, AuthFailures: -1, SourceRate: -1, CredentialRate: 1 << 40, TrustedProxies: []string{"x"}}.Validate()
+	for _, key := range []string{"limits.body", "limits.bundle", "limits.timeout", "limits.auth_failures", "limits.source_rate", "limits.credential_rate", "limits.trusted_proxies"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("the problems do not name %s: %v", key, err)
 		}

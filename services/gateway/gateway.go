@@ -43,6 +43,8 @@ type Config struct {
 	BlobCacheBytes int64    `koanf:"blob_cache_bytes"` // of manifests kept compressed in memory
 	AuthFailures   int      `koanf:"auth_failures"`    // that one source may make in a minute
 	TrustedProxies []string `koanf:"trusted_proxies"`  // networks (CIDR) whose X-Forwarded-For is believed
+	SourceRate     int      `koanf:"source_rate"`      // requests a second of one source without a known credential; 0: any number
+	CredentialRate int      `koanf:"credential_rate"`  // requests a second of one credential, beside syncs and heartbeats; 0: any number
 	AgentSockets   int      `koanf:"agent_sockets"`    // agents that may be connected by WebSocket at a time
 	LiveWatchers   int      `koanf:"live_watchers"`    // connections that may watch live at a time
 }
@@ -50,6 +52,7 @@ type Config struct {
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
 	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60,
+		SourceRate: 1_000, CredentialRate: 200,
 		AgentSockets: 20_000, LiveWatchers: 1_000}
 }
 
@@ -61,6 +64,8 @@ func (c Config) Validate() error {
 		"gateway.api_url", "is %q, not an http:// or https:// URL", c.APIURL)
 	p.Add(c.BlobCacheBytes < 0, "gateway.blob_cache_bytes", "is %d, less than 0", c.BlobCacheBytes)
 	p.Add(c.AuthFailures < 1, "gateway.auth_failures", "is %d, less than 1", c.AuthFailures)
+	p.Add(c.SourceRate < 0 || c.SourceRate > identity.MaxRate, "gateway.source_rate", "is %d, not between 0 and %d", c.SourceRate, identity.MaxRate)
+	p.Add(c.CredentialRate < 0 || c.CredentialRate > identity.MaxRate, "gateway.credential_rate", "is %d, not between 0 and %d", c.CredentialRate, identity.MaxRate)
 	p.Add(c.AgentSockets < 0, "gateway.agent_sockets", "is %d, less than 0", c.AgentSockets)
 	p.Add(c.LiveWatchers < 0, "gateway.live_watchers", "is %d, less than 0", c.LiveWatchers)
 	for _, t := range c.TrustedProxies {
@@ -103,7 +108,9 @@ type Service struct {
 }
 
 // Reloadable are the settings of the gateway that may change while it runs.
-func Reloadable() []string { return []string{"gateway.auth_failures", "gateway.trusted_proxies"} }
+func Reloadable() []string {
+	return []string{"gateway.auth_failures", "gateway.trusted_proxies", "gateway.source_rate", "gateway.credential_rate"}
+}
 
 // Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
 func (s *Service) Configure(c Config) { s.guard.Configure(c.guard()) }
@@ -164,7 +171,7 @@ func (s *Service) connected(ctx context.Context) map[agent.ID]time.Time {
 }
 
 func (c Config) guard() identity.GuardConfig {
-	g := identity.GuardConfig{Service: "gateway", PerMinute: c.AuthFailures}
+	g := identity.GuardConfig{Service: "gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
 	for _, t := range c.TrustedProxies {
 		g.TrustedProxies = append(g.TrustedProxies, netip.MustParsePrefix(t)) // Validate has parsed it
 	}

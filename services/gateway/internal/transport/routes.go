@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-kit/kit/endpoint"
 	"github.com/gorilla/mux"
@@ -109,7 +110,8 @@ func New(c Config) http.Handler {
 	}
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
 	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry", "/live", "/ws/agent")
-	private := outer(keyFromProtocol(c.Guard.Middleware(errors)(own)))
+	limited := c.Guard.Limit(errors, pulse)
+	private := outer(keyFromProtocol(limited(c.Guard.Middleware(errors)(own))))
 
 	open := http.NewServeMux()
 	open.HandleFunc("GET /healthz", c.Health.Live)
@@ -120,7 +122,7 @@ func New(c Config) http.Handler {
 
 	fallback := c.Fallback
 	if fallback == nil {
-		fallback = outer(httpserver.NotFound(errors))
+		fallback = outer(limited(httpserver.NotFound(errors)))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var match mux.RouteMatch
@@ -134,6 +136,11 @@ func New(c Config) http.Handler {
 		}
 		fallback.ServeHTTP(w, r)
 	})
+}
+
+// pulse tells the requests by which agents live from all others: an agent whose pulse is refused looks dead.
+func pulse(r *http.Request, p tenancy.Principal) bool {
+	return p.Role == tenancy.RoleAgent && (strings.HasSuffix(r.URL.Path, "/sync") || strings.HasSuffix(r.URL.Path, "/heartbeat"))
 }
 
 // admit lets only those roles pass that the route's access names.

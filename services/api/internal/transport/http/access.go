@@ -64,6 +64,8 @@ func denial(op string, p tenancy.Principal, refused error) error {
 
 // authenticator says who makes a request.
 type authenticator interface {
+	// Limit lets no more requests pass than are allowed, but for free ones.
+	Limit(onError func(context.Context, http.ResponseWriter, error), free func(*http.Request, tenancy.Principal) bool) func(http.Handler) http.Handler
 	Authenticate(r *http.Request) (tenancy.Principal, error)
 	// Try runs f, unless the source of r has failed too often; a refusal by f (fault.Forbidden) counts as a failure.
 	Try(r *http.Request, f func() error) error

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/platform/problem"
@@ -56,7 +57,25 @@ func New(p Parts) http.Handler {
 	rpc.Mount(m, p.Routes, errs.Write,
 		rpc.Trace(p.Telemetry.Tracer(service)), rpc.Measure(p.Telemetry.Registry, service), deadline(p.Timeout), authorize(p.Guard), rpc.IfMatch,
 		newOnce(p).middleware)
-	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(m)
+	limited := p.Guard.Limit(errs.Write, func(*http.Request, tenancy.Principal) bool { return false })(m)
+	return httpserver.Standard(p.Telemetry.Log, service, p.BodyLimit, errs.Write, "/healthz", "/readyz", "/metrics")(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if aboutProcess(r.URL.Path) {
+				m.ServeHTTP(w, r)
+				return
+			}
+			limited.ServeHTTP(w, r)
+		}))
+}
+
+// aboutProcess tells what probes and monitoring ask, which is never limited.
+func aboutProcess(path string) bool {
+	switch path {
+	case "/healthz", "/readyz", "/health", "/metrics":
+		return true
+	default:
+		return false
+	}
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
