@@ -92,3 +92,29 @@ func TestChangeAndMarkAreOne(t *testing.T) {
 		}
 	}
 }
+
+// What happens before it is known whether a request comes to anything leaves its key alone, and its entry names the thing.
+func TestKeyIsKept(t *testing.T) {
+	t.Parallel()
+	s := trail.Store(memory.New(time.Now), time.Now)
+	ctx, _ := asked(t, "create_generator")
+	want := record(t)
+	r := trail.Once(ctx, want)
+	if err := s.Write(trail.KeepKey(ctx), insert("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Idempotency().Get(t.Context(), want.Key, time.Now()); !fault.Is(err, fault.NotFound) || r.Marked() {
+		t.Fatalf("got %v, marked %t; want the key unused", err, r.Marked())
+	}
+	if err := s.Write(ctx, func(context.Context, ports.Repositories) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	g, _ := s.Generators().ByName(t.Context(), "a")
+	got, err := s.Idempotency().Get(t.Context(), want.Key, time.Now())
+	if err != nil || !r.Marked() || got.Resource.ID != string(g.ID) {
+		t.Errorf("got %+v, %v; want it marked with what the entry names", got, err)
+	}
+	if list := entries(t, s); len(list) != 1 {
+		t.Errorf("got %+v, want one entry", list)
+	}
+}

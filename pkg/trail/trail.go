@@ -26,7 +26,8 @@ type Request struct {
 	Operation string
 	Resource  string // the id in the path, if there is one
 
-	told atomic.Bool // an entry of this request is committed
+	told  atomic.Bool                          // an entry of this request is committed
+	about atomic.Pointer[idempotency.Resource] // the first that such an entry names
 
 	once     *idempotency.Record // the key to mark as used, and for what; nil: none
 	marked   atomic.Bool         // the mark is committed
@@ -52,9 +53,15 @@ func (r *Request) Marked() bool { return r.marked.Load() }
 // made of it is no answer for anybody.
 func (r *Request) Collided() bool { return r.collided.Load() && !r.marked.Load() }
 
+type keepKey struct{}
+
+// KeepKey returns ctx whose transactions leave the request's key unused, for what happens before it is known whether
+// the request comes to anything.
+func KeepKey(ctx context.Context) context.Context { return context.WithValue(ctx, keepKey{}, true) }
+
 // claim begins a transaction under the request's key, if that is to be marked.
 func (r *Request) claim(ctx context.Context, tx ports.Repositories, now time.Time) (*idempotency.Record, error) {
-	if r == nil || r.once == nil || r.marked.Load() {
+	if r == nil || r.once == nil || r.marked.Load() || ctx.Value(keepKey{}) != nil {
 		return nil, nil //nolint:nilnil // there is nothing to mark
 	}
 	mark := *r.once
@@ -99,13 +106,14 @@ type watched struct {
 // Write implements ports.Store: the change and its entries, or neither.
 func (s watched) Write(ctx context.Context, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	asked := of(ctx)
-	wrote, marks := false, false
+	var log *appender
+	marks := false
 	err := s.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		mark, err := asked.claim(ctx, tx, s.now())
 		if err != nil {
 			return err
 		}
-		log := &appender{AuditLog: tx.AuditLog(), asked: asked, now: s.now}
+		log = &appender{AuditLog: tx.AuditLog(), asked: asked, now: s.now}
 		if err := fn(ctx, repositories{tx, log}); err != nil {
 			return err
 		}
@@ -115,15 +123,21 @@ func (s watched) Write(ctx context.Context, fn func(ctx context.Context, tx port
 				return err
 			}
 		}
-		wrote, marks = log.wrote, mark != nil
+		marks = mark != nil
 		if mark != nil {
 			mark.Resource = log.first
+			if about := asked.about.Load(); log.first.ID == "" && about != nil {
+				mark.Resource = *about
+			}
 			return asked.noted(tx.Idempotency().Mark(ctx, *mark))
 		}
 		return nil
 	})
-	if err == nil && wrote && asked != nil {
+	if err == nil && log.wrote && asked != nil {
 		asked.told.Store(true)
+		if log.first.ID != "" {
+			asked.about.CompareAndSwap(nil, &log.first)
+		}
 	}
 	if err == nil && marks {
 		asked.marked.Store(true)

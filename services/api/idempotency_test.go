@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -112,7 +114,7 @@ func TestEveryPostIsDoneOnce(t *testing.T) {
 				t.Errorf("the answer is kept with its secrets %v; mark the route with ShowsSecret", shown)
 			}
 			if kept.Answer == nil {
-				if done := decode[doneBody](t, again); again.Code != http.StatusConflict || done.Code != "idempotency_done" || (done.Details.ID == "") != (op.OperationID == "create_webhook") || replayed(again) {
+				if done := decode[doneBody](t, again); again.Code != http.StatusConflict || done.Code != "idempotency_done" || done.Details.ID == "" || replayed(again) {
 					t.Errorf("again: %d %s, want 409 idempotency_done with the resource", again.Code, again.Body)
 				}
 			} else if again.Code != first.Code || again.Body.String() != first.Body.String() || !replayed(again) ||
@@ -212,6 +214,43 @@ func TestFailuresAreDoneAgain(t *testing.T) {
 	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.stack.ID)})
 	if rec := w.ok(asOwner, q); replayed(rec) {
 		t.Error("the refusal was kept")
+	}
+}
+
+// A test of a webhook that fails has come to nothing, so that its key is still there for the next attempt.
+func TestFailedWebhookTestKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	up := atomic.Bool{}
+	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			rw.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	t.Cleanup(receiver.Close)
+	w := newWorld(t, loadContract(t))
+	made := decode[struct{ ID string }](t, w.ok(asAdmin, request{method: "POST", path: "/webhooks",
+		body: `{"name":"w","url":"` + receiver.URL + `","event_types":["*"]}`}))
+	q := under("k", request{method: "POST", path: "/webhooks/" + made.ID + "/test"})
+	for range 2 {
+		if rec := w.do(asAdmin, q); rec.Code != http.StatusBadRequest || code(t, rec) != "webhook_test_failed" {
+			t.Fatalf("the receiver refuses: %d %s", rec.Code, rec.Body)
+		}
+	}
+	up.Store(true)
+	if rec := w.ok(asAdmin, q); replayed(rec) {
+		t.Error("the first success was replayed")
+	}
+	if rec := w.ok(asAdmin, q); !replayed(rec) {
+		t.Error("the success was not kept")
+	}
+	tested := 0
+	for _, e := range w.entries() {
+		if e.Action == audit.WebhookTested && e.ResourceID == made.ID {
+			tested++
+		}
+	}
+	if tested != 3 {
+		t.Errorf("%d tests are in the audit log, want the three that were made", tested)
 	}
 }
 

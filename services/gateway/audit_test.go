@@ -5,6 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/colliery-io/brokkr/api/openapi"
+	"github.com/colliery-io/brokkr/internal/accesstest"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
@@ -51,4 +55,64 @@ func TestReportsInAnothersNameAreAudited(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Every operation of the gateway that an admin may call and that changes something leaves exactly the entry that the document
+// promises; called by the agent itself it leaves none.
+func TestEveryChangeOfTheGatewayLeavesOneAuditEntry(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op, build := range successes() {
+		method, said, access := operation(doc, op)
+		if method == http.MethodGet && said == "" {
+			continue
+		}
+		if said == "" {
+			t.Errorf("%s: x-brokkr-audit is missing in the document", op)
+		}
+		for _, as := range []string{accesstest.Admin, accesstest.AgentSelf} {
+			want := audit.Action(said)
+			if as == accesstest.AgentSelf || said == "none" {
+				want = ""
+			}
+			t.Run(op+" by "+as, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, func(w *world) {
+					all := newTenants(w)
+					rec := all.call(as, build(all))
+					if as == accesstest.Admin && rec.Code >= 400 && said == "none" {
+						return // it is not for admins
+					}
+					if rec.Code >= 400 {
+						t.Fatalf("%s: got %d %s", access, rec.Code, rec.Body)
+					}
+					list, _, err := w.store.AuditLog().List(w.Context(), audit.Filter{}, audit.Page{Limit: 100})
+					w.must(err)
+					switch {
+					case want == "" && len(list) != 0:
+						t.Errorf("left %+v, want nothing", list)
+					case want != "" && (len(list) != 1 || list[0].Action != want || list[0].ResourceID == "" || list[0].After == "" || list[0].Actor.Type != "admin"):
+						t.Errorf("left %+v, want one entry %s with a resource and a digest", list, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// operation returns the method, x-brokkr-audit and x-brokkr-access of an operation.
+func operation(doc *openapi3.T, id string) (string, string, string) {
+	for _, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.OperationID == id {
+				said, _ := op.Extensions["x-brokkr-audit"].(string)
+				access, _ := op.Extensions["x-brokkr-access"].(string)
+				return method, said, access
+			}
+		}
+	}
+	return http.MethodGet, "", "" // of every process
 }

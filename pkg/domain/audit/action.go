@@ -59,6 +59,30 @@ const (
 	AgentJoined      Action = "agent.joined"
 
 	ConfigReloaded Action = "config.reloaded" // of the process that was asked; it has no id
+
+	TemplateCreated           Action = "template.created"
+	TemplateUpdated           Action = "template.updated" // by a new version, which the entry names
+	TemplateDeleted           Action = "template.deleted"
+	TemplateLabelAdded        Action = "template.label_added"
+	TemplateLabelRemoved      Action = "template.label_removed"
+	TemplateAnnotationAdded   Action = "template.annotation_added"
+	TemplateAnnotationRemoved Action = "template.annotation_removed"
+
+	WebhookCreated      Action = "webhook.created"
+	WebhookUpdated      Action = "webhook.updated"
+	WebhookDeleted      Action = "webhook.deleted"
+	WebhookTested       Action = "webhook.tested"
+	DeliveryRedelivered Action = "webhook_delivery.redelivered"
+	DeliveriesClaimed   Action = "agent.deliveries_claimed" // by somebody else than the agent
+
+	WorkOrderCreated   Action = "work_order.created"
+	WorkOrderDeleted   Action = "work_order.deleted"
+	WorkOrderClaimed   Action = "work_order.claimed"   // by somebody else than the agent
+	WorkOrderRenewed   Action = "work_order.renewed"   // by somebody else than the agent
+	WorkOrderCompleted Action = "work_order.completed" // by somebody else than the agent: an attempt, not always the last
+
+	DiagnosticRequested Action = "diagnostic.requested"
+	DiagnosticClaimed   Action = "diagnostic.claimed" // by somebody else than the agent
 )
 
 // unnamed begins the actions that name a route because its use case named nothing.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -43,6 +44,10 @@ func (a *App) AskDiagnostic(ctx context.Context, p tenancy.Principal, id stack.O
 			return err
 		}
 		if err := tx.Works().Ring(ctx, r.Agent); err != nil {
+			return err
+		}
+		asked := audit.Did(audit.DiagnosticRequested, string(r.ID), nil, r).With("agent_id", string(r.Agent)).With("deployment_object_id", string(r.Object))
+		if err := a.did(ctx, tx, asked); err != nil {
 			return err
 		}
 		e := a.occurred(ctx, event.DiagnosticRequested, at, map[string]any{

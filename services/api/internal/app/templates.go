@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
@@ -92,8 +94,10 @@ func (a *App) CreateTemplate(ctx context.Context, p tenancy.Principal, name stri
 		if err != nil {
 			return err
 		}
-		out, err = a.nextVersion(ctx, tx, x.version(name, owner), before)
-		return err
+		if out, err = a.nextVersion(ctx, tx, x.version(name, owner), before); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, ofTemplate(audit.Did(audit.TemplateCreated, string(out.ID), nil, out), out))
 	})
 	if err != nil {
 		return template.Template{}, fmt.Errorf("create template: %w", err)
@@ -135,8 +139,10 @@ func (a *App) UpdateTemplate(ctx context.Context, p tenancy.Principal, id templa
 		if next.Description == nil {
 			next.Description = t.Description
 		}
-		out, err = a.nextVersion(ctx, tx, next, &id)
-		return err
+		if out, err = a.nextVersion(ctx, tx, next, &id); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, ofTemplate(audit.Did(audit.TemplateUpdated, string(out.ID), t, out), out).With("former_id", string(id)))
 	})
 	if err != nil {
 		return template.Template{}, fmt.Errorf("update template: %w", err)
@@ -184,13 +190,21 @@ func guards(ctx context.Context, tx ports.Repositories, id template.ID) ([]templ
 	return labels, annotations, nil
 }
 
-// changeTemplate runs one change of a template that p may change.
-func (a *App) changeTemplate(ctx context.Context, p tenancy.Principal, id template.ID, what string, fn func(ctx context.Context, tx ports.Repositories) error) error {
+// ofTemplate adds what a version is called to an entry about it.
+func ofTemplate(e audit.Entry, t template.Template) audit.Entry {
+	return e.With("name", t.Name).With("version", strconv.Itoa(t.Version))
+}
+
+// changeTemplate runs one change of what belongs to a template that p may change.
+func (a *App) changeTemplate(ctx context.Context, p tenancy.Principal, id template.ID, act audit.Action, what string, part map[string]any, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		if _, err := ownTemplate(ctx, tx, p, id); err != nil {
 			return err
 		}
-		return fn(ctx, tx)
+		if err := fn(ctx, tx); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, changedPart(act, string(id), part))
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -200,9 +214,20 @@ func (a *App) changeTemplate(ctx context.Context, p tenancy.Principal, id templa
 
 // DeleteTemplate deletes one version of a template, by its owner or an admin. What was made of it stays.
 func (a *App) DeleteTemplate(ctx context.Context, p tenancy.Principal, id template.ID) error {
-	return a.changeTemplate(ctx, p, id, "delete template", func(ctx context.Context, tx ports.Repositories) error {
-		return tx.Templates().Delete(ctx, id, a.now())
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		t, err := ownTemplate(ctx, tx, p, id)
+		if err != nil {
+			return err
+		}
+		if err := tx.Templates().Delete(ctx, id, a.now()); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, ofTemplate(audit.Did(audit.TemplateDeleted, string(id), t, nil), t))
 	})
+	if err != nil {
+		return fmt.Errorf("delete template: %w", err)
+	}
+	return nil
 }
 
 // TemplateLabels returns the labels of a template to whoever sees it.
@@ -223,14 +248,14 @@ func (a *App) AddTemplateLabel(ctx context.Context, p tenancy.Principal, id temp
 		return template.Label{}, err
 	}
 	l := template.Label{ID: template.LabelID(newID()), Template: id, Label: label, CreatedAt: a.now()}
-	return l, a.changeTemplate(ctx, p, id, "add label", func(ctx context.Context, tx ports.Repositories) error {
+	return l, a.changeTemplate(ctx, p, id, audit.TemplateLabelAdded, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Templates().AddLabel(ctx, l)
 	})
 }
 
 // RemoveTemplateLabel takes a label from a template.
 func (a *App) RemoveTemplateLabel(ctx context.Context, p tenancy.Principal, id template.ID, label string) error {
-	return a.changeTemplate(ctx, p, id, "remove label", func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeTemplate(ctx, p, id, audit.TemplateLabelRemoved, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Templates().RemoveLabel(ctx, id, label)
 	})
 }
@@ -253,14 +278,14 @@ func (a *App) AddTemplateAnnotation(ctx context.Context, p tenancy.Principal, id
 		return template.Annotation{}, err
 	}
 	an := template.Annotation{ID: template.AnnotationID(newID()), Template: id, Key: key, Value: value, CreatedAt: a.now()}
-	return an, a.changeTemplate(ctx, p, id, "add annotation", func(ctx context.Context, tx ports.Repositories) error {
+	return an, a.changeTemplate(ctx, p, id, audit.TemplateAnnotationAdded, "add annotation", map[string]any{"key": key, "value": value}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Templates().AddAnnotation(ctx, an)
 	})
 }
 
 // RemoveTemplateAnnotation takes an annotation from a template.
 func (a *App) RemoveTemplateAnnotation(ctx context.Context, p tenancy.Principal, id template.ID, key string) error {
-	return a.changeTemplate(ctx, p, id, "remove annotation", func(ctx context.Context, tx ports.Repositories) error {
+	return a.changeTemplate(ctx, p, id, audit.TemplateAnnotationRemoved, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Templates().RemoveAnnotation(ctx, id, key)
 	})
 }

@@ -8,11 +8,13 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/trail"
 )
 
 // WebhookChange is what somebody says of a subscription; what is nil or not set stays, or is the default of a new one.
@@ -76,7 +78,13 @@ func (a *App) CreateWebhook(ctx context.Context, p tenancy.Principal, ch Webhook
 		return webhook.Subscription{}, "", err
 	}
 	s.HasAuthHeader = t.AuthHeader != ""
-	if err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error { return tx.Webhooks().Insert(ctx, s, t) }); err != nil {
+	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Webhooks().Insert(ctx, s, t); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.WebhookCreated, string(s.ID), nil, s).With("name", s.Name))
+	})
+	if err != nil {
 		return webhook.Subscription{}, "", fmt.Errorf("create webhook: %w", err)
 	}
 	return s, made, nil
@@ -95,6 +103,7 @@ func (a *App) UpdateWebhook(ctx context.Context, id webhook.ID, ch WebhookChange
 		if err != nil {
 			return err
 		}
+		before := s
 		var t webhook.Target
 		if t, made, err = a.applyWebhook(&s, old, ch); err != nil {
 			return err
@@ -107,8 +116,14 @@ func (a *App) UpdateWebhook(ctx context.Context, id webhook.ID, ch WebhookChange
 		if err := tx.Webhooks().Update(ctx, s, moved); err != nil {
 			return err
 		}
-		out, err = tx.Webhooks().Get(ctx, id)
-		return err
+		if out, err = tx.Webhooks().Get(ctx, id); err != nil {
+			return err
+		}
+		e := audit.Did(audit.WebhookUpdated, string(id), before, out).With("name", out.Name)
+		if moved != nil { // the target is a secret, so that no digest tells of it
+			e = e.With("target", "changed")
+		}
+		return a.did(ctx, tx, e)
 	})
 	if err != nil {
 		return webhook.Subscription{}, "", fmt.Errorf("update webhook: %w", err)
@@ -172,7 +187,17 @@ func checkURL(text string) error {
 
 // DeleteWebhook removes a subscription with its deliveries.
 func (a *App) DeleteWebhook(ctx context.Context, id webhook.ID) error {
-	if err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error { return tx.Webhooks().Delete(ctx, id) }); err != nil {
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		s, err := tx.Webhooks().Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := tx.Webhooks().Delete(ctx, id); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.WebhookDeleted, string(id), s, nil).With("name", s.Name))
+	})
+	if err != nil {
 		return fmt.Errorf("delete webhook: %w", err)
 	}
 	return nil
@@ -216,8 +241,10 @@ func (a *App) Redeliver(ctx context.Context, id webhook.DeliveryID) (webhook.Del
 		if !s.Enabled {
 			return fault.Newf(fault.Refused, "webhook_disabled", "webhook %q is disabled and delivers nothing; enable it first", s.Name)
 		}
-		out, err = tx.Deliveries().Redeliver(ctx, id)
-		return err
+		if out, err = tx.Deliveries().Redeliver(ctx, id); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.DeliveryRedelivered, string(id), d, out).With("subscription_id", string(d.Subscription)))
 	})
 	if err != nil {
 		return webhook.Delivery{}, fmt.Errorf("redeliver: %w", err)
@@ -231,16 +258,31 @@ const (
 )
 
 // TestWebhook sends a test event and returns the status with which the receiver answered, 0 if an agent asked it; a failure
-// is Invalid, code webhook_test_failed. A test that an agent makes is a delivery like any other.
+// is Invalid, code webhook_test_failed. A test that an agent makes is a delivery like any other. It is noted before it is made; an
+// idempotency key is used up by one that succeeds alone.
 func (a *App) TestWebhook(ctx context.Context, id webhook.ID) (int, error) {
 	var s webhook.Subscription
-	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) { // nothing changes, but that it was asked for is noted
-		s, err = tx.Webhooks().Get(ctx, id)
-		return err
+	err := a.write(trail.KeepKey(ctx), func(ctx context.Context, tx ports.Repositories) (err error) {
+		if s, err = tx.Webhooks().Get(ctx, id); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.WebhookTested, string(id), s, s).With("name", s.Name))
 	})
 	if err != nil {
-		return 0, fmt.Errorf("get webhook: %w", err)
+		return 0, fmt.Errorf("note the test of a webhook: %w", err)
 	}
+	status, err := a.testWebhook(ctx, s)
+	if err != nil {
+		return status, err
+	}
+	if err := a.write(ctx, func(context.Context, ports.Repositories) error { return nil }); err != nil {
+		return 0, fmt.Errorf("mark the test of a webhook as done: %w", err)
+	}
+	return status, nil
+}
+
+func (a *App) testWebhook(ctx context.Context, s webhook.Subscription) (int, error) {
+	id := s.ID
 	at := a.now()
 	e := event.Event{ID: newID(), Type: webhook.Test, At: at, Data: map[string]any{
 		"message": "This is a test of the webhook " + s.Name, "subscription_id": id,

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -62,6 +63,9 @@ func (a *App) CreateWorkOrder(ctx context.Context, spec workorder.Spec, content 
 			return err
 		}
 		if err := ringFor(ctx, tx, order); err != nil {
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.WorkOrderCreated, string(order.ID), nil, order).With("work_type", order.Type)); err != nil {
 			return err
 		}
 		return tx.Outbox().Append(ctx, a.occurred(ctx, event.WorkOrderCreated, at, order.CreatedData()))
@@ -149,7 +153,16 @@ func missing(id workorder.ID, err error) error {
 
 // DeleteWorkOrder takes an order back. An agent that is at it learns so when it renews its claim.
 func (a *App) DeleteWorkOrder(ctx context.Context, id workorder.ID) error {
-	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error { return tx.WorkOrders().Delete(ctx, id) })
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		o, err := tx.WorkOrders().Get(ctx, tenancy.Everything(), id)
+		if err != nil {
+			return err
+		}
+		if err := tx.WorkOrders().Delete(ctx, id); err != nil {
+			return err
+		}
+		return a.did(ctx, tx, audit.Did(audit.WorkOrderDeleted, string(id), o, nil).With("work_type", o.Type))
+	})
 	if err != nil {
 		return fmt.Errorf("delete work order: %w", err)
 	}

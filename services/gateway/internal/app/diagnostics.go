@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -103,8 +104,11 @@ func (g *Gateway) moveDiagnostic(ctx context.Context, p tenancy.Principal, reque
 			if next, answer, err = step(was, now); err != nil {
 				return err
 			}
-			if err := tx.Diagnostics().Move(ctx, was, next, answer); err != nil || answer == nil {
+			if err := tx.Diagnostics().Move(ctx, was, next, answer); err != nil {
 				return err
+			}
+			if answer == nil {
+				return did(ctx, tx, p, audit.Did(audit.DiagnosticClaimed, string(rid), was, next).With("agent_id", string(next.Agent)))
 			}
 			return tx.Outbox().Append(ctx, event.Event{
 				ID: uuid.NewString(), Type: event.DiagnosticCompleted, Agent: next.Agent, Stack: next.Stack, Object: next.Object, At: now,

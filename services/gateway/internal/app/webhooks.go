@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 const (
@@ -23,7 +26,25 @@ func (g *Gateway) PendingWebhooks(ctx context.Context, p tenancy.Principal, agen
 	if err != nil {
 		return nil, err
 	}
-	calls, err := g.Store.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+	if p.IsAgent(a) {
+		calls, err := g.Store.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+		if err != nil {
+			return nil, fmt.Errorf("claim webhooks: %w", err)
+		}
+		return calls, nil
+	}
+	var calls []webhook.Call
+	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		calls, err = tx.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+		if err != nil || len(calls) == 0 {
+			return err
+		}
+		ids := make([]webhook.DeliveryID, len(calls))
+		for i, c := range calls {
+			ids[i] = c.ID
+		}
+		return did(ctx, tx, p, audit.Did(audit.DeliveriesClaimed, string(a), nil, ids).With("deliveries", strconv.Itoa(len(ids))))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("claim webhooks for agent %s: %w", a, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
@@ -116,6 +117,9 @@ func (g *Gateway) ClaimWorkOrder(ctx context.Context, p tenancy.Principal, order
 		if err := tx.WorkOrders().Update(ctx, mine); err != nil {
 			return err
 		}
+		if err := did(ctx, tx, p, audit.Did(audit.WorkOrderClaimed, string(order), found, mine).With("agent_id", string(a))); err != nil {
+			return err
+		}
 		return tx.Outbox().Append(ctx, event.Event{
 			ID: uuid.NewString(), Type: event.WorkOrderClaimed, Agent: a, Traceparent: mine.Traceparent, Data: mine.ClaimedData(), At: now,
 		})
@@ -151,7 +155,10 @@ func (g *Gateway) RenewWorkOrder(ctx context.Context, p tenancy.Principal, order
 		if mine, err = found.Renew(holder, lease, now); err != nil {
 			return err
 		}
-		return tx.WorkOrders().Update(ctx, mine)
+		if err := tx.WorkOrders().Update(ctx, mine); err != nil {
+			return err
+		}
+		return did(ctx, tx, p, audit.Did(audit.WorkOrderRenewed, string(order), found, mine).With("agent_id", string(holder)))
 	})
 	if err != nil {
 		return WorkOrder{}, fmt.Errorf("renew work order: %w", err)
@@ -176,8 +183,11 @@ func (g *Gateway) CompleteWorkOrder(ctx context.Context, p tenancy.Principal, or
 			if fault.Is(logErr, fault.NotFound) {
 				return err
 			}
+			if logErr != nil {
+				return logErr
+			}
 			entry = &done
-			return logErr
+			return did(ctx, tx, p, audit.Did(audit.WorkOrderCompleted, string(order), done, done).With("outcome", "was_done"))
 		}
 		if err != nil {
 			return err
@@ -188,9 +198,15 @@ func (g *Gateway) CompleteWorkOrder(ctx context.Context, p tenancy.Principal, or
 		case err != nil:
 			return err
 		case entry != nil:
-			return ports.FinishWorkOrder(ctx, tx, found, *entry, uuid.NewString())
+			if err := ports.FinishWorkOrder(ctx, tx, found, *entry, uuid.NewString()); err != nil {
+				return err
+			}
+			return did(ctx, tx, p, audit.Did(audit.WorkOrderCompleted, string(order), found, *entry).With("outcome", outcomeOf(*entry)))
 		default:
-			return tx.WorkOrders().Update(ctx, next)
+			if err := tx.WorkOrders().Update(ctx, next); err != nil {
+				return err
+			}
+			return did(ctx, tx, p, audit.Did(audit.WorkOrderCompleted, string(order), found, next).With("outcome", "retry"))
 		}
 	})
 	if err != nil {
@@ -201,4 +217,11 @@ func (g *Gateway) CompleteWorkOrder(ctx context.Context, p tenancy.Principal, or
 	}
 	content, err := g.plain(ctx, entry.Checksum)
 	return &WorkOrderEntry{Entry: *entry, Content: content}, err
+}
+
+func outcomeOf(e workorder.Entry) string {
+	if e.Success {
+		return "success"
+	}
+	return "failure"
 }
