@@ -56,6 +56,7 @@ type Repositories interface {
 	Insights() Insights
 	Diagnostics() Diagnostics
 	Decisions() Decisions
+	History() History
 	Outbox() Outbox
 	Leases() Leases
 	Works() Works

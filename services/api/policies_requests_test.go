@@ -40,6 +40,12 @@ func policyRequests() map[string]func(w *world) request {
 		"create_placement_policy": func(*world) request {
 			return request{method: http.MethodPost, path: "/placement-policies", body: document}
 		},
+		"list_stack_placements": func(w *world) request {
+			return request{method: http.MethodGet, path: "/stacks/" + string(w.held.ID) + "/placement/history"}
+		},
+		"get_agent_placement": func(w *world) request {
+			return request{method: http.MethodGet, path: "/agents/" + string(w.agent.ID) + "/placement"}
+		},
 		"get_placement_policy":            of(http.MethodGet, "", ""),
 		"update_placement_policy":         of(http.MethodPut, "", document),
 		"delete_placement_policy":         of(http.MethodDelete, "?detach=true", ""),

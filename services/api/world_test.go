@@ -259,6 +259,7 @@ func (w *world) commit(s stack.Stack, hold *placement.Hold, state delivery.State
 		co.Record.Decision.Verdicts = append(co.Record.Decision.Verdicts, placement.Verdict{Agent: v.ID, Cluster: v.ClusterName, Picked: v.ID == w.agent.ID,
 			Reasons: []placement.Reason{{Rule: placement.RuleTarget, Message: "because"}}})
 	}
+	co.Record.Decision.Changes, co.Record.Decision.Hold = co.Changes, hold
 	_, err = w.store.Decisions().Commit(ctx, co)
 	must(t, err)
 }

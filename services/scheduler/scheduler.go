@@ -43,6 +43,8 @@ type Config struct {
 	AuditSeal    time.Duration `koanf:"audit_seal"`        // how often new entries of the audit log are sealed
 	KeepAudit    time.Duration `koanf:"keep_audit"`        // retention of the audit log, which drops whole months
 
+	KeepDecisions time.Duration `koanf:"keep_decisions"` // retention of the records of decisions; the newest of each stack stays
+
 	KeepWorkOrders      time.Duration `koanf:"keep_work_orders"`      // retention of the work order log
 	UnclaimedWorkOrders time.Duration `koanf:"unclaimed_work_orders"` // an order that no agent claims for this long fails
 }
@@ -52,7 +54,7 @@ func Defaults() Config {
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
 		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
-		KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
+		KeepDecisions: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.
@@ -69,6 +71,7 @@ func (c Config) Validate() error {
 	p.Add(c.KeepEvents < time.Hour, "scheduler.keep_events", "is %s, less than 1h", c.KeepEvents)
 	p.Add(c.AuditSeal < 100*time.Millisecond || c.AuditSeal > time.Hour, "scheduler.audit_seal", "is %s, not between 100ms and 1h", c.AuditSeal)
 	p.Add(c.KeepAudit < 24*time.Hour, "scheduler.keep_audit", "is %s, less than 24h", c.KeepAudit)
+	p.Add(c.KeepDecisions < time.Hour, "scheduler.keep_decisions", "is %s, less than 1h", c.KeepDecisions)
 	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
 	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
@@ -123,7 +126,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
 			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
-			janitor.Idempotency(d.Store.Idempotency()),
+			janitor.Idempotency(d.Store.Idempotency()), janitor.Decisions(d.Store.History(), c.KeepDecisions),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders)),
 		seals:  sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),

@@ -33,6 +33,7 @@ func (r decisions) Commit(ctx context.Context, co ports.Commit) (map[agent.ID]de
 		d.approved, d.hold, d.record = 0, copyHold(co.Hold), copyRecord(co.Record)
 		d.record.Stack, d.record.Generation = co.Stack, d.generation
 		c.decisions.put(one(co.Stack), d)
+		c.records.put(numbered{string(co.Stack), d.generation}, d.record)
 		return revisions, nil
 	})
 }

@@ -91,6 +91,7 @@ type state struct {
 	seenMarks  table[two, int64] // agent, boot -> number of the last parcel
 
 	decisions table[one, decision]
+	records   table[numbered, placement.Record] // stack, generation
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
 
@@ -146,7 +147,7 @@ func newState(now func() time.Time) *state {
 		seenEvents: newTable[numbered, observation.Event](), seenLines: newTable[numbered, observation.Line](),
 		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
 		diagnostics: newTable[one, diagnostic.Request](), diagnoses: newTable[one, diagnostic.Result](),
-		decisions: newTable[one, decision](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
+		decisions: newTable[one, decision](), records: newTable[numbered, placement.Record](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
 		workOrders: newTable[one, workorder.Order](), workOrderLog: newTable[one, workorder.Entry](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
 		auditSealed: newTable[numbered, audit.ID](), auditChains: newTable[one, audit.Chain](),
@@ -182,7 +183,7 @@ func (s *state) clone() *state {
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
 		diagnostics: s.diagnostics.clone(), diagnoses: s.diagnoses.clone(),
-		decisions: s.decisions.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
+		decisions: s.decisions.clone(), records: s.records.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
 		workOrders: s.workOrders.clone(), workOrderLog: s.workOrderLog.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),
 		auditSealed: s.auditSealed.clone(), auditChains: s.auditChains.clone(),

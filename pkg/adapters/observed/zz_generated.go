@@ -1161,6 +1161,34 @@ func (x observedDecisions) Approve(ctx context.Context, p1 stack.ID, p2 string) 
 	return err
 }
 
+func (r repositories) History() ports.History { return observedHistory{r.o, r.in.History()} }
+
+type observedHistory struct {
+	o  *observer
+	in ports.History
+}
+
+func (x observedHistory) Page(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, p3 page.Query) (r0 page.Page[placement.Record], err error) {
+	ctx, done := x.o.start(ctx, "History", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedHistory) At(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, p3 time.Time) (r0 placement.Record, err error) {
+	ctx, done := x.o.start(ctx, "History", "At")
+	defer func() { done(err) }()
+	r0, err = x.in.At(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedHistory) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "History", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
 func (r repositories) Outbox() ports.Outbox { return observedOutbox{r.o, r.in.Outbox()} }
 
 type observedOutbox struct {

@@ -143,13 +143,13 @@ func (s session) assign(ctx context.Context, c ports.Commit, changes []placement
 }
 
 const recordDecision = `WITH p AS (
-		UPDATE stack_placements SET generation = generation + 1, hold = $2, approved = 0 WHERE stack_id = $1
+		UPDATE stack_placements SET generation = generation + 1, hold = $2, approved = 0, followed = $8 WHERE stack_id = $1
 		RETURNING stack_id, generation)
-	INSERT INTO decisions (stack_id, generation, object_id, decision, cause, traceparent, decided_at)
+	INSERT INTO decisions (stack_id, generation, object_id, packed, cause, traceparent, decided_at)
 	SELECT p.stack_id, p.generation, $3, $4, $5, $6, $7 FROM p`
 
 func (s session) record(ctx context.Context, c ports.Commit) error {
-	var hold any
+	var hold, followed any
 	if c.Hold != nil {
 		h := *c.Hold
 		h.Since = micro(h.Since)
@@ -166,12 +166,19 @@ func (s session) record(ctx context.Context, c ports.Commit) error {
 		h.Since = micro(h.Since)
 		d.Hold = &h
 	}
-	decision, err := asJSON(d)
+	if d.Policy != nil {
+		text, err := asJSON(d.Policy)
+		if err != nil {
+			return err
+		}
+		followed = text
+	}
+	packed, err := d.Pack()
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, "record decision", recordDecision, uid(c.Stack), hold, uid(c.Record.Object), decision, printable(c.Record.Cause),
-		c.Record.Traceparent, micro(c.Record.At))
+	_, err = s.exec(ctx, "record decision", recordDecision, uid(c.Stack), hold, uid(c.Record.Object), packed, printable(c.Record.Cause),
+		c.Record.Traceparent, micro(c.Record.At), followed)
 	return err
 }
 
@@ -184,29 +191,54 @@ func asJSON(v any) (string, error) {
 	return strings.ReplaceAll(string(text), `\u0000`, `\ufffd`), nil
 }
 
-const latestDecision = `SELECT d.generation, COALESCE(d.object_id::text, '') AS object_id, d.decision, d.cause, d.traceparent, d.decided_at, p.hold
-	FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
+const recordColumns = `d.stack_id, d.generation, COALESCE(d.object_id::text, '') AS object_id, d.decision, d.packed, d.cause, d.traceparent, d.decided_at`
+
+type decisionRow struct {
+	Stack       stack.ID       `db:"stack_id"`
+	Generation  int64          `db:"generation"`
+	Object      stack.ObjectID `db:"object_id"`
+	Decision    []byte         `db:"decision"` // of an earlier release
+	Packed      []byte         `db:"packed"`
+	Cause       string         `db:"cause"`
+	Traceparent string         `db:"traceparent"`
+	DecidedAt   time.Time      `db:"decided_at"`
+}
+
+func (r decisionRow) record() (placement.Record, error) {
+	rec := placement.Record{
+		Stack: r.Stack, Generation: r.Generation, Object: r.Object, Cause: r.Cause, Traceparent: r.Traceparent, At: micro(r.DecidedAt),
+	}
+	var err error
+	if r.Packed != nil {
+		rec.Decision, err = placement.Unpack(r.Packed)
+	} else {
+		err = json.Unmarshal(r.Decision, &rec.Decision)
+	}
+	if err != nil {
+		return placement.Record{}, fmt.Errorf("read decision %d of stack %s: %w", r.Generation, r.Stack, err)
+	}
+	return rec, nil
+}
+
+func noDecision(s stack.ID) error {
+	return notFound("decision_not_found", "a decision for stack", s)
+}
+
+const latestDecision = `SELECT ` + recordColumns + `, p.hold FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
 	WHERE d.stack_id = $1 ORDER BY d.generation DESC LIMIT 1`
 
 // Latest implements ports.Decisions.
 func (r decisions) Latest(ctx context.Context, s stack.ID) (placement.Record, *placement.Hold, error) {
 	row, err := one[struct {
-		Generation  int64          `db:"generation"`
-		Object      stack.ObjectID `db:"object_id"`
-		Decision    []byte         `db:"decision"`
-		Cause       string         `db:"cause"`
-		Traceparent string         `db:"traceparent"`
-		DecidedAt   time.Time      `db:"decided_at"`
-		Hold        []byte         `db:"hold"`
-	}](ctx, r.s, "get newest decision", notFound("decision_not_found", "a decision for stack", s), latestDecision, uid(s))
+		decisionRow
+		Hold []byte `db:"hold"`
+	}](ctx, r.s, "get newest decision", noDecision(s), latestDecision, uid(s))
 	if err != nil {
 		return placement.Record{}, nil, err
 	}
-	rec := placement.Record{
-		Stack: s, Generation: row.Generation, Object: row.Object, Cause: row.Cause, Traceparent: row.Traceparent, At: micro(row.DecidedAt),
-	}
-	if err := json.Unmarshal(row.Decision, &rec.Decision); err != nil {
-		return placement.Record{}, nil, fmt.Errorf("read decision of stack %s: %w", s, err)
+	rec, err := row.record()
+	if err != nil {
+		return placement.Record{}, nil, err
 	}
 	hold, err := holdOf(row.Hold)
 	return rec, hold, err

@@ -39,6 +39,7 @@ type Subject struct {
 	Approved    int64         // a held decision of this generation was approved; 0 none
 	Hold        *Hold
 	Policy      *policy.Ref // the revision of the policy that decides; nil: plain matching
+	Decided     *policy.Ref // what the newest record followed
 }
 
 // Prior is a stack's assignments as they stand.

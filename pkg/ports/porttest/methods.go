@@ -23,7 +23,7 @@ func (w *world) methods() map[string]method {
 	all := map[string]method{}
 	for _, part := range []map[string]method{
 		w.webhookMethods(),
-		w.templateMethods(), w.policyMethods(),
+		w.templateMethods(), w.policyMethods(), w.historyMethods(),
 		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.diagnosticMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
 		w.observationMethods(),
 		w.accessMethods(), w.idempotencyMethods(),

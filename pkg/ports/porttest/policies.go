@@ -397,6 +397,7 @@ func policyCommit(w *world) {
 		rec, _, err := w.Decisions().Latest(w.ctx, s)
 		wantNone(w.T, "latest", err)
 		wantSame(w.T, "policy of the record", rec.Decision.Policy, now.Policy)
+		wantSame(w.T, "what the subject's newest record followed", w.subject(s).Decided, now.Policy)
 	}
 	change("an attachment", func() { w.attach(p.ID, s) })
 	change("a revision", func() { wantNone(w.T, "revise", w.Policies().Revise(w.ctx, p)) })

@@ -47,6 +47,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"observations":  observationCases(),
 		"diagnostics":   diagnosticCases(),
 		"decisions":     decisionCases(),
+		"history":       historyCases(),
 		"holds":         holdCases(),
 		"webhooks":      webhookCases(),
 		"deliveries":    deliveryCases(),

@@ -3,11 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -22,16 +25,16 @@ type StackPlacement struct {
 	Agents map[agent.ID]agent.Agent // of the verdicts; deleted ones are absent
 }
 
-// StackPlacement returns why a stack is where it is, to an admin or its owner. An owner sees no cluster of others: only
-// those that are registered with it or have its stack.
-func (a *App) StackPlacement(ctx context.Context, p tenancy.Principal, s stack.ID) (StackPlacement, error) {
+// StackPlacement returns why a stack is where it is, to an admin or its owner; at a moment what had been decided until then.
+// An owner sees no cluster of others: only those that are registered with it or have its stack.
+func (a *App) StackPlacement(ctx context.Context, p tenancy.Principal, s stack.ID, at *time.Time) (StackPlacement, error) {
 	sub, err := a.subject(ctx, p, s)
 	if err != nil {
 		return StackPlacement{}, err
 	}
 	out := StackPlacement{Stack: s, Hold: sub.Hold}
-	rec, hold, err := a.Store.Decisions().Latest(ctx, s)
-	if fault.Is(err, fault.NotFound) {
+	rec, hold, err := a.decision(ctx, p, s, at)
+	if at == nil && fault.Is(err, fault.NotFound) {
 		return out, nil
 	}
 	if err != nil {
@@ -55,6 +58,39 @@ func (a *App) StackPlacement(ctx context.Context, p tenancy.Principal, s stack.I
 		}
 	}
 	out.Record.Decision.Verdicts = kept
+	return out, nil
+}
+
+// decision returns the newest record about a stack with what waits for an approval, or the one that was the newest at a moment
+// with what waited then.
+func (a *App) decision(ctx context.Context, p tenancy.Principal, s stack.ID, at *time.Time) (placement.Record, *placement.Hold, error) {
+	if at == nil {
+		return a.Store.Decisions().Latest(ctx, s)
+	}
+	rec, err := a.Store.History().At(ctx, tenancy.ScopeOf(p), s, *at)
+	return rec, rec.Decision.Hold, err
+}
+
+// PlacementHistory returns a page of the kept records about a stack, to an admin or its owner, who sees no cluster of others.
+func (a *App) PlacementHistory(ctx context.Context, p tenancy.Principal, s stack.ID, q page.Query) (page.Page[placement.Record], error) {
+	if _, err := a.subject(ctx, p, s); err != nil {
+		return page.Page[placement.Record]{}, err
+	}
+	out, err := a.Store.History().Page(ctx, tenancy.ScopeOf(p), s, q)
+	if err != nil {
+		return page.Page[placement.Record]{}, fmt.Errorf("list the decisions: %w", err)
+	}
+	if p.IsStaff() {
+		return out, nil
+	}
+	visible, err := a.visibleClusters(ctx, p, s)
+	if err != nil {
+		return page.Page[placement.Record]{}, err
+	}
+	for i := range out.Items {
+		d := &out.Items[i].Decision
+		d.Changes = slices.DeleteFunc(d.Changes, func(c placement.Change) bool { return !visible[c.Agent] })
+	}
 	return out, nil
 }
 
@@ -104,5 +140,5 @@ func (a *App) ApprovePlacement(ctx context.Context, p tenancy.Principal, s stack
 	if err != nil {
 		return StackPlacement{}, fmt.Errorf("approve the held decision: %w", err)
 	}
-	return a.StackPlacement(ctx, p, s)
+	return a.StackPlacement(ctx, p, s, nil)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -100,7 +101,8 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	now := e.now()
 	d := placement.Decide(e.input(id, now), now)
 	e.metrics.decide.Observe(time.Since(start).Seconds())
-	if !d.News(s) {
+	d.Policy = s.Policy
+	if !d.News(s) && policy.Same(s.Policy, s.Decided) { // what another policy says is recorded, even if it says the same
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
 	}

@@ -120,7 +120,7 @@ func (w *world) concerned(ids []agent.ID) []stack.ID {
 // committed brings the snapshot to where the commit left the store.
 func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision) {
 	s := w.subjects[d.Stack]
-	s.Generation, s.Hold, s.Approved = generation, d.Hold, 0
+	s.Generation, s.Hold, s.Approved, s.Decided = generation, d.Hold, 0, d.Policy
 	w.subjects[d.Stack] = s
 	prior := make(placement.Prior, len(w.priors[d.Stack])+len(d.Changes))
 	for a, p := range w.priors[d.Stack] {

@@ -12,6 +12,7 @@ const (
 	trimBatch   = 5000
 	rewrapBatch = 500
 	keyBatch    = 2000
+	recordBatch = 500 // records of decisions, which are large
 )
 
 // Outbox removes events that are older than keep.
@@ -43,5 +44,13 @@ func Idempotency(i ports.Idempotency) Task {
 	return Task{Name: "forget idempotency keys", Step: func(ctx context.Context, now time.Time) (bool, error) {
 		n, err := i.Trim(ctx, now.Add(-idempotency.Keep), keyBatch)
 		return n == keyBatch, err
+	}}
+}
+
+// Decisions removes the records of decisions that are older than keep, but the newest about each stack.
+func Decisions(h ports.History, keep time.Duration) Task {
+	return Task{Name: "trim decisions", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		n, err := h.Trim(ctx, now.Add(-keep), recordBatch)
+		return n == recordBatch, err
 	}}
 }

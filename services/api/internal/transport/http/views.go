@@ -7,6 +7,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -62,6 +63,8 @@ type (
 		DecidedAt  *time.Time      `json:"decided_at"`
 		Cause      string          `json:"cause"`
 		TraceID    string          `json:"trace_id"`
+		Policy     *policyRefJSON  `json:"policy"`
+		WakeAt     *time.Time      `json:"wake_at"`
 		Hold       *placement.Hold `json:"hold"`
 		Verdicts   []verdictJSON   `json:"verdicts"`
 	}
@@ -121,6 +124,7 @@ func placementOf(p app.StackPlacement) placementJSON {
 	}
 	at := p.Record.At.UTC()
 	out.Generation, out.DecidedAt, out.Cause, out.TraceID = p.Record.Generation, &at, p.Record.Cause, traceID(p.Record.Traceparent)
+	out.Policy, out.WakeAt = maybePolicyRef(p.Record.Decision.Policy), p.Record.Decision.WakeAt
 	out.Verdicts = each(p.Record.Decision.Verdicts, func(v placement.Verdict) verdictJSON {
 		return verdictJSON{
 			AgentID: v.Agent, Cluster: v.Cluster, AgentName: p.Agents[v.Agent].Name, Picked: v.Picked,
@@ -145,10 +149,16 @@ func stackViewRoutes(a *app.App) []rpc.Route {
 			out, err := a.StackStatus(ctx, who(ctx), s)
 			return statusOf(out), err
 		}),
-		get("get_stack_placement", "/stacks/{id}/placement", view(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (placementJSON, error) {
-			out, err := a.StackPlacement(ctx, who(ctx), s)
+		get("get_stack_placement", "/stacks/{id}/placement", view(GeneratorOwner), stackAtTime, func(ctx context.Context, r of[stack.ID, *time.Time]) (placementJSON, error) {
+			out, err := a.StackPlacement(ctx, who(ctx), r.id, r.body)
 			return placementOf(out), err
 		}),
+		list("list_stack_placements", "/stacks/{id}/placement/history", view(GeneratorOwner), placement.RecordList(), justID[stack.ID], func(ctx context.Context, s stack.ID, q page.Query) (page.Page[placement.Record], error) {
+			return a.PlacementHistory(ctx, who(ctx), s, q)
+		}, recordOf),
+		list("get_agent_placement", "/agents/{id}/placement", view(AgentSelf), app.PlacedList(), justID[agent.ID], rpc.Short(app.PlacedList(), func(ctx context.Context, v agent.ID) ([]app.PlacedStack, error) {
+			return a.AgentPlacement(ctx, who(ctx), v)
+		}), placedOf),
 		act("approve_stack_placement", "/stacks/{id}/placement/approve", operate(GeneratorOwner), idAnd[stack.ID, approvalJSON], func(ctx context.Context, r of[stack.ID, approvalJSON]) (placementJSON, error) {
 			out, err := a.ApprovePlacement(ctx, who(ctx), r.id, r.body.Fingerprint)
 			return placementOf(out), err

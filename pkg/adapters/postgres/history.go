@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+type history struct{ s session }
+
+const (
+	recordsWhere    = ` FROM decisions d JOIN stacks s ON s.id = d.stack_id WHERE true`
+	selectRecords   = `SELECT ` + recordColumns + recordsWhere
+	countRecords    = `SELECT count(*)` + recordsWhere
+	recordsOfStack  = ` AND d.stack_id = ?`
+	recordsOfOwner  = ` AND d.stack_id = ? AND s.generator_id = ?`
+	recordsUntil    = ` AND d.decided_at <= ?::timestamptz`
+	recordAt        = selectRecords + ` AND d.stack_id = $1 AND d.decided_at <= $2`
+	newestRecord    = ` ORDER BY d.generation DESC LIMIT 1`
+	recordAtAny     = recordAt + newestRecord
+	recordAtOfOwner = recordAt + ` AND s.generator_id = $3` + newestRecord
+	trimRecords     = `DELETE FROM decisions WHERE (stack_id, generation) IN (
+		SELECT d.stack_id, d.generation FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
+		WHERE d.decided_at < $1 AND d.generation < p.generation ORDER BY d.decided_at LIMIT $2)`
+)
+
+// recordPages lists rows: the time that the list's own rule would need is in them.
+func recordPages() listing[decisionRow, decisionRow] {
+	of := placement.RecordList()
+	return listing[decisionRow, decisionRow]{
+		list: page.List[decisionRow]{
+			ID: func(r decisionRow) string { return string(r.Stack) },
+			Sorts: []page.Sort[decisionRow]{{Name: of.Sorts[0].Name, Kind: of.Sorts[0].Kind, Key: func(r decisionRow) string {
+				return of.Sorts[0].Key(placement.Record{Generation: r.Generation})
+			}}},
+			Filters: []page.Filter[decisionRow]{{Name: "at"}}, Descending: of.Descending, Chunk: of.Chunk,
+		},
+		act: "list decisions", rows: selectRecords, count: countRecords, id: "d.stack_id",
+		sorts: map[string]string{"generation": "d.generation"}, filters: map[string]string{"at": recordsUntil},
+		to: func(r decisionRow) decisionRow { return r },
+	}
+}
+
+// Page implements ports.History.
+func (r history) Page(ctx context.Context, scope tenancy.Scope, id stack.ID, q page.Query) (page.Page[placement.Record], error) {
+	only := part{recordsOfStack, []any{uid(id)}}
+	switch {
+	case scope.All:
+	case scope.Generator != "":
+		only = part{recordsOfOwner, []any{uid(id), uid(scope.Generator)}}
+	default:
+		return page.Page[placement.Record]{}, nil
+	}
+	got, err := recordPages().page(ctx, r.s, only, q)
+	if err != nil {
+		return page.Page[placement.Record]{}, err
+	}
+	out := page.Page[placement.Record]{Items: make([]placement.Record, len(got.Items)), Next: got.Next, Total: got.Total}
+	for i, row := range got.Items {
+		if out.Items[i], err = row.record(); err != nil {
+			return page.Page[placement.Record]{}, err
+		}
+	}
+	return out, nil
+}
+
+// At implements ports.History.
+func (r history) At(ctx context.Context, scope tenancy.Scope, id stack.ID, at time.Time) (placement.Record, error) {
+	query, args, ok := views{all: recordAtAny, generator: recordAtOfOwner}.of(scope, uid(id), micro(at))
+	if !ok || query == "" { // agents see none
+		return placement.Record{}, noDecision(id)
+	}
+	row, err := one[decisionRow](ctx, r.s, "get decision of a time", noDecision(id), query, args...)
+	if err != nil {
+		return placement.Record{}, err
+	}
+	return row.record()
+}
+
+// Trim implements ports.History.
+func (r history) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		n, err := in.exec(ctx, "trim decisions", trimRecords, micro(before), limit)
+		return int(n), err
+	})
+}
