@@ -227,13 +227,15 @@ type StatusSummary struct {
 
 // Placement is the decision for one stack, with its reasons.
 type Placement struct {
-	StackID    string     `json:"stack_id"`
-	Generation int64      `json:"generation"`
-	DecidedAt  *time.Time `json:"decided_at"`
-	Cause      string     `json:"cause"`
-	TraceID    string     `json:"trace_id"`
-	Hold       *Hold      `json:"hold"`
-	Verdicts   []Verdict  `json:"verdicts"`
+	StackID    string       `json:"stack_id"`
+	Generation int64        `json:"generation"`
+	DecidedAt  *time.Time   `json:"decided_at"`
+	Cause      string       `json:"cause"`
+	TraceID    string       `json:"trace_id"`
+	Policy     *PolicyReach `json:"policy"` // what it followed; nil: targets, labels and annotations
+	WakeAt     *time.Time   `json:"wake_at"`
+	Hold       *Hold        `json:"hold"`
+	Verdicts   []Verdict    `json:"verdicts"`
 }
 
 // Verdict says for one cluster whether it was picked.

@@ -103,7 +103,7 @@ manages agents and generators. Log in once, then apply:
 	f.StringVar(&a.flags.PAK, "pak", "", "the key to use (env BROKKR_PAK, which does not show in process lists)")
 	f.StringVar(&a.flags.Context, "context", "", "the login to use (env BROKKR_CONTEXT)")
 	f.DurationVar(&a.requestTimeout, "request-timeout", 30*time.Second, "how long to wait for the answer to one request; 0 waits for ever")
-	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.stack(), a.template(),
+	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.explain(), a.policy(), a.stack(), a.template(),
 		a.agent(), a.generator(), a.registration(), a.credentials(), a.webhook(), a.audit(), a.admin(), a.delete(), a.version(), a.waitFor(), a.diagnose(), a.doctor(), a.supportBundle(),
 		a.joinToken())
 	group(root)

@@ -139,12 +139,31 @@ func details(err error) []string {
 	}
 	lines := make([]string, 0, len(refused.Details))
 	for k, v := range refused.Details {
+		if k == "problems" {
+			lines = append(lines, problems(v)...)
+			continue
+		}
 		if !strings.Contains(refused.Message, fmt.Sprintf("%s %v", k, v)) {
 			lines = append(lines, render.Clean(fmt.Sprintf("%s: %v", k, v)))
 		}
 	}
 	sort.Strings(lines)
 	return append([]string{"at " + refused.Where()}, lines...)
+}
+
+// problems returns what is wrong with a document, a line each.
+func problems(v any) []string {
+	all, _ := v.([]any)
+	lines := make([]string, 0, len(all))
+	for _, item := range all {
+		p, _ := item.(map[string]any)
+		path, message := fmt.Sprint(p["path"]), fmt.Sprint(p["message"])
+		if path != "" {
+			message = path + ": " + message
+		}
+		lines = append(lines, render.Clean(message))
+	}
+	return lines
 }
 
 // plain returns what a domain rule says without the parts that are for programs.

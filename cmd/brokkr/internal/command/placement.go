@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,6 +87,11 @@ func (a *app) approve() *cobra.Command {
 }
 
 func (a *app) readPlacement(ctx context.Context, ref string) (*client.Client, client.Stack, client.Placement, error) {
+	return a.readPlacementAt(ctx, ref, nil)
+}
+
+// readPlacementAt reads what is decided about a stack, or what had been at a moment.
+func (a *app) readPlacementAt(ctx context.Context, ref string, at *time.Time) (*client.Client, client.Stack, client.Placement, error) {
 	c, err := a.connect()
 	if err != nil {
 		return nil, client.Stack{}, client.Placement{}, err
@@ -95,6 +101,13 @@ func (a *app) readPlacement(ctx context.Context, ref string) (*client.Client, cl
 		if s, err = findStack(ctx, c, ref); err != nil {
 			return nil, s, client.Placement{}, err
 		}
+	}
+	if at != nil {
+		p, err := c.PlacementAt(ctx, s.ID, *at)
+		if client.IsCode(err, "decision_not_found") {
+			err = hint(fmt.Errorf("no decision about stack %s is kept from %s", s.Name, at.UTC().Format(time.RFC3339)), "decisions are kept for a while (scheduler.keep_decisions); ask for a later time")
+		}
+		return c, s, p, err
 	}
 	p, err := c.Placement(ctx, s.ID)
 	return c, s, p, err

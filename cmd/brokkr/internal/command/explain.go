@@ -1,0 +1,123 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
+	"github.com/colliery-io/brokkr/pkg/client"
+)
+
+func (a *app) explain() *cobra.Command {
+	var o output
+	var at string
+	cmd := &cobra.Command{
+		Use: "explain STACK [CLUSTER]", Short: "Tell why a stack is in a cluster or not, now or at a past time",
+		Long: `Tells the decision about a stack: the policy that it followed, since when, what caused it, and for each cluster every rule that it
+fails, with what is wanted and what is observed. With CLUSTER (a cluster, or an agent by name or id) of that one alone. --at tells what
+had been decided until then: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h.`,
+		Example: `  brokkr explain web
+  brokkr explain web cluster-7
+  brokkr explain web cluster-7 --at 36h`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef(cmd, "STACK is missing")
+			}
+			return atMost(2)(cmd, args)
+		},
+		ValidArgsFunction: a.completeStacks,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := o.format(cmd); err != nil {
+				return err
+			}
+			when, err := a.past(cmd, at)
+			if err != nil {
+				return err
+			}
+			_, s, p, err := a.readPlacementAt(cmd.Context(), args[0], when)
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				p.Verdicts = only(p.Verdicts, func(v client.Verdict) bool {
+					return v.Cluster == args[1] || v.AgentName == args[1] || strings.EqualFold(v.AgentID, args[1])
+				})
+				if len(p.Verdicts) == 0 {
+					return hint(fmt.Errorf("the decision about stack %s says nothing of cluster %q", s.Name, args[1]), "brokkr explain %s lists the clusters that it speaks of", s.Name)
+				}
+			}
+			v := view{data: p, table: func(w io.Writer, _ bool) error { return a.writeExplanation(w, s, p) }}
+			for _, verdict := range p.Verdicts {
+				v.names = append(v.names, "cluster/"+verdict.Cluster)
+			}
+			return a.show(cmd, &o, v)
+		},
+	}
+	cmd.Flags().StringVar(&at, "at", "", "tell what had been decided until this time")
+	o.flag(cmd)
+	return cmd
+}
+
+// past reads a time or how long ago it is; nil for none.
+func (a *app) past(cmd *cobra.Command, s string) (*time.Time, error) {
+	if s == "" {
+		return nil, nil //nolint:nilnil // now
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		t := a.env.Now().Add(-d)
+		return &t, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return nil, usagef(cmd, "--at %q is neither a time such as 2026-03-01T12:00:00Z nor a duration such as 2h", s)
+	}
+	return &t, nil
+}
+
+func (a *app) writeExplanation(w io.Writer, s client.Stack, p client.Placement) error {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("stack/%s", render.Clean(s.Name))
+	if p.DecidedAt == nil {
+		line("  nothing has been decided about it yet")
+	} else {
+		line("  decided   %s ago (%s), decision %d, because of %s", render.Age(a.env.Now(), p.DecidedAt), p.DecidedAt.UTC().Format(time.RFC3339), p.Generation, orNone(render.Clean(p.Cause)))
+	}
+	switch {
+	case p.Policy == nil:
+		line("  policy    none: it is placed by targets, labels and annotations")
+	case p.Policy.StackLabel != nil:
+		line("  policy    %s, revision %d, by the stack's label %s", render.Clean(p.Policy.Name), p.Policy.Revision, render.Clean(*p.Policy.StackLabel))
+	default:
+		line("  policy    %s, revision %d, attached to the stack", render.Clean(p.Policy.Name), p.Policy.Revision)
+	}
+	if p.WakeAt != nil {
+		line("  again at  %s, when time alone may change it", p.WakeAt.UTC().Format(time.RFC3339))
+	}
+	if p.Hold != nil {
+		line("  held      %s; brokkr placement approve %s", render.Clean(p.Hold.Reason), render.Clean(s.Name))
+	}
+	for _, v := range sorted(p.Verdicts, func(v client.Verdict) string { return v.Cluster }) {
+		word := "not picked"
+		if v.Picked {
+			word = "picked"
+		}
+		line("cluster/%s (agent %s): %s", render.Clean(v.Cluster), orNone(render.Clean(v.AgentName)), word)
+		for _, r := range v.Reasons {
+			text := render.Clean(r.Message)
+			if text == "" {
+				text = render.Clean(r.Rule)
+			}
+			line("  %s", text)
+			if r.Wanted != "" || r.Observed != "" {
+				line("    wanted %s, observed %s", orNone(render.Clean(r.Wanted)), orNone(render.Clean(r.Observed)))
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

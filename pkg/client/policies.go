@@ -1,0 +1,128 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Policy is a placement policy in its newest revision.
+type Policy struct {
+	ID          string          `json:"id"`
+	CreatedAt   time.Time       `json:"created_at"`
+	UpdatedAt   time.Time       `json:"updated_at"`
+	GeneratorID string          `json:"generator_id"`
+	Name        string          `json:"name"`
+	Revision    int             `json:"revision"`
+	Document    json.RawMessage `json:"document"`
+	Stacks      int             `json:"stacks"`       // that it is attached to themselves
+	StackLabels []string        `json:"stack_labels"` // by which it reaches stacks
+	Warnings    []PolicyProblem `json:"warnings"`
+}
+
+// PolicyProblem is something about a policy's document.
+type PolicyProblem struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// PolicyRevision is one state of a policy's document; lists have no documents.
+type PolicyRevision struct {
+	PolicyID  string          `json:"policy_id"`
+	Revision  int             `json:"revision"`
+	CreatedAt time.Time       `json:"created_at"`
+	Document  json.RawMessage `json:"document,omitempty"`
+}
+
+// PolicyReach is which policy decides about a stack, and why that one.
+type PolicyReach struct {
+	PolicyID   string  `json:"policy_id"`
+	Name       string  `json:"name"`
+	Revision   int     `json:"revision"`
+	By         string  `json:"by"` // stack | label
+	StackLabel *string `json:"stack_label"`
+}
+
+// Policies lists the placement policies that the caller can see; those with this name if it is not empty.
+func (c *Client) Policies(ctx context.Context, name string) ([]Policy, error) {
+	return list[Policy](ctx, c, "/placement-policies", named(name))
+}
+
+// Policy returns a policy in its newest revision.
+func (c *Client) Policy(ctx context.Context, id string) (Policy, error) {
+	return get[Policy](ctx, c, "/placement-policies/"+seg(id))
+}
+
+// CreatePolicy stores a policy; an empty generator is the caller's own.
+func (c *Client) CreatePolicy(ctx context.Context, generator string, document json.RawMessage) (Policy, error) {
+	var out Policy
+	r := call{method: http.MethodPost, path: "/placement-policies", body: document}
+	if generator != "" {
+		r.query = url.Values{"generator_id": {generator}}
+	}
+	_, err := c.do(ctx, r, &out)
+	return out, err
+}
+
+// UpdatePolicy stores the next revision of a policy; a document that says what the newest one says makes none, so that it
+// may be repeated.
+func (c *Client) UpdatePolicy(ctx context.Context, id string, document json.RawMessage) (Policy, error) {
+	var out Policy
+	_, err := c.do(ctx, call{method: http.MethodPut, path: "/placement-policies/" + seg(id), body: document}, &out)
+	return out, err
+}
+
+// DeletePolicy deletes a policy; one that is attached only if it is to be detached first.
+func (c *Client) DeletePolicy(ctx context.Context, id string, detach bool) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/placement-policies/" + seg(id), query: url.Values{"detach": {strconv.FormatBool(detach)}}}, nil)
+	return err
+}
+
+// PolicyRevisions lists the kept revisions of a policy, the newest first, without documents.
+func (c *Client) PolicyRevisions(ctx context.Context, id string) ([]PolicyRevision, error) {
+	return list[PolicyRevision](ctx, c, "/placement-policies/"+seg(id)+"/revisions", nil)
+}
+
+// PolicyRevision returns one of them with its document.
+func (c *Client) PolicyRevision(ctx context.Context, id string, revision int) (PolicyRevision, error) {
+	return get[PolicyRevision](ctx, c, "/placement-policies/"+seg(id)+"/revisions/"+strconv.Itoa(revision))
+}
+
+// StackPolicy returns which policy decides about a stack; 404 if none does.
+func (c *Client) StackPolicy(ctx context.Context, stack string) (PolicyReach, error) {
+	return get[PolicyReach](ctx, c, "/stacks/"+seg(stack)+"/placement-policy")
+}
+
+// AttachPolicy gives a stack a policy of its generator.
+func (c *Client) AttachPolicy(ctx context.Context, stack, policy string) (PolicyReach, error) {
+	var out PolicyReach
+	_, err := c.do(ctx, call{method: http.MethodPut, path: "/stacks/" + seg(stack) + "/placement-policy", body: map[string]string{"policy_id": policy}}, &out)
+	return out, err
+}
+
+// DetachPolicy takes from a stack the policy that was attached to it.
+func (c *Client) DetachPolicy(ctx context.Context, stack string) error {
+	return c.remove(ctx, "/stacks/"+seg(stack)+"/placement-policy")
+}
+
+// AttachPolicyLabel lets a policy reach every stack of its generator that has the label.
+func (c *Client) AttachPolicyLabel(ctx context.Context, policy, label string) (Policy, error) {
+	var out Policy
+	_, err := c.do(ctx, call{method: http.MethodPut, path: "/placement-policies/" + seg(policy) + "/stack-labels/" + seg(label)}, &out)
+	return out, err
+}
+
+// DetachPolicyLabel undoes AttachPolicyLabel.
+func (c *Client) DetachPolicyLabel(ctx context.Context, policy, label string) error {
+	return c.remove(ctx, "/placement-policies/"+seg(policy)+"/stack-labels/"+seg(label))
+}
+
+// PlacementAt returns what had been decided about a stack until a moment; 404 if nothing is kept from then.
+func (c *Client) PlacementAt(ctx context.Context, stack string, at time.Time) (Placement, error) {
+	var out Placement
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/stacks/" + seg(stack) + "/placement", query: url.Values{"at": {at.UTC().Format(time.RFC3339Nano)}}}, &out)
+	return out, err
+}
