@@ -56,10 +56,17 @@ type Deliveries interface {
 	List(ctx context.Context, q DeliveryQuery) ([]webhook.Delivery, error)
 	// Claim takes due deliveries of enabled subscriptions without labels, those of one subscription by when they became due.
 	// Each is the caller's until its subscription's timeout and grace are over, and counts as one more attempt. Callers never
-	// wait for each other, nor get the same delivery. One whose last attempt never ended is not claimed again.
+	// wait for each other, nor get the same delivery. One whose last attempt never ended is not claimed again. One whose target
+	// cannot be opened is settled as an attempt that failed, with the reason, and not returned: it holds up no other.
 	Claim(ctx context.Context, grace time.Duration, q Quota) ([]webhook.Call, error)
-	// ClaimFor is Claim for an agent, of at most limit deliveries whose labels it all has, until ttl is over.
-	ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) ([]webhook.Call, error)
+	// ClaimFor is Claim for an agent, of deliveries whose labels it all has. They are its own until ttl is over, or timeout and
+	// grace if that is later. What the agent has already counts against Each; Busy is not looked at.
+	ClaimFor(ctx context.Context, a agent.ID, ttl, grace time.Duration, q Quota) ([]webhook.Call, error)
+	// Due returns when the first delivery is due that Claim could take, false if there is none. It writes nothing and is cheap.
+	Due(ctx context.Context) (time.Time, bool, error)
+	// RingDue announces on WorkGrew if deliveries for agents have become due by themselves (at a retry, or as a claim ended) after the
+	// time, and returns the moment up to which it has looked. When there is nothing to announce it writes nothing and is cheap.
+	RingDue(ctx context.Context, after time.Time) (time.Time, error)
 	// Settle stores how attempts ended, of deliveries that holder (empty: the control plane) still has in that attempt; others
 	// stay as they are. It returns how many it changed.
 	Settle(ctx context.Context, holder agent.ID, settlements []webhook.Settlement) (int, error)

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/internal/accesstest"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // webhook queues a delivery that the agent may make.
@@ -31,7 +32,7 @@ func (w *tenants) webhook(retries int) webhook.DeliveryID {
 
 func (w *tenants) claimed(retries int) webhook.DeliveryID {
 	d := w.webhook(retries)
-	_, err := w.w.store.Deliveries().ClaimFor(w.w.Context(), w.agent.id, time.Minute, 10)
+	_, err := w.w.store.Deliveries().ClaimFor(w.w.Context(), w.agent.id, time.Minute, 0, ports.Quota{Limit: 10, Each: 10})
 	w.w.must(err)
 	return d
 }

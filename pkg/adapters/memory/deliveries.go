@@ -141,19 +141,63 @@ func (r deliveries) Claim(ctx context.Context, grace time.Duration, q ports.Quot
 	})
 }
 
-func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) ([]webhook.Call, error) {
+func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl, grace time.Duration, q ports.Quota) ([]webhook.Call, error) {
 	return write(ctx, r.s, func(c *change) ([]webhook.Call, error) {
 		if _, ok := c.liveAgent(a); !ok {
 			return nil, noAgent(a)
 		}
 		var out []webhook.Call
+		taken := map[webhook.ID]int{}
+		c.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+			if d, _ := c.deliveries.get(one(id)); d.Status == webhook.Acquired && d.AcquiredBy != nil && *d.AcquiredBy == a && d.due.After(c.now()) {
+				taken[d.Subscription]++
+			}
+			return true
+		})
 		for _, d := range c.due(func(_ hook, d queued) bool { return d.TargetLabels != nil && c.hasAll(a, d.TargetLabels) }) {
-			if len(out) >= limit {
+			if len(out) >= q.Limit {
 				break
 			}
-			out = append(out, c.claim(d, &a, c.now().Add(ttl)))
+			if taken[d.Subscription] >= q.Each {
+				continue
+			}
+			taken[d.Subscription]++
+			h, _ := c.webhooks.get(one(d.Subscription))
+			out = append(out, c.claim(d, &a, c.now().Add(max(ttl, h.Timeout+grace))))
 		}
 		return out, nil
+	})
+}
+
+func (r deliveries) Due(ctx context.Context) (time.Time, bool, error) {
+	var at time.Time
+	ok, err := read(ctx, r.s, func(s *state) (bool, error) {
+		found := false
+		s.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+			d, _ := s.deliveries.get(one(id))
+			h, ok := s.webhooks.get(one(d.Subscription))
+			if ok && h.Enabled && !d.Status.Final() && d.TargetLabels == nil && !lost(h, d) && (!found || d.due.Before(at)) {
+				at, found = d.due, true
+			}
+			return true
+		})
+		return found, nil
+	})
+	return at, ok, err
+}
+
+func (r deliveries) RingDue(ctx context.Context, after time.Time) (time.Time, error) {
+	return write(ctx, r.s, func(c *change) (time.Time, error) {
+		now, ring := c.now(), false
+		c.deliveryOrder.each(func(_ numbered, id webhook.DeliveryID) bool {
+			d, _ := c.deliveries.get(one(id))
+			ring = ring || (!d.Status.Final() && d.TargetLabels != nil && d.due.After(after) && !d.due.After(now))
+			return true
+		})
+		if ring {
+			c.announce(ports.Wakeup{Channel: ports.WorkGrew})
+		}
+		return now, nil
 	})
 }
 

@@ -602,10 +602,24 @@ func (x observedDeliveries) Claim(ctx context.Context, p1 time.Duration, p2 port
 	return r0, err
 }
 
-func (x observedDeliveries) ClaimFor(ctx context.Context, p1 agent.ID, p2 time.Duration, p3 int) (r0 []webhook.Call, err error) {
+func (x observedDeliveries) ClaimFor(ctx context.Context, p1 agent.ID, p2 time.Duration, p3 time.Duration, p4 ports.Quota) (r0 []webhook.Call, err error) {
 	ctx, done := x.o.start(ctx, "Deliveries", "ClaimFor")
 	defer func() { done(err) }()
-	r0, err = x.in.ClaimFor(ctx, p1, p2, p3)
+	r0, err = x.in.ClaimFor(ctx, p1, p2, p3, p4)
+	return r0, err
+}
+
+func (x observedDeliveries) Due(ctx context.Context) (r0 time.Time, r1 bool, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Due")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.Due(ctx)
+	return r0, r1, err
+}
+
+func (x observedDeliveries) RingDue(ctx context.Context, p1 time.Time) (r0 time.Time, err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "RingDue")
+	defer func() { done(err) }()
+	r0, err = x.in.RingDue(ctx, p1)
 	return r0, err
 }
 

@@ -124,26 +124,37 @@ type callRow struct {
 	WasDue     time.Time `db:"was_due"`
 }
 
-// calls returns claimed rows by when they became due. Each target is opened once.
-func (r deliveries) calls(rows []callRow) ([]webhook.Call, error) {
+// calls returns claimed rows by when they became due. Each target is opened once. What has a target that cannot be opened is
+// settled as failed: a key may come back.
+func (r deliveries) calls(ctx context.Context, rows []callRow, holder agent.ID) ([]webhook.Call, error) {
 	slices.SortFunc(rows, func(x, y callRow) int {
 		return cmp.Or(x.WasDue.Compare(y.WasDue), cmp.Compare(x.Ordinal, y.Ordinal))
 	})
-	targets := map[webhook.ID]webhook.Target{}
-	out := make([]webhook.Call, len(rows))
-	for i, row := range rows {
+	type opened struct {
+		target webhook.Target
+		err    error
+	}
+	targets := map[webhook.ID]opened{}
+	out := make([]webhook.Call, 0, len(rows))
+	var broken []webhook.Settlement
+	for _, row := range rows {
 		t, known := targets[row.Subscription]
 		if !known {
-			var err error
-			if t, err = r.s.openTarget(row.Subscription, row.sealedTarget); err != nil {
-				return nil, err
-			}
+			t.target, t.err = r.s.openTarget(row.Subscription, row.sealedTarget)
 			targets[row.Subscription] = t
 		}
-		out[i] = webhook.Call{Delivery: row.delivery(), Target: t, Timeout: time.Duration(row.TimeoutMS) * time.Millisecond, MaxRetries: row.MaxRetries}
+		d := row.delivery()
+		if t.err != nil {
+			broken = append(broken, webhook.Settle(d.ID, d.Attempts, row.MaxRetries, webhook.Outcome{Error: t.err.Error()}, *d.LastAttemptAt, evenly))
+			continue
+		}
+		out = append(out, webhook.Call{Delivery: d, Target: t.target, Timeout: time.Duration(row.TimeoutMS) * time.Millisecond, MaxRetries: row.MaxRetries})
 	}
-	return out, nil
+	_, err := r.Settle(ctx, holder, broken)
+	return out, err
 }
+
+const evenly = 0.5 // no jitter: nobody is called
 
 const returnCalls = ` RETURNING d.id, d.ordinal, d.subscription_id, d.event_type, d.event_id, d.payload, d.target_labels, d.status, d.acquired_by,
 	d.acquired_until, d.attempts, d.last_attempt_at, d.next_retry_at, d.last_error, d.created_at, d.completed_at,
@@ -180,34 +191,67 @@ func (r deliveries) Claim(ctx context.Context, grace time.Duration, q ports.Quot
 		if err != nil {
 			return nil, err
 		}
-		return r.calls(rows)
+		return deliveries{in}.calls(ctx, rows, "")
 	})
 }
 
 const claimForAgent = `WITH mine AS MATERIALIZED (
 		SELECT COALESCE(array_agg(l.label), '{}') AS labels FROM agent_labels l WHERE l.agent_id = $1),
+	held AS MATERIALIZED (
+		SELECT h.subscription_id AS id, count(*) AS n FROM webhook_deliveries h
+		WHERE h.acquired_by = $1 AND h.status = 'acquired' AND h.due_at > statement_timestamp() GROUP BY h.subscription_id),
+	asked AS MATERIALIZED (
+		SELECT s.id, s.target, s.key_id, s.wrapped, s.timeout_ms, s.max_retries, $3::int - COALESCE(h.n, 0) AS room
+		FROM webhook_subscriptions s LEFT JOIN held h ON h.id = s.id WHERE s.enabled ORDER BY random()),
 	due AS MATERIALIZED (
-		SELECT w.id AS delivery, w.due_at AS was_due, s.target, s.key_id, s.wrapped, s.timeout_ms, s.max_retries
-		FROM mine m, webhook_deliveries w JOIN webhook_subscriptions s ON s.id = w.subscription_id
-		WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp() AND w.target_labels IS NOT NULL
-			AND w.target_labels <@ m.labels AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
-		ORDER BY w.due_at, w.ordinal LIMIT $2 FOR UPDATE OF w SKIP LOCKED)
+		SELECT a.*, d.id AS delivery, d.due_at AS was_due FROM asked a CROSS JOIN mine m CROSS JOIN LATERAL (
+			SELECT w.id, w.due_at FROM webhook_deliveries w
+			WHERE w.subscription_id = a.id AND w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= statement_timestamp()
+				AND w.target_labels IS NOT NULL AND w.target_labels <@ m.labels AND NOT (w.status = 'acquired' AND w.attempts > a.max_retries)
+			ORDER BY w.due_at, w.ordinal LIMIT GREATEST(0, a.room) FOR UPDATE SKIP LOCKED) d
+		LIMIT $2)
 	UPDATE webhook_deliveries d SET status = 'acquired', acquired_by = $1, attempts = d.attempts + 1, last_attempt_at = now.at, next_retry_at = NULL,
-		acquired_until = now.at + $3::bigint * interval '1 millisecond', due_at = now.at + $3::bigint * interval '1 millisecond'
+		acquired_until = now.at + GREATEST($4::bigint, due.timeout_ms + $5::bigint) * interval '1 millisecond',
+		due_at = now.at + GREATEST($4::bigint, due.timeout_ms + $5::bigint) * interval '1 millisecond'
 	FROM due, (SELECT clock_timestamp() AS at) now WHERE d.id = due.delivery` + returnCalls
 
 // ClaimFor implements ports.Deliveries.
-func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) ([]webhook.Call, error) {
+func (r deliveries) ClaimFor(ctx context.Context, a agent.ID, ttl, grace time.Duration, q ports.Quota) ([]webhook.Call, error) {
 	return writes(ctx, r.s, func(ctx context.Context, in session) ([]webhook.Call, error) {
 		if err := in.keepAgent(ctx, a); err != nil {
 			return nil, err
 		}
-		rows, err := many[callRow](ctx, in, "claim deliveries for agent", claimForAgent, uid(a), max(0, limit), ttl.Milliseconds())
+		rows, err := many[callRow](ctx, in, "claim deliveries for agent", claimForAgent, uid(a), max(0, q.Limit), q.Each, ttl.Milliseconds(), grace.Milliseconds())
 		if err != nil {
 			return nil, err
 		}
-		return r.calls(rows)
+		return deliveries{in}.calls(ctx, rows, a)
 	})
+}
+
+// Each subscription's first is the first of its index.
+const firstDue = `SELECT d.due_at FROM webhook_subscriptions s CROSS JOIN LATERAL (
+		SELECT w.due_at FROM webhook_deliveries w WHERE w.subscription_id = s.id AND w.status IN ('pending', 'failed', 'acquired')
+			AND w.target_labels IS NULL AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries) ORDER BY w.due_at LIMIT 1) d
+	WHERE s.enabled ORDER BY d.due_at LIMIT 1`
+
+// Due implements ports.Deliveries.
+func (r deliveries) Due(ctx context.Context) (time.Time, bool, error) {
+	rows, err := many[time.Time](ctx, r.s, "first delivery that is due", firstDue)
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, false, err
+	}
+	return micro(rows[0]), true, nil
+}
+
+const ringDue = `SELECT found.at FROM (SELECT statement_timestamp() AS at, EXISTS (SELECT FROM webhook_deliveries w
+		WHERE w.status IN ('pending', 'failed', 'acquired') AND w.target_labels IS NOT NULL AND w.due_at > $1 AND w.due_at <= statement_timestamp()) AS any) found,
+	LATERAL (SELECT CASE WHEN found.any THEN pg_notify($2, '')::text END) told`
+
+// RingDue implements ports.Deliveries.
+func (r deliveries) RingDue(ctx context.Context, after time.Time) (time.Time, error) {
+	at, err := one[time.Time](ctx, r.s, "ring for deliveries that are due", nil, ringDue, micro(after), ports.WorkGrew)
+	return micro(at), err
 }
 
 const settleDeliveries = `UPDATE webhook_deliveries d SET status = x.status, last_error = x.error, next_retry_at = x.retry_at, acquired_until = NULL,

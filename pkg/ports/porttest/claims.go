@@ -21,6 +21,9 @@ func claimCases() map[string]func(*world) {
 		"agents get what their labels match":          claimByAgents,
 		"a settlement is the holder's":                claimSettledByAgent,
 		"what waits for agents rings and is counted":  claimWaiting,
+		"subscriptions share an agent":                claimSharesAgents,
+		"when the next is due is known":               claimDue,
+		"a retry that is due rings for agents":        claimRingsDue,
 	}
 }
 
@@ -33,7 +36,7 @@ func (w *world) claim(q ports.Quota) []webhook.Call {
 
 func (w *world) claimFor(a agent.ID, limit int) []webhook.Call {
 	w.Helper()
-	calls, err := w.Deliveries().ClaimFor(w.ctx, a, time.Minute, limit)
+	calls, err := w.Deliveries().ClaimFor(w.ctx, a, time.Minute, 0, ports.Quota{Limit: limit, Each: 10})
 	wantNone(w.T, "claim for agent", err)
 	return calls
 }
@@ -176,11 +179,108 @@ func claimByAgents(w *world) {
 	wantSame(w.T, "of one label", idsOf(w.claimFor(one.ID, 2)), second[:2])
 	calls := w.claimFor(both.ID, 10)
 	wantSame(w.T, "of both labels", idsOf(calls), []webhook.DeliveryID{first[0], second[2]})
+	if left := calls[0].AcquiredUntil.Sub(*calls[0].LastAttemptAt); left < time.Minute-time.Second || left > time.Minute+time.Second {
+		w.Errorf("claimed for %s, want a minute", left)
+	}
 	wantSame(w.T, "acquired by", *calls[0].AcquiredBy, both.ID)
 	wantSame(w.T, "target", calls[0].Target, someTarget())
 	wantSame(w.T, "again", len(w.claimFor(both.ID, 10)), 0)
-	_, err := w.Deliveries().ClaimFor(w.ctx, newID[agent.ID](), time.Minute, 1)
+	_, err := w.Deliveries().ClaimFor(w.ctx, newID[agent.ID](), time.Minute, 0, ports.Quota{Limit: 1, Each: 1})
 	wantKind(w.T, "an agent that is not there", err, fault.NotFound)
+}
+
+// A subscription whose receiver hangs keeps so many calls of an agent, and no more; a long timeout prolongs the claim.
+func claimSharesAgents(w *world) {
+	a := w.agent("a")
+	w.label(a.ID, "prod")
+	slow := w.webhook("slow", labelled("prod"), func(s *webhook.Subscription) { s.Timeout = 5 * time.Minute })
+	w.enqueue(slow.ID, 5)
+	claim := func(limit, each int) map[webhook.ID]int {
+		w.Helper()
+		calls, err := w.Deliveries().ClaimFor(w.ctx, a.ID, time.Minute, 30*time.Second, ports.Quota{Limit: limit, Each: each})
+		wantNone(w.T, "claim for agent", err)
+		out := map[webhook.ID]int{}
+		for _, c := range calls {
+			out[c.Subscription]++
+			if left := c.AcquiredUntil.Sub(*c.LastAttemptAt); c.Subscription == slow.ID && left < 329*time.Second {
+				w.Errorf("claimed for %s, want timeout and grace", left)
+			}
+		}
+		return out
+	}
+	wantSame(w.T, "of one subscription", claim(10, 2), map[webhook.ID]int{slow.ID: 2})
+	other := w.webhook("other", labelled("prod"))
+	w.enqueue(other.ID, 3)
+	wantSame(w.T, "while that hangs", claim(10, 2), map[webhook.ID]int{other.ID: 2})
+	wantSame(w.T, "with more room", claim(10, 4), map[webhook.ID]int{slow.ID: 2, other.ID: 1})
+	wantSame(w.T, "the rest", claim(10, 10), map[webhook.ID]int{slow.ID: 1})
+}
+
+func claimDue(w *world) {
+	due := func() (time.Time, bool) {
+		w.Helper()
+		at, ok, err := w.Deliveries().Due(w.ctx)
+		wantNone(w.T, "due", err)
+		return at, ok
+	}
+	_, ok := due()
+	wantSame(w.T, "nothing", ok, false)
+	w.enqueue(w.webhook("agents'", labelled("prod")).ID, 1)
+	off := w.webhook("off", func(s *webhook.Subscription) { s.Enabled = false })
+	w.enqueue(off.ID, 1)
+	_, ok = due()
+	wantSame(w.T, "what others deliver", ok, false)
+	w.enqueue(w.webhook("s").ID, 1)
+	at, ok := due()
+	if !ok || time.Since(at) > time.Minute || time.Until(at) > time.Second {
+		w.Fatalf("got %s, %t, want now", at, ok)
+	}
+	c := w.claimOne()
+	at, ok = due()
+	if !ok || !at.Equal(*c.AcquiredUntil) {
+		w.Fatalf("claimed: got %s, %t, want the end of the claim, %s", at, ok, c.AcquiredUntil)
+	}
+	later := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	w.settle(c, webhook.Failed, &later)
+	if at, ok = due(); !ok || !at.Equal(later) {
+		w.Fatalf("failed: got %s, %t, want %s", at, ok, later)
+	}
+}
+
+// A retry that becomes due rings for agents, once.
+func claimRingsDue(w *world) {
+	a := w.agent("a")
+	w.label(a.ID, "prod")
+	ring := func(after time.Time) time.Time {
+		w.Helper()
+		at, err := w.Deliveries().RingDue(w.ctx, after)
+		wantNone(w.T, "ring", err)
+		return at
+	}
+	w.enqueue(w.webhook("s", labelled("prod")).ID, 1)
+	w.enqueue(w.webhook("broker's").ID, 1)
+	c := w.claimFor(a.ID, 1)[0]
+	seen := ring(w.at)
+	heard := w.listen(w.ctx, ports.WorkGrew)
+	soon := time.Now().Add(200 * time.Millisecond)
+	text := "it failed"
+	n, err := w.Deliveries().Settle(w.ctx, a.ID, []webhook.Settlement{{ID: c.ID, Attempt: 1, Status: webhook.Failed, At: time.Now(), RetryAt: &soon, Error: &text}})
+	wantNone(w.T, "settle", err)
+	wantSame(w.T, "settled", n, 1)
+	await(w.T, "the retry rings", func() bool {
+		seen = ring(seen)
+		select {
+		case u := <-heard:
+			wantSame(w.T, "wakeup", u, ports.Wakeup{Channel: ports.WorkGrew})
+			return true
+		default:
+			return false
+		}
+	})
+	seen = ring(seen)
+	ring(seen)
+	wantNone(w.T, "a bell", w.Works().Ring(w.ctx, a.ID))
+	wantSame(w.T, "the next bell", w.nextWakeup(heard), ports.Wakeup{Channel: ports.WorkGrew, Payload: string(a.ID)})
 }
 
 func claimSettledByAgent(w *world) {

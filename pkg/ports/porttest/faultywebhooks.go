@@ -89,11 +89,25 @@ func (x faultyDeliveries) Claim(ctx context.Context, grace time.Duration, q port
 	return x.in.Claim(ctx, grace, q)
 }
 
-func (x faultyDeliveries) ClaimFor(ctx context.Context, a agent.ID, ttl time.Duration, limit int) (v []webhook.Call, err error) {
+func (x faultyDeliveries) ClaimFor(ctx context.Context, a agent.ID, ttl, grace time.Duration, q ports.Quota) (v []webhook.Call, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.ClaimFor(ctx, a, ttl, limit)
+	return x.in.ClaimFor(ctx, a, ttl, grace, q)
+}
+
+func (x faultyDeliveries) Due(ctx context.Context) (v time.Time, ok bool, err error) {
+	if err = x.f.next(); err != nil {
+		return v, ok, err
+	}
+	return x.in.Due(ctx)
+}
+
+func (x faultyDeliveries) RingDue(ctx context.Context, after time.Time) (v time.Time, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.RingDue(ctx, after)
 }
 
 func (x faultyDeliveries) Settle(ctx context.Context, holder agent.ID, settlements []webhook.Settlement) (v int, err error) {

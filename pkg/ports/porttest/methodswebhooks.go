@@ -41,7 +41,14 @@ func (w *world) webhookMethods() map[string]method {
 			return discard(r.Deliveries().Claim(ctx, time.Second, ports.Quota{Limit: 1, Each: 1}))
 		},
 		"Deliveries.ClaimFor": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Deliveries().ClaimFor(ctx, newID[agent.ID](), time.Minute, 1))
+			return discard(r.Deliveries().ClaimFor(ctx, newID[agent.ID](), time.Minute, 0, ports.Quota{Limit: 1, Each: 1}))
+		},
+		"Deliveries.Due": func(ctx context.Context, r ports.Repositories) error {
+			_, _, err := r.Deliveries().Due(ctx)
+			return err
+		},
+		"Deliveries.RingDue": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Deliveries().RingDue(ctx, w.at))
 		},
 		"Deliveries.Settle": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Deliveries().Settle(ctx, "", []webhook.Settlement{{ID: d, Attempt: 1, Status: webhook.Success, At: w.at}}))

@@ -12,7 +12,8 @@ import (
 
 const (
 	grace      = 30 * time.Second // a claim outlives its timeout by this, for settling
-	pollEvery  = time.Second      // retries become due by themselves
+	pollEvery  = time.Second      // while something is due that could not be claimed, or results could not be stored
+	idleLook   = 15 * time.Second // while nothing is due, in case that a wakeup was lost
 	gatherFor  = 5 * time.Millisecond
 	stopWithin = 5 * time.Second // attempts that run when the replica stops have this long
 	patience   = 3               // failures in a row after which a receiver is tried one at a time
@@ -40,6 +41,7 @@ type Dispatcher struct {
 	running  int
 	ended    chan result
 	settled  []webhook.Settlement // to be stored
+	timer    *time.Timer          // for the next look without a reason
 }
 
 type result struct {
@@ -57,11 +59,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.busy, d.failures, d.ended = map[webhook.ID]int{}, map[webhook.ID]int{}, make(chan result, d.Workers)
 	calls, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
+	d.timer = time.NewTimer(idleLook)
+	defer d.timer.Stop()
 	for due := true; ; {
 		if due {
-			due = d.claim(ctx, calls)
+			if due = d.claim(ctx, calls); !due {
+				d.timer.Reset(d.pause(ctx))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -76,10 +80,30 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				continue
 			}
 			due = true
-		case <-tick.C:
+		case <-d.timer.C:
 			d.settle(ctx)
 			due = true
 		}
+	}
+}
+
+// pause is how long nothing is to do, unless a wakeup says otherwise: until the next delivery is due. A claim writes, and nothing is
+// written where nothing is due.
+func (d *Dispatcher) pause(ctx context.Context) time.Duration {
+	if len(d.settled) > 0 {
+		return pollEvery
+	}
+	if d.running >= d.Workers {
+		return idleLook // the end of a call is a reason to look
+	}
+	at, ok, err := d.Store.Deliveries().Due(ctx)
+	switch {
+	case err != nil, ok && !at.After(d.Now()): // claiming says what is wrong; what is due is another replica's, or its receiver is busy
+		return pollEvery
+	case !ok:
+		return idleLook
+	default:
+		return min(at.Sub(d.Now()), idleLook)
 	}
 }
 

@@ -23,7 +23,8 @@ const (
 	leaseTTL   = 15 * time.Second
 	renewEvery = leaseTTL / 3
 	gapFor     = 15 * time.Second // how long a slower transaction's event is waited for
-	batch      = 500
+	batch      = 500              // events of one step, at most
+	most       = 5000             // deliveries of one step, unless one event alone has more
 	sweepEvery = 10 * time.Minute
 	sweepBatch = 1000
 )
@@ -43,6 +44,8 @@ type Fanout struct {
 	safe   time.Time // the lease is ours until then, by our own clock
 	cursor ports.Cursor
 	swept  time.Time
+	size   int       // events of the next step, so that its transaction ends long before the lease
+	rung   time.Time // until when deliveries that became due for agents have been announced
 }
 
 // Run works until ctx ends, then gives the lease up.
@@ -106,7 +109,30 @@ func (f *Fanout) work(ctx context.Context, renew bool) error {
 			break
 		}
 	}
+	if renew {
+		if err := f.ring(ctx); err != nil {
+			return err
+		}
+	}
 	return f.sweep(ctx)
+}
+
+// ring announces what has become due for agents by itself; parked agents ask for nothing.
+func (f *Fanout) ring(ctx context.Context) error {
+	until, err := f.Store.Deliveries().RingDue(ctx, f.rung)
+	if err != nil {
+		return fmt.Errorf("ring for agents: %w", err)
+	}
+	f.rung = until
+	return nil
+}
+
+// hold renews the lease if less than half of it is left; false if it is another's.
+func (f *Fanout) hold(ctx context.Context) (bool, error) {
+	if f.safe.Sub(f.Now()) > leaseTTL/2 {
+		return true, nil
+	}
+	return f.acquire(ctx)
 }
 
 // acquire takes or renews the lease; with a new one comes the stored cursor.
@@ -126,12 +152,17 @@ func (f *Fanout) acquire(ctx context.Context) (bool, error) {
 		}
 	}
 	f.lease, f.safe = l, asked.Add(leaseTTL*9/10)
+	if f.size == 0 {
+		f.size = batch
+	}
 	return true, nil
 }
 
-// step queues for the next events and reports whether more may wait.
+// step queues for the next events and reports whether more may wait. However many subscriptions there are, its transaction is
+// short, and begins with most of the lease ahead: one that outlives the lease is in vain.
 func (f *Fanout) step(ctx context.Context) (bool, error) {
-	events, next, err := f.Store.Outbox().Read(ctx, f.cursor, f.Now(), gapFor, batch)
+	size := f.size
+	events, next, err := f.Store.Outbox().Read(ctx, f.cursor, f.Now(), gapFor, size)
 	if err != nil {
 		return false, fmt.Errorf("read events: %w", err)
 	}
@@ -141,6 +172,20 @@ func (f *Fanout) step(ctx context.Context) (bool, error) {
 	deliveries, err := f.match(ctx, events)
 	if err != nil {
 		return false, err
+	}
+	switch n := len(deliveries); {
+	case n > most && len(events) > 1:
+		f.size = max(1, len(events)*most/n)
+		return true, nil // fewer of the same
+	case n < most/4:
+		f.size = min(2*size, batch)
+	}
+	epoch := f.lease.Epoch
+	if mine, err := f.hold(ctx); err != nil || !mine {
+		return false, err
+	}
+	if f.lease.Epoch != epoch {
+		return true, nil // another had it meanwhile: the cursor is where that one left it
 	}
 	var queued int
 	err = f.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
@@ -154,7 +199,7 @@ func (f *Fanout) step(ctx context.Context) (bool, error) {
 	}
 	f.cursor = next
 	f.Metrics.queued.Add(float64(queued))
-	return len(events) == batch, nil
+	return len(events) == size, nil
 }
 
 // match returns the deliveries of events. The subscriptions are read once for all of them, and only if one can fit.

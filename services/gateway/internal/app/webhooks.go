@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	webhookClaim = 60 * time.Second // how long an agent has for what it has claimed
-	webhooksEach = 10               // at a time
+	webhookClaim = 60 * time.Second // how long an agent has for what it has claimed, at least
+	webhookGrace = 30 * time.Second // beyond a timeout that is longer
+	webhooksMost = 10               // that one answer has
+	webhooksEach = 3                // of one subscription that an agent has at a time, so that a receiver that hangs takes nothing from the others
 )
 
 // PendingWebhooks claims deliveries for the agent: those of subscriptions whose labels it all has.
@@ -26,8 +28,9 @@ func (g *Gateway) PendingWebhooks(ctx context.Context, p tenancy.Principal, agen
 	if err != nil {
 		return nil, err
 	}
+	most := ports.Quota{Limit: webhooksMost, Each: webhooksEach}
 	if p.IsAgent(a) {
-		calls, err := g.Store.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+		calls, err := g.Store.Deliveries().ClaimFor(ctx, a, webhookClaim, webhookGrace, most)
 		if err != nil {
 			return nil, fmt.Errorf("claim webhooks: %w", err)
 		}
@@ -35,7 +38,7 @@ func (g *Gateway) PendingWebhooks(ctx context.Context, p tenancy.Principal, agen
 	}
 	var calls []webhook.Call
 	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		calls, err = tx.Deliveries().ClaimFor(ctx, a, webhookClaim, webhooksEach)
+		calls, err = tx.Deliveries().ClaimFor(ctx, a, webhookClaim, webhookGrace, most)
 		if err != nil || len(calls) == 0 {
 			return err
 		}
