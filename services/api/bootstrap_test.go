@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
@@ -101,5 +103,44 @@ func TestPresetKeyAuthenticates(t *testing.T) {
 	must(t, err)
 	if _, err := v.Verify(ctx, stranger); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("another key: %v, want it refused", err)
+	}
+}
+
+func TestAPresetJoinTokenIsMadeWithTheFirstStartAlone(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	secret, err := join.Generate(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(store *memory.Store, token string) error {
+		_, err := api.Prepare(ctx, store, time.Now, rand.Reader, api.Preset{JoinToken: token})
+		return err
+	}
+	store := memory.New(time.Now)
+	for range 2 {
+		if err := start(store, secret.Reveal()+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := store.Joins().Token(ctx, secret.Short())
+	if err != nil || !secret.Matches(found.Hash) || found.MaxUses != 5 || !found.Activate || len(found.Generators) != 1 ||
+		found.ExpiresAt.Sub(found.CreatedAt) != 24*time.Hour || !slices.Equal(found.Labels, []string{"default"}) {
+		t.Errorf("got %+v, %v; want a token of five uses and one day for active agents of one generator", found, err)
+	}
+
+	later := memory.New(time.Now)
+	if err := start(later, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(later, secret.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := later.Joins().Token(ctx, secret.Short()); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a later start made the token %+v, %v", found, err)
+	}
+
+	if err := start(memory.New(time.Now), "brokkrjoin_x"); fault.CodeOf(err) != "invalid_join_token" || strings.Contains(err.Error(), "brokkrjoin_x") {
+		t.Errorf("got %v, want the token refused and not repeated", err)
 	}
 }

@@ -21,6 +21,7 @@ type (
 	NewAgent     = app.NewAgent
 	NewGenerator = app.NewGenerator
 	NewStack     = app.NewStack
+	Preset       = app.Preset
 )
 
 func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64, keep time.Duration) *app.App {
@@ -38,7 +39,13 @@ func admin() tenancy.Principal { return tenancy.Principal{Role: tenancy.RoleAdmi
 // admin PAK and returns it; every other start returns nil. A preset hash (64 hexadecimal digits: the SHA-256 of the
 // PAK's long token) makes that key an admin's instead, and nothing is returned. It is safe in racing replicas.
 func EnsureAdmin(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, presetHash string) (*pak.PAK, error) {
-	return direct(store, now, random).EnsureAdmin(trail.Host(ctx, "ensure_admin"), presetHash)
+	return Prepare(ctx, store, now, random, Preset{PAKHash: presetHash})
+}
+
+// Prepare is EnsureAdmin with all that can be preset: a join token too, by which agents may join for a day. It is made with
+// the first start on a database, and never again.
+func Prepare(ctx context.Context, store ports.Store, now func() time.Time, random io.Reader, given Preset) (*pak.PAK, error) {
+	return direct(store, now, random).EnsureAdmin(trail.Host(ctx, "ensure_admin"), given)
 }
 
 // CreateGenerator makes a generator and its PAK.

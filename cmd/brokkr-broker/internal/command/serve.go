@@ -73,7 +73,7 @@ func (a *app) run(ctx context.Context, s *settings.Settings, live *config.Live[s
 		return errors.Join(err, p.Store.Close())
 	}
 	// Only now, that nothing else can fail: a key that is made and not shown is lost.
-	admin, err := api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+	admin, err := api.Prepare(ctx, p.Store, time.Now, rand.Reader, api.Preset{PAKHash: s.Broker.PAKHash.Reveal(), JoinToken: s.Broker.JoinToken.Reveal()})
 	if err != nil {
 		return errors.Join(err, p.Store.Close())
 	}

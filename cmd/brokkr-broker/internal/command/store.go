@@ -36,7 +36,7 @@ func (a *app) onStore(cmd *cobra.Command, act string, fn func(ctx context.Contex
 			return process.AboutDatabase(err)
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()
-		first, err := api.EnsureAdmin(ctx, store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+		first, err := api.Prepare(ctx, store, time.Now, rand.Reader, api.Preset{PAKHash: s.Broker.PAKHash.Reveal(), JoinToken: s.Broker.JoinToken.Reveal()})
 		if err != nil {
 			return err
 		}
@@ -84,18 +84,20 @@ func plain(act string, err error) error {
 }
 
 func (a *app) migrate() *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the schema up to date and end",
-		Long:  "Brings the schema up to date. Several at a time wait for each other; serve does the same at its start.",
-		Args:  cobra.NoArgs,
+		Long: `Brings the schema up to date. Several at a time wait for each other; serve does the same at its start. With --wait it waits
+for a database that cannot be reached yet.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.settings()
 			if err != nil {
 				return err
 			}
 			err = onDatabase(cmd.Context(), s, cmd.ErrOrStderr(), func(ctx context.Context, dsn string, log *slog.Logger) error {
-				return process.AboutDatabase(postgres.Migrate(ctx, dsn, log))
+				return process.AboutDatabase(patient(ctx, wait, log, func() error { return postgres.Migrate(ctx, dsn, log) }))
 			})
 			if err != nil {
 				return err
@@ -103,5 +105,33 @@ func (a *app) migrate() *cobra.Command {
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the schema is up to date")
 			return err
 		},
+	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait for a database that cannot be reached, such as 5m")
+	return cmd
+}
+
+const (
+	patience = time.Second      // between tries
+	reminder = 10 * time.Second // between lines that say what is waited for
+)
+
+// patient does act again each second while it ends as Unavailable, for as long as wait.
+func patient(ctx context.Context, wait time.Duration, log *slog.Logger, act func() error) error {
+	begin := time.Now()
+	var told time.Time
+	for {
+		err := act()
+		if !fault.Is(err, fault.Unavailable) || time.Since(begin)+patience > wait {
+			return err
+		}
+		if time.Since(told) >= reminder {
+			log.InfoContext(ctx, "waiting for the database", "error", err.Error(), "at_most", wait.String())
+			told = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(patience):
+		}
 	}
 }

@@ -12,9 +12,10 @@ import (
 
 // Broker is what only the all-in-one process has.
 type Broker struct {
-	Addr     string        `koanf:"addr"`      // host:port of everything public
-	StateDir string        `koanf:"state_dir"` // of the private database, where none is configured
-	PAKHash  config.Secret `koanf:"pak_hash"`  // of the admin PAK at the first start; empty: one is minted and printed
+	Addr      string        `koanf:"addr"`       // host:port of everything public
+	StateDir  string        `koanf:"state_dir"`  // of the private database, where none is configured
+	JoinToken config.Secret `koanf:"join_token"` // by which agents join on the first day of a database; empty: none
+	PAKHash   config.Secret `koanf:"pak_hash"`   // of the admin PAK at the first start; empty: one is minted and printed
 }
 
 // Settings of the broker.

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -22,12 +24,26 @@ const (
 	bootstrapRetries                      = 5
 )
 
+// What a preset join token is good for: agents that are installed beside a new broker.
+const (
+	firstTokenName  = "first-start"
+	firstTokenTTL   = 24 * time.Hour
+	firstTokenUses  = 5
+	firstTokenLabel = "default"
+)
+
+// Preset is what is made outside and known to the first start.
+type Preset struct {
+	PAKHash   string // of an admin's PAK; empty: the first start mints one
+	JoinToken string // by which agents may join for a day; empty: none. Made with the first start on a database, never again
+}
+
 // EnsureAdmin makes a store ready for use: the two builtin generators, and an admin credential. Without a preset
 // hash, the first start mints a key and returns it, and every other call returns nil. With one (64 hexadecimal
 // digits, the SHA-256 of a PAK's long token) that key is an admin's, the former preset key is not any more, and
 // nothing is returned; a preset key that was revoked stays revoked, and then nothing changes. Concurrent calls are safe: one makes the key, the others find it.
-func (a *App) EnsureAdmin(ctx context.Context, presetHash string) (*pak.PAK, error) {
-	preset := strings.ToLower(strings.TrimSpace(presetHash))
+func (a *App) EnsureAdmin(ctx context.Context, given Preset) (*pak.PAK, error) {
+	preset := strings.ToLower(strings.TrimSpace(given.PAKHash))
 	if raw, err := hex.DecodeString(preset); preset != "" && (err != nil || len(raw) != 32) {
 		return nil, fault.New(fault.Invalid, "invalid_pak_hash", "the preset PAK hash (broker.pak_hash) is not 64 hexadecimal digits (the SHA-256 of the PAK's third part)")
 	}
@@ -36,8 +52,14 @@ func (a *App) EnsureAdmin(ctx context.Context, presetHash string) (*pak.PAK, err
 		var key *pak.PAK
 		err = a.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
 			key = nil
-			if err := a.ensureGenerators(ctx, tx); err != nil {
+			first, err := a.ensureGenerators(ctx, tx)
+			if err != nil {
 				return err
+			}
+			if first != "" && given.JoinToken != "" {
+				if err := a.firstToken(ctx, tx, given.JoinToken, first); err != nil {
+					return err
+				}
 			}
 			if preset != "" {
 				return a.ensurePreset(ctx, tx, preset)
@@ -55,7 +77,27 @@ func (a *App) EnsureAdmin(ctx context.Context, presetHash string) (*pak.PAK, err
 	return nil, fmt.Errorf("make the store ready: %w", err)
 }
 
-func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) error {
+// firstToken stores the preset join token. Agents that join by it are active, registered with the admin-generator, and have
+// the label "default".
+func (a *App) firstToken(ctx context.Context, tx ports.Repositories, text string, owner tenancy.GeneratorID) error {
+	secret, err := join.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return fault.New(fault.Invalid, "invalid_join_token", "the preset join token (broker.join_token) is not of the form brokkrjoin_<short>_<long>")
+	}
+	at := a.now()
+	t := join.Token{
+		ID: join.TokenID(newID()), Name: firstTokenName, Short: secret.Short(), Hash: secret.Hash(), MaxUses: firstTokenUses, Activate: true,
+		Labels: []string{firstTokenLabel}, Generators: []tenancy.GeneratorID{owner}, CreatedAt: at, ExpiresAt: at.Add(firstTokenTTL),
+	}
+	if err := tx.JoinTokens().Insert(ctx, t); err != nil {
+		return fmt.Errorf("insert the preset join token: %w", err)
+	}
+	return a.did(ctx, tx, audit.Did(audit.JoinTokenCreated, string(t.ID), nil, joinTokenState(t)).With("name", t.Name))
+}
+
+// ensureGenerators makes the builtin generators. The id of the admin-generator is returned by the call that makes it, which is
+// the first start on this database.
+func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) (first tenancy.GeneratorID, err error) {
 	for _, g := range []tenancy.Generator{
 		{Name: tenancy.SystemGenerator, System: true, RegistrationPolicy: tenancy.PolicyClosed},
 		{Name: tenancy.AdminGenerator, RegistrationPolicy: tenancy.PolicyApproval},
@@ -65,18 +107,21 @@ func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) error
 			continue
 		}
 		if !fault.Is(err, fault.NotFound) {
-			return fmt.Errorf("find generator %s: %w", g.Name, err)
+			return "", fmt.Errorf("find generator %s: %w", g.Name, err)
 		}
 		at := a.now()
 		g.ID, g.Active, g.CreatedAt, g.UpdatedAt = tenancy.GeneratorID(newID()), true, at, at
 		if err := tx.Generators().Insert(ctx, g); err != nil {
-			return fmt.Errorf("insert generator %s: %w", g.Name, err)
+			return "", fmt.Errorf("insert generator %s: %w", g.Name, err)
 		}
 		if err := a.did(ctx, tx, audit.Did(audit.GeneratorCreated, string(g.ID), nil, generatorState(g)).With("name", g.Name)); err != nil {
-			return err
+			return "", err
+		}
+		if g.Name == tenancy.AdminGenerator {
+			first = g.ID
 		}
 	}
-	return nil
+	return first, nil
 }
 
 func (a *App) ensureFirst(ctx context.Context, tx ports.Repositories) (*pak.PAK, error) {

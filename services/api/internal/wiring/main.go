@@ -26,7 +26,8 @@ type Settings struct {
 	Limits   api.Config   `koanf:"limits"`
 	Webhooks api.Webhooks `koanf:"webhooks"`
 	Broker   struct {
-		PAKHash config.Secret `koanf:"pak_hash"` // of an admin's PAK; empty: the first start mints one and prints it
+		PAKHash   config.Secret `koanf:"pak_hash"`   // of an admin's PAK; empty: the first start mints one and prints it
+		JoinToken config.Secret `koanf:"join_token"` // by which agents join on the first day of a database; empty: none
 	} `koanf:"broker"`
 }
 
@@ -102,5 +103,5 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	}
 	p.Group.Add("listener", ln.Run)
 	p.Group.Add("api", svc.Run) // outermost: not ready first, then no intake
-	return api.EnsureAdmin(ctx, p.Store, time.Now, rand.Reader, s.Broker.PAKHash.Reveal())
+	return api.Prepare(ctx, p.Store, time.Now, rand.Reader, api.Preset{PAKHash: s.Broker.PAKHash.Reveal(), JoinToken: s.Broker.JoinToken.Reveal()})
 }

@@ -1,0 +1,525 @@
+{{/* What all charts of the broker share. The original is charts/shared.tpl; `charts/sync.sh` copies it, so that each service installs alone. */}}
+
+{{/* Name of the whole installation: all names begin with it. */}}
+{{- define "brokkr.base" -}}
+{{- .Values.global.fullnameOverride | default .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Name of a component's objects: (dict "root" $ "component" "api"). The all-in-one broker has the base's own name. */}}
+{{- define "brokkr.name" -}}
+{{- $base := include "brokkr.base" .root -}}
+{{- if or (eq .component "broker") (hasSuffix .component $base) -}}{{ $base }}{{- else -}}{{ $base }}-{{ .component }}{{- end -}}
+{{- end -}}
+
+{{- define "brokkr.selector" -}}
+app.kubernetes.io/name: brokkr
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "brokkr.labels" -}}
+{{ include "brokkr.selector" . }}
+app.kubernetes.io/part-of: brokkr
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{/* Reference of one of our images: (dict "root" $ "image" (dict "repository" ... "digest" ...)). */}}
+{{- define "brokkr.image" -}}
+{{- $global := .root.Values.global.image -}}
+{{- $name := printf "%s/%s" (trimSuffix "/" $global.registry) .image.repository -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $name .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (.image.tag | default $global.tag | default (printf "v%s" .root.Chart.AppVersion)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of the Secrets: of yours, or those that the umbrella chart makes. A service that is installed alone makes none. */}}
+{{- define "brokkr.secret" -}}
+{{- $given := (get .root.Values.global .kind).existingSecret -}}
+{{- if $given -}}{{ $given }}
+{{- else if and .root.Chart.IsRoot (ne .component "broker") -}}
+{{- fail (printf "\n\nInstalled alone, this chart makes no Secrets: set global.%s.existingSecret (docs/install.md, \"Secrets\")." .kind) -}}
+{{- else -}}{{ include "brokkr.base" .root }}-{{ .kind }}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" if the component has Redis. The all-in-one broker needs it for more than one replica only. */}}
+{{- define "brokkr.redis" -}}
+{{- $g := .root.Values.global.redis -}}
+{{- if or (ne .component "broker") $g.url $g.existingSecret (and .root.Values.redis .root.Values.redis.enabled) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The configuration file: the chart's own keys over `config` over `global.config`. Secrets have no place in it. */}}
+{{- define "brokkr.config" -}}
+{{- $root := .root -}}
+{{- $config := mergeOverwrite (deepCopy (.root.Values.global.config | default dict)) (deepCopy (.root.Values.config | default dict)) -}}
+{{- range $section, $key := dict "database" "url" "redis" "url" "secrets" "keys" "broker" "pak_hash" -}}
+{{- if hasKey (get $config $section | default dict) $key -}}
+{{- fail (printf "\n\nconfig.%s.%s is a secret and does not belong into a ConfigMap: use global.*.existingSecret (docs/install.md, \"Secrets\")." $section $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $own := dict -}}
+{{- if $root.Values.global.monitoring.enabled -}}{{- $_ := set $own "admin" (dict "addr" ":9090") -}}{{- end -}}
+{{- if eq .component "gateway" -}}
+{{- $api := printf "http://%s:3000" (include "brokkr.name" (dict "root" $root "component" "api")) -}}
+{{- $_ := set $own "gateway" (dict "proxy_admin" (ne (toString $root.Values.proxyAdmin) "false") "api_url" ($root.Values.apiURL | default $api)) -}}
+{{- end -}}
+{{- mergeOverwrite $config $own | toYaml -}}
+{{- end -}}
+
+{{/* Changes when the pods have to be made anew: the configuration, and Secrets of yours at the time of the upgrade. */}}
+{{- define "brokkr.checksum" -}}
+{{- $root := .root -}}
+{{- $all := list (include "brokkr.config" .) ($root.Values.global.database.url | default "") ($root.Values.global.redis.url | default "") -}}
+{{- range $kind := list "database" "redis" "keys" "admin" -}}
+{{- with (get $root.Values.global $kind).existingSecret -}}
+{{- $all = append $all (toJson ((lookup "v1" "Secret" $root.Release.Namespace .).data | default dict)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $all | sha256sum -}}
+{{- end -}}
+
+{{- define "brokkr.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "brokkr.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "brokkr.env" -}}
+- name: BROKKR_CONFIG_FILE
+  value: /etc/brokkr/config.yaml
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "brokkr.secret" (merge (dict "kind" "database") .) }}
+      key: url
+{{- if include "brokkr.redis" . }}
+- name: REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "brokkr.secret" (merge (dict "kind" "redis") .) }}
+      key: url
+{{- end }}
+- name: BROKKR__SECRETS__KEYS
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "brokkr.secret" (merge (dict "kind" "keys") .) }}
+      key: secrets-keys
+{{- if has .component (list "broker" "api") }}
+- name: BROKKR__BROKER__PAK_HASH
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "brokkr.secret" (merge (dict "kind" "admin") .) }}
+      key: pak-hash
+{{- end }}
+{{- end -}}
+
+{{/* ConfigMap, ServiceAccount, Deployment and what belongs to it: (dict "root" $ "component" "api" "port" 3000 "section" "api.addr" "args" (list)). */}}
+{{- define "brokkr.component" -}}
+{{- $root := .root -}}
+{{- $v := .root.Values -}}
+{{- $name := include "brokkr.name" . -}}
+{{- $top := . -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+data:
+  config.yaml: |
+    {{- include "brokkr.config" . | nindent 4 }}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+  {{- with $v.serviceAccount.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+spec:
+  {{- if not $v.autoscaling.enabled }}
+  replicas: {{ $v.replicas }}
+  {{- end }}
+  revisionHistoryLimit: 5
+  strategy:
+    type: RollingUpdate
+    rollingUpdate:
+      maxUnavailable: 0
+      maxSurge: 1
+  selector:
+    matchLabels: {{- include "brokkr.selector" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "brokkr.labels" . | nindent 8 }}
+        {{- with $v.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      annotations:
+        checksum/config: {{ include "brokkr.checksum" . }}
+        {{- with $v.podAnnotations }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    spec:
+      serviceAccountName: {{ $name }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ $v.terminationGracePeriodSeconds }}
+      {{- with $v.global.image.pullSecrets }}
+      imagePullSecrets: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $v.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- with $v.nodeSelector }}
+      nodeSelector: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $v.tolerations }}
+      tolerations: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $v.affinity }}
+      affinity: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      topologySpreadConstraints:
+        {{- if $v.topologySpreadConstraints }}
+        {{- toYaml $v.topologySpreadConstraints | nindent 8 }}
+        {{- else }}
+        {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+        - maxSkew: 1
+          topologyKey: {{ $key }}
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels: {{- include "brokkr.selector" $top | nindent 14 }}
+        {{- end }}
+        {{- end }}
+      securityContext: {{- include "brokkr.podSecurity" . | nindent 8 }}
+      initContainers:
+        # Waits for the database and brings its schema up to date; of several at a time one migrates.
+        - name: migrate
+          image: {{ include "brokkr.image" (dict "root" $root "image" $v.migrations.image) }}
+          imagePullPolicy: {{ $v.global.image.pullPolicy }}
+          args: [migrate, --wait, {{ $v.migrations.wait | quote }}]
+          env: {{- include "brokkr.env" . | nindent 12 }}
+          securityContext: {{- include "brokkr.containerSecurity" . | nindent 12 }}
+          resources: {{- toYaml $v.migrations.resources | nindent 12 }}
+          volumeMounts:
+            - {name: config, mountPath: /etc/brokkr, readOnly: true}
+      containers:
+        - name: {{ .component }}
+          image: {{ include "brokkr.image" (dict "root" $root "image" $v.image) }}
+          imagePullPolicy: {{ $v.global.image.pullPolicy }}
+          {{- with .args }}
+          args: {{- toYaml . | nindent 12 }}
+          {{- end }}
+          env:
+            {{- include "brokkr.env" . | nindent 12 }}
+            {{- if and $v.global.joinToken.enabled (has .component (list "broker" "api")) (not (and $root.Chart.IsRoot (ne .component "broker"))) }}
+            - name: BROKKR__BROKER__JOIN_TOKEN
+              valueFrom:
+                secretKeyRef:
+                  name: {{ include "brokkr.base" $root }}-join
+                  key: join-token
+            {{- end }}
+            {{- with $v.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          ports:
+            - {name: http, containerPort: {{ .port }}, protocol: TCP}
+            {{- if $v.global.monitoring.enabled }}
+            - {name: metrics, containerPort: 9090, protocol: TCP}
+            {{- end }}
+          startupProbe:
+            httpGet: {path: /healthz, port: http}
+            periodSeconds: 1
+            timeoutSeconds: 2
+            failureThreshold: 120
+          livenessProbe:
+            httpGet: {path: /healthz, port: http}
+            periodSeconds: 10
+            timeoutSeconds: 3
+            failureThreshold: 3
+          readinessProbe:
+            httpGet: {path: /readyz, port: http}
+            periodSeconds: 5
+            timeoutSeconds: 3
+            failureThreshold: 2
+          lifecycle:
+            # Balancers and Services forget the pod before it stops listening.
+            preStop:
+              sleep: {seconds: {{ $v.preStopSleepSeconds }}}
+          securityContext: {{- include "brokkr.containerSecurity" . | nindent 12 }}
+          resources: {{- toYaml $v.resources | nindent 12 }}
+          volumeMounts:
+            - {name: config, mountPath: /etc/brokkr, readOnly: true}
+      volumes:
+        - name: config
+          configMap:
+            name: {{ $name }}
+{{- if $v.autoscaling.enabled }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ $name }}
+  minReplicas: {{ $v.autoscaling.minReplicas }}
+  maxReplicas: {{ $v.autoscaling.maxReplicas }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target: {type: Utilization, averageUtilization: {{ $v.autoscaling.targetCPU }}}
+{{- end }}
+{{- if or $v.autoscaling.enabled (gt (int $v.replicas) 1) }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: {{ $v.pdb.maxUnavailable }}
+  selector:
+    matchLabels: {{- include "brokkr.selector" . | nindent 6 }}
+{{- end }}
+{{- include "brokkr.policy" . }}
+{{- include "brokkr.monitor" . }}
+{{- end -}}
+
+{{/* The Service of a component, or of another one's pods under its name: "selects". */}}
+{{- define "brokkr.service" -}}
+{{- $s := .root.Values.service -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "brokkr.name" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+  {{- with $s.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ $s.type }}
+  selector: {{- include "brokkr.selector" (dict "root" .root "component" (.selects | default .component)) | nindent 4 }}
+  ports:
+    - name: http
+      port: {{ $s.port }}
+      targetPort: http
+      protocol: TCP
+      {{- if and $s.nodePort (ne $s.type "ClusterIP") }}
+      nodePort: {{ $s.nodePort }}
+      {{- end }}
+{{- end -}}
+
+{{/* Nothing goes in or out of the component's pods but what it needs. */}}
+{{- define "brokkr.policy" -}}
+{{- $root := .root -}}
+{{- $np := .root.Values.networkPolicy -}}
+{{- if .root.Values.global.networkPolicy.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "brokkr.name" . }}
+  namespace: {{ $root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "brokkr.selector" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    {{- if ne .component "scheduler" }}
+    - ports:
+        - {port: http, protocol: TCP}
+      {{- with $np.from }}
+      from: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- if and $np.from (eq .component "api") }}
+    - ports:
+        - {port: http, protocol: TCP}
+      from:
+        - podSelector:
+            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" "gateway") | nindent 14 }}
+    {{- end }}
+    {{- end }}
+    {{- if $root.Values.global.monitoring.enabled }}
+    - ports:
+        - {port: metrics, protocol: TCP}
+      from: {{- toYaml $root.Values.global.networkPolicy.monitoringFrom | nindent 8 }}
+    {{- end }}
+  egress:
+    - ports:
+        - {port: 53, protocol: UDP}
+        - {port: 53, protocol: TCP}
+    {{- if $root.Values.global.networkPolicy.databaseTo }}
+    - to: {{- toYaml $root.Values.global.networkPolicy.databaseTo | nindent 8 }}
+    {{- else }}
+    # PostgreSQL and Redis, wherever they are; global.networkPolicy.databaseTo narrows it.
+    - ports:
+        {{- range $root.Values.global.networkPolicy.databasePorts }}
+        - {port: {{ . }}, protocol: TCP}
+        {{- end }}
+    {{- end }}
+    {{- if eq .component "gateway" }}
+    - to:
+        - podSelector:
+            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" "api") | nindent 14 }}
+      ports:
+        - {port: 3000, protocol: TCP}
+    {{- end }}
+    {{- with $np.egress }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "brokkr.monitor" -}}
+{{- $root := .root -}}
+{{- $m := .root.Values.global.monitoring -}}
+{{- if and $m.enabled $m.podMonitor.enabled }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PodMonitor
+metadata:
+  name: {{ include "brokkr.name" . }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "brokkr.labels" . | nindent 4 }}
+    {{- with $m.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels: {{- include "brokkr.selector" . | nindent 6 }}
+  podMetricsEndpoints:
+    - port: metrics
+      interval: {{ $m.interval }}
+{{- end }}
+{{- if and $m.enabled $m.serviceMonitor.enabled }}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "brokkr.name" . }}-metrics
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "brokkr.labels" . | nindent 4 }}
+    brokkr.io/metrics: "true"
+spec:
+  clusterIP: None
+  selector: {{- include "brokkr.selector" . | nindent 4 }}
+  ports:
+    - {name: metrics, port: 9090, targetPort: metrics, protocol: TCP}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata:
+  name: {{ include "brokkr.name" . }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "brokkr.labels" . | nindent 4 }}
+    {{- with $m.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels:
+      {{- include "brokkr.selector" . | nindent 6 }}
+      brokkr.io/metrics: "true"
+  endpoints:
+    - port: metrics
+      interval: {{ $m.interval }}
+{{- end }}
+{{- end -}}
+
+{{/* Ingress and Gateway API route to a component's Service. */}}
+{{- define "brokkr.routes" -}}
+{{- $name := include "brokkr.name" . -}}
+{{- $v := .root.Values -}}
+{{- if $v.ingress.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ $name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+  {{- with $v.ingress.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- with $v.ingress.className }}
+  ingressClassName: {{ . }}
+  {{- end }}
+  {{- with $v.ingress.tlsSecret }}
+  tls:
+    - secretName: {{ . }}
+      hosts: {{- toYaml $v.ingress.hosts | nindent 8 }}
+  {{- end }}
+  rules:
+    {{- range $v.ingress.hosts }}
+    - host: {{ . | quote }}
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: {{ $name }}
+                port: {name: http}
+    {{- end }}
+{{- end }}
+{{- if $v.httpRoute.enabled }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: {{ $name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "brokkr.labels" . | nindent 4 }}
+  {{- with $v.httpRoute.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  parentRefs: {{- toYaml $v.httpRoute.parentRefs | nindent 4 }}
+  {{- with $v.httpRoute.hostnames }}
+  hostnames: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  rules:
+    - backendRefs:
+        - name: {{ $name }}
+          port: {{ $v.service.port }}
+{{- end }}
+{{- end -}}
