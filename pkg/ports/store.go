@@ -65,6 +65,9 @@ type Repositories interface {
 	WorkOrders() WorkOrders
 	WorkOrderLog() WorkOrderLog
 	Idempotency() Idempotency
+	Clusters() Clusters
+	Drains() Drains
+	Reachability() Reachability
 }
 
 // Generators are the tenants.

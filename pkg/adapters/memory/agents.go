@@ -136,6 +136,7 @@ func (r agents) Delete(ctx context.Context, id agent.ID, at time.Time) error {
 		}
 		c.agentNames.drop(two{a.Name, a.ClusterName})
 		c.turns.drop(one(id))
+		c.clusters.drop(one(id))
 		at = micro(at)
 		a.DeletedAt, a.UpdatedAt = &at, at
 		a.Version++

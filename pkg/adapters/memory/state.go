@@ -5,6 +5,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -44,6 +45,7 @@ type state struct {
 	agentLabels      table[two, agent.Label]      // agent, label
 	agentAnnotations table[two, agent.Annotation] // agent, key
 	turns            table[one, agent.Turns]      // agent
+	clusters         table[one, cluster.Known]    // agent
 	targets          table[two, agent.Target]     // agent, stack
 	stackTargets     table[two, nothing]          // stack, agent
 
@@ -128,7 +130,7 @@ func newState(now func() time.Time) *state {
 		joinTokens:        newTable[one, join.Token](), joinShorts: newTable[one, join.TokenID](), joins: newTable[one, join.Join](),
 		registrations: newTable[two, tenancy.Registration](), generatorRegistered: newTable[two, nothing](),
 		agents: newTable[one, agent.Agent](), agentNames: newTable[two, agent.ID](),
-		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](),
+		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](), clusters: newTable[one, cluster.Known](),
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
 		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
 		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](),
@@ -165,7 +167,7 @@ func (s *state) clone() *state {
 		joinTokens:        s.joinTokens.clone(), joinShorts: s.joinShorts.clone(), joins: s.joins.clone(),
 		registrations: s.registrations.clone(), generatorRegistered: s.generatorRegistered.clone(),
 		agents: s.agents.clone(), agentNames: s.agentNames.clone(),
-		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(),
+		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(), clusters: s.clusters.clone(),
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
 		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
 		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(),

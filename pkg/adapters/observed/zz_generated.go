@@ -6,6 +6,7 @@ import (
 	"context"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/diagnostic"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -1509,5 +1510,112 @@ func (x observedIdempotency) Trim(ctx context.Context, p1 time.Time, p2 int) (r0
 	ctx, done := x.o.start(ctx, "Idempotency", "Trim")
 	defer func() { done(err) }()
 	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) Clusters() ports.Clusters { return observedClusters{r.o, r.in.Clusters()} }
+
+type observedClusters struct {
+	o  *observer
+	in ports.Clusters
+}
+
+func (x observedClusters) Known(ctx context.Context, p1 tenancy.Scope, p2 []agent.ID) (r0 map[agent.ID]cluster.Known, err error) {
+	ctx, done := x.o.start(ctx, "Clusters", "Known")
+	defer func() { done(err) }()
+	r0, err = x.in.Known(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedClusters) Report(ctx context.Context, p1 agent.ID, p2 cluster.Status, p3 time.Time) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Clusters", "Report")
+	defer func() { done(err) }()
+	r0, err = x.in.Report(ctx, p1, p2, p3)
+	return r0, err
+}
+
+func (x observedClusters) Taint(ctx context.Context, p1 agent.ID, p2 cluster.Taint) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Clusters", "Taint")
+	defer func() { done(err) }()
+	r0, err = x.in.Taint(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedClusters) Untaint(ctx context.Context, p1 agent.ID, p2 string, p3 cluster.Effect) (err error) {
+	ctx, done := x.o.start(ctx, "Clusters", "Untaint")
+	defer func() { done(err) }()
+	err = x.in.Untaint(ctx, p1, p2, p3)
+	return err
+}
+
+func (x observedClusters) Cordon(ctx context.Context, p1 agent.ID, p2 *cluster.Cordon) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Clusters", "Cordon")
+	defer func() { done(err) }()
+	r0, err = x.in.Cordon(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) Drains() ports.Drains { return observedDrains{r.o, r.in.Drains()} }
+
+type observedDrains struct {
+	o  *observer
+	in ports.Drains
+}
+
+func (x observedDrains) Start(ctx context.Context, p1 agent.ID, p2 cluster.Drain) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Drains", "Start")
+	defer func() { done(err) }()
+	r0, err = x.in.Start(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedDrains) End(ctx context.Context, p1 agent.ID) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Drains", "End")
+	defer func() { done(err) }()
+	r0, err = x.in.End(ctx, p1)
+	return r0, err
+}
+
+func (x observedDrains) Running(ctx context.Context) (r0 map[agent.ID]cluster.Drain, err error) {
+	ctx, done := x.o.start(ctx, "Drains", "Running")
+	defer func() { done(err) }()
+	r0, err = x.in.Running(ctx)
+	return r0, err
+}
+
+func (x observedDrains) Release(ctx context.Context, p1 agent.ID, p2 []stack.ID, p3 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Drains", "Release")
+	defer func() { done(err) }()
+	err = x.in.Release(ctx, p1, p2, p3)
+	return err
+}
+
+func (r repositories) Reachability() ports.Reachability {
+	return observedReachability{r.o, r.in.Reachability()}
+}
+
+type observedReachability struct {
+	o  *observer
+	in ports.Reachability
+}
+
+func (x observedReachability) Silence(ctx context.Context, p1 time.Duration) (r0 cluster.Silence, err error) {
+	ctx, done := x.o.start(ctx, "Reachability", "Silence")
+	defer func() { done(err) }()
+	r0, err = x.in.Silence(ctx, p1)
+	return r0, err
+}
+
+func (x observedReachability) Lose(ctx context.Context, p1 []agent.ID, p2 time.Duration) (r0 []agent.ID, err error) {
+	ctx, done := x.o.start(ctx, "Reachability", "Lose")
+	defer func() { done(err) }()
+	r0, err = x.in.Lose(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedReachability) Find(ctx context.Context, p1 []agent.ID, p2 time.Duration) (r0 []agent.ID, err error) {
+	ctx, done := x.o.start(ctx, "Reachability", "Find")
+	defer func() { done(err) }()
+	r0, err = x.in.Find(ctx, p1, p2)
 	return r0, err
 }

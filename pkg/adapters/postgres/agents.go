@@ -155,7 +155,10 @@ const dropPartsOfAgent = `WITH labels AS (DELETE FROM agent_labels WHERE agent_i
 	targets AS (DELETE FROM agent_targets WHERE agent_id = $1),
 	consents AS (DELETE FROM registrations WHERE agent_id = $1),
 	liveness AS (DELETE FROM agent_liveness WHERE agent_id = $1),
-	reports AS (DELETE FROM agent_report_order WHERE agent_id = $1)
+	reports AS (DELETE FROM agent_report_order WHERE agent_id = $1),
+	told AS (DELETE FROM cluster_status WHERE agent_id = $1),
+	taints AS (DELETE FROM agent_taints WHERE agent_id = $1),
+	drain AS (DELETE FROM drains WHERE agent_id = $1)
 	DELETE FROM assignments WHERE agent_id = $1`
 
 // Delete implements ports.Agents.

@@ -144,6 +144,7 @@ func readsAll() map[string]bool {
 		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "selectWorkOrderLog": true,
 		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,
 		"selectPolicies": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
+		"selectKnown": true, "silence": true, "runningDrains": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,
 		// a row for each process of an agent that has sent something lately

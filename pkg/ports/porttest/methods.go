@@ -26,7 +26,7 @@ func (w *world) methods() map[string]method {
 		w.templateMethods(), w.policyMethods(), w.historyMethods(),
 		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.diagnosticMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
 		w.observationMethods(),
-		w.accessMethods(), w.idempotencyMethods(),
+		w.accessMethods(), w.idempotencyMethods(), w.clusterMethods(),
 	} {
 		for name, m := range part {
 			all[name] = m
