@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -22,6 +23,15 @@ type Cluster struct {
 	Annotations map[string]string
 	Generators  map[tenancy.GeneratorID]bool // approved registrations
 	Targets     map[stack.ID]bool            // explicit targets
+
+	Reported         cluster.Status // of the cluster, as its agent last told it
+	ReportedAt       *time.Time     // when; nil: it has told none, so that nothing of Reported is known
+	Taints           []cluster.Taint
+	Cordon           *cluster.Cordon   // nothing new comes; nil: it may
+	Drain            *cluster.Drain    // what is here goes; nil: it stays
+	UnreachableSince *time.Time        // nil: its agent is heard of
+	Load             int               // stacks that are assigned here
+	Assumed          cluster.Resources // what was decided since ReportedAt and so is not in Reported.Requested yet
 }
 
 // Subject is what placement knows of one stack.
