@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -43,6 +44,8 @@ type Agent struct {
 	Namespaced bool          `koanf:"namespaced"` // nothing outside of Namespace is touched or looked at
 	Resync     time.Duration `koanf:"resync"`     // between full looks at a stack that nothing happens to
 	PodLogs    int           `koanf:"pod_logs"`   // containers whose logs are followed at a time; 0: none
+
+	WebhookNetworks []string `koanf:"webhook_networks"` // CIDRs that webhooks may call though they are this machine's or a cloud's own
 
 	JoinToken   config.Secret `koanf:"join_token"`   // by which the agent joins where neither PAK nor Secret has its key
 	Name        string        `koanf:"name"`         // of the agent that joins
@@ -112,6 +115,10 @@ func (s *Settings) Validate() error {
 	p.Add(len(validation.IsDNS1123Label(s.Agent.Namespace)) > 0, "agent.namespace", "is %q, not a name that a namespace can have", s.Agent.Namespace)
 	p.Add(s.Agent.Resync < leastResync, "agent.resync", "is %s, less than %s", s.Agent.Resync, leastResync)
 	p.Add(s.Agent.PodLogs < 0 || s.Agent.PodLogs > mostPodLogs, "agent.pod_logs", "is %d, not 0 to %d", s.Agent.PodLogs, mostPodLogs)
+	for _, n := range s.Agent.WebhookNetworks {
+		_, err := netip.ParsePrefix(n)
+		p.Add(err != nil, "agent.webhook_networks", "has %q, which is not a CIDR such as 127.0.0.1/32", n)
+	}
 	var level slog.Level
 	p.Add(level.UnmarshalText([]byte(s.Log.Level)) != nil, "log.level", "is %q, not debug, info, warn or error", s.Log.Level)
 	p.Add(s.Log.Format != "json" && s.Log.Format != "text", "log.format", "is %q, not json or text", s.Log.Format)
@@ -153,6 +160,17 @@ func (s *Settings) Secret() string {
 
 // Token is the join token without blanks and line ends.
 func (s *Settings) Token() string { return strings.TrimSpace(s.Agent.JoinToken.Reveal()) }
+
+// Networks returns WebhookNetworks.
+func (s *Settings) Networks() []netip.Prefix {
+	var out []netip.Prefix
+	for _, n := range s.Agent.WebhookNetworks {
+		if p, err := netip.ParsePrefix(n); err == nil { // Validate has refused others
+			out = append(out, p)
+		}
+	}
+	return out
+}
 
 // Key is the PAK without the blanks and line ends that files of secrets tend to have.
 func (s *Settings) Key() string { return strings.TrimSpace(s.Agent.PAK.Reveal()) }

@@ -43,16 +43,20 @@ func TestWhereValuesComeFrom(t *testing.T) {
 	}
 	s, err := Load([]string{"BROKKR_CONFIG_FILE=" + file, "BROKKR__AGENT__PAK=" + key + "\n", "BROKER_URL=http://plain", "LOG_LEVEL=debug",
 		"BROKKR__LOG__FORMAT=text", "BROKKR__AGENT__KUBECONFIG=/env", "BROKKR__AGENT__ADDR=127.0.0.1:0", "BROKKR__OTLP__ENDPOINT=http://collector:4318",
-		"BROKKR__OTLP__SAMPLE=0.5", "BROKKR__AGENT__POD_LOGS=7", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
+		"BROKKR__OTLP__SAMPLE=0.5", "BROKKR__AGENT__POD_LOGS=7", "BROKKR__AGENT__WEBHOOK_NETWORKS=127.0.0.1/32,10.0.0.0/8", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Settings{
-		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute, PodLogs: 7},
-		Log:   Log{Level: "debug", Format: "text"}, OTLP: OTLP{Endpoint: "http://collector:4318", Sample: 0.5},
+		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute, PodLogs: 7,
+			WebhookNetworks: []string{"127.0.0.1/32", "10.0.0.0/8"}},
+		Log: Log{Level: "debug", Format: "text"}, OTLP: OTLP{Endpoint: "http://collector:4318", Sample: 0.5},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if got := s.Networks(); len(got) != 2 || got[1].String() != "10.0.0.0/8" {
+		t.Errorf("networks: %v", got)
 	}
 	if s.Key() != key {
 		t.Errorf("the key has a line's end: %q", s.Key())
@@ -71,9 +75,10 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 		"BROKKR__AGENT__NAMESPACE=Not_One":           `agent.namespace is "Not_One"`,
 		"BROKKR__AGENT__RESYNC=1ms":                  "agent.resync is 1ms, less than 1s",
 		"BROKKR__AGENT__POD_LOGS=1001":               "agent.pod_logs is 1001, not 0 to 1000",
+		"BROKKR__AGENT__WEBHOOK_NETWORKS=here":       `agent.webhook_networks has "here", which is not a CIDR`,
 		"BROKKR__AGENT__RESYNC=10":                   `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
 		"BROKKR__AGENT__NAMESPACED=perhaps":          "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
-		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, addr, kubeconfig, namespace, namespaced, resync, pod_logs, join_token, name, cluster_name, key_secret",
+		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, join_token, name, cluster_name, key_secret",
 		"BROKKR__AGNET__PAK=x":                       "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
 		"LOG_LEVEL=loud":                             `log.level is "loud"`,
 		"BROKKR__LOG__FORMAT=xml":                    `log.format is "xml"`,

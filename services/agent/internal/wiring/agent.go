@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
+	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	ident "github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -22,6 +23,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/broker"
+	"github.com/colliery-io/brokkr/services/agent/internal/courier"
 	"github.com/colliery-io/brokkr/services/agent/internal/diagnose"
 	"github.com/colliery-io/brokkr/services/agent/internal/heart"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
@@ -129,9 +131,14 @@ func (a *agent) run(ctx context.Context) error {
 		Agent: string(id), Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
 	}, log)
 	seen := a.watcher(k, id, boot, log)
+	hooks := courier.New(a.broker, id, outbound.InsideACluster(a.settings.Networks()),
+		a.telemetry.CountBy("agent", "brokkr_agent_webhooks_total", "Attempts to deliver webhooks, by how they ended.", "class", courier.Classes()...), log)
 	s := syncer.New(syncer.Config{
 		Waiting: func(p wire.Pending) {
 			runner.Pending(p)
+			if p.Webhooks > 0 {
+				hooks.Ring()
+			}
 			if p.Diagnostics > 0 {
 				questions.Ring()
 			}
@@ -155,6 +162,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Add("watches", watches.Run)
 	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
 	g.Add("work orders", func(ctx context.Context) error { return a.office.during(ctx, runner.Run) })
+	g.Add("webhooks", func(ctx context.Context) error { return a.office.during(ctx, hooks.Run) })
 	g.Add("diagnostics", func(ctx context.Context) error { return a.office.during(ctx, questions.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })
 	return g.Run(ctx)

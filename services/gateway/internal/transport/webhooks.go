@@ -8,26 +8,14 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 )
 
-type pendingWebhook struct {
-	ID             string  `json:"id"`
-	SubscriptionID string  `json:"subscription_id"`
-	EventType      string  `json:"event_type"`
-	Payload        string  `json:"payload"`
-	URL            string  `json:"url"`
-	AuthHeader     *string `json:"auth_header"`
-	TimeoutSeconds int64   `json:"timeout_seconds"`
-	MaxRetries     int     `json:"max_retries"`
-	Attempts       int     `json:"attempts"`  // before this one
-	Signature      string  `json:"signature"` // of this attempt; the key itself stays here
-}
-
-func pendingWebhookOf(at time.Time) func(webhook.Call) pendingWebhook {
-	return func(c webhook.Call) pendingWebhook {
+func pendingWebhookOf(at time.Time) func(webhook.Call) wire.PendingWebhook {
+	return func(c webhook.Call) wire.PendingWebhook {
 		r := c.Request(at)
-		out := pendingWebhook{
+		out := wire.PendingWebhook{
 			ID: string(c.ID), SubscriptionID: string(c.Subscription), EventType: string(c.EventType), Payload: c.Payload, URL: r.URL,
 			TimeoutSeconds: int64(c.Timeout / time.Second), MaxRetries: c.MaxRetries, Attempts: c.Attempts - 1, Signature: r.Signature,
 		}
@@ -38,14 +26,7 @@ func pendingWebhookOf(at time.Time) func(webhook.Call) pendingWebhook {
 	}
 }
 
-type deliveryResult struct {
-	Success    bool    `json:"success"`
-	StatusCode *int    `json:"status_code"`
-	Error      *string `json:"error"`
-	DurationMS *int64  `json:"duration_ms"`
-}
-
-func (r deliveryResult) outcome() webhook.Outcome {
+func outcomeOf(r wire.WebhookResult) webhook.Outcome {
 	o := webhook.Outcome{Success: r.Success}
 	if r.StatusCode != nil {
 		o.StatusCode = *r.StatusCode
@@ -63,13 +44,13 @@ func webhookRoutes(g *app.Gateway) []rpc.Route {
 	return []rpc.Route{
 		rpc.New(rpc.Info{Op: "get_pending_agent_webhooks", Method: http.MethodGet, Path: "/api/v1/agents/{agent_id}/webhooks/pending", Status: http.StatusOK, Access: identity.AgentSelf},
 			func(r *http.Request) (string, error) { return rpc.Var(r, "agent_id"), nil },
-			func(ctx context.Context, id string) ([]pendingWebhook, error) {
+			func(ctx context.Context, id string) ([]wire.PendingWebhook, error) {
 				list, err := g.PendingWebhooks(ctx, identity.Of(ctx), id)
 				return each(list, pendingWebhookOf(g.Now())), err
 			}),
 		rpc.New(rpc.Info{Op: "report_delivery_result", Method: http.MethodPost, Path: "/api/v1/webhook-deliveries/{id}/result", Status: http.StatusOK, Access: identity.AgentAssigned},
-			body(rpc.JSON[deliveryResult]), func(ctx context.Context, r with[deliveryResult]) (rpc.Empty, error) {
-				return rpc.Empty{}, g.WebhookResult(ctx, identity.Of(ctx), r.id, r.body.outcome())
+			body(rpc.JSON[wire.WebhookResult]), func(ctx context.Context, r with[wire.WebhookResult]) (rpc.Empty, error) {
+				return rpc.Empty{}, g.WebhookResult(ctx, identity.Of(ctx), r.id, outcomeOf(r.body))
 			}),
 	}
 }
