@@ -12,6 +12,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type Options struct {
 	PAK            string        // empty: requests carry no credential
 	RequestTimeout time.Duration // of one attempt; zero means none
 	UserAgent      string        // empty: "brokkr-go"
+	TLS            *tls.Config   // whom to trust; nil: the system's authorities
 	// Sleep waits between attempts; nil means a timer. It returns early with the context's error.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
@@ -64,6 +66,7 @@ func New(o Options) (*Client, error) {
 		o.UserAgent = "brokkr-go"
 	}
 	transport := &http.Transport{
+		TLSClientConfig:       o.TLS,
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSHandshakeTimeout:   connectTimeout,
@@ -227,7 +230,7 @@ func refusal(method, target string, resp *http.Response) error {
 	}
 	if json.Unmarshal(text, &body) == nil {
 		e.Code, e.Message, e.Details = body.Code, body.Message, body.Details
-	} else if media == "text/plain" {
+	} else if media == "text/plain" || media == "" { // what speaks TLS says nothing of its complaint's type
 		e.Message = strings.TrimSpace(string(text))
 	}
 	return e

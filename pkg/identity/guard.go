@@ -33,6 +33,8 @@ type GuardConfig struct {
 	// Requests that Limit lets pass in a second, on average; 0: as many as come.
 	SourceRate     int // of one source, with no credential that is remembered as good
 	CredentialRate int // of one credential
+	// AgentCertificates: an agent's key is good only on a connection whose certificate was verified.
+	AgentCertificates bool
 }
 
 // Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64). A source that
@@ -106,10 +108,14 @@ func (g *Guard) Middleware(onError func(context.Context, http.ResponseWriter, er
 	}
 }
 
-// Authenticate returns the principal of r: Unauthenticated for a bad key, Limited for a source that failed too
+// Authenticate returns the principal of r: Unauthenticated for a bad key, Forbidden for an agent without a certificate where that is wanted, Limited for a source that failed too
 // often, Unavailable if the store cannot be asked.
 func (g *Guard) Authenticate(r *http.Request) (tenancy.Principal, error) {
 	p, err := g.authenticate(r)
+	if err == nil && p.Role == tenancy.RoleAgent && g.config.Load().AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+		return tenancy.Principal{}, fault.New(fault.Forbidden, "client_certificate_required",
+			"agents connect here with a certificate: give this one agent.client_cert and agent.client_key, of an authority that the gateway was given as tls_client_ca")
+	}
 	if err != nil {
 		g.count(string(ReasonOf(err)))
 	}

@@ -2,6 +2,8 @@ package identity_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
 )
 
@@ -113,6 +116,26 @@ func TestGuardTakesOtherLimitsAtWork(t *testing.T) {
 		}
 		if got := bad(); got != "limited" {
 			t.Errorf("what failed before counts on: got %s, want limited", got)
+		}
+	})
+}
+
+func TestAnAgentsKeyNeedsItsCertificate(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *fixture) {
+		g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", AgentCertificates: true}, counters{})
+		admin := f.credential(nil)
+		ofAgent := f.credential(func(c *tenancy.Credential) { c.Role, c.Agent = tenancy.RoleAgent, "a" })
+		ask := func(key pak.PAK, state *tls.ConnectionState) string {
+			r := request("192.0.2.1:1", key.Reveal())
+			r.TLS = state
+			_, err := g.Authenticate(r)
+			return fault.CodeOf(err)
+		}
+		verified := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}}
+		if got := []string{ask(ofAgent, nil), ask(ofAgent, &tls.ConnectionState{}), ask(ofAgent, verified), ask(admin, nil)}; got[0] != "client_certificate_required" ||
+			got[1] != "client_certificate_required" || got[2] != fault.CodeOf(nil) || got[3] != fault.CodeOf(nil) {
+			t.Errorf("got %q, want agents without a verified certificate refused and nobody else", got)
 		}
 	})
 }

@@ -80,8 +80,8 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
-func (c Config) guard() identity.GuardConfig {
-	out := identity.GuardConfig{Service: "brokkr-api", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
+func (c Config) guard(certs bool) identity.GuardConfig {
+	out := identity.GuardConfig{AgentCertificates: certs, Service: "brokkr-api", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
 	for _, s := range c.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(s); err == nil { // Validate has refused others
 			out.TrustedProxies = append(out.TrustedProxies, prefix)
@@ -104,12 +104,15 @@ type Deps struct {
 	Retention time.Duration // of events and logs; the longest if zero
 	// Reload reads the configuration of the process anew; nil: it has no file to read.
 	Reload func(ctx context.Context) config.Outcome
+	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
+	AgentCertificates bool
 }
 
 // Service is one replica of the api.
 type Service struct {
 	handler http.Handler
 	guard   *identity.Guard
+	certs   bool // agents have to show one
 	health  *health.Checker
 	log     *slog.Logger
 	parts   []part // what runs beside requests, innermost first
@@ -141,7 +144,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	}
 	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
-	s.guard = identity.NewGuard(verifier, c.guard(), d.Telemetry)
+	s.certs = d.AgentCertificates
+	s.guard = identity.NewGuard(verifier, c.guard(s.certs), d.Telemetry)
 	s.handler = transport.New(transport.Parts{
 		Routes:    transport.Routes(cases, d.Version),
 		Guard:     s.guard,
@@ -163,7 +167,7 @@ func Reloadable() []string {
 }
 
 // Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
-func (s *Service) Configure(c Config) { s.guard.Configure(c.orDefaults().guard()) }
+func (s *Service) Configure(c Config) { s.guard.Configure(c.orDefaults().guard(s.certs)) }
 
 func reloader(reload func(ctx context.Context) config.Outcome) app.Reloader {
 	if reload == nil {

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/platform/certificate"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
@@ -40,6 +42,7 @@ import (
 type Config struct {
 	ProxyAdmin     bool     `koanf:"proxy_admin"`      // pass everything else on to the api, so that one URL serves all
 	APIURL         string   `koanf:"api_url"`          // where the api is, for proxy_admin
+	APICAFile      string   `koanf:"api_ca_file"`      // authorities of the api's certificate; empty: those of the system
 	BlobCacheBytes int64    `koanf:"blob_cache_bytes"` // of manifests kept compressed in memory
 	AuthFailures   int      `koanf:"auth_failures"`    // that one source may make in a minute
 	TrustedProxies []string `koanf:"trusted_proxies"`  // networks (CIDR) whose X-Forwarded-For is believed
@@ -88,6 +91,8 @@ type Deps struct {
 	Clock     func() time.Time
 	Version   string
 	Admin     http.Handler // the api in the same process, for all other routes; nil when it is apart
+	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
+	AgentCertificates bool
 }
 
 // Service is a gateway replica.
@@ -104,6 +109,7 @@ type Service struct {
 	pusher  *push.Pusher
 	health  *health.Checker
 	guard   *identity.Guard
+	certs   bool // agents have to show one
 	handler http.Handler
 }
 
@@ -113,7 +119,7 @@ func Reloadable() []string {
 }
 
 // Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
-func (s *Service) Configure(c Config) { s.guard.Configure(c.guard()) }
+func (s *Service) Configure(c Config) { s.guard.Configure(c.guard(s.certs)) }
 
 // New builds a replica; nothing runs yet. It hooks itself to the verifier, so it comes before the verifier runs.
 func New(_ context.Context, c Config, d Deps) (*Service, error) {
@@ -146,7 +152,12 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		health.Check{Name: "target_cache", Probe: s.targets.Probe},
 	)
 	d.Verifier.OnRevoked(s.hub.Revoked)
-	s.guard = identity.NewGuard(d.Verifier, c.guard(), d.Telemetry)
+	s.certs = d.AgentCertificates
+	s.guard = identity.NewGuard(d.Verifier, c.guard(s.certs), d.Telemetry)
+	fallback, err := c.fallback(d.Admin, log)
+	if err != nil {
+		return nil, err
+	}
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
 			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
@@ -156,7 +167,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Guard:  s.guard,
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
 		Sockets: s.sockets, Live: s.live, Fleet: s.fleet, Revocations: revocations,
-		Fallback: c.fallback(d.Admin, log),
+		Fallback: fallback,
 	})
 	return s, nil
 }
@@ -170,8 +181,8 @@ func (s *Service) connected(ctx context.Context) map[agent.ID]time.Time {
 	return out
 }
 
-func (c Config) guard() identity.GuardConfig {
-	g := identity.GuardConfig{Service: "gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
+func (c Config) guard(certs bool) identity.GuardConfig {
+	g := identity.GuardConfig{AgentCertificates: certs, Service: "gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
 	for _, t := range c.TrustedProxies {
 		g.TrustedProxies = append(g.TrustedProxies, netip.MustParsePrefix(t)) // Validate has parsed it
 	}
@@ -179,15 +190,23 @@ func (c Config) guard() identity.GuardConfig {
 }
 
 // fallback serves what the gateway does not: the api in process, the api behind its URL, or nothing.
-func (c Config) fallback(admin http.Handler, log *slog.Logger) http.Handler {
+func (c Config) fallback(admin http.Handler, log *slog.Logger) (http.Handler, error) {
 	if admin != nil || !c.ProxyAdmin {
-		return admin
+		return admin, nil
 	}
 	u, err := url.Parse(c.APIURL)
 	if err != nil {
-		return nil // Validate has parsed it
+		return nil, fmt.Errorf("gateway.api_url: %w", err)
 	}
-	return transport.Proxy(u, log)
+	var trust *tls.Config
+	if c.APICAFile != "" {
+		pool, err := certificate.Authorities(c.APICAFile)
+		if err != nil {
+			return nil, fmt.Errorf("gateway.api_ca_file: %w", err)
+		}
+		trust = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return transport.Proxy(u, trust, log), nil
 }
 
 // Handler serves the gateway's routes, health and metrics, and what the configuration adds.

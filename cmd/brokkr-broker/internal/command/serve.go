@@ -80,13 +80,17 @@ func (a *app) run(ctx context.Context, s *settings.Settings, live *config.Live[s
 	if db.Private() {
 		p.Group.Add("private database", db.Watch)
 	}
-	welcome(out, ln.Addr(), admin)
+	welcome(out, s.Broker.Cert != "", ln.Addr(), admin)
 	return p.Group.Run(ctx)
 }
 
 // assemble builds the services into the process's group, innermost first: those that write last are stopped last.
 func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Settings, live *config.Live[settings.Settings]) (*httpserver.Server, error) {
 	version := a.version
+	certs, err := p.AddCertificates("broker", s.Broker.AgentTLS)
+	if err != nil {
+		return nil, err
+	}
 	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention,
@@ -97,7 +101,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention,
+		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(),
 	}
 	if reload := p.AddReload(live); config.HasFile(a.environ) {
 		deps.Reload = reload.Reload
@@ -108,7 +112,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 	}
 	edge, err := gateway.New(ctx, s.Gateway, gateway.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
-		Telemetry: p.Telemetry, Clock: time.Now, Version: version, Admin: admin.Handler(),
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version, Admin: admin.Handler(), AgentCertificates: certs.OfAgents(),
 	})
 	if err != nil {
 		return nil, err
@@ -120,7 +124,8 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 			edge.Configure(next.Gateway)
 		}, nil
 	}, append(api.Reloadable(), gateway.Reloadable()...)...)
-	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, Log: p.Telemetry.Log}, edge.Handler())
+	live.On(func(next *settings.Settings) (func(), error) { return certs.Prepare(next.Broker.AgentTLS) }, certs.Keys()...)
+	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, edge.Handler())
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +145,11 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 }
 
 // welcome says how to get in. The key is shown at the first start only.
-func welcome(out io.Writer, addr string, admin *pak.PAK) {
+func welcome(out io.Writer, encrypted bool, addr string, admin *pak.PAK) {
 	url := "http://" + reachable(addr)
+	if encrypted {
+		url = "https://" + reachable(addr)
+	}
 	if admin == nil {
 		fmt.Fprintf(out, "Brokkr serves on %s\n", url)
 		return

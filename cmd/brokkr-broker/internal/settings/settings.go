@@ -16,6 +16,8 @@ type Broker struct {
 	StateDir  string        `koanf:"state_dir"`  // of the private database, where none is configured
 	JoinToken config.Secret `koanf:"join_token"` // by which agents join on the first day of a database; empty: none
 	PAKHash   config.Secret `koanf:"pak_hash"`   // of the admin PAK at the first start; empty: one is minted and printed
+
+	process.AgentTLS `koanf:",squash"`
 }
 
 // Settings of the broker.
@@ -33,7 +35,7 @@ func Load(environ []string, getenv func(string) string, flags map[string]any) (*
 	s := &Settings{Common: process.Defaults("127.0.0.1:9095"), Broker: Broker{Addr: ":3000"},
 		Limits: api.Defaults(), Webhooks: api.WebhookDefaults(), Gateway: gateway.Defaults(), Scheduler: scheduler.Defaults()}
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(), Flags: flags,
-		Foreign: []string{"api", "gateway.addr", "scheduler.addr", "agent"}}); err != nil {
+		Foreign: []string{"api", "gateway.addr", "gateway.tls_cert", "gateway.tls_key", "gateway.tls_client_ca", "scheduler.addr", "agent"}}); err != nil {
 		return nil, err
 	}
 	if s.Broker.StateDir == "" && s.Database.URL == "" {
@@ -54,6 +56,7 @@ func (s *Settings) Validate() error {
 			p = append(p, err)
 		}
 	}
+	s.Broker.Check(&p, "broker")
 	p.Add(s.Broker.Addr == "", "broker.addr", "is empty; give host:port")
 	return p.Err()
 }

@@ -27,7 +27,8 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := append(config.Keys(s), "api.addr", "gateway.addr", "scheduler.addr") // those of the processes apart
+	keys := append(config.Keys(s), "api.addr", "gateway.addr", "scheduler.addr",
+		"api.tls_cert", "api.tls_key", "gateway.tls_cert", "gateway.tls_key", "gateway.tls_client_ca") // those of the processes apart
 	for _, key := range keys {
 		if !strings.Contains(string(page), "| `"+key+"` |") {
 			t.Errorf("docs/configuration.md does not have %s", key)
@@ -44,8 +45,9 @@ func TestEverySettingIsDocumented(t *testing.T) {
 
 func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := load("BROKKR__LIMITS__BODY=1", "BROKKR__GATEWAY__AUTH_FAILURES=0", "BROKKR__SCHEDULER__POLL=1", "BROKKR__BROKER__ADR=:1", "BROKKR__BROKER__ADDR=")
-	for _, want := range []string{"limits.body is 1 bytes", "gateway.auth_failures is 0", `scheduler.poll (BROKKR__SCHEDULER__POLL) is "1", not a duration`, "broker.adr (BROKKR__BROKER__ADR) is not a setting; broker has addr", "broker.addr is empty"} {
+	_, err := load("BROKKR__LIMITS__BODY=1", "BROKKR__GATEWAY__AUTH_FAILURES=0", "BROKKR__SCHEDULER__POLL=1", "BROKKR__BROKER__ADR=:1", "BROKKR__BROKER__ADDR=", "BROKKR__BROKER__TLS_KEY=/k", "BROKKR__BROKER__TLS_CLIENT_CA=/c")
+	for _, want := range []string{"limits.body is 1 bytes", "gateway.auth_failures is 0", `scheduler.poll (BROKKR__SCHEDULER__POLL) is "1", not a duration`, "broker.adr (BROKKR__BROKER__ADR) is not a setting; broker has addr", "broker.addr is empty",
+		"broker.tls_key and broker.tls_cert belong together", "broker.tls_client_ca is set without broker.tls_cert"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %q", err, want)
 		}
@@ -54,7 +56,7 @@ func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 
 func TestOneEnvironmentServesSeveralPrograms(t *testing.T) {
 	t.Parallel()
-	if _, err := load("BROKKR__API__ADDR=:1", "BROKKR__GATEWAY__ADDR=:2", "BROKKR__SCHEDULER__ADDR=:3", "BROKKR__AGENT__PAK=x"); err != nil {
+	if _, err := load("BROKKR__API__ADDR=:1", "BROKKR__GATEWAY__ADDR=:2", "BROKKR__GATEWAY__TLS_CERT=/x", "BROKKR__GATEWAY__TLS_CLIENT_CA=/x", "BROKKR__SCHEDULER__ADDR=:3", "BROKKR__AGENT__PAK=x"); err != nil {
 		t.Errorf("got %v, want the other programs' settings ignored", err)
 	}
 }

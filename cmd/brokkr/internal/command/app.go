@@ -2,8 +2,11 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -65,9 +68,37 @@ func (a *app) connect() (*client.Client, error) {
 	return a.client()
 }
 
+// trust says whose certificate is believed to be the broker's.
+func (a *app) trust() (*tls.Config, error) {
+	s := a.settings
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.Insecure {
+		a.progress("warning: the broker's certificate is not verified (--insecure-skip-verify): whoever is in between can read the key")
+		c.InsecureSkipVerify = true // the user has said so, and is told
+		return c, nil
+	}
+	if s.CAFile == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return nil, hint(fmt.Errorf("read the authorities of the broker's certificate (from %s): %w", s.CAFileFrom, err), "name the file in --ca-file or BROKKR_CA_FILE")
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(text) {
+		return nil, hint(fmt.Errorf("the file %s (from %s) has no certificate in PEM", s.CAFile, s.CAFileFrom), "it begins with -----BEGIN CERTIFICATE-----")
+	}
+	return c, nil
+}
+
 // client returns a client for the resolved settings, with or without a key.
 func (a *app) client() (*client.Client, error) {
+	trust, err := a.trust()
+	if err != nil {
+		return nil, err
+	}
 	c, err := client.New(client.Options{
+		TLS: trust,
 		URL: a.settings.URL, PAK: a.settings.PAK.Reveal(), RequestTimeout: a.requestTimeout,
 		UserAgent: "brokkr-cli/" + a.env.Build.Version, Sleep: a.env.Sleep,
 	})

@@ -98,12 +98,17 @@ func (a *app) advice(err error) string {
 }
 
 func (a *app) adviceUnreachable(e *client.UnreachableError) string {
-	var cert *x509.UnknownAuthorityError
+	var cert x509.UnknownAuthorityError
+	var name x509.HostnameError
 	switch {
 	case errors.Is(e, context.DeadlineExceeded) || errors.Is(e, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("a longer --request-timeout than %s, or look at the broker's /healthz", e.Timeout)
 	case errors.As(e, &cert):
-		return "put the certificate of the broker's authority in a file and name it in SSL_CERT_FILE"
+		return "name a file with the certificate of the broker's authority in --ca-file or BROKKR_CA_FILE (brokkr login keeps it)"
+	case errors.As(e, &name):
+		return fmt.Sprintf("use a name that the broker's certificate has; this URL comes from %s", a.settings.URLFrom)
+	case errors.Is(e, http.ErrSchemeMismatch):
+		return fmt.Sprintf("the broker speaks plain HTTP: begin its URL with http://; this one comes from %s", a.settings.URLFrom)
 	default:
 		return fmt.Sprintf("start the broker (brokkr-broker serve), or name another one with --url, BROKKR_URL or brokkr login --url URL; this URL comes from %s", a.settings.URLFrom)
 	}
@@ -111,6 +116,8 @@ func (a *app) adviceUnreachable(e *client.UnreachableError) string {
 
 func (a *app) adviceRefused(e *client.APIError) string {
 	switch {
+	case e.Status == http.StatusBadRequest && strings.Contains(e.Message, "HTTP request to an HTTPS server"):
+		return fmt.Sprintf("the broker speaks TLS: begin its URL with https://; this one comes from %s", a.settings.URLFrom)
 	case e.Status == http.StatusUnauthorized:
 		return fmt.Sprintf("the key from %s is unknown, expired or revoked here; log in again: brokkr login --url %s", a.settings.PAKFrom, a.settings.URL)
 	case e.Code == "agent_not_registered":

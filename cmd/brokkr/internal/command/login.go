@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ func (a *app) login() *cobra.Command {
 		Use:   "login [--url URL] [--pak PAK | --pak-stdin]",
 		Short: "Check a key and keep it, with the broker's URL, for the commands to come",
 		Long: `Checks a key (PAK) at the broker and keeps both under a name (--context, "default" if not given) in
-$XDG_CONFIG_HOME/brokkr/config.yaml, readable by you only. Without --pak it asks for the key.`,
+$XDG_CONFIG_HOME/brokkr/config.yaml, readable by you only; with them --ca-file or --insecure-skip-verify. Without --pak it asks for the key.`,
 		Example: `  brokkr login --url https://brokkr.example.com
   printenv PAK | brokkr login --pak-stdin --context prod`,
 		Args: atMost(0),
@@ -57,6 +58,17 @@ func (a *app) runLogin(cmd *cobra.Command, fromStdin bool) error {
 			a.settings.URL, a.settings.URLFrom = c.url, c.from
 		}
 	}
+	if known.URL != a.settings.URL {
+		known = config.Context{} // what is trusted there is not trusted here
+	}
+	if err := a.settings.Trust(known, a.flags, a.env.Getenv); err != nil {
+		return err
+	}
+	if a.settings.CAFile != "" {
+		if a.settings.CAFile, err = filepath.Abs(a.settings.CAFile); err != nil { // commands to come run elsewhere
+			return fmt.Errorf("find the file of the authorities: %w", err)
+		}
+	}
 	if err := a.readKey(cmd, fromStdin); err != nil {
 		return err
 	}
@@ -72,7 +84,7 @@ func (a *app) runLogin(cmd *cobra.Command, fromStdin bool) error {
 		return err
 	}
 	a.warnPlain(c.URL())
-	file = file.With(config.Context{Name: name, URL: c.URL(), PAK: a.settings.PAK})
+	file = file.With(config.Context{Name: name, URL: c.URL(), PAK: a.settings.PAK, CAFile: a.settings.CAFile, Insecure: a.settings.Insecure})
 	file.CurrentContext = name
 	if err := file.Save(path); err != nil {
 		return err

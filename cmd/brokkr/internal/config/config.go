@@ -42,6 +42,9 @@ type Context struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
 	PAK  Secret `json:"pak"`
+	// CAFile holds the authorities of the broker's certificate; empty: those of the system.
+	CAFile   string `json:"ca-file,omitempty"`
+	Insecure bool   `json:"insecure-skip-verify,omitempty"` // any certificate is good
 }
 
 // File is the configuration file's content.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -10,11 +11,16 @@ const (
 	EnvURL     = "BROKKR_URL"
 	EnvPAK     = "BROKKR_PAK"
 	EnvContext = "BROKKR_CONTEXT"
+
+	EnvCAFile   = "BROKKR_CA_FILE"
+	EnvInsecure = "BROKKR_INSECURE_SKIP_VERIFY"
 )
 
 // Flags are the settings from the command's line; empty ones were not given.
 type Flags struct {
 	URL, PAK, Context string
+	CAFile            string
+	Insecure          bool
 }
 
 // Settings are what a command uses, and where each came from (for error texts).
@@ -23,6 +29,32 @@ type Settings struct {
 	PAK          Secret
 	PAKFrom      string
 	Context      string // empty: none
+
+	CAFile, CAFileFrom string // authorities of the broker's certificate; empty: those of the system
+	Insecure           bool   // any certificate is good
+}
+
+// Trust takes over whom flags and environment trust; where they say nothing, known does, which is the context of the URL.
+func (s *Settings) Trust(known Context, flags Flags, getenv func(string) string) error {
+	s.Insecure = known.Insecure
+	if known.CAFile != "" {
+		s.CAFile, s.CAFileFrom = known.CAFile, fmt.Sprintf("context %q", known.Name)
+	}
+	if f := getenv(EnvCAFile); f != "" {
+		s.CAFile, s.CAFileFrom, s.Insecure = f, EnvCAFile, false
+	}
+	if text := getenv(EnvInsecure); text != "" {
+		insecure, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%s is %q, not true or false", EnvInsecure, text)
+		}
+		s.Insecure = insecure
+	}
+	if flags.CAFile != "" {
+		s.CAFile, s.CAFileFrom, s.Insecure = flags.CAFile, "--ca-file", false
+	}
+	s.Insecure = s.Insecure || flags.Insecure
+	return nil
 }
 
 // Resolve decides: a flag wins over the environment, that over the context, that over the default URL. Naming a
@@ -57,5 +89,9 @@ func Resolve(f File, flags Flags, getenv func(string) string) (Settings, error) 
 	if flags.PAK != "" {
 		s.PAK, s.PAKFrom = Secret(flags.PAK), "--pak"
 	}
-	return s, nil
+	var trusted Context // of another broker than the context's it says nothing
+	if c, ok := f.Get(s.Context); ok && c.URL == s.URL {
+		trusted = c
+	}
+	return s, s.Trust(trusted, flags, getenv)
 }

@@ -4,6 +4,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,10 +54,12 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// New returns a client of the broker at base that authenticates with the PAK; without one it can only join.
-func New(base *url.URL, pak, version string) *Client {
+// New returns a client of the broker at base that authenticates with the PAK; without one it can only join. Trust may be nil: the
+// system's authorities.
+func New(base *url.URL, pak, version string, trust *tls.Config) *Client {
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig: trust,
+		Proxy:           http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: dialTimeout, MaxIdleConnsPerHost: 4, IdleConnTimeout: idleConnection, ForceAttemptHTTP2: true,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: deadPeer, PingTimeout: deadPeer},
 	}

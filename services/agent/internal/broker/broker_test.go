@@ -48,7 +48,7 @@ func client(t *testing.T, base string) *broker.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return broker.New(u, key, "1.2.3")
+	return broker.New(u, key, "1.2.3", nil)
 }
 
 func sumOf(content []byte) string {

@@ -29,6 +29,8 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	text := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
 		text = "no answer in time"
+	} else if why := untrusted(err); why != "" {
+		text = why
 	}
 	return fault.Newf(fault.Unavailable, "broker_unreachable", "the broker at %s cannot be reached: %s", c.URL(), text)
 }
@@ -43,6 +45,9 @@ func (c *Client) refused(res *http.Response) error {
 	var body struct{ Code, Message string }
 	raw, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBytes)) //nolint:errcheck // what came says enough
 	_ = json.Unmarshal(raw, &body)                                // a foreign body has no code, which is handled
+	if plainToTLS(res.StatusCode, raw) {
+		return fault.Newf(fault.Unavailable, "not_a_broker", "the broker at %s expects TLS: begin agent.broker_url (BROKKR__AGENT__BROKER_URL) with https://", c.URL())
+	}
 	var f *fault.Error
 	switch kind := kindOf(res.StatusCode); {
 	case kind == fault.Unauthenticated:

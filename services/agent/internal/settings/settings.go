@@ -36,14 +36,17 @@ type Settings struct {
 
 // Agent is what only the agent has.
 type Agent struct {
-	PAK        config.Secret `koanf:"pak"`        // says which agent this is; empty: the Secret does, or a join
-	BrokerURL  string        `koanf:"broker_url"` // of the gateway, http or https
-	Addr       string        `koanf:"addr"`       // host:port of health and metrics
-	Kubeconfig string        `koanf:"kubeconfig"` // path; empty: $KUBECONFIG, the pod's own access, ~/.kube/config
-	Namespace  string        `koanf:"namespace"`  // for lease and inventories
-	Namespaced bool          `koanf:"namespaced"` // nothing outside of Namespace is touched or looked at
-	Resync     time.Duration `koanf:"resync"`     // between full looks at a stack that nothing happens to
-	PodLogs    int           `koanf:"pod_logs"`   // containers whose logs are followed at a time; 0: none
+	PAK        config.Secret `koanf:"pak"`         // says which agent this is; empty: the Secret does, or a join
+	BrokerURL  string        `koanf:"broker_url"`  // of the gateway, http or https
+	CAFile     string        `koanf:"ca_file"`     // authorities of the broker's certificate; empty: those of the system
+	ClientCert string        `koanf:"client_cert"` // file: shown to the broker; empty: none
+	ClientKey  string        `koanf:"client_key"`  // file: of ClientCert
+	Addr       string        `koanf:"addr"`        // host:port of health and metrics
+	Kubeconfig string        `koanf:"kubeconfig"`  // path; empty: $KUBECONFIG, the pod's own access, ~/.kube/config
+	Namespace  string        `koanf:"namespace"`   // for lease and inventories
+	Namespaced bool          `koanf:"namespaced"`  // nothing outside of Namespace is touched or looked at
+	Resync     time.Duration `koanf:"resync"`      // between full looks at a stack that nothing happens to
+	PodLogs    int           `koanf:"pod_logs"`    // containers whose logs are followed at a time; 0: none
 
 	WebhookNetworks []string `koanf:"webhook_networks"` // CIDRs that webhooks may call though they are this machine's or a cloud's own
 
@@ -111,6 +114,7 @@ func (s *Settings) Validate() error {
 	} else if _, err := broker.ParseURL(s.Agent.BrokerURL); err != nil {
 		p.Add(true, "agent.broker_url", "is %q, %v", redacted(s.Agent.BrokerURL), err)
 	}
+	p.Add((s.Agent.ClientCert == "") != (s.Agent.ClientKey == ""), "agent.client_key", "and agent.client_cert belong together; give both or none")
 	p.Add(s.Agent.Addr == "", "agent.addr", "is empty; give host:port")
 	p.Add(len(validation.IsDNS1123Label(s.Agent.Namespace)) > 0, "agent.namespace", "is %q, not a name that a namespace can have", s.Agent.Namespace)
 	p.Add(s.Agent.Resync < leastResync, "agent.resync", "is %s, less than %s", s.Agent.Resync, leastResync)

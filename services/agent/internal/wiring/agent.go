@@ -2,6 +2,7 @@ package wiring
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,6 +48,7 @@ type agent struct {
 	telemetry *telemetry.Telemetry
 	access    *rest.Config
 	base      *url.URL // of the broker
+	trust     *tls.Config
 	broker    *broker.Client
 	heart     *heart.Heart
 	office    office

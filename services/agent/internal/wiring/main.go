@@ -51,9 +51,13 @@ func Main(ctx context.Context, version string, environ []string, flags map[strin
 	if err != nil {
 		return err
 	}
+	trust, err := broker.Trust(s.Agent.CAFile, s.Agent.ClientCert, s.Agent.ClientKey)
+	if err != nil {
+		return err
+	}
 	a := &agent{
 		settings: s, version: version, telemetry: tel, access: access,
-		base: base, heart: heart.New(cluster, tel.Log),
+		base: base, trust: trust, heart: heart.New(cluster, tel.Log),
 	}
 	checks := a.checks()
 	ln, err := httpserver.Listen(httpserver.Config{Name: "health (agent.addr)", Addr: s.Agent.Addr, Drain: probeDrain, Log: tel.Log}, endpoints(checks, tel))

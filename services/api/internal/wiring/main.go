@@ -21,7 +21,8 @@ import (
 type Settings struct {
 	process.Common `koanf:",squash"`
 	API            struct {
-		Addr string `koanf:"addr"` // host:port of the public listener
+		Addr        string `koanf:"addr"` // host:port of the public listener
+		process.TLS `koanf:",squash"`
 	} `koanf:"api"`
 	Limits   api.Config   `koanf:"limits"`
 	Webhooks api.Webhooks `koanf:"webhooks"`
@@ -39,6 +40,7 @@ func (s *Settings) Validate() error {
 			p = append(p, err)
 		}
 	}
+	process.AgentTLS{TLS: s.API.TLS}.Check(&p, "api")
 	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
 	return p.Err()
 }
@@ -47,7 +49,7 @@ func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults(), Webhooks: api.WebhookDefaults()}
 	s.API.Addr = ":3000"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
-		Foreign: []string{"broker.addr", "broker.state_dir", "gateway", "scheduler", "agent"}}); err != nil {
+		Foreign: []string{"broker.addr", "broker.state_dir", "broker.tls_cert", "broker.tls_key", "broker.tls_client_ca", "gateway", "scheduler", "agent"}}); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -94,7 +96,12 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	live.On(func(next *Settings) (func(), error) {
 		return func() { svc.Configure(next.Limits) }, nil
 	}, api.Reloadable()...)
-	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, Log: p.Telemetry.Log}, svc.Handler())
+	certs, err := p.AddCertificates("api", process.AgentTLS{TLS: s.API.TLS})
+	if err != nil {
+		return nil, err
+	}
+	live.On(func(next *Settings) (func(), error) { return certs.Prepare(process.AgentTLS{TLS: next.API.TLS}) }, certs.Keys()...)
+	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, svc.Handler())
 	if err != nil {
 		return nil, err
 	}

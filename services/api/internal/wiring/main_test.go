@@ -3,6 +3,7 @@ package wiring
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/colliery-io/brokkr/internal/testcert"
 	"github.com/colliery-io/brokkr/internal/testenv"
 )
 
@@ -202,5 +204,65 @@ func TestTheProcessReloadsItsFile(t *testing.T) {
 	write("log: {level: loud}\n")
 	if body := reload(); !strings.Contains(body, `"success":false`) || !strings.Contains(body, "log.level is") || !strings.Contains(body, `"changes":[]`) {
 		t.Errorf("a level that is none: %s", body)
+	}
+}
+
+func TestTheListenerSpeaksTLS(t *testing.T) {
+	t.Parallel()
+	ca := testcert.New(t)
+	cert, key := ca.Issue("one")
+	file := filepath.Join(t.TempDir(), "brokkr.yaml")
+	write := func(cert, key string) {
+		if err := os.WriteFile(file, []byte("api: {tls_cert: \""+cert+"\", tls_key: \""+key+"\"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(cert, key)
+	addr, out := started(t, "DATABASE_URL="+testenv.Postgres(t), "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off",
+		"BROKKR_CONFIG_FILE="+file)
+	pak := regexp.MustCompile(`brokkr_BR\w+`).FindString(out.String())
+	ask := func(method, path string) (*http.Response, string) {
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", pak)
+		res, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, string(b)
+	}
+	shown := func() string {
+		res, _ := ask("GET", "/healthz")
+		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
+			t.Fatalf("healthz: %s by %s", res.Status, res.Proto)
+		}
+		return res.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	if got := shown(); got != "one" {
+		t.Errorf("it shows %s", got)
+	}
+	if status, body := call(t, "GET", "http://"+addr+"/healthz", "", ""); status != http.StatusBadRequest || !strings.Contains(body, "HTTPS server") {
+		t.Errorf("plain HTTP: %d %s", status, body)
+	}
+	two, twoKey := ca.Issue("two")
+	write(two, key)
+	if _, body := ask("POST", "/api/v1/admin/config/reload"); !strings.Contains(body, `"success":false`) || !strings.Contains(body, "api.tls_cert") || shown() != "one" {
+		t.Errorf("a key that does not fit: %s", body)
+	}
+	write(two, twoKey)
+	if _, body := ask("POST", "/api/v1/admin/config/reload"); !strings.Contains(body, `"key":"api.tls_cert"`) || shown() != "two" {
+		t.Errorf("another certificate: %s", body)
+	}
+	write("", "")
+	if _, body := ask("POST", "/api/v1/admin/config/reload"); !strings.Contains(body, "only when the process starts anew") {
+		t.Errorf("no certificate: %s", body)
 	}
 }

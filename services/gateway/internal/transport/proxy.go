@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -17,8 +18,8 @@ import (
 const proxyBodyLimit = 64 << 20
 
 // Proxy passes requests on to the api at target, so that one URL serves everything. An api that does not answer is a
-// 503 problem that names it.
-func Proxy(target *url.URL, log *slog.Logger) http.Handler {
+// 503 problem that names it. Without trust the system's authorities are those of the api.
+func Proxy(target *url.URL, trust *tls.Config, log *slog.Logger) http.Handler {
 	errors := onError(problem.Writer{Log: log})
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -28,7 +29,7 @@ func Proxy(target *url.URL, log *slog.Logger) http.Handler {
 			r.SetXForwarded()
 		},
 		Transport: &http.Transport{
-			MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, DisableCompression: true,
+			TLSClientConfig: trust, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, DisableCompression: true,
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

@@ -24,7 +24,7 @@ func TestProxyPassesRequestsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(Proxy(target, slog.New(slog.DiscardHandler)))
+	front := httptest.NewServer(Proxy(target, nil, slog.New(slog.DiscardHandler)))
 	defer front.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL+"/api/v1/stacks?limit=3", strings.NewReader(`"x"`))
 	if err != nil {
@@ -53,7 +53,7 @@ func TestProxyNamesAnAbsentAPI(t *testing.T) {
 	}
 	gone.Close()
 	rec := httptest.NewRecorder()
-	Proxy(target, slog.New(slog.DiscardHandler)).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/stacks", nil))
+	Proxy(target, nil, slog.New(slog.DiscardHandler)).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/stacks", nil))
 	var body struct {
 		Code, Message string
 		Details       map[string]any

@@ -16,8 +16,9 @@ import (
 type Settings struct {
 	process.Common `koanf:",squash"`
 	Gateway        struct {
-		gateway.Config `koanf:",squash"`
-		Addr           string `koanf:"addr"`
+		gateway.Config   `koanf:",squash"`
+		Addr             string `koanf:"addr"`
+		process.AgentTLS `koanf:",squash"`
 	} `koanf:"gateway"`
 }
 
@@ -29,6 +30,7 @@ func (s *Settings) Validate() error {
 			p = append(p, err)
 		}
 	}
+	s.Gateway.Check(&p, "gateway")
 	p.Add(s.Gateway.Addr == "", "gateway.addr", "is empty")
 	return p.Err()
 }
@@ -61,9 +63,13 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 		log.WarnContext(ctx, "no redis.url: schedulers cannot signal this process, so it asks the database every second; "+
 			"run one replica only, or set REDIS_URL")
 	}
+	certs, err := p.AddCertificates("gateway", s.Gateway.AgentTLS)
+	if err != nil {
+		return err
+	}
 	svc, err := gateway.New(ctx, s.Gateway.Config, gateway.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
-		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Telemetry: p.Telemetry, Clock: time.Now, Version: version, AgentCertificates: certs.OfAgents(),
 	})
 	if err != nil {
 		return err
@@ -73,12 +79,13 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	live.On(func(next *Settings) (func(), error) {
 		return func() { svc.Configure(next.Gateway.Config) }, nil
 	}, gateway.Reloadable()...)
+	live.On(func(next *Settings) (func(), error) { return certs.Prepare(next.Gateway.AgentTLS) }, certs.Keys()...)
 	p.AddReload(live)
 	p.Group.Add("gateway", svc.Run)
 	if err := p.AddAdmin(s.Common); err != nil {
 		return err
 	}
-	ln, err := httpserver.Listen(httpserver.Config{Name: "gateway (gateway.addr)", Addr: s.Gateway.Addr, Log: log}, svc.Handler())
+	ln, err := httpserver.Listen(httpserver.Config{Name: "gateway (gateway.addr)", Addr: s.Gateway.Addr, TLS: certs.Config(), Log: log}, svc.Handler())
 	if err != nil {
 		return err
 	}
