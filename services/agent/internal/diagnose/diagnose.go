@@ -2,6 +2,8 @@ package diagnose
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -66,30 +68,55 @@ func (r *Runner) Run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		r.log.DebugContext(ctx, "diagnostics could not be fetched; they are asked for again", "error", err.Error())
+		r.log.DebugContext(ctx, "not all diagnostics could be answered; they are asked for again", "error", err.Error())
 		time.AfterFunc(againAfter+rand.N(againAfter/2), r.Ring) //nolint:gosec // jitter
 	}
 }
 
-// once answers what is open now.
+// once answers what is open now: the broker shows some questions at a time, and is asked until it shows none that was not
+// tried. One that cannot be answered keeps no other from its answer, unless it is the broker that is away.
 func (r *Runner) once(ctx context.Context) error {
-	open, err := r.broker.PendingDiagnostics(ctx, r.agent)
-	if err != nil {
-		return err
-	}
-	for _, q := range open {
-		if err := r.serve(ctx, q); err != nil {
-			return err
+	tried := map[string]bool{}
+	var errs []error
+	for {
+		open, err := r.broker.PendingDiagnostics(ctx, r.agent)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		fresh := false
+		for _, q := range open {
+			if tried[q.ID] {
+				continue
+			}
+			tried[q.ID], fresh = true, true
+			err := r.serve(ctx, q)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("diagnostic %s: %w", q.ID, err))
+			}
+			var away *brokerAway
+			if ctx.Err() != nil || errors.As(err, &away) {
+				return errors.Join(errs...)
+			}
+		}
+		if !fresh {
+			return errors.Join(errs...)
 		}
 	}
-	return nil
 }
+
+// brokerAway is that the broker cannot be asked at all now.
+type brokerAway struct{ error }
+
+func (e *brokerAway) Unwrap() error { return e.error }
 
 // serve claims, collects and answers. A question that somebody else has claimed meanwhile is left alone.
 func (r *Runner) serve(ctx context.Context, q wire.DiagnosticRequest) error {
 	q, err := r.broker.ClaimDiagnostic(ctx, q.ID)
 	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
 		return nil
+	}
+	if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Unauthenticated) {
+		return &brokerAway{err}
 	}
 	if err != nil {
 		return err

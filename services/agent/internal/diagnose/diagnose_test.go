@@ -3,6 +3,7 @@ package diagnose_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -21,7 +22,10 @@ type desk struct {
 	mu       sync.Mutex
 	open     []string
 	claim    error
-	away     int     // so often the broker does not answer
+	away     int  // so often the broker does not answer
+	atOnce   int  // so many questions are shown; 0: all
+	keeps    bool // a question that was claimed is shown until it is answered
+	claims   int
 	answer   []error // of the next answers
 	asked    int
 	answered []string
@@ -37,6 +41,9 @@ func (d *desk) PendingDiagnostics(context.Context, agent.ID) ([]wire.DiagnosticR
 	}
 	var out []wire.DiagnosticRequest
 	for _, id := range d.open {
+		if d.atOnce > 0 && len(out) == d.atOnce {
+			break
+		}
 		out = append(out, wire.DiagnosticRequest{ID: id})
 	}
 	return out, nil
@@ -45,7 +52,10 @@ func (d *desk) PendingDiagnostics(context.Context, agent.ID) ([]wire.DiagnosticR
 func (d *desk) ClaimDiagnostic(_ context.Context, id string) (wire.DiagnosticRequest, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open = slices.DeleteFunc(d.open, func(s string) bool { return s == id })
+	d.claims++
+	if !d.keeps {
+		d.open = slices.DeleteFunc(d.open, func(s string) bool { return s == id })
+	}
 	return wire.DiagnosticRequest{ID: id, StackID: "stack of " + id}, d.claim
 }
 
@@ -59,6 +69,7 @@ func (d *desk) AnswerDiagnostic(_ context.Context, id string, a wire.DiagnosticA
 			return err
 		}
 	}
+	d.open = slices.DeleteFunc(d.open, func(s string) bool { return s == id })
 	d.answered = append(d.answered, id+": "+a.Events)
 	return nil
 }
@@ -107,6 +118,62 @@ func TestQuestionsAreAnsweredWhenTheBrokerRings(t *testing.T) {
 		synctest.Wait()
 		if want := []string{"one: stack of one", "two: stack of two"}; !slices.Equal(d.answered, want) {
 			t.Errorf("answered: got %v, want %v at once", d.answered, want)
+		}
+	})
+}
+
+func TestMoreQuestionsThanAreShownAtOnceAreAllAnswered(t *testing.T) {
+	t.Parallel()
+	d := &desk{atOnce: 50}
+	running(t, d, echo, func(r *diagnose.Runner) {
+		for i := range 120 {
+			d.ask(fmt.Sprint(i))
+		}
+		r.Ring()
+		synctest.Wait()
+		if len(d.answered) != 120 || d.asked != 4 {
+			t.Errorf("answered %d of 120, after asking %d times, want all after 4", len(d.answered), d.asked)
+		}
+	})
+}
+
+func TestAQuestionThatCannotBeAnsweredKeepsNoOtherFromItsAnswer(t *testing.T) {
+	t.Parallel()
+	broken := 0
+	look := func(ctx context.Context, stack string) (wire.DiagnosticAnswer, error) {
+		if stack == "stack of one" {
+			broken++
+			return wire.DiagnosticAnswer{}, errors.New("the API server is away")
+		}
+		return echo(ctx, stack)
+	}
+	d := &desk{keeps: true}
+	running(t, d, look, func(r *diagnose.Runner) {
+		d.ask("one")
+		d.ask("two")
+		r.Ring()
+		synctest.Wait()
+		if !slices.Equal(d.answered, []string{"two: stack of two"}) || broken != 1 {
+			t.Errorf("answered %v, tried the broken one %d times, want the other one answered", d.answered, broken)
+		}
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if broken != 2 {
+			t.Errorf("the broken one was tried %d times, want again later", broken)
+		}
+	})
+}
+
+func TestABrokerThatIsAwayIsNotAskedForEachQuestion(t *testing.T) {
+	t.Parallel()
+	d := &desk{keeps: true, claim: fault.New(fault.Unavailable, "unreachable", "away")}
+	running(t, d, echo, func(r *diagnose.Runner) {
+		d.ask("one")
+		d.ask("two")
+		r.Ring()
+		synctest.Wait()
+		if d.claims != 1 {
+			t.Errorf("claimed %d times, want one try", d.claims)
 		}
 	})
 }
