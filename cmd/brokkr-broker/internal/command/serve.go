@@ -125,7 +125,11 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 		}, nil
 	}, append(api.Reloadable(), gateway.Reloadable()...)...)
 	live.On(func(next *settings.Settings) (func(), error) { return certs.Prepare(next.Broker.AgentTLS) }, certs.Keys()...)
-	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, edge.Handler())
+	public, allow := process.Public(edge.Handler(), s.CORS)
+	live.On(func(next *settings.Settings) (func(), error) {
+		return func() { allow(next.CORS) }, nil
+	}, process.CORSKeys()...)
+	ln, err := httpserver.Listen(httpserver.Config{Name: "broker (--addr)", Addr: s.Broker.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, public)
 	if err != nil {
 		return nil, err
 	}

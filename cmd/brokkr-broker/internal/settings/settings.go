@@ -26,6 +26,7 @@ type Settings struct {
 	Broker         Broker           `koanf:"broker"`
 	Limits         api.Config       `koanf:"limits"`
 	Webhooks       api.Webhooks     `koanf:"webhooks"`
+	CORS           process.CORS     `koanf:"cors"`
 	Gateway        gateway.Config   `koanf:"gateway"`
 	Scheduler      scheduler.Config `koanf:"scheduler"`
 }
@@ -57,6 +58,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	s.Broker.Check(&p, "broker")
+	s.CORS.Check(&p)
 	p.Add(s.Broker.Addr == "", "broker.addr", "is empty; give host:port")
 	return p.Err()
 }

@@ -45,8 +45,8 @@ func TestEverySettingIsDocumented(t *testing.T) {
 
 func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := load("BROKKR__LIMITS__BODY=1", "BROKKR__GATEWAY__AUTH_FAILURES=0", "BROKKR__SCHEDULER__POLL=1", "BROKKR__BROKER__ADR=:1", "BROKKR__BROKER__ADDR=", "BROKKR__BROKER__TLS_KEY=/k", "BROKKR__BROKER__TLS_CLIENT_CA=/c")
-	for _, want := range []string{"limits.body is 1 bytes", "gateway.auth_failures is 0", `scheduler.poll (BROKKR__SCHEDULER__POLL) is "1", not a duration`, "broker.adr (BROKKR__BROKER__ADR) is not a setting; broker has addr", "broker.addr is empty",
+	_, err := load("BROKKR__LIMITS__BODY=1", "BROKKR__GATEWAY__AUTH_FAILURES=0", "BROKKR__SCHEDULER__POLL=1", "BROKKR__BROKER__ADR=:1", "BROKKR__BROKER__ADDR=", "BROKKR__CORS__ORIGINS=*", "BROKKR__BROKER__TLS_KEY=/k", "BROKKR__BROKER__TLS_CLIENT_CA=/c")
+	for _, want := range []string{"limits.body is 1 bytes", "gateway.auth_failures is 0", `scheduler.poll (BROKKR__SCHEDULER__POLL) is "1", not a duration`, "broker.adr (BROKKR__BROKER__ADR) is not a setting; broker has addr", "broker.addr is empty", "cors.origins has an origin that cannot be allowed",
 		"broker.tls_key and broker.tls_cert belong together", "broker.tls_client_ca is set without broker.tls_cert"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %q", err, want)

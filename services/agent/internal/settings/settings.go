@@ -81,7 +81,7 @@ func Load(environ []string, flags map[string]any) (*Settings, error) {
 	}
 	if err := config.Load(s, config.Source{
 		Environ: environ, Flags: flags, Aliases: map[string]string{"BROKER_URL": "agent.broker_url", "LOG_LEVEL": "log.level"},
-		Foreign: []string{"database", "redis", "secrets", "admin", "broker", "api", "limits", "webhooks", "gateway", "scheduler", "telemetry"},
+		Foreign: []string{"database", "redis", "secrets", "admin", "broker", "api", "limits", "webhooks", "cors", "gateway", "scheduler", "telemetry"},
 	}); err != nil {
 		return nil, err
 	}

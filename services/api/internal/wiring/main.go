@@ -26,6 +26,7 @@ type Settings struct {
 	} `koanf:"api"`
 	Limits   api.Config   `koanf:"limits"`
 	Webhooks api.Webhooks `koanf:"webhooks"`
+	CORS     process.CORS `koanf:"cors"`
 	Broker   struct {
 		PAKHash   config.Secret `koanf:"pak_hash"`   // of an admin's PAK; empty: the first start mints one and prints it
 		JoinToken config.Secret `koanf:"join_token"` // by which agents join on the first day of a database; empty: none
@@ -41,6 +42,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	process.AgentTLS{TLS: s.API.TLS}.Check(&p, "api")
+	s.CORS.Check(&p)
 	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
 	return p.Err()
 }
@@ -101,7 +103,11 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 		return nil, err
 	}
 	live.On(func(next *Settings) (func(), error) { return certs.Prepare(process.AgentTLS{TLS: next.API.TLS}) }, certs.Keys()...)
-	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, svc.Handler())
+	public, allow := process.Public(svc.Handler(), s.CORS)
+	live.On(func(next *Settings) (func(), error) {
+		return func() { allow(next.CORS) }, nil
+	}, process.CORSKeys()...)
+	ln, err := httpserver.Listen(httpserver.Config{Name: "api (api.addr)", Addr: s.API.Addr, TLS: certs.Config(), Log: p.Telemetry.Log}, public)
 	if err != nil {
 		return nil, err
 	}

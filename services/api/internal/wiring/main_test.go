@@ -182,13 +182,27 @@ func TestTheProcessReloadsItsFile(t *testing.T) {
 		}
 		return body
 	}
-	for _, want := range []string{`"success":true`, `{"key":"log.level","old_value":"info","new_value":"debug"}`, `{"key":"limits.auth_failures","old_value":"60","new_value":"1"}`, `"needs_restart":["limits.timeout"]`} {
+	for _, want := range []string{`"success":true`, `{"key":"cors.origins","old_value":"","new_value":"https://console.example"}`, `{"key":"log.level","old_value":"info","new_value":"debug"}`, `{"key":"limits.auth_failures","old_value":"60","new_value":"1"}`, `"needs_restart":["limits.timeout"]`} {
 		write("log: {level: info}\nlimits: {auth_failures: 60, timeout: 30s}\n")
 		reload()
-		write("log: {level: debug}\nlimits: {auth_failures: 1, timeout: 29s}\n")
+		write("log: {level: debug}\nlimits: {auth_failures: 1, timeout: 29s}\ncors: {origins: [\"https://console.example\"]}\n")
 		if body := reload(); !strings.Contains(body, want) {
 			t.Errorf("got %s, want %s", body, want)
 		}
+	}
+	preflight, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, base+"/stacks", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	preflight.Header.Set("Origin", "https://console.example")
+	preflight.Header.Set("Access-Control-Request-Method", "POST")
+	res, err := http.DefaultClient.Do(preflight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusNoContent || res.Header.Get("Access-Control-Allow-Origin") != "https://console.example" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("a page of an origin that was allowed by a reload: %s with %v", res.Status, res.Header)
 	}
 	if status, _ := call(t, "GET", "http://"+addr+"/healthz", "", ""); status != http.StatusOK || !strings.Contains(out.String(), `"path":"/healthz"`) {
 		t.Errorf("healthz: %d; at level debug the log has it:\n%s", status, out)
@@ -241,8 +255,8 @@ func TestTheListenerSpeaksTLS(t *testing.T) {
 	}
 	shown := func() string {
 		res, _ := ask("GET", "/healthz")
-		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
-			t.Fatalf("healthz: %s by %s", res.Status, res.Proto)
+		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 || res.Header.Get("Strict-Transport-Security") == "" || res.Header.Get("X-Frame-Options") != "DENY" {
+			t.Fatalf("healthz: %s by %s with %v", res.Status, res.Proto, res.Header)
 		}
 		return res.TLS.PeerCertificates[0].Subject.CommonName
 	}

@@ -31,6 +31,13 @@ func Proxy(target *url.URL, trust *tls.Config, log *slog.Logger) http.Handler {
 		Transport: &http.Transport{
 			TLSClientConfig: trust, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, DisableCompression: true,
 		},
+		// The gateway says itself what browsers may do here.
+		ModifyResponse: func(r *http.Response) error {
+			for _, name := range httpserver.ForBrowsers() {
+				r.Header.Del(name)
+			}
+			return nil
+		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() != nil {

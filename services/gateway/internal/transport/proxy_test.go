@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 )
 
 func TestProxyPassesRequestsOn(t *testing.T) {
@@ -41,6 +43,26 @@ func TestProxyPassesRequestsOn(t *testing.T) {
 	want := "POST /api/v1/stacks?limit=3 " + req.Host + " Bearer key 192.0.2.1, 127.0.0.1"
 	if res.StatusCode != http.StatusCreated || string(body) != `"x"` || res.Header.Get("X-Seen") != want {
 		t.Errorf("got %d %q, the api saw %q, want 201 and %q", res.StatusCode, body, res.Header.Get("X-Seen"), want)
+	}
+}
+
+func TestProxyLeavesToTheGatewayWhatBrowsersMayDo(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(httpserver.Secure(httpserver.NewCORS([]string{"https://a"}).Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Kept", "yes")
+	}))))
+	defer api.Close()
+	target, err := url.Parse(api.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/stacks", nil)
+	r.Header.Set("Origin", "https://a")
+	rec := httptest.NewRecorder()
+	httpserver.Secure(Proxy(target, nil, slog.New(slog.DiscardHandler))).ServeHTTP(rec, r)
+	got := rec.Header()
+	if len(got.Values("X-Frame-Options")) != 1 || got.Get("Access-Control-Allow-Origin") != "" || got.Get("X-Kept") != "yes" {
+		t.Errorf("got %v, want one X-Frame-Options, no origin, and the rest kept", got)
 	}
 }
 

@@ -20,6 +20,7 @@ type Settings struct {
 		Addr             string `koanf:"addr"`
 		process.AgentTLS `koanf:",squash"`
 	} `koanf:"gateway"`
+	CORS process.CORS `koanf:"cors"`
 }
 
 // Validate reports every value that cannot work.
@@ -31,6 +32,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	s.Gateway.Check(&p, "gateway")
+	s.CORS.Check(&p)
 	p.Add(s.Gateway.Addr == "", "gateway.addr", "is empty")
 	return p.Err()
 }
@@ -85,7 +87,11 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	if err := p.AddAdmin(s.Common); err != nil {
 		return err
 	}
-	ln, err := httpserver.Listen(httpserver.Config{Name: "gateway (gateway.addr)", Addr: s.Gateway.Addr, TLS: certs.Config(), Log: log}, svc.Handler())
+	public, allow := process.Public(svc.Handler(), s.CORS)
+	live.On(func(next *Settings) (func(), error) {
+		return func() { allow(next.CORS) }, nil
+	}, process.CORSKeys()...)
+	ln, err := httpserver.Listen(httpserver.Config{Name: "gateway (gateway.addr)", Addr: s.Gateway.Addr, TLS: certs.Config(), Log: log}, public)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9092")}
 	s.Scheduler.Config, s.Scheduler.Addr = scheduler.Defaults(), ":8081"
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
-		Foreign: []string{"broker", "api", "limits", "webhooks", "gateway", "agent"}}); err != nil {
+		Foreign: []string{"broker", "api", "limits", "webhooks", "cors", "gateway", "agent"}}); err != nil {
 		return nil, err
 	}
 	return s, nil
