@@ -37,6 +37,13 @@ func Rules() []Rule {
 			Deny: world,
 		},
 		{
+			Name: "override is pure",
+			Why:  "scheduler and api come to the same manifests for a cluster: a bundle and patches in, a bundle out",
+			Of:   []string{"./pkg/override/..."},
+			Only: []string{std, "./pkg/bundle", "./pkg/domain/...", "github.com/evanphx/json-patch/...", "k8s.io/api/...", "k8s.io/apimachinery/...", "sigs.k8s.io/yaml/..."},
+			Deny: world,
+		},
+		{
 			Name: "a template sees its parameters alone",
 			Why:  "what a template cannot reach cannot leak: its engine has no files, network, environment, clock or chance to give away",
 			Of:   []string{"./pkg/tera/..."},

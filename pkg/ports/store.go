@@ -255,6 +255,7 @@ type Commit struct {
 type Decisions interface {
 	// Commit checks that the lease is held in its epoch and not over, that stack version, generation and policy are as expected,
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
+	// The blobs of variants must have been put (else Refused, foreign_key_violation).
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions.
 	Commit(ctx context.Context, c Commit) (map[agent.ID]delivery.Revision, error)

@@ -209,3 +209,35 @@ func TestDeletedGeneratorLeavesNoPolicies(t *testing.T) {
 		t.Errorf("left %+v", all.Items)
 	}
 }
+
+// An override that cannot be applied to what is published is refused where it would come to be: with the revision of the
+// policy, and where the policy comes to reach a stack.
+func TestOverridesAreTried(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	document := func(path string) string {
+		return `{"name":"patched","overrides":[{"clusters":{},"patches":[{"target":{"kind":"ConfigMap","name":"settings"},"patch":[{"op":"add","path":"` + path + `","value":"x"}]},` +
+			`{"target":{"kind":"Ingress"},"merge":{"spec":{}}}]}]}`
+	}
+	stack := "/stacks/" + string(w.stack.ID) + "/placement-policy"
+	bad := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", document("/data/none/k"))
+	refused := func(method, path, body string) {
+		t.Helper()
+		rec := w.checked(asOwner, request{method: method, path: path, body: body})
+		if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_policy" || !strings.Contains(rec.Body.String(), `"path":"overrides[0].patches[0]"`) || !strings.Contains(rec.Body.String(), "stack web") {
+			t.Errorf("%s %s: got %d %s, want 400 invalid_policy with the patch's path", method, path, rec.Code, rec.Body)
+		}
+	}
+	refused("PUT", stack, `{"policy_id":"`+bad.ID+`"}`)
+	refused("PUT", "/placement-policies/"+bad.ID+"/stack-labels/tier%2Fweb", "")
+	good := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+bad.ID, document("/data"))
+	answer[reachAnswer](w, asOwner, "PUT", stack, `{"policy_id":"`+good.ID+`"}`)
+	refused("PUT", "/placement-policies/"+good.ID, document("/spec/none"))
+	if got := answer[policyAnswer](w, asOwner, "GET", "/placement-policies/"+good.ID, ""); got.Revision != 2 {
+		t.Errorf("after refused revisions: revision %d, want 2", got.Revision)
+	}
+	next := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/metadata/labels"))
+	if len(next.Warnings) != 1 || next.Warnings[0].Path != "overrides[0].patches[1]" || !strings.Contains(next.Warnings[0].Message, "no object") {
+		t.Errorf("warnings %+v, want that nothing is an Ingress", next.Warnings)
+	}
+}

@@ -20,6 +20,10 @@ func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
 		Assignment: a, StackName: st.Name, Generator: st.Generator,
 		Sequence: o.Sequence, Checksum: o.Checksum, Size: o.Size, Marker: o.Marker,
 	}
+	if a.Variant != "" {
+		content, _ := s.blobs.get(one(a.Variant))
+		w.Checksum, w.Size = a.Variant, int64(len(content))
+	}
 	if status, ok := s.statuses.get(two{string(a.Agent), string(a.Stack)}); ok {
 		w.Status = &status
 	}
@@ -68,8 +72,7 @@ func (r assignments) Revisions(ctx context.Context, ids []agent.ID) (map[agent.I
 func (r assignments) Refers(ctx context.Context, a agent.ID, sum stack.Checksum) (bool, error) {
 	return read(ctx, r.s, func(s *state) (bool, error) {
 		for _, as := range valuesOf(s.assignments, string(a)) {
-			o, ok := s.objects.get(one(as.Object))
-			if ok && as.State == delivery.Assigned && o.Checksum == sum {
+			if as.State == delivery.Assigned && s.wanted(as).Checksum == sum {
 				return true, nil
 			}
 		}

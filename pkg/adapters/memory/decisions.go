@@ -71,13 +71,16 @@ func (c *change) mayChange(id stack.ID, ch placement.Change) error {
 	if o, ok := c.objects.get(one(ch.Object)); !ok || o.Stack != id {
 		return noObject(ch.Object)
 	}
+	if ch.Variant != "" && !c.blobs.has(one(ch.Variant)) {
+		return fault.Newf(fault.Refused, "foreign_key_violation", "the content %s is not there", ch.Variant).With("constraint", "assignments_variant")
+	}
 	return nil
 }
 
 func (c *change) assign(co ports.Commit, ch placement.Change, rev delivery.Revision) {
 	k := two{string(ch.Agent), string(co.Stack)}
 	c.assignments.put(k, delivery.Assignment{
-		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, State: ch.State, Revision: rev, Reason: ch.Reason,
+		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, Variant: ch.Variant, State: ch.State, Revision: rev, Reason: ch.Reason,
 		Traceparent: co.Record.Traceparent, Since: micro(co.Record.At),
 	})
 	c.stackAgents.put(two{string(co.Stack), string(ch.Agent)}, nothing{})

@@ -16,6 +16,7 @@ type assignmentRow struct {
 	Agent       agent.ID          `db:"agent_id"`
 	Stack       stack.ID          `db:"stack_id"`
 	Object      stack.ObjectID    `db:"object_id"`
+	Variant     []byte            `db:"variant"`
 	State       delivery.State    `db:"state"`
 	Revision    delivery.Revision `db:"revision"`
 	Reason      string            `db:"reason"`
@@ -24,8 +25,12 @@ type assignmentRow struct {
 }
 
 func (r assignmentRow) assignment() delivery.Assignment {
-	a := delivery.Assignment(r)
-	a.Since = micro(r.Since)
+	a := delivery.Assignment{
+		Agent: r.Agent, Stack: r.Stack, Object: r.Object, State: r.State, Revision: r.Revision, Reason: r.Reason, Traceparent: r.Traceparent, Since: micro(r.Since),
+	}
+	if r.Variant != nil {
+		a.Variant = checksumOf(r.Variant)
+	}
 	return a
 }
 
@@ -65,16 +70,17 @@ func (r wantedRow) wanted() delivery.Wanted {
 // In assignmentsOfAgent there is a row without an assignment if there is none at all: its stack is empty.
 const (
 	wantedColumns = `COALESCE(x.agent_id::text, '') AS agent_id, COALESCE(x.stack_id::text, '') AS stack_id,
-	COALESCE(x.object_id::text, '') AS object_id, COALESCE(x.state, '') AS state, COALESCE(x.revision, 0) AS revision,
+	COALESCE(x.object_id::text, '') AS object_id, x.variant, COALESCE(x.state, '') AS state, COALESCE(x.revision, 0) AS revision,
 	COALESCE(x.reason, '') AS reason, COALESCE(x.traceparent, '') AS traceparent, COALESCE(x.since, 'epoch') AS since,
 	COALESCE(s.name, '') AS stack_name, COALESCE(s.generator_id::text, '') AS generator_id,
-	COALESCE(o.sequence_id, 0) AS sequence_id, COALESCE(o.checksum, '') AS checksum, COALESCE(o.size, 0) AS size,
+	COALESCE(o.sequence_id, 0) AS sequence_id, COALESCE(x.variant, o.checksum, '') AS checksum, COALESCE(b.size, o.size, 0) AS size,
 	COALESCE(o.is_deletion_marker, false) AS is_deletion_marker,
 	t.object_id AS status_object_id, t.sequence_id AS status_sequence_id, t.phase, t.health, t.message,
 	t.observed_at, t.reported_at, t.since AS status_since`
 	wantedTables = `assignments x
 	JOIN stacks s ON s.id = x.stack_id
 	JOIN deployment_objects o ON o.id = x.object_id
+	LEFT JOIN blobs b ON b.sha256 = x.variant
 	LEFT JOIN assignment_status t ON t.agent_id = x.agent_id AND t.stack_id = x.stack_id`
 )
 
@@ -133,7 +139,7 @@ func byAgent(rows []revisionRow) map[agent.ID]delivery.Revision {
 }
 
 const agentRefers = `SELECT EXISTS (SELECT FROM assignments x JOIN deployment_objects o ON o.id = x.object_id
-	WHERE x.agent_id = $1 AND x.state = 'assigned' AND o.checksum = $2)`
+	WHERE x.agent_id = $1 AND x.state = 'assigned' AND COALESCE(x.variant, o.checksum) = $2)`
 
 // Refers implements ports.Assignments.
 func (r assignments) Refers(ctx context.Context, a agent.ID, sum stack.Checksum) (bool, error) {

@@ -120,12 +120,12 @@ const assignAgents = `WITH grown AS (
 		ON CONFLICT (agent_id) DO UPDATE SET revision = r.revision + 1
 		RETURNING r.agent_id, r.revision),
 	put AS (
-		INSERT INTO assignments (agent_id, stack_id, object_id, state, revision, reason, traceparent, since)
-		SELECT g.agent_id, $5, c.object_id, c.state, g.revision, c.reason, $6, $7
-		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS c (agent_id, object_id, state, reason)
+		INSERT INTO assignments (agent_id, stack_id, object_id, variant, state, revision, reason, traceparent, since)
+		SELECT g.agent_id, $5, c.object_id, decode(nullif(c.variant, ''), 'hex'), c.state, g.revision, c.reason, $6, $7
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $8::text[]) AS c (agent_id, object_id, state, reason, variant)
 		JOIN grown g ON g.agent_id = c.agent_id
 		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
-			object_id = EXCLUDED.object_id, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
+			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
 			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since)
 	SELECT agent_id, revision FROM grown`
 
@@ -138,7 +138,8 @@ func (s session) assign(ctx context.Context, c ports.Commit, changes []placement
 		column(changes, func(ch placement.Change) string { return string(ch.Object) }),
 		column(changes, func(ch placement.Change) string { return string(ch.State) }),
 		column(changes, func(ch placement.Change) string { return printable(ch.Reason) }),
-		uid(c.Stack), c.Record.Traceparent, micro(c.Record.At))
+		uid(c.Stack), c.Record.Traceparent, micro(c.Record.At),
+		column(changes, func(ch placement.Change) string { return string(ch.Variant) }))
 	return byAgent(rows), err
 }
 

@@ -136,7 +136,7 @@ func (r subjectRow) subject() (placement.Subject, error) {
 	return p, nil
 }
 
-const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.state, x.revision, x.reason, x.traceparent, x.since FROM assignments x`
+const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.variant, x.state, x.revision, x.reason, x.traceparent, x.since FROM assignments x`
 
 const somePrior = selectPrior + ` WHERE x.stack_id = ANY ($1::uuid[])`
 

@@ -28,6 +28,7 @@ type Assignment struct {
 	Agent       agent.ID
 	Stack       stack.ID
 	Object      stack.ObjectID // while Removing: the object that was last assigned
+	Variant     stack.Checksum // of the content that this cluster has in place of the object's own; empty: the object's own
 	State       State
 	Revision    Revision // the agent's revision in which this assignment last changed
 	Reason      string   // why it is assigned or removed, as placement recorded it
@@ -41,7 +42,7 @@ type Wanted struct {
 	StackName string
 	Generator tenancy.GeneratorID
 	Sequence  stack.Sequence
-	Checksum  stack.Checksum
+	Checksum  stack.Checksum // of the content for this cluster
 	Size      int64
 	Marker    bool
 	Status    *Status // what the agent last reported; nil if nothing

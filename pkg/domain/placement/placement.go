@@ -101,6 +101,7 @@ type Change struct {
 	Agent   agent.ID       `json:"agent_id"`
 	State   delivery.State `json:"state"`
 	Object  stack.ObjectID `json:"deployment_object_id"`
+	Variant stack.Checksum `json:"variant,omitempty"` // of the content for this cluster, if it is not the object's own
 	Reason  string         `json:"reason"`
 	Version int64          `json:"-"` // the agent's row version on which a removal rests
 }

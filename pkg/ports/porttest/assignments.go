@@ -3,6 +3,7 @@ package porttest
 import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 )
 
@@ -14,6 +15,7 @@ func assignmentCases() map[string]func(*world) {
 		"nothing assigned":                 assignmentsNone,
 		"revisions of many agents":         assignmentRevisions,
 		"content is for those assigned it": assignmentRefers,
+		"a variant is of one cluster":      assignmentVariants,
 	}
 }
 
@@ -146,4 +148,45 @@ func assignmentRefers(w *world) {
 	refers("the newer content", a, next.Checksum, true)
 	refers("the former content", a, p.object.Checksum, false)
 	refers("the content of a tombstone", b, p.object.Checksum, false)
+}
+
+// A variant takes the place of the object's content for one cluster alone.
+func assignmentVariants(w *world) {
+	p := w.place(2)
+	a, b := p.agents[0].ID, p.agents[1].ID
+	missing := w.assign(a, p.object)
+	missing.Variant = stack.Checksum(someHash)
+	_, err := w.Decisions().Commit(w.ctx, w.decision(p.stack.ID, missing))
+	wantCode(w.T, "a variant whose content is not there", err, fault.Refused, "foreign_key_violation")
+	content := []byte("kind: ConfigMap # for one cluster")
+	sum, err := w.Blobs().Put(w.ctx, content)
+	wantNone(w.T, "put", err)
+	change := w.assign(a, p.object)
+	change.Variant = sum
+	w.decide(p.stack.ID, change)
+	for id, want := range map[agent.ID]stack.Checksum{a: sum, b: p.object.Checksum} {
+		_, held := w.held(id)
+		got := held[p.stack.ID]
+		size := p.object.Size
+		if id == a {
+			size = int64(len(content))
+		}
+		if got.Checksum != want || got.Size != size || got.Object != p.object.ID || (got.Variant != "") != (id == a) {
+			w.Fatalf("assignment: got %+v, want content %s of %d bytes", got, want, size)
+		}
+		for _, other := range []stack.Checksum{sum, p.object.Checksum} {
+			refers, err := w.Assignments().Refers(w.ctx, id, other)
+			wantNone(w.T, "refers", err)
+			wantSame(w.T, "refers to "+string(other), refers, other == want)
+		}
+	}
+	prior, err := w.Facts().Prior(w.ctx, []stack.ID{p.stack.ID})
+	wantNone(w.T, "prior", err)
+	wantSame(w.T, "variant in facts", prior[p.stack.ID][a].Variant, sum)
+	rec, _, err := w.Decisions().Latest(w.ctx, p.stack.ID)
+	wantNone(w.T, "latest", err)
+	wantSame(w.T, "variant in the record", rec.Decision.Changes[0].Variant, sum)
+	w.decide(p.stack.ID, w.assign(a, p.object))
+	_, held := w.held(a)
+	wantSame(w.T, "content without the variant", held[p.stack.ID].Checksum, p.object.Checksum)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -192,6 +193,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		return StoredPolicy{}, err
 	}
 	var out policy.Policy
+	var tried []PolicyProblem
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		before, err := ownPolicy(ctx, tx, p, id)
 		if err != nil {
@@ -204,6 +206,11 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		if same, err := saysTheSame(before.Document, d); same || err != nil {
 			return err
 		}
+		more, err := a.tryOverrides(ctx, tx, before.Generator, d, func(s placement.Subject) bool { return s.Policy != nil && s.Policy.ID == id })
+		if err != nil {
+			return err
+		}
+		tried = more
 		next := before
 		next.Name, next.Document, next.UpdatedAt = d.Name, d, a.now()
 		if err := tx.Policies().Revise(ctx, next); err != nil {
@@ -220,7 +227,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 	if err != nil {
 		return StoredPolicy{}, fmt.Errorf("update placement policy: %w", err)
 	}
-	return StoredPolicy{Policy: out, Warnings: warnings}, nil
+	return StoredPolicy{Policy: out, Warnings: append(warnings, tried...)}, nil
 }
 
 func saysTheSame(a, b policy.Document) (bool, error) {

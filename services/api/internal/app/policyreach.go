@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -37,6 +38,9 @@ func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID,
 			return err
 		}
 		if out, err = tx.Policies().Get(ctx, tenancy.Scope{Generator: v.Generator}, id); err != nil {
+			return err
+		}
+		if _, err := a.tryOverrides(ctx, tx, v.Generator, out.Document, func(sub placement.Subject) bool { return sub.Stack == s }); err != nil {
 			return err
 		}
 		if err := tx.Policies().Attach(ctx, policy.Attachment{Policy: id, Stack: s, At: a.now()}); err != nil {
@@ -111,6 +115,9 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 		}
 		if len(out.Labels) >= policy.MaxLabels {
 			return fault.Newf(fault.Refused, "too_many_labels", "the policy is attached to %d labels, which is as many as are allowed", policy.MaxLabels)
+		}
+		if _, err := a.tryOverrides(ctx, tx, out.Generator, out.Document, func(sub placement.Subject) bool { return sub.Labels[label] }); err != nil {
+			return err
 		}
 		if err := tx.Policies().AttachLabel(ctx, id, label, a.now()); err != nil {
 			return err

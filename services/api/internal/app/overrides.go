@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/override"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// checkedStacks bounds with how many stacks a policy's overrides are tried when it is written.
+const checkedStacks = 50
+
+// tryOverrides applies each override of a policy to the newest revision of the stacks that it reaches, without storing
+// anything: what cannot be applied is refused (Invalid, invalid_policy), what does nothing there is a warning. Reaches says
+// which stacks of the generator it will reach.
+func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, reaches func(placement.Subject) bool) ([]PolicyProblem, error) {
+	if len(d.Overrides) == 0 {
+		return nil, nil
+	}
+	subjects, err := tx.Facts().Subjects(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the stacks that the policy reaches: %w", err)
+	}
+	var warnings, errs []PolicyProblem
+	tried := 0
+	for _, s := range subjects {
+		if s.Generator != g || s.Deleted || s.Newest == nil || s.Newest.Marker || !reaches(s) {
+			continue
+		}
+		if tried++; tried > checkedStacks {
+			break
+		}
+		content, err := tx.Blobs().Get(ctx, s.Newest.Checksum)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the newest revision of stack %s: %w", s.Name, err)
+		}
+		w, e := problemsOf(s.Name, content, d)
+		warnings, errs = append(warnings, w...), append(errs, e...)
+	}
+	return warnings, invalidPolicy(errs)
+}
+
+// problemsOf tries each override by itself: which of them meet in one cluster is another question.
+func problemsOf(stack string, content []byte, d policy.Document) (warnings, errs []PolicyProblem) {
+	for i := range d.Overrides {
+		_, problems := override.Render(content, override.Steps(d, func(n int) bool { return n == i }))
+		for _, x := range problems {
+			problem := PolicyProblem{Path: x.Path, Message: "stack " + stack + ": " + x.Message, Warning: x.Warning}
+			if x.Warning {
+				warnings = append(warnings, problem)
+			} else {
+				errs = append(errs, problem)
+			}
+		}
+	}
+	return warnings, errs
+}
