@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients clusters-test deps unit arch fmt vet lint tidy drift verify build clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,8 +65,8 @@ clusters-test: deps ## the test control planes themselves
 	@echo "== test control planes"
 	@binary=$$(test/kubecluster/build.sh) && cd test/kubecluster && KUBECLUSTER=$$binary GOWORK=off CGO_ENABLED=0 go test -count=1 ./...
 
-deps: ## install what tests and the demo need from the system (PostgreSQL, Redis)
-	@tools/install-deps.sh
+deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus)
+	@tools/install-deps.sh --prometheus
 
 arch: ## who may import whom
 	@echo "== imports"
@@ -108,6 +108,9 @@ build: ## the programs, into bin/
 	@mkdir -p bin
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(MAINS)
 	@ls bin | grep '^brokkr' | sed 's,^,bin/,'
+
+monitoring: ## make dashboards and rules of deploy/ anew from internal/monitoring
+	@go run ./internal/monitoring/cmd/monitoring
 
 clean: ## remove what was built in the checkout
 	@rm -rf bin dist

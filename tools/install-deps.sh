@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what tests and the demo need from the system: PostgreSQL's server programs and redis-server. Go itself is only
-# checked. Does and says nothing if all is there; may be run again at any time.
+# Installs what tests and the demo need from the system: PostgreSQL's server programs, redis-server, and with
+# --prometheus also Prometheus, for the tests of dashboards and alerts. Go itself is only checked. Does and says nothing if all is there; may be run again at any time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,6 +35,8 @@ has_postgres() {
 
 has_redis() { command -v redis-server >/dev/null; }
 
+has_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
+
 # Debian starts a database cluster and a Redis service when it installs their packages. Neither is of use here: a
 # configuration file that says so keeps the cluster from being made, policy-rc.d keeps the services from being started. Both are taken away
 # afterwards.
@@ -65,21 +67,23 @@ install_debian() {
 }
 
 check_go
-postgres= redis=
+postgres= redis= prometheus=
 has_postgres || postgres=postgresql
 has_redis || redis=redis
-if [ -z "$postgres$redis" ]; then exit 0; fi
+[ "${1:-}" != --prometheus ] || has_prometheus || prometheus=prometheus
+if [ -z "$postgres$redis$prometheus" ]; then exit 0; fi
 
 if command -v apt-get >/dev/null; then
   # shellcheck disable=SC2086 # an empty name is no package
-  install_debian $postgres ${redis:+redis-server}
+  install_debian $postgres ${redis:+redis-server} $prometheus
 elif command -v brew >/dev/null; then
   # shellcheck disable=SC2086
-  brew install $postgres $redis
+  brew install $postgres $redis $prometheus
 else
-  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server}"
+  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server }$prometheus"
   exit 1
 fi
 
 has_postgres || { say "PostgreSQL's server programs are still not found"; exit 1; }
 has_redis || { say "redis-server is still not found"; exit 1; }
+[ -z "$prometheus" ] || has_prometheus || { say "prometheus and promtool are still not found"; exit 1; }

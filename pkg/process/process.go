@@ -171,6 +171,11 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	}
 	p.Store, p.Wakeups = observed.Store(store, tel.Tracer("store"), tel.Registry), store
 	p.Group.AddClose("store", func(context.Context) error { return store.Close() })
+	pool{
+		inUse: func() float64 { return float64(store.Stats().InUse) }, idle: func() float64 { return float64(store.Stats().Idle) },
+		most:  func() float64 { return float64(store.Stats().MaxOpenConnections) },
+		waits: func() float64 { return float64(store.Stats().WaitCount) }, waited: func() float64 { return store.Stats().WaitDuration.Seconds() },
+	}.watch(tel.Registry, "database", "PostgreSQL")
 	if c.Redis.URL == "" {
 		p.Signals, p.Targets, p.Live = memory.NewSignals(), memory.NewTargetCache(targetMemory), memory.NewLive()
 	} else {
@@ -182,6 +187,12 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 		p.Signals, p.Targets = redis.NewSignals(client, tel.Log), redis.NewTargetCache(client, targetTTL)
 		p.Live = redis.NewLive(client, tel.Log)
 		p.Group.AddClose("redis", func(context.Context) error { return client.Close() })
+		stats := client.PoolStats
+		pool{
+			inUse: func() float64 { now := stats(); return max(float64(now.TotalConns)-float64(now.IdleConns), 0) }, idle: func() float64 { return float64(stats().IdleConns) },
+			most:  func() float64 { return float64(client.Options().PoolSize) },
+			waits: func() float64 { return float64(stats().WaitCount) }, waited: func() float64 { return time.Duration(stats().WaitDurationNs).Seconds() },
+		}.watch(tel.Registry, "redis", "Redis")
 	}
 	p.Verifier = identity.NewVerifier(p.Store.Credentials(), store, time.Now)
 	p.Group.Add("identity", p.Verifier.Run)

@@ -222,6 +222,9 @@ func TestReportsAreDurableOrderedAndOnlyAboutOnesOwn(t *testing.T) {
 		if got := w.outbox(event.DeploymentApplied); len(got) != 1 || got[0].Traceparent != traceparent || got[0].Data["stack_id"] != string(mine.Stack) {
 			t.Errorf("outbox: got %+v, want deployment.applied once for one apply, although the health changed", got)
 		}
+		if got := r.metric("brokkr_gateway_assigned_to_applied_seconds", ""); got != 1 {
+			t.Errorf("assignments whose way was measured: got %v, want one for one apply", got)
+		}
 		failed := p.request(0)
 		failed.Applied = []wire.Applied{line(string(mine.Stack), string(mine.ID), delivery.PhaseFailed, delivery.HealthFailing)}
 		failed.Applied[0].Message = "no such kind"

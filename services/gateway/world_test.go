@@ -247,7 +247,7 @@ func (r *replica) calls() int {
 	return n
 }
 
-// metric sums a counter or gauge over its labels, or those with the label value.
+// metric sums a counter or gauge, or what a histogram has seen, over its labels, or those with the label value.
 func (r *replica) metric(name, label string) float64 {
 	r.w.Helper()
 	families, err := r.tel.Registry.Gather()
@@ -260,7 +260,7 @@ func (r *replica) metric(name, label string) float64 {
 				match = match || l.GetValue() == label
 			}
 			if f.GetName() == name && match {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}

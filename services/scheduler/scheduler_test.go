@@ -31,6 +31,22 @@ type fleet struct {
 	store *memory.Store
 	sig   ports.Signals
 	team  tenancy.GeneratorID
+	tel   *telemetry.Telemetry // of the replica that started last
+}
+
+// seen returns how many values a histogram of the replica that started last has.
+func (f *fleet) seen(name string) (n uint64) {
+	f.t.Helper()
+	families, err := f.tel.Registry.Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			n += family.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	return n
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -119,6 +135,7 @@ func (f *fleet) start(store ports.Store) (stop func()) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.tel = tel
 	s, err := scheduler.New(f.t.Context(), scheduler.Defaults(), scheduler.Deps{Store: store, Wakeups: f.store, Signals: f.sig, Telemetry: tel, Clock: time.Now})
 	if err != nil {
 		f.t.Fatal(err)
@@ -191,6 +208,9 @@ func TestPublishUpdateRelabelDelete(t *testing.T) {
 		synctest.Wait()
 		if got := f.assignments(s); got[a].Object != o2 || got[a].Revision != 2 {
 			t.Fatalf("after the update: %+v, want object %s in revision 2", got[a], o2)
+		}
+		if got := f.seen("brokkr_scheduler_publish_to_decision_seconds"); got != 2 {
+			t.Errorf("decisions whose way was measured: got %d, want one for each object", got)
 		}
 		f.unlabel(b, "prod")
 		synctest.Wait()

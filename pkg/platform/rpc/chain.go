@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 )
 
 // Trace makes a span per operation.
@@ -51,18 +52,9 @@ func Measure(reg prometheus.Registerer, service string) Middleware {
 				if err != nil {
 					outcome = fault.KindOf(err).String()
 				}
-				observe(ctx, seconds.WithLabelValues(i.Op, outcome), time.Since(start).Seconds())
+				telemetry.Observe(ctx, seconds.WithLabelValues(i.Op, outcome), time.Since(start).Seconds())
 				return res, err
 			}
 		}
 	}
-}
-
-func observe(ctx context.Context, o prometheus.Observer, v float64) {
-	sc := trace.SpanContextFromContext(ctx)
-	if eo, ok := o.(prometheus.ExemplarObserver); ok && sc.IsSampled() {
-		eo.ObserveWithExemplar(v, prometheus.Labels{"trace_id": sc.TraceID().String()})
-		return
-	}
-	o.Observe(v)
 }

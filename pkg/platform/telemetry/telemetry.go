@@ -133,6 +133,16 @@ func (t *Telemetry) CountBy(service, name, help, label string, values ...string)
 	return func(value string) { c.WithLabelValues(value).Inc() }
 }
 
+// Observe adds v to o, with the trace of ctx as an exemplar if it is sampled.
+func Observe(ctx context.Context, o prometheus.Observer, v float64) {
+	sc := trace.SpanContextFromContext(ctx)
+	if eo, ok := o.(prometheus.ExemplarObserver); ok && sc.IsSampled() {
+		eo.ObserveWithExemplar(v, prometheus.Labels{"trace_id": sc.TraceID().String()})
+		return
+	}
+	o.Observe(v)
+}
+
 // Metrics serves the registry.
 func (t *Telemetry) Metrics() http.Handler {
 	return promhttp.HandlerFor(t.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})

@@ -21,6 +21,7 @@ type Metrics struct {
 	Duplicates prometheus.Counter
 	Reports    *prometheus.CounterVec // by kind
 	Delivery   prometheus.Histogram
+	Applied    prometheus.Histogram
 	Telemetry  *prometheus.CounterVec // by outcome
 	Frames     *prometheus.CounterVec // by outcome
 }
@@ -58,8 +59,12 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 			Name: "brokkr_gateway_delivery_seconds", Help: "Time from waking a sync to its changed answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
+		Applied: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "brokkr_gateway_assigned_to_applied_seconds", Help: "Time from an assignment to the agent's report that it is applied; the time for which an agent is away counts.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 18),
+		}),
 	}
-	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Telemetry, m.Frames,
+	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Applied, m.Telemetry, m.Frames,
 		gauge("parked_syncs", "Syncs that are parked now.", h.Parked),
 		gauge("known_agents", "Agents that were here in the last minutes.", h.Agents),
 		gauge("heartbeats_pending", "Heartbeats that wait for the next flush.", pending),

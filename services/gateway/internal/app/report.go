@@ -258,12 +258,24 @@ func (g *Gateway) reported(ctx context.Context, a agent.ID, reading hub.Reading,
 	for _, s := range done.statuses {
 		g.Metrics.Reports.WithLabelValues(string(s.Phase)).Inc()
 		w := done.wanted[s.Stack]
-		if w.Traceparent == "" || w.Object != s.Object {
+		if w.Object != s.Object {
 			continue
 		}
-		_, span := g.Tracer.Start(telemetry.Remote(ctx, w.Traceparent), "report", trace.WithTimestamp(began),
+		of := telemetry.Remote(ctx, w.Traceparent)
+		if s.Phase == delivery.PhaseApplied && w.State == delivery.Assigned && !applied(w.Status, w.Object) {
+			telemetry.Observe(of, g.Metrics.Applied, max(began.Sub(w.Since).Seconds(), 0))
+		}
+		if w.Traceparent == "" {
+			continue
+		}
+		_, span := g.Tracer.Start(of, "report", trace.WithTimestamp(began),
 			trace.WithAttributes(append(assignmentAttributes(w),
 				attribute.String("brokkr.phase", string(s.Phase)), attribute.String("brokkr.health", string(s.Health)))...))
 		span.End()
 	}
+}
+
+// applied reports whether the agent had reported before that it has this object.
+func applied(s *delivery.Status, object stack.ObjectID) bool {
+	return s != nil && s.Object == object && s.Phase == delivery.PhaseApplied
 }

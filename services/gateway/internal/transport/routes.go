@@ -103,7 +103,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
-	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "gateway"), admit, noted(c.Guard))
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "brokkr-gateway"), admit, noted(c.Guard))
 	for i, prepare := range []func(*http.Request, tenancy.Principal) (func(context.Context, *session), error){agentSocket(c), stackSocket(c), fleetSocket(c)} {
 		info := SocketInfos()[i]
 		own.Handle(info.Path, socket(c, info, errors, prepare)).Methods(info.Method).Name(info.Op)

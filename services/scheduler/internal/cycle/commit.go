@@ -123,11 +123,14 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementDecided, Stack: id, Generator: s.Generator,
 			Traceparent: commit.Record.Traceparent, At: now, Data: map[string]any{"generation": s.Generation + 1, "changes": len(d.Changes), "held": d.Hold != nil}})
 	})
-	e.metrics.commit.Observe(time.Since(start).Seconds())
+	telemetry.Observe(ctx, e.metrics.commit, time.Since(start).Seconds())
 	if err != nil {
 		return nil, err
 	}
 	e.world.committed(d, s.Generation+1, revisions)
+	if c.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
+		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))
+	}
 	e.count(ctx, s, d, now)
 	return revisions, nil
 }

@@ -8,7 +8,7 @@ type Metrics struct {
 	conflicts                  prometheus.Counter
 	dirty                      prometheus.Gauge
 	sizes                      *prometheus.GaugeVec
-	decide, commit             prometheus.Histogram
+	decide, commit, published  prometheus.Histogram
 }
 
 // NewMetrics registers the metrics with reg.
@@ -23,8 +23,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		sizes:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_scheduler_snapshot_size", Help: "Size of the snapshot by kind: clusters, stacks, assignments."}, []string{"kind"}),
 		decide:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "brokkr_scheduler_decide_seconds", Help: "Time to decide one stack, in process.", Buckets: buckets}),
 		commit:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "brokkr_scheduler_commit_seconds", Help: "Time to commit one decision.", Buckets: buckets}),
+		published: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "brokkr_scheduler_publish_to_decision_seconds",
+			Help: "Time from publishing a deployment object to the commit of the decision that it caused.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 16)}),
 	}
-	reg.MustRegister(m.rounds, m.decisions, m.signals, m.conflicts, m.dirty, m.sizes, m.decide, m.commit)
+	reg.MustRegister(m.rounds, m.decisions, m.signals, m.conflicts, m.dirty, m.sizes, m.decide, m.commit, m.published)
 	return m
 }
 

@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/colliery-io/brokkr/internal/monitoring"
+	"github.com/colliery-io/brokkr/test/e2e/world"
+)
+
+// quiet are metrics that have no series before what they count has happened once, which here it does not.
+var quiet = map[string]bool{
+	"brokkr_agent_drift_total": true, "brokkr_gateway_telemetry_total": true, "brokkr_gateway_frames_total": true,
+}
+
+// What dashboards and rules ask for is what processes tell: a Prometheus scrapes all of them, every metric is there, every
+// query is one that Prometheus understands, every rule can be evaluated, and nothing is alarmed about in a healthy system.
+func TestPrometheusFindsWhatDashboardsAndRulesAskFor(t *testing.T) {
+	w := world.New(t, programs, world.Options{})
+	deploy, err := filepath.Abs(filepath.Join("..", "..", "deploy", "prometheus"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := world.StartPrometheus(t, w.Services(), filepath.Join(deploy, "recording.yaml"), filepath.Join(deploy, "alerts.yaml"))
+	s := w.Tenant.NewStack(t, "watched", world.All)
+	w.Tenant.WaitHealthy(t, w.Tenant.Publish(t, s.ID, w.App("watched", "one", 1).Bundle()), w.Agents...)
+
+	world.Eventually(t, world.Patience, "every process is scraped", func() error {
+		n, err := p.Query("up == 1")
+		if err == nil && n != len(w.Services()) {
+			err = fmt.Errorf("%d of %d", n, len(w.Services()))
+		}
+		return err
+	})
+	for _, m := range monitoring.Metrics() {
+		if quiet[m] {
+			continue
+		}
+		world.Eventually(t, world.Patience, m, func() error {
+			n, err := p.Query(fmt.Sprintf(`{__name__=~"%s(_bucket)?"}`, m))
+			if err == nil && n == 0 {
+				err = fmt.Errorf("no process tells it")
+			}
+			return err
+		})
+	}
+	for _, q := range monitoring.Queries() {
+		if _, err := p.Query(q); err != nil {
+			t.Errorf("%s\n%v", q, err)
+		}
+	}
+	wantRulesThatWork(t, p)
+}
+
+func wantRulesThatWork(t *testing.T, p *world.Prometheus) {
+	t.Helper()
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Name, Health, LastError, State string
+			}
+		}
+	}
+	world.Eventually(t, world.Patience, "every rule is evaluated", func() error {
+		if err := p.Get("/api/v1/rules", url.Values{}, &rules); err != nil {
+			return err
+		}
+		for _, g := range rules.Groups {
+			for _, r := range g.Rules {
+				if r.Health != "ok" {
+					return fmt.Errorf("%s: %s %s", r.Name, r.Health, r.LastError)
+				}
+			}
+		}
+		return nil
+	})
+	n := 0
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			n++
+			if r.State == "firing" {
+				t.Errorf("%s fires in a healthy system", r.Name)
+			}
+		}
+	}
+	if n < 50 {
+		t.Errorf("Prometheus has %d rules", n)
+	}
+}
+
+// The alerts' own tests, with series made up for them.
+func TestAlertsFireWhenTheyShould(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		world.Missing(t, "the program promtool is not installed (tools/install-deps.sh --prometheus)")
+	}
+	out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", filepath.Join("..", "..", "deploy", "prometheus", "tests", "alerts.yaml")).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
