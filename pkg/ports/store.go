@@ -57,6 +57,7 @@ type Repositories interface {
 	Diagnostics() Diagnostics
 	Decisions() Decisions
 	History() History
+	Rollouts() Rollouts
 	Outbox() Outbox
 	Leases() Leases
 	Works() Works
@@ -207,7 +208,8 @@ type Reports interface {
 	// agent's order until the transaction ends, so that reports of one agent are serial.
 	Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (bool, error)
 	// Record stores reports as the status of the agent's assignments (since moves only when phase or health changes).
-	// A report for a stack that is not assigned to the agent, or of a lower sequence than what is stored, is ignored.
+	// A report for a stack that is not assigned to the agent, or that delivery.Status.YieldsTo refuses, is ignored: after a
+	// rollback the assigned object is older than the last reported one.
 	// It returns the statuses whose object, phase or health has changed.
 	Record(ctx context.Context, a agent.ID, at time.Time, reports []delivery.Report) ([]delivery.Status, error)
 	// Acknowledge deletes the tombstone (agent, stack) if its revision is not newer than r's and grows the agent's revision;

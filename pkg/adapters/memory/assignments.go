@@ -24,6 +24,7 @@ func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
 		content, _ := s.blobs.get(one(a.Variant))
 		w.Checksum, w.Size = a.Variant, int64(len(content))
 	}
+	w.Watched = len(keysOf(s.rolloutWatches, string(a.Stack))) > 0
 	if status, ok := s.statuses.get(two{string(a.Agent), string(a.Stack)}); ok {
 		w.Status = &status
 	}

@@ -30,11 +30,12 @@ func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []de
 		var out []delivery.Status
 		for _, rep := range list {
 			k := two{string(a), string(rep.Stack)}
-			if !c.assignments.has(k) {
+			assigned, ok := c.assignments.get(k)
+			if !ok {
 				continue
 			}
 			old, known := c.statuses.get(k)
-			if known && rep.Sequence < old.Sequence {
+			if known && !old.YieldsTo(rep, assigned.Object) {
 				continue
 			}
 			s := delivery.Status{

@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -97,6 +98,12 @@ type state struct {
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
 
+	rollouts       table[one, rolloutRow]
+	governing      table[one, rollout.ID]              // stack
+	rolloutMembers table[two, rollout.Member]          // rollout, agent
+	rolloutHistory table[numbered, rollout.Transition] // rollout, order of insertion
+	rolloutWatches table[two, nothing]                 // stack, rollout
+
 	workOrders   table[one, workorder.Order]
 	workOrderLog table[one, workorder.Entry]
 
@@ -149,6 +156,8 @@ func newState(now func() time.Time) *state {
 		seenEvents: newTable[numbered, observation.Event](), seenLines: newTable[numbered, observation.Line](),
 		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
 		diagnostics: newTable[one, diagnostic.Request](), diagnoses: newTable[one, diagnostic.Result](),
+		rollouts: newTable[one, rolloutRow](), governing: newTable[one, rollout.ID](), rolloutMembers: newTable[two, rollout.Member](),
+		rolloutHistory: newTable[numbered, rollout.Transition](), rolloutWatches: newTable[two, nothing](),
 		decisions: newTable[one, decision](), records: newTable[numbered, placement.Record](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
 		workOrders: newTable[one, workorder.Order](), workOrderLog: newTable[one, workorder.Entry](),
 		auditEntries: newTable[one, audit.Entry](), auditWaiting: newTable[two, nothing](), auditTimes: newTable[two, nothing](),
@@ -185,6 +194,8 @@ func (s *state) clone() *state {
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
 		diagnostics: s.diagnostics.clone(), diagnoses: s.diagnoses.clone(),
+		rollouts: s.rollouts.clone(), governing: s.governing.clone(), rolloutMembers: s.rolloutMembers.clone(),
+		rolloutHistory: s.rolloutHistory.clone(), rolloutWatches: s.rolloutWatches.clone(),
 		decisions: s.decisions.clone(), records: s.records.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),
 		workOrders: s.workOrders.clone(), workOrderLog: s.workOrderLog.clone(),
 		auditEntries: s.auditEntries.clone(), auditWaiting: s.auditWaiting.clone(), auditTimes: s.auditTimes.clone(),

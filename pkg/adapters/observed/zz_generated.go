@@ -17,6 +17,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -1199,6 +1200,62 @@ func (x observedHistory) At(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, 
 
 func (x observedHistory) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
 	ctx, done := x.o.start(ctx, "History", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
+func (r repositories) Rollouts() ports.Rollouts { return observedRollouts{r.o, r.in.Rollouts()} }
+
+type observedRollouts struct {
+	o  *observer
+	in ports.Rollouts
+}
+
+func (x observedRollouts) Get(ctx context.Context, p1 tenancy.Scope, p2 rollout.ID) (r0 rollout.Rollout, r1 bool, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "Get")
+	defer func() { done(err) }()
+	r0, r1, err = x.in.Get(ctx, p1, p2)
+	return r0, r1, err
+}
+
+func (x observedRollouts) OfStack(ctx context.Context, p1 stack.ID, p2 int) (r0 []rollout.Rollout, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "OfStack")
+	defer func() { done(err) }()
+	r0, err = x.in.OfStack(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedRollouts) History(ctx context.Context, p1 rollout.ID) (r0 []rollout.Transition, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "History")
+	defer func() { done(err) }()
+	r0, err = x.in.History(ctx, p1)
+	return r0, err
+}
+
+func (x observedRollouts) Governing(ctx context.Context, p1 []stack.ID) (r0 map[stack.ID]rollout.Rollout, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "Governing")
+	defer func() { done(err) }()
+	r0, err = x.in.Governing(ctx, p1)
+	return r0, err
+}
+
+func (x observedRollouts) Statuses(ctx context.Context, p1 []stack.ID) (r0 map[stack.ID]map[agent.ID]delivery.Status, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "Statuses")
+	defer func() { done(err) }()
+	r0, err = x.in.Statuses(ctx, p1)
+	return r0, err
+}
+
+func (x observedRollouts) Save(ctx context.Context, p1 ports.RolloutWrite) (r0 int64, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "Save")
+	defer func() { done(err) }()
+	r0, err = x.in.Save(ctx, p1)
+	return r0, err
+}
+
+func (x observedRollouts) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Rollouts", "Trim")
 	defer func() { done(err) }()
 	r0, err = x.in.Trim(ctx, p1, p2)
 	return r0, err

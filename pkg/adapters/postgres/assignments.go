@@ -43,6 +43,7 @@ type wantedRow struct {
 	Checksum       []byte              `db:"checksum"`
 	Size           int64               `db:"size"`
 	Marker         bool                `db:"is_deletion_marker"`
+	Watched        bool                `db:"watched"`
 	StatusObject   *stack.ObjectID     `db:"status_object_id"`
 	StatusSequence *stack.Sequence     `db:"status_sequence_id"`
 	Phase          *delivery.Phase     `db:"phase"`
@@ -56,7 +57,7 @@ type wantedRow struct {
 func (r wantedRow) wanted() delivery.Wanted {
 	w := delivery.Wanted{
 		Assignment: r.assignment(), StackName: r.StackName, Generator: r.Generator, Sequence: r.Sequence,
-		Checksum: checksumOf(r.Checksum), Size: r.Size, Marker: r.Marker,
+		Checksum: checksumOf(r.Checksum), Size: r.Size, Marker: r.Marker, Watched: r.Watched,
 	}
 	if r.StatusObject != nil {
 		w.Status = &delivery.Status{
@@ -75,6 +76,7 @@ const (
 	COALESCE(s.name, '') AS stack_name, COALESCE(s.generator_id::text, '') AS generator_id,
 	COALESCE(o.sequence_id, 0) AS sequence_id, COALESCE(x.variant, o.checksum, '') AS checksum, COALESCE(b.size, o.size, 0) AS size,
 	COALESCE(o.is_deletion_marker, false) AS is_deletion_marker,
+	EXISTS (SELECT FROM rollout_watches rw WHERE rw.stack_id = x.stack_id) AS watched,
 	t.object_id AS status_object_id, t.sequence_id AS status_sequence_id, t.phase, t.health, t.message,
 	t.observed_at, t.reported_at, t.since AS status_since`
 	wantedTables = `assignments x

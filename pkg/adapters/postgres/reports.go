@@ -86,7 +86,8 @@ const recordStatus = `WITH old AS (
 				CASE WHEN (t.object_id, t.health) = (EXCLUDED.object_id, EXCLUDED.health) THEN t.summary END),
 			observed_at = EXCLUDED.observed_at, reported_at = EXCLUDED.reported_at,
 			since = CASE WHEN (t.phase, t.health) = (EXCLUDED.phase, EXCLUDED.health) THEN t.since ELSE EXCLUDED.since END
-		WHERE t.sequence_id <= EXCLUDED.sequence_id
+		WHERE (SELECT x.object_id = EXCLUDED.object_id OR (x.object_id <> t.object_id AND t.sequence_id <= EXCLUDED.sequence_id)
+			FROM assignments x WHERE x.agent_id = t.agent_id AND x.stack_id = t.stack_id)
 		RETURNING t.agent_id, t.stack_id, t.object_id, t.sequence_id, t.phase, t.health, t.message, t.observed_at, t.reported_at, t.since)
 	SELECT put.agent_id, put.stack_id, put.object_id, put.sequence_id, put.phase, put.health, put.message,
 		put.observed_at, put.reported_at, put.since FROM put LEFT JOIN old ON old.stack_id = put.stack_id

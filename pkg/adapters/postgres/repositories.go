@@ -29,6 +29,7 @@ func (r repositories) Insights() ports.Insights           { return insights(r) }
 func (r repositories) Diagnostics() ports.Diagnostics     { return diagnostics(r) }
 func (r repositories) Decisions() ports.Decisions         { return decisions(r) }
 func (r repositories) History() ports.History             { return history(r) }
+func (r repositories) Rollouts() ports.Rollouts           { return rollouts(r) }
 func (r repositories) Outbox() ports.Outbox               { return outbox(r) }
 func (r repositories) Leases() ports.Leases               { return leases(r) }
 func (r repositories) Works() ports.Works                 { return works(r) }

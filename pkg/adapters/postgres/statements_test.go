@@ -143,7 +143,7 @@ func readsAll() map[string]bool {
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
 		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "selectWorkOrderLog": true,
 		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,
-		"selectPolicies": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
+		"selectPolicies": true, "selectRollouts": true, "allGoverning": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
 		"selectKnown": true, "silence": true, "runningDrains": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,

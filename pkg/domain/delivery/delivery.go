@@ -46,6 +46,7 @@ type Wanted struct {
 	Size      int64
 	Marker    bool
 	Status    *Status // what the agent last reported; nil if nothing
+	Watched   bool    // an open rollout waits for its reports
 }
 
 // Phase is how far an agent is with an assignment.

@@ -35,6 +35,9 @@ const (
 	PolicyAttached      Type = "placement_policy.attached" // to the event's stack, or to stack_label in the data
 	PolicyDetached      Type = "placement_policy.detached" // the same
 	RemovalAcknowledged Type = "removal.acknowledged"
+	RolloutActed        Type = "rollout.acted"       // somebody paused, resumed, approved, aborted or undid it
+	RolloutMoved        Type = "rollout.moved"       // it came to another phase
+	AssignmentReported  Type = "assignment.reported" // a status changed that an open rollout waits for
 	DiagnosticRequested Type = "diagnostic.requested"
 	DiagnosticCompleted Type = "diagnostic.completed"
 	WorkOrderCreated    Type = "workorder.created"

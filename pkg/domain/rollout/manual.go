@@ -89,6 +89,7 @@ func (r *Rollout) Undo(now time.Time, by string) (Transition, error) {
 }
 
 func (r *Rollout) act(to Phase, now time.Time, by, reason string) Transition {
+	now = now.UTC().Truncate(time.Microsecond)
 	r.Blockers = nil // the next step says what there is to wait for
 	return r.move(to, now, by, reason)
 }

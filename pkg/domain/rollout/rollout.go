@@ -14,6 +14,9 @@ import (
 // ID identifies a rollout.
 type ID string
 
+// Keep is how long a rollout that is over and governs nothing is remembered.
+const Keep = 90 * 24 * time.Hour
+
 // Phase is where a rollout stands.
 type Phase string
 
@@ -216,4 +219,26 @@ func (r *Rollout) move(to Phase, now time.Time, by, reason string) Transition {
 		r.EndedAt = &now
 	}
 	return t
+}
+
+// Changed returns the members of after that before (nil: nothing) does not have as they are.
+func Changed(before, after *Rollout) []Member {
+	var out []Member
+	for _, m := range after.Members {
+		if before != nil {
+			if i, ok := before.find(m.Agent); ok && m.same(before.Members[i]) {
+				continue
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func (m Member) same(o Member) bool {
+	if (m.AdmittedAt == nil) != (o.AdmittedAt == nil) || (m.AdmittedAt != nil && !m.AdmittedAt.Equal(*o.AdmittedAt)) {
+		return false
+	}
+	m.AdmittedAt, o.AdmittedAt = nil, nil
+	return m == o
 }

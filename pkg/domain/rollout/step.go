@@ -70,6 +70,7 @@ type Out struct {
 // Step moves the rollout of a stack on as far as it goes, and says which object each picked cluster is to have. Without a
 // spec, and when a rollout is completed, that is the newest one at once.
 func Step(in In, now time.Time) Out {
+	now = now.UTC().Truncate(time.Microsecond) // as it is stored
 	in.Picks = slices.Clone(in.Picks)
 	slices.SortFunc(in.Picks, func(a, b Pick) int { return cmp.Compare(a.Agent, b.Agent) })
 	if in.Current != nil && in.Newest != "" && in.Current.Object == in.Newest && in.Current.Phase != PhaseSuperseded {

@@ -117,6 +117,10 @@ func (r faultyRepositories) Decisions() ports.Decisions {
 
 func (r faultyRepositories) History() ports.History { return faultyHistory{r.in.History(), r.f} }
 
+func (r faultyRepositories) Rollouts() ports.Rollouts {
+	return faultyRollouts{r.in.Rollouts(), r.f}
+}
+
 func (r faultyRepositories) Outbox() ports.Outbox { return faultyOutbox{r.in.Outbox(), r.f} }
 func (r faultyRepositories) Leases() ports.Leases { return faultyLeases{r.in.Leases(), r.f} }
 func (r faultyRepositories) Works() ports.Works   { return faultyWorks{r.in.Works(), r.f} }

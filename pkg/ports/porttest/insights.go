@@ -94,8 +94,9 @@ func healthSummary(w *world) {
 	told("of another health", r, "")
 	r.Summary = "three"
 	told("again", r, "three")
-	next := w.report(w.publish(p.stack.ID, "next"), delivery.PhaseApplied, delivery.HealthFailing)
-	told("of another object", next, "")
+	next := w.publish(p.stack.ID, "next")
+	w.decide(p.stack.ID, w.assign(a, next))
+	told("of another object", w.report(next, delivery.PhaseApplied, delivery.HealthFailing), "")
 }
 
 func (w *world) fleet(scope tenancy.Scope, ids ...agent.ID) []fleet.Record {

@@ -162,6 +162,9 @@ func recordSince(w *world) {
 	}
 	for i, s := range steps[1:] {
 		n := i + 1
+		if s.object.ID == next.ID && n == 6 {
+			w.decide(p.stack.ID, w.assign(a, next))
+		}
 		r := w.report(s.object, s.phase, s.health)
 		r.Message = s.message
 		changed := w.record(a, at(n), r)
@@ -207,6 +210,7 @@ func recordTwice(w *world) {
 	p := w.place(1)
 	a := p.agents[0].ID
 	next := w.publish(p.stack.ID, "next")
+	w.decide(p.stack.ID, w.assign(a, next))
 	w.record(a, w.at,
 		w.report(p.object, delivery.PhaseApplied, delivery.HealthHealthy),
 		w.report(next, delivery.PhaseApplying, delivery.HealthProgressing),

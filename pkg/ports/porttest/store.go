@@ -49,6 +49,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"decisions":     decisionCases(),
 		"history":       historyCases(),
 		"holds":         holdCases(),
+		"rollouts":      rolloutCases(),
 		"webhooks":      webhookCases(),
 		"deliveries":    deliveryCases(),
 		"claims":        claimCases(),

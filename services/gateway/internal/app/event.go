@@ -168,11 +168,16 @@ func (g *Gateway) eventStatus(ctx context.Context, tx ports.Repositories, w deli
 	}
 	changed, err := tx.Reports().Record(ctx, e.Agent, at, []delivery.Report{report})
 	done.statuses = append(done.statuses, changed...)
-	return err
+	if err != nil {
+		return err
+	}
+	return tellRollouts(ctx, tx, *done, changed, at)
 }
 
+// priorHealth is the health that the agent told of the object as it applied it before. One from before it was applied is of
+// what was there until then.
 func priorHealth(w delivery.Wanted, object stack.ObjectID) delivery.Health {
-	if w.Status == nil || w.Status.Object != object {
+	if w.Status == nil || w.Status.Object != object || w.Status.Phase != delivery.PhaseApplied {
 		return delivery.HealthUnknown
 	}
 	return w.Status.Health

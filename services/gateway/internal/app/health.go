@@ -64,6 +64,9 @@ func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID strin
 		if err != nil {
 			return err
 		}
+		if err := tellRollouts(ctx, tx, done, changed, began); err != nil {
+			return err
+		}
 		return did(ctx, tx, p, audit.Did(audit.AgentHealthReported, string(a), nil, updates).With("objects", strconv.Itoa(len(updates))))
 	})
 	if err != nil {

@@ -154,12 +154,30 @@ func (g *Gateway) record(ctx context.Context, tx ports.Repositories, a agent.ID,
 		return err
 	}
 	done.statuses = append(done.statuses, changed...)
+	if err := tellRollouts(ctx, tx, *done, changed, at); err != nil {
+		return err
+	}
 	for _, s := range changed {
 		if err := g.announce(ctx, tx, done.wanted[s.Stack], s, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tellRollouts tells of statuses that an open rollout waits for. Others make no event.
+func tellRollouts(ctx context.Context, tx ports.Repositories, done outcome, changed []delivery.Status, at time.Time) error {
+	var events []event.Event
+	for _, s := range changed {
+		if w := done.wanted[s.Stack]; w.Watched {
+			events = append(events, event.Event{ID: uuid.NewString(), Type: event.AssignmentReported, Agent: s.Agent, Stack: s.Stack, Object: s.Object,
+				Generator: w.Generator, Traceparent: w.Traceparent, At: at, Data: map[string]any{}})
+		}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return tx.Outbox().Append(ctx, events...)
 }
 
 // sequenceOf returns the sequence of the reported object: of the assigned one, or of another one of the same stack. The

@@ -81,6 +81,12 @@ func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.L
 func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	f := e.store.Facts()
 	d := placement.Decide(e.input(id, e.now()), e.now())
+	if err := e.refreshRollouts(ctx, []stack.ID{id}); err != nil {
+		return err
+	}
+	if _, err := e.step(ctx, e.world.subjects[id], &d, e.now()); err != nil && !fault.Is(err, fault.Conflict) {
+		return err
+	}
 	agents := make([]agent.ID, 0, len(d.Changes))
 	for _, c := range d.Changes {
 		agents = append(agents, c.Agent)
@@ -100,9 +106,15 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	start := time.Now()
 	now := e.now()
 	d := placement.Decide(e.input(id, now), now)
+	step, err := e.step(ctx, s, &d, now)
+	if err != nil {
+		return nil, err
+	}
 	e.metrics.decide.Observe(time.Since(start).Seconds())
 	d.Policy = s.Policy
-	if !d.News(s) && policy.Same(s.Policy, s.Decided) { // what another policy says is recorded, even if it says the same
+	news := d.News(s) || !policy.Same(s.Policy, s.Decided) // what another policy says is recorded, even if it says the same
+	if !news && !step.out.Changed {
+		e.awake(id, d, step)
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
 	}
@@ -115,7 +127,10 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	var revisions map[agent.ID]delivery.Revision
 	start = time.Now()
-	err := e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+	err = e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := step.save(ctx, tx, s, now); err != nil || !news {
+			return err
+		}
 		var err error
 		if revisions, err = tx.Decisions().Commit(ctx, commit); err != nil {
 			return err
@@ -126,6 +141,15 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	telemetry.Observe(ctx, e.metrics.commit, time.Since(start).Seconds())
 	if err != nil {
 		return nil, err
+	}
+	e.world.rolled(id, step)
+	for _, t := range step.out.Transitions {
+		e.log.InfoContext(ctx, "rollout moved", "stack", id, "name", s.Name, "rollout", t.Rollout, "from", t.From, "to", t.To, "wave", t.Wave, "reason", t.Reason)
+	}
+	e.awake(id, d, step)
+	if !news {
+		e.metrics.decisions.WithLabelValues("unchanged").Inc()
+		return nil, nil
 	}
 	e.world.committed(d, s.Generation+1, revisions)
 	if c.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -75,6 +76,9 @@ type Engine struct {
 	retry   map[stack.ID]int // failed tries in a row of what is dirty
 	removed []removal        // in the window
 	unsent  map[agent.ID]delivery.Revision
+
+	policies map[policy.ID]policy.Policy // as they were last read
+	alarms   alarms
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -91,7 +95,8 @@ type removal struct {
 // New returns an engine.
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
-		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{}}
+		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
+		policies: map[policy.ID]policy.Policy{}, alarms: alarms{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -105,8 +110,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer poll.Stop()
 	resync := time.NewTimer(0)
 	defer resync.Stop()
+	alarm := time.NewTimer(e.opt.Resync)
+	defer alarm.Stop()
 	for {
 		full := false
+		if d, ok := e.alarms.next(e.now()); ok {
+			alarm.Reset(d)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -115,6 +125,8 @@ func (e *Engine) Run(ctx context.Context) error {
 				wakeups = nil // ctx is ending
 			}
 		case <-poll.C:
+			e.lookAtRollouts()
+		case <-alarm.C:
 		case s := <-e.shards.Gained():
 			full = e.gained(ctx, s)
 		case <-resync.C:
@@ -169,6 +181,7 @@ func (e *Engine) round(ctx context.Context, full bool) error {
 	} else if err := e.catchUp(ctx); err != nil {
 		return err
 	}
+	e.rouse()
 	e.metrics.snapshot(len(e.world.clusters), len(e.world.subjects), e.world.assigned)
 	return e.decideDirty(ctx)
 }
@@ -184,6 +197,11 @@ func (e *Engine) reload(ctx context.Context) error {
 		return err
 	}
 	e.world, e.cursor = w, end
+	if err := e.refreshRollouts(ctx, nil); err != nil {
+		e.world = nil
+		return err
+	}
+	clear(e.alarms)
 	for id := range w.subjects {
 		if _, ok := e.dirty[id]; !ok {
 			e.dirty[id] = cause{event: "resync"}
@@ -216,7 +234,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	for _, ev := range events {
 		c := cause{event: ev.Type, traceparent: ev.Traceparent}
 		switch ev.Type {
-		case event.StackCreated, event.StackChanged, event.StackDeleted, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged:
+		case event.StackCreated, event.StackChanged, event.StackDeleted, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged, event.RolloutActed:
 			stacks[ev.Stack] = c
 		case event.AgentRegistered, event.AgentChanged, event.AgentDeregistered, event.ConsentChanged:
 			agents[ev.Agent] = c
@@ -229,12 +247,16 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 					stacks[id] = c
 				}
 			}
+		case event.AssignmentReported:
+			for _, id := range e.awaiting(ev.Stack) {
+				e.dirty[id] = c
+			}
 		case event.PolicyChanged, event.PolicyDeleted, event.PolicyAttached, event.PolicyDetached:
 			for _, id := range e.world.reached(ev) {
 				stacks[id] = c
 			}
 		case event.PolicyCreated, // it is attached to nothing yet
-			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided,
+			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided, event.RolloutMoved,
 			event.DiagnosticRequested, event.DiagnosticCompleted,
 			event.WorkOrderCreated, event.WorkOrderClaimed, event.WorkOrderCompleted, event.WorkOrderFailed:
 			// no fact of placement: what agents report and are asked for, and our own and other replicas' decisions on their shards
@@ -247,6 +269,9 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		return err
 	}
 	if err := e.world.refreshStacks(ctx, f, keys(stacks)); err != nil {
+		return err
+	}
+	if err := e.refreshRollouts(ctx, keys(stacks)); err != nil {
 		return err
 	}
 	for id, c := range stacks {

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -19,12 +20,15 @@ type world struct {
 	list     []placement.Cluster // of clusters, remade when they change
 	subjects map[stack.ID]placement.Subject
 	priors   map[stack.ID]placement.Prior
-	assigned int // assignments in state assigned, over the fleet
+	rollouts map[stack.ID]rollout.Rollout // that govern
+	depends  map[stack.ID][]stack.ID      // whose reports the rollout of a stack waits for, beside its own
+	assigned int                          // assignments in state assigned, over the fleet
 }
 
 // load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
-	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}}
+	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{},
+		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read stacks: %w", err)

@@ -1,0 +1,363 @@
+package cycle
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout/window"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// stepped is what a step of a stack's rollout adds to a decision.
+type stepped struct {
+	out     rollout.Out
+	depends []stack.ID // whose reports the rollout waits for
+	before  *rollout.Rollout
+}
+
+// refreshRollouts reads again what governs these stacks; nil are all.
+func (e *Engine) refreshRollouts(ctx context.Context, ids []stack.ID) error {
+	if ids != nil && len(ids) == 0 {
+		return nil
+	}
+	got, err := e.store.Rollouts().Governing(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read rollouts: %w", err)
+	}
+	if ids == nil {
+		e.world.rollouts = got
+		return nil
+	}
+	for _, id := range ids {
+		delete(e.world.rollouts, id)
+	}
+	maps.Copy(e.world.rollouts, got)
+	return nil
+}
+
+// awaiting returns the stacks whose open rollouts wait for reports about s.
+func (e *Engine) awaiting(s stack.ID) []stack.ID {
+	var out []stack.ID
+	for id, r := range e.world.rollouts {
+		if r.Phase.Open() && (id == s || slices.Contains(e.world.depends[id], s)) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// lookAtRollouts makes the stacks dirty whose rollouts wait for reports: an event can be missed by a reader that was elsewhere
+// when it was made. Without such a rollout it costs nothing.
+func (e *Engine) lookAtRollouts() {
+	if e.world == nil {
+		return
+	}
+	for id, r := range e.world.rollouts {
+		if _, ok := e.dirty[id]; !ok && (r.Phase == rollout.PhaseProgressing || r.Phase == rollout.PhaseRollingBack) {
+			e.dirty[id] = cause{event: "poll"}
+		}
+	}
+}
+
+// document returns the policy that decides about the stack; nil if none does.
+func (e *Engine) document(ctx context.Context, ref *policy.Ref) (*policy.Document, error) {
+	if ref == nil {
+		return nil, nil
+	}
+	if p, ok := e.policies[ref.ID]; ok && p.Revision == ref.Revision {
+		return &p.Document, nil
+	}
+	list, err := e.store.Policies().Live(ctx, []policy.ID{ref.ID})
+	if err != nil {
+		return nil, fmt.Errorf("read policy %s: %w", ref.ID, err)
+	}
+	if len(list) != 1 || list[0].Revision != ref.Revision {
+		return nil, fault.Newf(fault.Conflict, "stale", "policy %s is not in revision %d any more", ref.ID, ref.Revision)
+	}
+	e.policies[ref.ID] = list[0]
+	return &list[0].Document, nil
+}
+
+// step moves the stack's rollout on, and gives each change of d the object that its cluster is to have. Without policy and
+// rollout it does nothing at all.
+func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Decision, now time.Time) (stepped, error) {
+	var out stepped
+	if current, ok := e.world.rollouts[s.Stack]; ok {
+		out.before = &current
+	}
+	var newest stack.ObjectID
+	if s.Newest != nil && !s.Newest.Marker && !s.Deleted {
+		newest = s.Newest.ID
+	}
+	doc, err := e.document(ctx, s.Policy)
+	if err != nil {
+		return out, err
+	}
+	var spec *rollout.Spec
+	if doc != nil && newest != "" {
+		if spec, err = rollout.SpecOf(*doc); err != nil {
+			return out, err
+		}
+	}
+	if spec == nil && out.before == nil {
+		return out, nil
+	}
+	in := rollout.In{Spec: spec, Current: out.before, NewID: rollout.ID(uuid.NewString()), Stack: s.Stack, Newest: newest, Prior: map[agent.ID]stack.ObjectID{}}
+	for a, p := range e.world.priors[s.Stack] {
+		if p.State == delivery.Assigned {
+			in.Prior[a] = p.Object
+		}
+	}
+	if in.Picks, err = e.picks(d, doc); err != nil {
+		return out, err
+	}
+	if in.Window, err = opening(spec, out.before, in.Newest, now); err != nil {
+		return out, err
+	}
+	if out.depends, err = e.reports(ctx, s, doc, &in); err != nil {
+		return out, err
+	}
+	out.out = rollout.Step(in, now)
+	e.assign(s, d, out.out, in)
+	return out, nil
+}
+
+// picks are the clusters that the decision picked.
+func (e *Engine) picks(d *placement.Decision, doc *policy.Document) ([]rollout.Pick, error) {
+	var out []rollout.Pick
+	for _, v := range d.Verdicts {
+		if !v.Picked {
+			continue
+		}
+		c := e.world.clusters[v.Agent]
+		p := rollout.Pick{Agent: v.Agent, Offline: c.Status != agent.Active || c.UnreachableSince != nil}
+		if doc != nil && doc.Rollout != nil {
+			for _, w := range doc.Rollout.Waves {
+				ok := false
+				if w.Clusters != nil {
+					var err error
+					if ok, err = fits(*w.Clusters, c); err != nil {
+						return nil, fmt.Errorf("wave %s: %w", w.Name, err)
+					}
+				}
+				p.Fits = append(p.Fits, ok)
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// opening says whether a wave may begin, by the windows of the rollout that goes on, or else of the one that would start.
+func opening(spec *rollout.Spec, current *rollout.Rollout, newest stack.ObjectID, now time.Time) (rollout.Opening, error) {
+	if current != nil && current.Object == newest {
+		spec = &current.Spec
+	}
+	if spec == nil {
+		return rollout.Opening{Open: true}, nil
+	}
+	o, err := window.At(spec.Windows, now, time.LoadLocation)
+	return rollout.Opening{Open: o.Open, Changes: o.Changes}, err
+}
+
+// reports reads what a rollout that goes on or starts rests on: what agents report of the stack, and of those that it depends on.
+func (e *Engine) reports(ctx context.Context, s placement.Subject, doc *policy.Document, in *rollout.In) ([]stack.ID, error) {
+	same := in.Current != nil && in.Current.Object == in.Newest
+	if in.Newest == "" || (same && !in.Current.Phase.Open()) || (!same && in.Spec == nil) {
+		return nil, nil
+	}
+	var names []policy.Dependency
+	if doc != nil {
+		names = doc.DependsOn
+	}
+	ids := map[string]stack.ID{}
+	for id, other := range e.world.subjects {
+		if other.Generator == s.Generator && !other.Deleted && slices.ContainsFunc(names, func(d policy.Dependency) bool { return d.Stack == other.Name }) {
+			ids[other.Name] = id
+		}
+	}
+	depends := slices.Sorted(maps.Values(ids))
+	statuses, err := e.store.Rollouts().Statuses(ctx, append([]stack.ID{s.Stack}, depends...))
+	if err != nil {
+		return nil, fmt.Errorf("read what agents report: %w", err)
+	}
+	in.Status = statuses[s.Stack]
+	for _, n := range names {
+		in.Dependencies = append(in.Dependencies, e.dependency(n, ids[n.Stack], statuses[ids[n.Stack]]))
+	}
+	return depends, nil
+}
+
+// dependency says where another stack is as it must be: with the object that it is assigned there.
+func (e *Engine) dependency(n policy.Dependency, id stack.ID, statuses map[agent.ID]delivery.Status) rollout.Dependency {
+	d := rollout.Dependency{Stack: n.Stack, Need: "healthy", Everywhere: n.Scope == "everywhere", Clusters: map[agent.ID]bool{}}
+	if n.Health == "applied" {
+		d.Need = n.Health
+	}
+	newest := e.world.subjects[id].Newest
+	everywhere := id != "" && newest != nil
+	for a, p := range e.world.priors[id] {
+		st := statuses[a]
+		met := p.State == delivery.Assigned && newest != nil && p.Object == newest.ID && st.Object == p.Object && st.Phase == delivery.PhaseApplied &&
+			(d.Need == "applied" || st.Health == delivery.HealthHealthy)
+		d.Clusters[a] = met
+		everywhere = everywhere && (met || p.State != delivery.Assigned)
+	}
+	d.Met = everywhere && len(d.Clusters) > 0
+	return d
+}
+
+// assign makes the changes of d those between what clusters have and what the step says. Removals stay as they were decided.
+func (e *Engine) assign(s placement.Subject, d *placement.Decision, out rollout.Out, in rollout.In) {
+	reasons := map[agent.ID]string{}
+	var changes []placement.Change
+	for _, c := range d.Changes {
+		if c.State == delivery.Removing {
+			changes = append(changes, c)
+			continue
+		}
+		reasons[c.Agent] = c.Reason
+	}
+	for _, v := range d.Verdicts {
+		object := out.Objects[v.Agent]
+		if !v.Picked || object == "" || in.Prior[v.Agent] == object {
+			continue
+		}
+		reason, ok := reasons[v.Agent]
+		if !ok {
+			reason = e.world.priors[s.Stack][v.Agent].Reason
+		}
+		changes = append(changes, placement.Change{
+			Agent: v.Agent, State: delivery.Assigned, Object: object, Reason: reason, Version: e.world.clusters[v.Agent].Version,
+		})
+	}
+	slices.SortFunc(changes, func(a, b placement.Change) int { return strings.Compare(string(a.Agent), string(b.Agent)) })
+	d.Changes = changes
+}
+
+// save stores what the step made of the stack's rollouts, and tells of it.
+func (x *stepped) save(ctx context.Context, tx ports.Repositories, s placement.Subject, now time.Time) error {
+	if f := x.out.Former; f != nil {
+		_, err := tx.Rollouts().Save(ctx, ports.RolloutWrite{Rollout: *f, Members: rollout.Changed(x.before, f), Transitions: of(x.out.Transitions, f.ID)})
+		if err != nil {
+			return err
+		}
+	}
+	if r := x.out.Rollout; r != nil {
+		before := x.before
+		if before != nil && before.ID != r.ID {
+			before = nil
+		}
+		if _, err := tx.Rollouts().Save(ctx, ports.RolloutWrite{
+			Rollout: *r, Governs: true, Members: rollout.Changed(before, r), Transitions: of(x.out.Transitions, r.ID), DependsOn: x.depends,
+		}); err != nil {
+			return err
+		}
+	}
+	for _, t := range x.out.Transitions {
+		err := tx.Outbox().Append(ctx, event.Event{ID: uuid.NewString(), Type: event.RolloutMoved, Stack: s.Stack, Generator: s.Generator, At: now, Data: map[string]any{
+			"rollout_id": string(t.Rollout), "stack_id": string(s.Stack), "from": string(t.From), "to": string(t.To), "wave": t.Wave, "reason": t.Reason,
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func of(all []rollout.Transition, id rollout.ID) []rollout.Transition {
+	var out []rollout.Transition
+	for _, t := range all {
+		if t.Rollout == id {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// rolled brings the snapshot to where the save left the store.
+func (w *world) rolled(id stack.ID, x stepped) {
+	switch r := x.out.Rollout; {
+	case !x.out.Changed:
+	case r == nil:
+		delete(w.rollouts, id)
+	default:
+		next := *r
+		next.Version++
+		w.rollouts[id] = next
+	}
+	w.depends[id] = x.depends
+}
+
+// fits says whether a cluster fits the selector of a wave.
+func fits(s policy.Selector, c placement.Cluster) (bool, error) {
+	if s.CEL != "" {
+		return false, fault.New(fault.Invalid, "invalid_rollout", "the clusters of a wave cannot be selected by cel")
+	}
+	for _, l := range s.Labels {
+		if !c.Labels[l] {
+			return false, nil
+		}
+	}
+	for k, v := range s.Annotations {
+		if got, ok := c.Annotations[k]; !ok || got != v {
+			return false, nil
+		}
+	}
+	for _, x := range s.Expressions {
+		if ok, err := holds(x, c); !ok || err != nil {
+			return false, err
+		}
+	}
+	for i, alternative := range s.Any {
+		ok, err := fits(alternative, c)
+		if err != nil || ok {
+			return ok, err
+		}
+		if i == len(s.Any)-1 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func holds(x policy.Expression, c placement.Cluster) (bool, error) {
+	var value string
+	var known bool
+	kind, name, _ := strings.Cut(x.Key, ".")
+	switch kind {
+	case "label":
+		known = c.Labels[name]
+		value = fmt.Sprint(known)
+	case "annotation":
+		value, known = c.Annotations[name]
+	default:
+		return false, fault.Newf(fault.Invalid, "invalid_rollout", "the clusters of a wave are selected by label.X and annotation.X, not by %s", x.Key)
+	}
+	switch x.Operator {
+	case policy.Exists:
+		return known, nil
+	case policy.DoesNotExist:
+		return !known, nil
+	case policy.In, policy.Equal:
+		return known && slices.Contains(x.Values, value), nil
+	case policy.NotIn:
+		return !known || !slices.Contains(x.Values, value), nil
+	case policy.Greater, policy.AtLeast, policy.Less, policy.AtMost:
+	}
+	return false, fault.Newf(fault.Invalid, "invalid_rollout", "operator %s does not compare %s", x.Operator, x.Key)
+}
