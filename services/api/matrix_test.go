@@ -36,6 +36,8 @@ func TestAuthorizationMatrix(t *testing.T) {
 			// It names an agent, and another may not speak for it: agent_pak_mismatch.
 			"register_agent":   {asOtherAgent: accesstest.NotThere},
 			"deregister_agent": {asOtherAgent: accesstest.NotThere},
+			// It names an agent, which another does not see.
+			"plan_placement": {asOther: accesstest.NotThere},
 			// They are about a credential of the owner generator. A viewer sees every credential and manages its own.
 			"create_credential": {asSelf: accesstest.Denied, asOtherAgent: accesstest.Denied, asOther: accesstest.Denied},
 			"get_credential":    {asSelf: accesstest.NotThere, asOtherAgent: accesstest.NotThere, asOther: accesstest.NotThere},

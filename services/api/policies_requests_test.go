@@ -40,6 +40,9 @@ func policyRequests() map[string]func(w *world) request {
 		"create_placement_policy": func(*world) request {
 			return request{method: http.MethodPost, path: "/placement-policies", body: document}
 		},
+		"plan_placement": func(w *world) request {
+			return request{method: http.MethodPost, path: "/placement/plan", body: `{"agents":[{"agent_id":"` + string(w.agent.ID) + `","remove_labels":["prod"],"drain":true}]}`}
+		},
 		"list_stack_placements": func(w *world) request {
 			return request{method: http.MethodGet, path: "/stacks/" + string(w.held.ID) + "/placement/history"}
 		},

@@ -186,10 +186,13 @@ func (a *App) CreatePolicy(ctx context.Context, p tenancy.Principal, generator s
 }
 
 // UpdatePolicy stores the next revision of a policy, by staff or its owner. A document that says what the newest revision
-// says makes none.
-func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.ID, x PolicyText) (StoredPolicy, error) {
+// says makes none. With the id of a plan it is stored only if it would still come to what the plan says.
+func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.ID, x PolicyText, plan string) (StoredPolicy, error) {
 	d, warnings, err := a.readPolicy(x)
 	if err != nil {
+		return StoredPolicy{}, err
+	}
+	if err := a.stillTrue(ctx, p, id, x, plan); err != nil {
 		return StoredPolicy{}, err
 	}
 	var out policy.Policy

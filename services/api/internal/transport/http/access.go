@@ -144,7 +144,7 @@ func asked(guard authenticator, i rpc.Info, p tenancy.Principal, r *http.Request
 
 // changes reports whether a route changes something, so that its transactions leave an entry in the audit log.
 func changes(i rpc.Info) bool {
-	return i.Method != http.MethodGet && i.Op != "verify_pak"
+	return i.Method != http.MethodGet && i.Op != "verify_pak" && i.Op != planOp
 }
 
 // deadline bounds how long an operation may take.

@@ -117,6 +117,17 @@ func newPolicyBody(r *http.Request) (newPolicy, error) {
 	return out, err
 }
 
+type newRevision struct {
+	text app.PolicyText
+	plan string
+}
+
+// newRevisionBody reads ?plan= and a document.
+func newRevisionBody(r *http.Request) (newRevision, error) {
+	text, err := policyText(r)
+	return newRevision{text: text, plan: r.URL.Query().Get("plan")}, err
+}
+
 // policyDeletion reads {id} and ?detach=.
 func policyDeletion(r *http.Request) (of[policy.ID, bool], error) {
 	return idWith[policy.ID](r, func(r *http.Request) (bool, error) { return flag(r, "detach") })
@@ -151,9 +162,11 @@ func policyRoutes(a *app.App) []rpc.Route {
 			return policyTagged(out), err
 		}),
 		put("update_placement_policy", "/placement-policies/{id}", operate(GeneratorOwner),
-			func(r *http.Request) (of[policy.ID, app.PolicyText], error) { return idWith[policy.ID](r, policyText) },
-			func(ctx context.Context, r of[policy.ID, app.PolicyText]) (rpc.Tagged, error) {
-				out, err := a.UpdatePolicy(ctx, who(ctx), r.id, r.body)
+			func(r *http.Request) (of[policy.ID, newRevision], error) {
+				return idWith[policy.ID](r, newRevisionBody)
+			},
+			func(ctx context.Context, r of[policy.ID, newRevision]) (rpc.Tagged, error) {
+				out, err := a.UpdatePolicy(ctx, who(ctx), r.id, r.body.text, r.body.plan)
 				return policyTagged(out), err
 			}).Conditional(),
 		del("delete_placement_policy", "/placement-policies/{id}", operate(GeneratorOwner), policyDeletion, func(ctx context.Context, r of[policy.ID, bool]) error {

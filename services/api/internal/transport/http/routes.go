@@ -24,7 +24,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a), credentialRoutes(a), joinRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
-		policyRoutes(a), policyReachRoutes(a),
+		policyRoutes(a), policyReachRoutes(a), planRoutes(a),
 		webhookRoutes(a),
 		insightRoutes(a), diagnosticRoutes(a),
 		auditRoutes(a), configurationRoutes(a),

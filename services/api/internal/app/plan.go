@@ -1,0 +1,374 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// PlannedPolicy is a document that somebody thinks of for a policy.
+type PlannedPolicy struct {
+	ID   policy.ID
+	Text PolicyText
+}
+
+// PlannedAgent is what somebody thinks of for a cluster.
+type PlannedAgent struct {
+	ID                agent.ID
+	AddLabels         []string
+	RemoveLabels      []string
+	SetAnnotations    map[string]string
+	RemoveAnnotations []string
+	AddTaints         []cluster.Taint
+	RemoveTaints      []string // keys
+	Cordon            bool
+	Drain             bool // as if everything that has to go had gone
+	Lost              bool // as if its agent had been silent for as long as any policy waits
+}
+
+// PlanRequest is a change that is only thought of. One of its parts is given at least.
+type PlanRequest struct {
+	Policy *PlannedPolicy
+	Attach *PlannedAttachment
+	Agents []PlannedAgent
+}
+
+// PlannedAttachment is a policy that somebody thinks of for a stack.
+type PlannedAttachment struct {
+	Stack  stack.ID
+	Policy policy.ID
+}
+
+// Plan is what a change would come to. Its id says so much that two plans with one id come to the same.
+type Plan struct {
+	ID        string
+	Stacks    []PlannedStack // whose clusters would change, or that would be held or lack some; by name
+	Unchanged int            // stacks that were looked at and stay as they are
+	Warnings  []PolicyProblem
+	Agents    map[agent.ID]agent.Agent
+}
+
+// PlannedStack is what a plan does to one stack.
+type PlannedStack struct {
+	Stack stack.ID
+	Name  string
+	Gains []PlannedCluster
+	Loses []PlannedCluster
+	Stays int
+	Hold  *placement.Hold
+}
+
+// PlannedCluster is a cluster that a stack gains or loses, and why.
+type PlannedCluster struct {
+	Agent  agent.ID
+	Reason string
+}
+
+const (
+	maxPlannedAgents = 1000
+	longAgo          = 100 * 365 * 24 * time.Hour
+)
+
+// Plan says what a change would come to and writes nothing: to staff for everything, to a generator for its own stacks and the
+// clusters that it sees. A policy, a stack or an agent that is not there for the asker is NotFound.
+func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Plan, error) {
+	if q.Policy == nil && q.Attach == nil && len(q.Agents) == 0 {
+		return Plan{}, fault.New(fault.Invalid, "invalid_plan", "the plan changes nothing: give a policy, an attachment or agents")
+	}
+	if len(q.Agents) > maxPlannedAgents {
+		return Plan{}, fault.Newf(fault.Invalid, "invalid_plan", "the plan names %d agents; %d are allowed", len(q.Agents), maxPlannedAgents)
+	}
+	now := a.now()
+	w, err := a.readDeciding(ctx, a.Store, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	before := w.copy()
+	warnings, err := a.change(ctx, p, w, q, now)
+	if err != nil {
+		return Plan{}, err
+	}
+	out, err := compare(p, before, w, now)
+	if err != nil {
+		return Plan{}, err
+	}
+	out.Warnings = warnings
+	if out.Agents, err = a.fleet(ctx); err != nil {
+		return Plan{}, err
+	}
+	if !p.IsStaff() {
+		err = a.hide(ctx, p, &out)
+	}
+	if err == nil {
+		out.ID, err = planID(q, out)
+	}
+	return out, err
+}
+
+// change makes the change of q in w.
+func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q PlanRequest, now time.Time) ([]PolicyProblem, error) {
+	for _, x := range q.Agents {
+		if _, err := a.Store.Agents().Get(ctx, tenancy.ScopeOf(p), x.ID); err != nil {
+			return nil, fmt.Errorf("get agent %s: %w", x.ID, err)
+		}
+		if c, ok := w.clusters[x.ID]; ok {
+			w.clusters[x.ID] = x.on(c, now)
+		}
+	}
+	var warnings []PolicyProblem
+	if q.Policy != nil {
+		stored, err := ownPolicy(ctx, a.Store, p, q.Policy.ID)
+		if err != nil {
+			return nil, err
+		}
+		d, more, err := a.readPolicy(q.Policy.Text)
+		if err != nil {
+			return nil, err
+		}
+		tried, err := a.tryOverrides(ctx, a.Store, stored.Generator, d, func(s placement.Subject) bool { return s.Policy != nil && s.Policy.ID == stored.ID })
+		if err != nil {
+			return nil, err
+		}
+		warnings = append(more, tried...)
+		stored.Document, stored.Revision = d, stored.Revision+1
+		w.revise(stored)
+	}
+	if q.Attach != nil {
+		s, err := ownStack(ctx, a.Store, p, q.Attach.Stack)
+		if err != nil {
+			return nil, err
+		}
+		v, err := a.Store.Policies().Get(ctx, tenancy.Scope{Generator: s.Generator}, q.Attach.Policy)
+		if err != nil {
+			return nil, fmt.Errorf("get placement policy: %w", err)
+		}
+		if sub, ok := w.subjects[s.ID]; ok {
+			sub.Policy = &policy.Ref{ID: v.ID, Name: v.Name, Revision: v.Revision, By: policy.ByStack}
+			w.subjects[s.ID] = sub
+		}
+	}
+	return warnings, nil
+}
+
+// on returns what would be known of c.
+func (x PlannedAgent) on(c placement.Cluster, now time.Time) placement.Cluster {
+	c.Labels, c.Annotations = maps.Clone(c.Labels), maps.Clone(c.Annotations)
+	for _, l := range x.RemoveLabels {
+		delete(c.Labels, l)
+	}
+	for _, l := range x.AddLabels {
+		c.Labels[l] = true
+	}
+	for _, k := range x.RemoveAnnotations {
+		delete(c.Annotations, k)
+	}
+	maps.Copy(c.Annotations, x.SetAnnotations)
+	c.Taints = slices.DeleteFunc(slices.Clone(c.Taints), func(t cluster.Taint) bool { return slices.Contains(x.RemoveTaints, t.Key) })
+	for _, t := range x.AddTaints {
+		t.Since = now
+		c.Taints, _ = cluster.Tainted(c.Taints, t)
+	}
+	if x.Cordon || x.Drain {
+		c.Cordon = &cluster.Cordon{Since: now}
+	}
+	if x.Drain {
+		c.Drain = &cluster.Drain{Since: now}
+	}
+	if x.Lost {
+		at := now.Add(-longAgo)
+		c.UnreachableSince = &at
+	}
+	return c
+}
+
+// compare decides about every stack of p before and after.
+func compare(p tenancy.Principal, before, after *deciding, now time.Time) (Plan, error) {
+	var out Plan
+	scope := tenancy.ScopeOf(p)
+	for _, id := range slices.Sorted(maps.Keys(after.subjects)) {
+		s := after.subjects[id]
+		if s.Deleted || !scope.Owns(s.Generator) {
+			continue
+		}
+		was, is := before.decide(id, now), after.decide(id, now)
+		x := PlannedStack{Stack: id, Name: s.Name}
+		had := picked(was)
+		for _, v := range is.Verdicts {
+			switch {
+			case v.Picked && had[v.Agent]:
+				x.Stays++
+			case v.Picked:
+				x.Gains = append(x.Gains, PlannedCluster{v.Agent, reasonOf(v)})
+			case had[v.Agent]:
+				x.Loses = append(x.Loses, PlannedCluster{v.Agent, reasonOf(v)})
+			}
+		}
+		if is.Hold != nil && (was.Hold == nil || was.Hold.Fingerprint != is.Hold.Fingerprint) {
+			x.Hold = is.Hold
+		}
+		if len(x.Gains) == 0 && len(x.Loses) == 0 && x.Hold == nil {
+			out.Unchanged++
+			continue
+		}
+		out.Stacks = append(out.Stacks, x)
+	}
+	slices.SortFunc(out.Stacks, func(x, y PlannedStack) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Stack, y.Stack)) })
+	return out, nil
+}
+
+func picked(d placement.Decision) map[agent.ID]bool {
+	out := map[agent.ID]bool{}
+	for _, v := range d.Verdicts {
+		out[v.Agent] = v.Picked
+	}
+	return out
+}
+
+func reasonOf(v placement.Verdict) string {
+	text := ""
+	for i, r := range v.Reasons {
+		if i > 0 {
+			text += "; "
+		}
+		text += r.Message
+	}
+	return text
+}
+
+// hide leaves out what a generator may not see: it is told of clusters that are registered with it, or have the stack.
+func (a *App) hide(ctx context.Context, p tenancy.Principal, out *Plan) error {
+	for i := range out.Stacks {
+		visible, err := a.visibleClusters(ctx, p, out.Stacks[i].Stack)
+		if err != nil {
+			return err
+		}
+		unseen := func(c PlannedCluster) bool { return !visible[c.Agent] }
+		out.Stacks[i].Gains = slices.DeleteFunc(out.Stacks[i].Gains, unseen)
+		out.Stacks[i].Loses = slices.DeleteFunc(out.Stacks[i].Loses, unseen)
+	}
+	return nil
+}
+
+// planID is a digest of what is changed and of what it comes to, without the reasons and the time.
+func planID(q PlanRequest, out Plan) (string, error) {
+	type moved struct {
+		Stack        stack.ID
+		Gains, Loses []agent.ID
+		Held         string
+	}
+	ids := func(list []PlannedCluster) []agent.ID {
+		all := make([]agent.ID, len(list))
+		for i, c := range list {
+			all[i] = c.Agent
+		}
+		slices.Sort(all)
+		return all
+	}
+	var all []moved
+	for _, s := range out.Stacks {
+		m := moved{Stack: s.Stack, Gains: ids(s.Gains), Loses: ids(s.Loses)}
+		if s.Hold != nil {
+			m.Held = s.Hold.Fingerprint
+		}
+		all = append(all, m)
+	}
+	text, err := json.Marshal(struct {
+		Request PlanRequest
+		Outcome []moved
+	}{q, all})
+	if err != nil {
+		return "", fmt.Errorf("name the plan: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// stillTrue refuses a change of a policy whose plan would come to something else by now (Conflict, code plan_outdated).
+func (a *App) stillTrue(ctx context.Context, p tenancy.Principal, id policy.ID, x PolicyText, plan string) error {
+	if plan == "" {
+		return nil
+	}
+	now, err := a.Plan(ctx, p, PlanRequest{Policy: &PlannedPolicy{ID: id, Text: x}})
+	if err != nil {
+		return err
+	}
+	if now.ID != plan {
+		return fault.New(fault.Conflict, "plan_outdated", "since the plan was made the world has moved, or the document is another one: the change would come to something else; plan again").
+			With("plan_id", now.ID)
+	}
+	return nil
+}
+
+// deciding is what decisions rest on, as it is or as somebody thinks of it.
+type deciding struct {
+	clusters map[agent.ID]placement.Cluster
+	subjects map[stack.ID]placement.Subject
+	priors   map[stack.ID]placement.Prior
+	brake    placement.Brake
+}
+
+// readDeciding reads what decisions about these stacks rest on; nil are all.
+func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []stack.ID) (*deciding, error) {
+	f := tx.Facts()
+	clusters, err := f.Clusters(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read clusters: %w", err)
+	}
+	subjects, err := f.Subjects(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read stacks: %w", err)
+	}
+	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, brake: usualBrake()}
+	if w.priors, err = f.Prior(ctx, ids); err != nil {
+		return nil, fmt.Errorf("read assignments: %w", err)
+	}
+	for _, c := range clusters {
+		w.clusters[c.Agent] = c
+	}
+	for _, s := range subjects {
+		w.subjects[s.Stack] = s
+	}
+	return w, nil
+}
+
+// copy returns one that may be changed without changing w; the values are shared.
+func (w *deciding) copy() *deciding {
+	return &deciding{clusters: maps.Clone(w.clusters), subjects: maps.Clone(w.subjects), priors: w.priors, brake: w.brake}
+}
+
+// usualBrake is that of a scheduler whose configuration says nothing of it, over one stack.
+func usualBrake() placement.Brake { return placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: -1} }
+
+// revise makes v the newest revision of its policy.
+func (w *deciding) revise(v policy.Policy) {
+	for id, s := range w.subjects {
+		if s.Policy != nil && s.Policy.ID == v.ID {
+			ref := *s.Policy
+			ref.Revision = v.Revision
+			s.Policy = &ref
+			w.subjects[id] = s
+		}
+	}
+}
+
+// decide decides as the scheduler would.
+func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
+	return placement.Decide(placement.Input{
+		Subject: w.subjects[id], Clusters: slices.Collect(maps.Values(w.clusters)), Prior: w.priors[id], Brake: w.brake,
+	}, now)
+}

@@ -1,0 +1,68 @@
+package api_test
+
+import (
+	"net/http"
+	"testing"
+)
+
+type planAnswer struct {
+	ID     string `json:"id"`
+	Stacks []struct {
+		StackName string `json:"stack_name"`
+		Gains     []struct {
+			AgentName string `json:"agent_name"`
+			Reason    string `json:"reason"`
+		} `json:"gains"`
+		Loses []struct {
+			AgentName string `json:"agent_name"`
+			Reason    string `json:"reason"`
+		} `json:"loses"`
+		Stays int `json:"stays"`
+	} `json:"stacks"`
+	Unchanged int `json:"unchanged"`
+}
+
+// A plan tells what a change would come to, and changes nothing.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	label := `{"agents":[{"agent_id":"` + string(w.agent.ID) + `","add_labels":["tier/web"]}]}`
+	before, entries := w.end(), len(w.entries())
+	got := answer[planAnswer](w, asOwner, "POST", "/placement/plan", label)
+	if len(got.Stacks) != 1 || got.Stacks[0].StackName != "held" || len(got.Stacks[0].Gains) != 1 || got.Stacks[0].Gains[0].AgentName != "a1" || got.Stacks[0].Gains[0].Reason == "" {
+		t.Fatalf("a label that the stacks share: got %+v, want that held comes to a1", got)
+	}
+	if events := w.since(before); len(events) != 0 || len(w.entries()) != entries {
+		t.Errorf("the plan wrote %+v", events)
+	}
+	if again := answer[planAnswer](w, asOwner, "POST", "/placement/plan", label); again.ID != got.ID {
+		t.Errorf("the same plan again has the id %s, want %s", again.ID, got.ID)
+	}
+	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.held.ID) + "/labels/tier%2Fweb"})
+	if moved := answer[planAnswer](w, asOwner, "POST", "/placement/plan", label); moved.ID == got.ID || len(moved.Stacks) != 0 {
+		t.Errorf("after the world moved: got %+v, want another plan, without a change", moved)
+	}
+	for name, body := range map[string]string{
+		"nothing": `{}`, "no such effect": `{"agents":[{"agent_id":"` + string(w.agent.ID) + `","add_taints":[{"key":"k","effect":"Burn"}]}]}`,
+	} {
+		rec := w.do(asOwner, request{method: "POST", path: "/placement/plan", body: body})
+		if rec.Code != http.StatusBadRequest || (code(t, rec) != "invalid_plan" && code(t, rec) != "invalid_taint") {
+			t.Errorf("%s: got %d %s", name, rec.Code, rec.Body)
+		}
+	}
+	w.refused(asOwner, request{method: "POST", path: "/placement/plan", body: `{"agents":[{"agent_id":"` + string(w.otherAgent.ID) + `","drain":true}]}`}, http.StatusNotFound, "agent_not_found")
+	w.refused(asOther, request{method: "POST", path: "/placement/plan", body: `{"attach":{"stack_id":"` + string(w.stack.ID) + `","policy_id":"` + string(w.policy().ID) + `"}}`}, http.StatusNotFound, "stack_not_found")
+}
+
+// A policy is stored under a plan only as long as it comes to what the plan says.
+func TestPolicyUnderAPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	path := "/placement-policies/" + string(w.policy().ID)
+	document := `{"name":"eu","clusters":{"labels":["prod"]}}`
+	plan := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":`+document+`}}`)
+	w.refused(asOwner, request{method: "PUT", path: path + "?plan=" + plan.ID, body: `{"name":"eu","clusters":{"labels":["other"]}}`}, http.StatusConflict, "plan_outdated")
+	if got := answer[policyAnswer](w, asOwner, "PUT", path+"?plan="+plan.ID, document); got.Revision != 2 {
+		t.Errorf("under its plan: revision %d, want 2", got.Revision)
+	}
+}
