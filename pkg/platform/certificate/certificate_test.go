@@ -24,7 +24,7 @@ func handshake(t *testing.T, s *certificate.Source, client *tls.Config) (name st
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	type outcome struct {
 		believed bool
 		err      error
@@ -36,7 +36,7 @@ func handshake(t *testing.T, s *certificate.Source, client *tls.Config) (name st
 			done <- outcome{err: err}
 			return
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		server := tls.Server(conn, s.Config())
 		err = server.Handshake()
 		done <- outcome{believed: len(server.ConnectionState().VerifiedChains) > 0, err: err}
@@ -47,7 +47,7 @@ func handshake(t *testing.T, s *certificate.Source, client *tls.Config) (name st
 		<-done
 		return "", false, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	o := <-done
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName, o.believed, o.err
 }

@@ -2,7 +2,7 @@ package command_test
 
 import (
 	"crypto/tls"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,7 +38,7 @@ func TestWhoseCertificateIsTrusted(t *testing.T) {
 	})
 	secure := everywhere(t, admin)
 	secure.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Pair("broker")}, MinVersion: tls.VersionTLS12}
-	secure.Config.ErrorLog = log.New(&strings.Builder{}, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	plain := httptest.NewServer(admin)

@@ -2,7 +2,7 @@ package broker_test
 
 import (
 	"crypto/tls"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +33,7 @@ func over(t *testing.T, ca, clients *testcert.Authority) string {
 		t.Fatal(err)
 	}
 	s.Listener = ln
-	s.Config.ErrorLog = log.New(&strings.Builder{}, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	t.Cleanup(s.Close)
