@@ -304,11 +304,14 @@ func (r deliveries) Redeliver(ctx context.Context, id webhook.DeliveryID) (webho
 }
 
 // pendingWebhooks is a part of pendingWork.
-const pendingWebhooks = `SELECT a.agent_id, 'webhooks' AS kind, count(*) AS n, max(w.due_at) AS newest
-	FROM (SELECT l.agent_id, array_agg(l.label) AS labels FROM agent_labels l WHERE l.agent_id = ANY ($1::uuid[]) GROUP BY l.agent_id) AS a
-	JOIN webhook_deliveries w ON w.target_labels <@ a.labels JOIN webhook_subscriptions s ON s.id = w.subscription_id
-	WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= $2::timestamptz AND w.target_labels IS NOT NULL
-		AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
+const pendingWebhooks = `SELECT a.agent_id, 'webhooks' AS kind, sum(d.n)::bigint AS n, max(d.newest) AS newest
+	FROM (SELECT w.target_labels, count(*) AS n, max(w.due_at) AS newest
+		FROM webhook_deliveries w JOIN webhook_subscriptions s ON s.id = w.subscription_id
+		WHERE w.status IN ('pending', 'failed', 'acquired') AND w.due_at <= $2::timestamptz AND w.target_labels IS NOT NULL
+			AND s.enabled AND NOT (w.status = 'acquired' AND w.attempts > s.max_retries)
+		GROUP BY w.target_labels OFFSET 0) AS d
+	JOIN (SELECT l.agent_id, array_agg(l.label) AS labels FROM agent_labels l WHERE l.agent_id = ANY ($1::uuid[]) GROUP BY l.agent_id) AS a
+		ON d.target_labels <@ a.labels
 	GROUP BY a.agent_id`
 
 const (
