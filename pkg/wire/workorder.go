@@ -23,6 +23,15 @@ type WorkOrder struct {
 	Traceparent         string     `json:"traceparent,omitempty"`
 }
 
+// WorkOrderClaim is what a renewal answers: how long the claim holds, without the order's manifests.
+type WorkOrderClaim struct {
+	ID          string     `json:"id"`
+	Status      string     `json:"status"`
+	ClaimedBy   *string    `json:"claimed_by"`
+	ClaimedAt   *time.Time `json:"claimed_at"`
+	ClaimEndsAt *time.Time `json:"claim_ends_at"`
+}
+
 // WorkOrderLog is what became of an order.
 type WorkOrderLog struct {
 	ID               string     `json:"id"`

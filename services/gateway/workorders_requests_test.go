@@ -12,7 +12,11 @@ import (
 // workOrder stores an order for these agents.
 func (w *world) workOrder(spec workorder.Spec, to ...subject) workorder.Order {
 	w.Helper()
-	content := configMap("work")
+	return w.workOrderOf(spec, configMap("work"), to...)
+}
+
+func (w *world) workOrderOf(spec workorder.Spec, content string, to ...subject) workorder.Order {
+	w.Helper()
 	sum, err := w.store.Blobs().Put(w.Context(), []byte(content))
 	w.must(err)
 	for _, a := range to {

@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -182,5 +184,54 @@ func TestAnInactiveAgentGetsNoWork(t *testing.T) {
 		o := w.workOrder(retries(0), a)
 		r := w.gateway(options{})
 		r.refused(a.key, o, "claim", map[string]any{"agent_id": a.id}, http.StatusForbidden, "agent_inactive")
+	})
+}
+
+func TestManifestsComeInAnswersThatAnAgentCanHold(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a := w.agent("a", agent.Active)
+		big := "# " + strings.Repeat("x", 5<<20) + "\n"
+		var orders []workorder.Order
+		for range 3 {
+			orders = append(orders, w.workOrderOf(retries(1), big, a))
+			time.Sleep(time.Millisecond)
+		}
+		huge := w.workOrderOf(retries(1), big+big, a)
+		r := w.gateway(options{})
+		list := func(what string) []string {
+			rec := r.do(w.Context(), a.key, http.MethodGet, "/api/v1/agents/"+string(a.id)+"/work-orders/"+what, nil)
+			var ids []string
+			for _, o := range decode[[]wire.WorkOrder](t, rec, http.StatusOK) {
+				ids = append(ids, o.ID)
+			}
+			return ids
+		}
+		if got := list("pending"); !slices.Equal(got, []string{string(orders[0].ID)}) {
+			t.Errorf("pending: %v, want the first alone: two are more than 8 MiB", got)
+		}
+		for _, o := range append(orders, huge) {
+			time.Sleep(time.Millisecond)
+			r.workOrder(a.key, o, "claim", map[string]any{"agent_id": a.id}, http.StatusOK)
+		}
+		var all []string
+		for after := ""; ; {
+			page := list("claimed?after=" + after)
+			if len(page) == 0 {
+				break
+			}
+			if len(page) > 1 {
+				t.Errorf("claimed: %d at once, want one", len(page))
+			}
+			all = append(all, page...)
+			after = page[len(page)-1]
+		}
+		if want := []string{string(orders[0].ID), string(orders[1].ID), string(orders[2].ID), string(huge.ID)}; !slices.Equal(all, want) {
+			t.Errorf("claimed: %v, want %v", all, want)
+		}
+		rec := r.do(w.Context(), a.key, http.MethodPost, "/api/v1/work-orders/"+string(huge.ID)+"/renew", map[string]any{"lease_seconds": 30})
+		if rec.Code != http.StatusOK || rec.Body.Len() > 1000 {
+			t.Errorf("renew: %d with %d bytes, want no manifests", rec.Code, rec.Body.Len())
+		}
 	})
 }

@@ -11,14 +11,36 @@ import (
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
+// maxWorkBytes bounds an answer about work orders: one with the longest manifests that a broker takes (16 MiB by default), each byte
+// escaped.
+const maxWorkBytes = 112 << 20
+
 // PendingWork returns the orders of this type that the agent may claim, oldest first.
 func (c *Client) PendingWork(ctx context.Context, id agent.ID, kind string) ([]wire.WorkOrder, error) {
 	return get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/pending", url.Values{"work_type": {kind}})
 }
 
-// ClaimedWork returns the orders that the agent has claimed.
+// ClaimedWork returns all orders that the agent has claimed; the broker shows some at a time.
 func (c *Client) ClaimedWork(ctx context.Context, id agent.ID) ([]wire.WorkOrder, error) {
-	return get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/claimed", nil)
+	var all []wire.WorkOrder
+	seen := map[string]bool{}
+	for query := (url.Values{}); ; {
+		page, err := get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/claimed", query)
+		if err != nil {
+			return nil, err
+		}
+		fresh := false
+		for _, o := range page {
+			if !seen[o.ID] {
+				seen[o.ID], fresh = true, true
+				all = append(all, o)
+			}
+		}
+		if !fresh {
+			return all, nil
+		}
+		query = url.Values{"after": {all[len(all)-1].ID}}
+	}
 }
 
 // ClaimWork claims an order; NotFound if another agent was faster.
@@ -28,7 +50,7 @@ func (c *Client) ClaimWork(ctx context.Context, id agent.ID, order string) (wire
 
 // RenewWork says that the work goes on. Forbidden or NotFound: the claim is over.
 func (c *Client) RenewWork(ctx context.Context, order string, lease time.Duration) error {
-	_, err := post[wire.WorkOrder](ctx, c, order, "renew", map[string]any{"lease_seconds": int64(lease / time.Second)})
+	_, err := post[wire.WorkOrderClaim](ctx, c, order, "renew", map[string]any{"lease_seconds": int64(lease / time.Second)})
 	return err
 }
 
@@ -45,7 +67,7 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values) (
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	err := c.call(ctx, http.MethodGet, path, nil, &out, maxSyncBytes)
+	err := c.call(ctx, http.MethodGet, path, nil, &out, maxWorkBytes)
 	return out, err
 }
 
@@ -53,6 +75,6 @@ func post[T any](ctx context.Context, c *Client, order, act string, body any) (T
 	var out T
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	err := c.call(ctx, http.MethodPost, "/api/v1/work-orders/"+url.PathEscape(order)+"/"+act, body, &out, maxSyncBytes)
+	err := c.call(ctx, http.MethodPost, "/api/v1/work-orders/"+url.PathEscape(order)+"/"+act, body, &out, maxWorkBytes)
 	return out, err
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,10 @@ type (
 // claimableAtOnce bounds how many orders an agent is shown; it claims some and asks again.
 const claimableAtOnce = 50
 
+// manifestsAtOnce bounds the manifests of one answer in bytes: the first order is shown whatever its size, and others as long as
+// all of them are no more than that.
+const manifestsAtOnce = 8 << 20
+
 // PendingWorkOrders returns orders that the agent may claim, oldest first, of this type (empty: any).
 func (g *Gateway) PendingWorkOrders(ctx context.Context, p tenancy.Principal, agentID, kind string) ([]WorkOrder, error) {
 	a, err := g.worker(ctx, p, agentID)
@@ -46,8 +51,9 @@ func (g *Gateway) PendingWorkOrders(ctx context.Context, p tenancy.Principal, ag
 	return g.withContents(ctx, list)
 }
 
-// ClaimedWorkOrders returns the orders that the agent has claimed, so that one that was restarted can go on.
-func (g *Gateway) ClaimedWorkOrders(ctx context.Context, p tenancy.Principal, agentID string) ([]WorkOrder, error) {
+// ClaimedWorkOrders returns orders that the agent has claimed, oldest claim first, so that one that was restarted can go on:
+// those behind the order after (empty, or not claimed any more: from the first), as many as fit into one answer.
+func (g *Gateway) ClaimedWorkOrders(ctx context.Context, p tenancy.Principal, agentID, after string) ([]WorkOrder, error) {
 	a, err := g.worker(ctx, p, agentID)
 	if err != nil {
 		return nil, err
@@ -56,6 +62,7 @@ func (g *Gateway) ClaimedWorkOrders(ctx context.Context, p tenancy.Principal, ag
 	if err != nil {
 		return nil, err
 	}
+	list = list[slices.IndexFunc(list, func(o workorder.Order) bool { return string(o.ID) == after })+1:]
 	return g.withContents(ctx, list)
 }
 
@@ -71,14 +78,18 @@ func (g *Gateway) worker(ctx context.Context, p tenancy.Principal, agentID strin
 	return a, err
 }
 
+// withContents adds the manifests to the first orders of the list, as many as fit into one answer.
 func (g *Gateway) withContents(ctx context.Context, list []workorder.Order) ([]WorkOrder, error) {
-	out := make([]WorkOrder, len(list))
-	for i, o := range list {
+	out, room := make([]WorkOrder, 0, len(list)), int64(manifestsAtOnce)
+	for _, o := range list {
+		if room -= o.Size; room < 0 && len(out) > 0 {
+			break
+		}
 		content, err := g.plain(ctx, o.Checksum)
 		if err != nil {
 			return nil, fmt.Errorf("work order %s: %w", o.ID, err)
 		}
-		out[i] = WorkOrder{Order: o, Content: content}
+		out = append(out, WorkOrder{Order: o, Content: content})
 	}
 	return out, nil
 }
@@ -136,10 +147,10 @@ func (g *Gateway) ClaimWorkOrder(ctx context.Context, p tenancy.Principal, order
 
 // RenewWorkOrder lets the claim hold for lease from now, within the order's timeout. From the first renewal on a claim whose
 // agent falls silent ends with its lease, and not only with the timeout.
-func (g *Gateway) RenewWorkOrder(ctx context.Context, p tenancy.Principal, orderID string, lease time.Duration) (WorkOrder, error) {
+func (g *Gateway) RenewWorkOrder(ctx context.Context, p tenancy.Principal, orderID string, lease time.Duration) (workorder.Order, error) {
 	order, err := id.Parse[workorder.ID]("id", orderID)
 	if err != nil {
-		return WorkOrder{}, err
+		return workorder.Order{}, err
 	}
 	now := g.moment()
 	var mine workorder.Order
@@ -161,10 +172,9 @@ func (g *Gateway) RenewWorkOrder(ctx context.Context, p tenancy.Principal, order
 		return did(ctx, tx, p, audit.Did(audit.WorkOrderRenewed, string(order), found, mine).With("agent_id", string(holder)))
 	})
 	if err != nil {
-		return WorkOrder{}, fmt.Errorf("renew work order: %w", err)
+		return workorder.Order{}, fmt.Errorf("renew work order: %w", err)
 	}
-	content, err := g.plain(ctx, mine.Checksum)
-	return WorkOrder{Order: mine, Content: content}, err
+	return mine, nil
 }
 
 // CompleteWorkOrder takes the result of an attempt, from the agent that claimed the order or an admin. It returns the entry

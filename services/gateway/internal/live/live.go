@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -35,8 +36,9 @@ type Hub struct {
 	topics  map[string]*topic
 	count   int
 	drained bool
-	dropped int64 // frames that subscribers lost
+	dropped atomic.Int64 // frames that subscribers lost
 
+	offers  sync.Mutex // of its own: who offers waits for nobody who subscribes
 	offered []ports.LiveBatch
 	bytes   int
 	grew    chan struct{}
@@ -45,6 +47,8 @@ type Hub struct {
 type topic struct {
 	subs   map[*Subscription]struct{}
 	ready  chan struct{} // closed when it listens
+	failed chan struct{} // closed when it cannot; err says why
+	err    error
 	cancel context.CancelFunc
 }
 
@@ -53,7 +57,7 @@ type Subscription struct {
 	hub   *Hub
 	topic string
 	grew  chan struct{}
-	ended chan struct{} // closed by a drain
+	ended chan struct{} // closed by a drain, or when nothing will come
 
 	mu      sync.Mutex
 	queue   [][]byte
@@ -83,17 +87,11 @@ func (h *Hub) Subscribe(ctx context.Context, name string) (*Subscription, error)
 	}
 	t, ok := h.topics[name]
 	if !ok {
-		t = &topic{subs: map[*Subscription]struct{}{}, ready: make(chan struct{})}
+		t = &topic{subs: map[*Subscription]struct{}{}, ready: make(chan struct{}), failed: make(chan struct{})}
 		var listening context.Context
 		listening, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		batches, err := h.port.Subscribe(listening, name)
-		if err != nil {
-			t.cancel()
-			h.mu.Unlock()
-			return nil, err
-		}
 		h.topics[name] = t
-		go h.pump(t, batches)
+		go h.listen(listening, name, t)
 	}
 	t.subs[s] = struct{}{}
 	h.count++
@@ -103,10 +101,37 @@ func (h *Hub) Subscribe(ctx context.Context, name string) (*Subscription, error)
 	defer timer.Stop()
 	select {
 	case <-t.ready:
+	case <-t.failed:
+		return nil, t.err
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	return s, nil
+}
+
+// listen subscribes a topic of ours to that of all replicas, which may take as long as a connection does, and gives its
+// subscribers what comes. If it cannot, the topic is gone with all its subscribers.
+func (h *Hub) listen(ctx context.Context, name string, t *topic) {
+	batches, err := h.port.Subscribe(ctx, name)
+	if err == nil {
+		h.pump(t, batches)
+		return
+	}
+	t.cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.topics[name] == t {
+		delete(h.topics, name)
+	}
+	h.count -= len(t.subs)
+	if !h.drained { // else they are told
+		for s := range t.subs {
+			close(s.ended) // who has stopped to wait for the answer comes again
+		}
+	}
+	clear(t.subs)
+	t.err = err
+	close(t.failed)
 }
 
 // Leave ends the subscription.
@@ -132,7 +157,7 @@ func (s *Subscription) Leave() {
 // Grew has a token when Take has something.
 func (s *Subscription) Grew() <-chan struct{} { return s.grew }
 
-// Ended is closed when this replica goes down.
+// Ended is closed when this replica goes down, or cannot listen to the topic.
 func (s *Subscription) Ended() <-chan struct{} { return s.ended }
 
 // Take returns what has come since the last time; the last frame tells of a gap, if there is one.
@@ -212,9 +237,7 @@ func (h *Hub) pump(t *topic, batches <-chan ports.LiveBatch) {
 			listening = true
 		}
 		if lost > 0 {
-			h.mu.Lock()
-			h.dropped += lost
-			h.mu.Unlock()
+			h.dropped.Add(lost)
 		}
 	}
 }
@@ -222,21 +245,21 @@ func (h *Hub) pump(t *topic, batches <-chan ports.LiveBatch) {
 // Offer publishes batches soon. It never blocks: what finds no room is lost, and the topic's subscribers are told.
 func (h *Hub) Offer(batches []ports.LiveBatch) {
 	now := h.now()
-	h.mu.Lock()
+	h.offers.Lock()
 	for _, b := range batches {
 		n := 0
 		for _, f := range b.Frames {
 			n += len(f)
 		}
 		if h.bytes+n > maxOffered {
-			h.dropped += int64(len(b.Frames))
+			h.dropped.Add(int64(len(b.Frames)))
 			b.Frames = [][]byte{h.gap(b.Topic, now, int64(len(b.Frames)), observation.GapBufferFull)}
 			n = len(b.Frames[0])
 		}
 		h.bytes += n
 		h.offered = append(h.offered, b)
 	}
-	h.mu.Unlock()
+	h.offers.Unlock()
 	select {
 	case h.grew <- struct{}{}:
 	default:
@@ -252,10 +275,10 @@ func (h *Hub) Run(ctx context.Context) error {
 			return nil
 		case <-h.grew:
 		}
-		h.mu.Lock()
+		h.offers.Lock()
 		batches := h.offered
 		h.offered, h.bytes = nil, 0
-		h.mu.Unlock()
+		h.offers.Unlock()
 		if len(batches) == 0 {
 			continue
 		}
@@ -290,8 +313,4 @@ func (h *Hub) Subscribers() int {
 }
 
 // Dropped is how many frames were lost here by those who did not keep up.
-func (h *Hub) Dropped() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.dropped
-}
+func (h *Hub) Dropped() int64 { return h.dropped.Load() }

@@ -1,7 +1,9 @@
 package live_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -101,6 +103,105 @@ func TestSubscribersAreLimitedAndDrained(t *testing.T) {
 			t.Errorf("in a drain: got %v, want Unavailable", err)
 		}
 		s.Leave()
+		synctest.Wait()
+	})
+}
+
+// slowPort connects when it is let, or fails.
+type slowPort struct {
+	ports.Live
+	let chan error
+}
+
+func (p slowPort) Subscribe(ctx context.Context, topic string) (<-chan ports.LiveBatch, error) {
+	select {
+	case err := <-p.let:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return p.Live.Subscribe(ctx, topic)
+}
+
+func TestNobodyWaitsForAConnectionBeingMade(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		port := slowPort{Live: memory.NewLive(), let: make(chan error)}
+		h := live.New(port, 10, live.Gap, time.Now, slog.New(slog.DiscardHandler))
+		go func() { _ = h.Run(t.Context()) }()
+		began := time.Now()
+		answers := make(chan *live.Subscription, 2)
+		for range 2 {
+			go func() {
+				s, err := h.Subscribe(t.Context(), topic)
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- s
+			}()
+		}
+		synctest.Wait()
+		h.Offer([]ports.LiveBatch{{Topic: topic, Frames: [][]byte{[]byte("lost")}}}) // it must not wait
+		synctest.Wait()
+		if n := h.Subscribers(); n != 2 || !time.Now().Equal(began) {
+			t.Errorf("while the connection is made: %d subscribers after %s, want 2 at once", n, time.Since(began))
+		}
+		port.let <- nil
+		one, two := <-answers, <-answers
+		h.Offer([]ports.LiveBatch{{Topic: topic, Frames: [][]byte{[]byte("heard")}}})
+		synctest.Wait()
+		if x, y := one.Take(), two.Take(); len(x) != 1 || len(y) != 1 {
+			t.Errorf("once it is made: got %q and %q, want the frame", x, y)
+		}
+		one.Leave()
+		two.Leave()
+		synctest.Wait()
+	})
+}
+
+func TestAConnectionThatCannotBeMadeIsToldToAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		port := slowPort{Live: memory.NewLive(), let: make(chan error)}
+		h := live.New(port, 10, live.Gap, time.Now, slog.New(slog.DiscardHandler))
+		early, err := h.Subscribe(t.Context(), topic) // it does not wait for ever
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := make(chan error, 1)
+		go func() {
+			_, err := h.Subscribe(t.Context(), topic)
+			failed <- err
+		}()
+		synctest.Wait()
+		away := fault.New(fault.Unavailable, "unavailable", "away")
+		port.let <- away
+		if err := <-failed; !errors.Is(err, away) {
+			t.Errorf("who still waits: got %v, want why", err)
+		}
+		select {
+		case <-early.Ended():
+		default:
+			t.Error("who went on without an answer was not told")
+		}
+		if n := h.Subscribers(); n != 0 {
+			t.Errorf("%d subscribers are left", n)
+		}
+		early.Leave()
+		again := make(chan error, 1)
+		go func() {
+			s, err := h.Subscribe(t.Context(), topic)
+			if err == nil {
+				s.Leave()
+			}
+			again <- err
+		}()
+		port.let <- nil
+		if err := <-again; err != nil || h.Subscribers() != 0 {
+			t.Errorf("later: %v, %d subscribers", err, h.Subscribers())
+		}
 		synctest.Wait()
 	})
 }

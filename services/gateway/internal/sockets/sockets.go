@@ -30,7 +30,6 @@ type End int
 // The reasons.
 const (
 	Replaced End = iota + 1 // the agent has a newer connection
-	Recheck                 // its credential may be revoked
 	Drained                 // this replica is going down
 )
 
@@ -42,20 +41,24 @@ type Conn struct {
 	In    atomic.Int64 // messages from the agent
 	Out   atomic.Int64 // messages to the agent
 
-	down chan []byte
-	ends chan End
+	down  chan []byte
+	ends  chan End
+	doubt chan struct{}
 }
 
 // Down has the frames for the agent.
 func (c *Conn) Down() <-chan []byte { return c.down }
 
-// Ends tells that the connection is to end; Recheck that this is to be found out.
+// Ends tells that the connection is to end, and why at first.
 func (c *Conn) Ends() <-chan End { return c.ends }
+
+// Doubts has a token when the connection's credential may be revoked, which is to be found out.
+func (c *Conn) Doubts() <-chan struct{} { return c.doubt }
 
 func (c *Conn) end(e End) {
 	select {
 	case c.ends <- e:
-	default: // it is told already
+	default: // it ends already
 	}
 }
 
@@ -111,7 +114,7 @@ func New(port ports.Live, offer Offer, limit int, subscribers func() int, now fu
 
 // Enter registers a new connection of an agent and ends its former one, wherever that is. The caller must Leave.
 func (r *Registry) Enter(a agent.ID, short string) (*Conn, error) {
-	c := &Conn{Agent: a, Short: short, Since: r.now().UTC(), down: make(chan []byte, downQueue), ends: make(chan End, 1)}
+	c := &Conn{Agent: a, Short: short, Since: r.now().UTC(), down: make(chan []byte, downQueue), ends: make(chan End, 1), doubt: make(chan struct{}, 1)}
 	r.mu.Lock()
 	old := r.conns[a]
 	switch {
@@ -190,7 +193,10 @@ func (r *Registry) Count() int {
 func (r *Registry) Revoked(short string) {
 	r.each(func(c *Conn) {
 		if short == "" || c.Short == short {
-			c.end(Recheck)
+			select {
+			case c.doubt <- struct{}{}:
+			default: // it is to be found out already
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -17,12 +18,13 @@ import (
 )
 
 const (
-	reportQueue = 64 // events and healths of one agent that wait for the store
+	reportQueue = 64      // events and healths of one agent that wait for the store
+	reportBytes = 4 << 20 // and the bytes of their frames
 	reportTry   = 500 * time.Millisecond
 	reportFor   = 30 * time.Second // then the agent is sent away: it has REST
 	finishFor   = 5 * time.Second  // for what is left when the connection ends
 	roomTry     = 50 * time.Millisecond
-	roomFor     = 5 * time.Second // for telemetry; then it is dropped, and the gap is told
+	roomFor     = 5 * time.Second // telemetry is dropped then, and the gap told; a report ends the connection, before a ping would
 )
 
 func agentSocket(c Config) func(r *http.Request, who tenancy.Principal) (func(context.Context, *session), error) {
@@ -46,6 +48,7 @@ type agentSession struct {
 	c       Config
 	conn    *sockets.Conn
 	reports chan received
+	queued  atomic.Int64    // bytes of reports
 	warned  map[string]bool // reasons for which a frame was dropped
 	gaps    map[string]*wire.LogGap
 }
@@ -85,12 +88,12 @@ func (a *agentSession) write(ctx context.Context) {
 			}
 			a.conn.Out.Add(1)
 			a.c.Gateway.Metrics.Frames.WithLabelValues("pushed").Inc()
+		case <-a.conn.Doubts():
+			if !a.allowed(ctx) {
+				return
+			}
 		case e := <-a.conn.Ends():
 			switch e {
-			case sockets.Recheck:
-				if a.allowed(ctx) {
-					continue
-				}
 			case sockets.Replaced:
 				_ = a.Close(closePolicy, "the agent has a newer connection")
 			case sockets.Drained:
@@ -117,9 +120,8 @@ func (a *agentSession) read(ctx context.Context) {
 		case err != nil:
 			a.drop(ctx, fault.CodeOf(err), err)
 		case r.event != nil || r.health != nil:
-			select {
-			case a.reports <- r:
-			case <-ctx.Done():
+			r.size = int64(len(data))
+			if !a.enqueue(ctx, r) {
 				return
 			}
 		case r.heartbeat != nil:
@@ -129,6 +131,32 @@ func (a *agentSession) read(ctx context.Context) {
 			a.telemetry(ctx, r)
 		}
 	}
+}
+
+// enqueue has a report wait for the store. While it is away, the few that find room wait, and the agent is sent away with the
+// next one: it has REST, and its heartbeats are not to stand behind reports. False: the connection is to end.
+func (a *agentSession) enqueue(ctx context.Context, r received) bool {
+	for end := time.Now().Add(roomFor); ; {
+		if waiting := a.queued.Load(); waiting == 0 || waiting+r.size <= reportBytes {
+			select {
+			case a.reports <- r:
+				a.queued.Add(r.size)
+				return true
+			default:
+			}
+		}
+		if time.Now().After(end) {
+			break
+		}
+		if !wait(ctx, roomTry) {
+			return false
+		}
+	}
+	a.c.Gateway.Metrics.Frames.WithLabelValues("lost").Inc()
+	a.c.Log.WarnContext(ctx, "an agent's reports cannot be stored as fast as they come; its connection is closed, and it has to report otherwise",
+		"agent", string(a.who.Agent), "waiting", len(a.reports))
+	_ = a.Close(closeAgain, "reports cannot be stored as fast as they come") // it is broken if this fails
+	return false
 }
 
 // drop counts a frame that is not taken, and says why once a connection and reason.
@@ -202,21 +230,30 @@ func (a *agentSession) report(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			a.finish(ctx)
+			a.finish(ctx, nil)
 			return
 		case r := <-a.reports:
-			if !a.store(ctx, r) {
-				_ = a.Close(closeAgain, "reports cannot be stored now")
+			if a.store(ctx, r) {
+				a.queued.Add(-r.size)
+				continue
+			}
+			if ctx.Err() != nil {
+				a.finish(ctx, &r)
 				return
 			}
+			_ = a.Close(closeAgain, "reports cannot be stored now")
+			return
 		}
 	}
 }
 
-// finish stores what came before the connection ended: its agent believes that it was told.
-func (a *agentSession) finish(ctx context.Context) {
+// finish stores what came before the connection ended, the report in hand at first: its agent believes that it was told.
+func (a *agentSession) finish(ctx context.Context, inHand *received) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishFor)
 	defer cancel()
+	if inHand != nil && !a.store(ctx, *inHand) {
+		return
+	}
 	for ctx.Err() == nil {
 		select {
 		case r := <-a.reports:

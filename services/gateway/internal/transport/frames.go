@@ -17,6 +17,7 @@ type received struct {
 	event     *wire.AgentEventFrame
 	health    *wire.AgentHealthFrame
 	offered   app.Offered
+	size      int64 // bytes of the frame; only of events and healths
 }
 
 // readFrame reads a frame of agent a. Invalid says that it is no frame, unknown_frame that its type is not known,

@@ -34,7 +34,9 @@ func workType(r *http.Request) (with[string], error) {
 	return with[string]{id: rpc.Var(r, "agent_id"), body: r.URL.Query().Get("work_type")}, nil
 }
 
-func ofAgent(r *http.Request) (string, error) { return rpc.Var(r, "agent_id"), nil }
+func behind(r *http.Request) (with[string], error) {
+	return with[string]{id: rpc.Var(r, "agent_id"), body: r.URL.Query().Get("after")}, nil
+}
 
 // workOrderRoutes are those by which agents take work.
 func workOrderRoutes(g *app.Gateway) []rpc.Route {
@@ -46,8 +48,8 @@ func workOrderRoutes(g *app.Gateway) []rpc.Route {
 				return each(list, workOrderOf), err
 			}),
 		rpc.New(rpc.Info{Op: "list_claimed_for_agent", Method: http.MethodGet, Path: "/api/v1/agents/{agent_id}/work-orders/claimed", Status: http.StatusOK, Access: identity.AgentSelf},
-			ofAgent, func(ctx context.Context, id string) ([]wire.WorkOrder, error) {
-				list, err := g.ClaimedWorkOrders(ctx, identity.Of(ctx), id)
+			behind, func(ctx context.Context, r with[string]) ([]wire.WorkOrder, error) {
+				list, err := g.ClaimedWorkOrders(ctx, identity.Of(ctx), r.id, r.body)
 				return each(list, workOrderOf), err
 			}),
 		rpc.New(rpc.Info{Op: "claim_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/claim", Status: http.StatusOK, Access: assigned},
@@ -56,13 +58,13 @@ func workOrderRoutes(g *app.Gateway) []rpc.Route {
 				return workOrderOf(o), err
 			}),
 		rpc.New(rpc.Info{Op: "renew_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/renew", Status: http.StatusOK, Access: assigned},
-			body(rpc.OptionalJSON[renewRequest]), func(ctx context.Context, r with[renewRequest]) (wire.WorkOrder, error) {
+			body(rpc.OptionalJSON[renewRequest]), func(ctx context.Context, r with[renewRequest]) (wire.WorkOrderClaim, error) {
 				lease := workorder.DefaultLease
 				if s := r.body.LeaseSeconds; s != nil {
 					lease = time.Duration(min(max(*s, 0), int64(workorder.MaxLease/time.Second)+1)) * time.Second
 				}
 				o, err := g.RenewWorkOrder(ctx, identity.Of(ctx), r.id, lease)
-				return workOrderOf(o), err
+				return claimOf(o), err
 			}),
 		rpc.New(rpc.Info{Op: "complete_work_order", Method: http.MethodPost, Path: "/api/v1/work-orders/{id}/complete", Status: http.StatusOK, Access: assigned},
 			body(rpc.JSON[completeRequest]), func(ctx context.Context, r with[completeRequest]) (any, error) {
@@ -88,6 +90,16 @@ func workOrderOf(o app.WorkOrder) wire.WorkOrder {
 		BackoffSeconds: int64(o.Backoff / time.Second), NextRetryAfter: o.NextRetryAfter, LastError: o.LastError, LastErrorAt: o.LastErrorAt,
 		Traceparent: o.Traceparent,
 	}
+	if o.Claim != nil {
+		by, at, ends := string(o.Claim.Agent), o.Claim.At.UTC(), o.Claim.EndsAt.UTC()
+		out.ClaimedBy, out.ClaimedAt, out.ClaimEndsAt = &by, &at, &ends
+	}
+	return out
+}
+
+// claimOf returns the message about an order's claim.
+func claimOf(o workorder.Order) wire.WorkOrderClaim {
+	out := wire.WorkOrderClaim{ID: string(o.ID), Status: string(o.Status)}
 	if o.Claim != nil {
 		by, at, ends := string(o.Claim.Agent), o.Claim.At.UTC(), o.Claim.EndsAt.UTC()
 		out.ClaimedBy, out.ClaimedAt, out.ClaimEndsAt = &by, &at, &ends
