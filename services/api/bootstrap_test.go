@@ -4,18 +4,22 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/colliery-io/brokkr/internal/testenv"
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api"
 )
 
@@ -113,20 +117,31 @@ func TestAPresetJoinTokenIsMadeWithTheFirstStartAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := func(store *memory.Store, token string) error {
+	start := func(store ports.Store, token string) error {
 		_, err := api.Prepare(ctx, store, time.Now, rand.Reader, api.Preset{JoinToken: token})
 		return err
 	}
-	store := memory.New(time.Now)
-	for range 2 {
-		if err := start(store, secret.Reveal()+"\n"); err != nil {
-			t.Fatal(err)
-		}
+	// A migrated database has its generators already, before anybody has started on it.
+	dsn := testenv.Postgres(t)
+	if err := postgres.Migrate(ctx, dsn, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
 	}
-	found, err := store.Joins().Token(ctx, secret.Short())
-	if err != nil || !secret.Matches(found.Hash) || found.MaxUses != 5 || !found.Activate || len(found.Generators) != 1 ||
-		found.ExpiresAt.Sub(found.CreatedAt) != 24*time.Hour || !slices.Equal(found.Labels, []string{"default"}) {
-		t.Errorf("got %+v, %v; want a token of five uses and one day for active agents of one generator", found, err)
+	database, err := postgres.Open(ctx, dsn, postgres.Options{ApplicationName: t.Name()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = database.Close() }()
+	for name, store := range map[string]ports.Store{"memory": memory.New(time.Now), "postgres": database} {
+		for range 2 {
+			if err := start(store, secret.Reveal()+"\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found, err := store.Joins().Token(ctx, secret.Short())
+		if err != nil || !secret.Matches(found.Hash) || found.MaxUses != 5 || !found.Activate || len(found.Generators) != 1 ||
+			found.ExpiresAt.Sub(found.CreatedAt) != 24*time.Hour || !slices.Equal(found.Labels, []string{"default"}) {
+			t.Errorf("%s: got %+v, %v; want a token of five uses and one day for active agents of one generator", name, found, err)
+		}
 	}
 
 	later := memory.New(time.Now)

@@ -52,19 +52,22 @@ func (a *App) EnsureAdmin(ctx context.Context, given Preset) (*pak.PAK, error) {
 		var key *pak.PAK
 		err = a.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
 			key = nil
-			first, err := a.ensureGenerators(ctx, tx)
-			if err != nil {
+			if err := a.ensureGenerators(ctx, tx); err != nil {
 				return err
 			}
-			if first != "" && given.JoinToken != "" {
-				if err := a.firstToken(ctx, tx, given.JoinToken, first); err != nil {
+			known, err := tx.Credentials().OfSubject(ctx, tenancy.RoleAdmin, "", "")
+			if err != nil {
+				return fmt.Errorf("list admin credentials: %w", err)
+			}
+			if len(known) == 0 && given.JoinToken != "" { // nobody has been here yet
+				if err := a.firstToken(ctx, tx, given.JoinToken); err != nil {
 					return err
 				}
 			}
 			if preset != "" {
-				return a.ensurePreset(ctx, tx, preset)
+				return a.ensurePreset(ctx, tx, preset, known)
 			}
-			key, err = a.ensureFirst(ctx, tx)
+			key, err = a.ensureFirst(ctx, tx, known)
 			return err
 		})
 		if err == nil {
@@ -79,15 +82,19 @@ func (a *App) EnsureAdmin(ctx context.Context, given Preset) (*pak.PAK, error) {
 
 // firstToken stores the preset join token. Agents that join by it are active, registered with the admin-generator, and have
 // the label "default".
-func (a *App) firstToken(ctx context.Context, tx ports.Repositories, text string, owner tenancy.GeneratorID) error {
+func (a *App) firstToken(ctx context.Context, tx ports.Repositories, text string) error {
 	secret, err := join.Parse(strings.TrimSpace(text))
 	if err != nil {
 		return fault.New(fault.Invalid, "invalid_join_token", "the preset join token (broker.join_token) is not of the form brokkrjoin_<short>_<long>")
 	}
+	owner, err := tx.Generators().ByName(ctx, tenancy.AdminGenerator)
+	if err != nil {
+		return fmt.Errorf("find generator %s: %w", tenancy.AdminGenerator, err)
+	}
 	at := a.now()
 	t := join.Token{
 		ID: join.TokenID(newID()), Name: firstTokenName, Short: secret.Short(), Hash: secret.Hash(), MaxUses: firstTokenUses, Activate: true,
-		Labels: []string{firstTokenLabel}, Generators: []tenancy.GeneratorID{owner}, CreatedAt: at, ExpiresAt: at.Add(firstTokenTTL),
+		Labels: []string{firstTokenLabel}, Generators: []tenancy.GeneratorID{owner.ID}, CreatedAt: at, ExpiresAt: at.Add(firstTokenTTL),
 	}
 	if err := tx.JoinTokens().Insert(ctx, t); err != nil {
 		return fmt.Errorf("insert the preset join token: %w", err)
@@ -95,9 +102,7 @@ func (a *App) firstToken(ctx context.Context, tx ports.Repositories, text string
 	return a.did(ctx, tx, audit.Did(audit.JoinTokenCreated, string(t.ID), nil, joinTokenState(t)).With("name", t.Name))
 }
 
-// ensureGenerators makes the builtin generators. The id of the admin-generator is returned by the call that makes it, which is
-// the first start on this database.
-func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) (first tenancy.GeneratorID, err error) {
+func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) error {
 	for _, g := range []tenancy.Generator{
 		{Name: tenancy.SystemGenerator, System: true, RegistrationPolicy: tenancy.PolicyClosed},
 		{Name: tenancy.AdminGenerator, RegistrationPolicy: tenancy.PolicyApproval},
@@ -107,28 +112,21 @@ func (a *App) ensureGenerators(ctx context.Context, tx ports.Repositories) (firs
 			continue
 		}
 		if !fault.Is(err, fault.NotFound) {
-			return "", fmt.Errorf("find generator %s: %w", g.Name, err)
+			return fmt.Errorf("find generator %s: %w", g.Name, err)
 		}
 		at := a.now()
 		g.ID, g.Active, g.CreatedAt, g.UpdatedAt = tenancy.GeneratorID(newID()), true, at, at
 		if err := tx.Generators().Insert(ctx, g); err != nil {
-			return "", fmt.Errorf("insert generator %s: %w", g.Name, err)
+			return fmt.Errorf("insert generator %s: %w", g.Name, err)
 		}
 		if err := a.did(ctx, tx, audit.Did(audit.GeneratorCreated, string(g.ID), nil, generatorState(g)).With("name", g.Name)); err != nil {
-			return "", err
-		}
-		if g.Name == tenancy.AdminGenerator {
-			first = g.ID
+			return err
 		}
 	}
-	return first, nil
+	return nil
 }
 
-func (a *App) ensureFirst(ctx context.Context, tx ports.Repositories) (*pak.PAK, error) {
-	known, err := tx.Credentials().OfSubject(ctx, tenancy.RoleAdmin, "", "")
-	if err != nil {
-		return nil, fmt.Errorf("list admin credentials: %w", err)
-	}
+func (a *App) ensureFirst(ctx context.Context, tx ports.Repositories, known []tenancy.Credential) (*pak.PAK, error) {
 	if len(known) > 0 {
 		return nil, nil //nolint:nilnil // the first start was earlier: there is no key to show
 	}
@@ -146,11 +144,7 @@ func (a *App) ensureFirst(ctx context.Context, tx ports.Repositories) (*pak.PAK,
 }
 
 // ensurePreset stores a credential of which only the hash is known: the hash stands for the short token too.
-func (a *App) ensurePreset(ctx context.Context, tx ports.Repositories, hash string) error {
-	known, err := tx.Credentials().OfSubject(ctx, tenancy.RoleAdmin, "", "")
-	if err != nil {
-		return fmt.Errorf("list admin credentials: %w", err)
-	}
+func (a *App) ensurePreset(ctx context.Context, tx ports.Repositories, hash string, known []tenancy.Credential) error {
 	at := a.now()
 	var keep []tenancy.CredentialID
 	for _, c := range known {
