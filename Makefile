@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## show this list
 demo: ## broker, two clusters, two agents and a stack that travels, until Ctrl-C (KUBECONFIGS=a,b: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick fuzz-briefly servers race e2e clusters-test ## everything: quick checks, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test: deps quick test-charts fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
@@ -61,6 +61,19 @@ endif
 clients: deps ## generate a Go, a Python and a TypeScript client of the OpenAPI file and publish with each (needs Node and Python 3)
 	@test/clients/run.sh
 
+images: ## images of all programs for amd64 and arm64: OCI layouts in dist/images, or pushed (REGISTRY=ghcr.io/you TAGS="v1.2.3 latest")
+	@deploy/images.sh $(REGISTRY) $(TAGS)
+
+test-charts: ## the charts: lint, a matrix of values, golden renders, every value used, dry runs on a real API server
+	@echo "== charts"
+	@HELM=$$(tools/build.sh helm) $(TESTENV) --kube 1 --no-postgres --no-redis -- go test -count=1 ./charts
+
+test-charts-live: ## the charts where pods really run: KUBECONFIG=..., LOAD="kind load docker-image" (VARIANTS="all-in-one oci")
+	@charts/test/live.sh $(VARIANTS)
+
+manifests: ## render deploy/manifests and the golden files from the charts
+	@HELM=$$(tools/build.sh helm) go test ./charts -run "TestRenders|TestManifests" -update
+
 clusters-test: deps ## the test control planes themselves
 	@echo "== test control planes"
 	@binary=$$(test/kubecluster/build.sh) && cd test/kubecluster && KUBECLUSTER=$$binary GOWORK=off CGO_ENABLED=0 go test -count=1 ./...
@@ -96,9 +109,11 @@ endif
 tidy: ## fail if go.mod or go.sum is not tidy
 	@echo "== go mod tidy"
 	@GOWORK=off go mod tidy -diff
-	@GOWORK=off go -C tools mod tidy -diff
+	@for module in tools tools/helm tools/ko; do GOWORK=off go -C $$module mod tidy -diff; done
 
-drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree
+drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree; manifests are what the charts render
+	@echo "== manifests"
+	@HELM=$$(tools/build.sh helm) go test -count=1 -run 'TestRenders|TestManifests|TestSharedTemplates' ./charts
 	@echo "== migrations and OpenAPI"
 	@$(TESTENV) --no-redis -- env CI=true go test -count=1 ./pkg/adapters/postgres/... ./services/api/... ./services/gateway/...
 

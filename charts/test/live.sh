@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Installs the charts where pods really run, and looks whether Brokkr works: install, helm test, a stack that becomes healthy, upgrade,
+# rollback, uninstall, and what is left.
+#   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, oci
+# The cluster has to find the images of charts/*/values.yaml, at TAG. LOAD is a command that is called with each of these
+# names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to.
+# BROKKR is the command line to use, by default one that is built. Each variant makes a namespace of its own and deletes it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+: "${KUBECONFIG:?the cluster to install into}"
+tag=${TAG:-v0.1.0} registry=${REGISTRY:-127.0.0.1:5000} limit=${LIMIT:-300}
+helm=$(tools/build.sh helm)
+kubectl=${KUBECTL:-kubectl}
+work=$(mktemp -d)
+namespaces=() forward=
+cleanup() {
+  [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
+  [ ${#namespaces[@]} -eq 0 ] || "$kubectl" delete namespace "${namespaces[@]}" --ignore-not-found --wait=false >/dev/null
+  rm -rf "$work"
+}
+trap cleanup EXIT
+brokkr=${BROKKR:-$work/brokkr}
+[ -n "${BROKKR:-}" ] || CGO_ENABLED=0 go build -o "$brokkr" ./cmd/brokkr
+export XDG_CONFIG_HOME=$work/config
+failed() { echo "FAILED: $*" >&2; "$kubectl" -n "$ns" get pods >&2 || true; "$kubectl" -n "$ns" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true; exit 1; }
+
+if [ -n "${LOAD:-}" ]; then
+  for name in brokkr-broker brokkr-api brokkr-gateway brokkr-scheduler brokkr-agent brokkr-cli; do $LOAD "ghcr.io/colliery-io/$name:$tag"; done
+fi
+persistence=false
+"$kubectl" get storageclass -o jsonpath='{.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}' | grep -q true && persistence=true
+
+# What of the installation is in the namespace, without what Kubernetes puts into every one.
+remains() {
+  "$kubectl" api-resources --namespaced --verbs=list -o name | grep -vE '^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|pods\.metrics\.k8s\.io|endpointslices.*|endpoints)$' | paste -sd, |
+    xargs -I{} "$kubectl" -n "$ns" get {} -o name --ignore-not-found | grep -vE '^(configmap/kube-root-ca.crt|serviceaccount/default)$' || true
+  "$kubectl" get clusterrole,clusterrolebinding -l "app.kubernetes.io/part-of=brokkr" -o name | grep "$ns-" || true
+}
+
+until_gone() { # the pods of an uninstalled release end within their grace
+  for _ in $(seq 90); do [ -n "$(remains)" ] || return 0; sleep 1; done
+  return 1
+}
+
+secrets() { "$kubectl" -n "$ns" get secret brokkr-broker-keys brokkr-broker-admin brokkr-broker-database --ignore-not-found -o jsonpath='{range .items[*]}{.data}{end}' 2>/dev/null | cksum; }
+
+connect() {
+  local port=$1
+  [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
+  "$kubectl" -n "$ns" port-forward service/brokkr-broker "$port:3000" >"$work/forward" 2>&1 &
+  forward=$!
+  for _ in $(seq 100); do grep -q Forwarding "$work/forward" && break; sleep 0.1; done
+  export BROKKR_URL=http://127.0.0.1:$port
+  BROKKR_PAK=$("$kubectl" -n "$ns" get secret brokkr-broker-admin -o jsonpath='{.data.pak}' | base64 -d)
+  export BROKKR_PAK
+}
+
+variant() {
+  local name=$1 broker=() agent=() from=charts/ plain=()
+  ns=brokkr-test-$name
+  namespaces+=("$ns")
+  "$kubectl" delete namespace "$ns" --ignore-not-found >/dev/null
+  "$kubectl" create namespace "$ns" >/dev/null
+  "$kubectl" label namespace "$ns" pod-security.kubernetes.io/enforce=restricted >/dev/null
+  broker=(--set "global.image.tag=$tag" --set postgresql.enabled=true --set "postgresql.persistence.enabled=$persistence")
+  agent=(--set "image.tag=$tag" --set broker.url=http://brokkr-broker:3000)
+  case $name in
+  all-in-one) ;;
+  microservices) broker+=(--set microservices.enabled=true --set redis.enabled=true --set gateway.replicas=2) ;;
+  namespaced) agent+=(--set rbac.scope=namespace) ;;
+  external-postgres)
+    "$kubectl" -n "$ns" create secret generic mine --from-literal=password=a1b2c3d4 --from-literal=url='postgres://brokkr:a1b2c3d4@pg-postgresql:5432/brokkr?sslmode=disable' >/dev/null
+    "$helm" install pg charts/brokkr-broker/charts/postgresql -n "$ns" --set global.database.existingSecret=mine \
+      --set persistence.enabled=false --set global.networkPolicy.enabled=false --wait --timeout 3m >/dev/null
+    broker=(--set "global.image.tag=$tag" --set global.database.existingSecret=mine)
+    ;;
+  oci)
+    charts/package.sh "${tag#v}" "$work/charts" "oci://$registry/charts" >/dev/null 2>&1
+    from=oci://$registry/charts/ plain=(--plain-http --version "${tag#v}")
+    ;;
+  *) echo "no variant $name" >&2; exit 2 ;;
+  esac
+  echo "== $name"
+  local begin=$SECONDS
+  "$helm" install brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --wait --timeout 5m >/dev/null || failed "install the broker"
+  "$helm" install brokkr-agent "${from}brokkr-agent" "${plain[@]}" -n "$ns" "${agent[@]}" --wait --timeout 3m >/dev/null || failed "install the agent"
+  connect 13000
+  mkdir -p "$work/$name"
+  cat > "$work/$name/web.yaml" <<Y
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: $ns}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 65535, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: web
+          image: registry.k8s.io/pause:3.10.1
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+Y
+  "$brokkr" apply -f "$work/$name" --stack hello --label default --wait --timeout 2m >"$work/apply" 2>&1 || { cat "$work/apply" >&2; failed "publish a stack"; }
+  "$kubectl" -n "$ns" rollout status deployment/web --timeout=30s >/dev/null || failed "the stack's pods"
+  local took=$((SECONDS - begin))
+  echo "   healthy ${took} s after helm install"
+  [ "$took" -lt "$limit" ] || failed "it took more than $limit s"
+  "$helm" test brokkr-broker -n "$ns" --timeout 2m >"$work/test" 2>&1 || { "$kubectl" -n "$ns" logs brokkr-broker-test >&2 || true; failed "helm test"; }
+  echo "   helm test passed"
+  local before; before=$(secrets)
+  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --set global.config.log.level=debug --wait --timeout 5m >/dev/null || failed "upgrade"
+  [ "$before" = "$(secrets)" ] || failed "the upgrade changed secrets"
+  "$helm" rollback brokkr-broker 1 -n "$ns" --wait --timeout 5m >/dev/null || failed "rollback"
+  [ "$before" = "$(secrets)" ] || failed "the rollback changed secrets"
+  connect 13001
+  "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy after upgrade and rollback"; }
+  echo "   upgraded and rolled back, secrets kept, still healthy"
+  "$brokkr" delete stack hello --wait --yes >"$work/delete" 2>&1 || { cat "$work/delete" >&2; failed "delete the stack"; }
+  "$helm" uninstall brokkr-agent -n "$ns" --wait >/dev/null
+  "$helm" uninstall brokkr-broker -n "$ns" --wait >/dev/null
+  if [ "$name" = external-postgres ]; then # the keys of data that stays have to stay
+    "$kubectl" -n "$ns" get secret brokkr-broker-keys >/dev/null || failed "the keys of the external database are gone"
+    "$kubectl" -n "$ns" delete secret brokkr-broker-keys brokkr-broker-admin mine >/dev/null
+    "$helm" uninstall pg -n "$ns" --wait >/dev/null
+  fi
+  until_gone || failed "left over: $(remains | paste -sd' ')"
+  echo "   uninstalled, nothing left"
+}
+
+[ $# -gt 0 ] || set -- all-in-one microservices external-postgres namespaced
+for name in "$@"; do variant "$name"; done
+echo "all well: $*"
