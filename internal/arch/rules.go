@@ -12,7 +12,8 @@ func Rules() []Rule {
 			Only: []string{std, "./pkg/domain/..."},
 			Deny: world,
 			Grants: map[string][]string{
-				"./pkg/domain/pak": {"github.com/mr-tron/base58"}, // the key's alphabet, pure arithmetic: docs/adr/0005
+				"./pkg/domain/pak":    {"github.com/mr-tron/base58"}, // the key's alphabet, pure arithmetic: docs/adr/0005
+				"./pkg/domain/policy": {"go.yaml.in/yaml/v3"},        // the document's text, with lines: docs/adr/0026
 			},
 		},
 		{

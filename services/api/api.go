@@ -102,6 +102,8 @@ type Deps struct {
 	Clock     func() time.Time // time.Now if nil
 	Version   string
 	Retention time.Duration // of events and logs; the longest if zero
+	// CEL says what is wrong with an expression of a policy; nil: a policy with one is refused.
+	CEL func(expression string) error
 	// Reload reads the configuration of the process anew; nil: it has no file to read.
 	Reload func(ctx context.Context) config.Outcome
 	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
@@ -143,6 +145,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		return nil, err
 	}
 	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
+	if d.CEL != nil {
+		cases.Policies = policies{cel: d.CEL}
+	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
 	s.certs = d.AgentCertificates
 	s.guard = identity.NewGuard(verifier, c.guard(s.certs), d.Telemetry)

@@ -1,55 +1,42 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
-
-	"sigs.k8s.io/yaml"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
-	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout/window"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
 
-// maxPolicy bounds the document of a policy, in bytes.
-const maxPolicy = 256 << 10
-
 // policies is the language of policies as use cases see it.
-type policies struct{}
+type policies struct{ cel func(expression string) error }
 
-func (policies) Read(content []byte, isYAML bool) (policy.Document, []app.PolicyProblem) {
-	wrong := func(path, format string, args ...any) []app.PolicyProblem {
-		return []app.PolicyProblem{{Path: path, Message: fmt.Sprintf(format, args...)}}
-	}
-	if len(content) > maxPolicy {
-		return policy.Document{}, wrong("", "the document has %d bytes; %d are allowed", len(content), maxPolicy)
-	}
-	if isYAML {
-		text, err := yaml.YAMLToJSONStrict(content)
-		if err != nil {
-			return policy.Document{}, wrong("", "the document is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+// Read tells YAML from JSON by itself.
+func (p policies) Read(content []byte, _ bool) (policy.Document, []app.PolicyProblem) {
+	d, problems := policy.Parse(content, policy.Checks{CEL: p.cel, Cron: checkCron, Zone: checkZone})
+	out := make([]app.PolicyProblem, 0, len(problems))
+	for _, x := range problems {
+		message := x.Message
+		if x.Line > 0 {
+			message = fmt.Sprintf("%s (line %d)", message, x.Line)
 		}
-		content = text
+		out = append(out, app.PolicyProblem{Path: x.Path, Message: message, Warning: x.Severity == policy.Warning})
 	}
-	var d policy.Document
-	dec := json.NewDecoder(bytes.NewReader(content))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		var typ *json.UnmarshalTypeError
-		if errors.As(err, &typ) {
-			return d, wrong(typ.Field, "it must be %s, not %s", typ.Type, typ.Value)
-		}
-		return d, wrong("", "%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return d, wrong("", "there is something behind the document")
-	}
-	if err := tenancy.CheckName("invalid_policy", "the policy's name", d.Name); err != nil {
-		return d, wrong("name", "%s", err.Error())
-	}
-	return d, nil
+	return d, out
 }
+
+func checkCron(expression string) error {
+	_, err := window.Parse(expression)
+	return err
+}
+
+func checkZone(name string) error {
+	if _, err := time.LoadLocation(name); err != nil {
+		return fmt.Errorf("the time zone %q is not known", name)
+	}
+	return nil
+}
+
+func noCEL(string) error { return errors.New("expressions in CEL are not read here") }

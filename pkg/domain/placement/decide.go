@@ -28,22 +28,38 @@ type Input struct {
 	Clusters []Cluster // every live agent, in any order
 	Prior    Prior
 	Brake    Brake
+
+	Policy *Compiled        // nil: plain matching
+	Fleet  *Fleet           // the clusters, indexed, for a policy; nil: made of Clusters
+	Peers  map[string]Prior // where the stacks are that Policy.Peers names; one that is missing is not known
+	Moved  []time.Time      // when decisions of the last hour moved the stack, once for each of Decision.Moves
 }
 
-// Decide matches one stack against the clusters: a cluster gets the stack's newest object if the generator has
+// Decide decides where one stack runs. With a policy the clusters are those that it says; explicit targets stay as pins.
+// Without one the stack is matched plainly: a cluster gets the stack's newest object if the generator has
 // its consent and it is an explicit target, shares a label, or shares an annotation. What was assigned and is
 // wanted no longer becomes a removal, always with a recorded reason; what a brake stops is held as a whole, while
 // assignments that add or update go on. An assignment of an agent that is not among the clusters is left alone: that
-// an agent is missing from a read is no reason to remove anything.
+// an agent is missing from a read is no reason to remove anything. Whatever decides: to a cluster that is cordoned, drained
+// or tainted nothing new comes, and what is there leaves if drain or taint say so.
 func Decide(in Input, now time.Time) Decision {
+	if in.byPolicy() {
+		return decideByPolicy(in, now, false)
+	}
 	d := Decision{Stack: in.Subject.Stack}
+	if in.Policy != nil {
+		d.Policy = in.Subject.Policy
+	}
 	clusters := slices.Clone(in.Clusters)
+	if clusters == nil && in.Fleet != nil {
+		in.Fleet.live.each(func(i int) { clusters = append(clusters, *in.Fleet.slots[i]) })
+	}
 	slices.SortFunc(clusters, func(a, b Cluster) int { return cmp.Compare(a.Agent, b.Agent) })
 	var removals []Change
 	for _, c := range clusters {
-		v := match(in.Subject, c)
-		d.Verdicts = append(d.Verdicts, v)
 		was, assigned := in.Prior[c.Agent]
+		v := match(in.Subject, c, assigned && was.State == delivery.Assigned, now)
+		d.Verdicts = append(d.Verdicts, v)
 		switch {
 		case v.Picked && (!assigned || was.State != delivery.Assigned || was.Object != in.Subject.Newest.ID):
 			d.Changes = append(d.Changes, Change{Agent: c.Agent, State: delivery.Assigned, Object: in.Subject.Newest.ID, Reason: why(v), Version: c.Version})
@@ -51,7 +67,7 @@ func Decide(in Input, now time.Time) Decision {
 			removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Reason: why(v), Version: c.Version})
 		}
 	}
-	if hold := brake(in, removals, now); hold != nil {
+	if hold := brake(in, removals, now, false); hold != nil {
 		d.Hold = hold
 	} else {
 		d.Changes = append(d.Changes, removals...)
@@ -66,7 +82,8 @@ func removes(v Verdict) bool {
 	return !slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Rule == RuleNoObject })
 }
 
-func match(s Subject, c Cluster) Verdict {
+// match matches plainly. What is there already stays where something new would not come.
+func match(s Subject, c Cluster, assigned bool, now time.Time) Verdict {
 	v := Verdict{Agent: c.Agent, Cluster: c.Name}
 	refuse := func(r Rule, wanted, observed, message string) Verdict {
 		v.Reasons = append(v.Reasons, Reason{Rule: r, Wanted: wanted, Observed: observed, Message: message})
@@ -101,6 +118,18 @@ func match(s Subject, c Cluster) Verdict {
 	}
 	if len(v.Reasons) > 0 {
 		v.Picked = true
+		if c.Cordon == nil && c.Drain == nil && len(c.Taints) == 0 {
+			return v
+		}
+		stands := place
+		var reasons []Reason
+		owners(s, &c, nil, now, func(limit stand, r Rule, wanted, observed, message string) {
+			stands = min(stands, limit)
+			reasons = append(reasons, Reason{Rule: r, Wanted: wanted, Observed: observed, Message: message})
+		})
+		if stands == leave || (stands != place && !assigned) {
+			v.Picked, v.Reasons = false, reasons
+		}
 		return v
 	}
 	return refuse(RuleNoMatch, describe(s.Labels, s.Annotations), describe(c.Labels, c.Annotations),
@@ -132,7 +161,8 @@ func why(v Verdict) string {
 
 // brake returns the hold under which removals wait, or nil. What a user names himself is not braked: a deleted stack
 // or a deletion marker says exactly what goes.
-func brake(in Input, removals []Change, now time.Time) *Hold {
+// Nowhere says that the stack would be left without a cluster; under a policy that needs approval too.
+func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 	s := in.Subject
 	if len(removals) == 0 || s.Deleted || (s.Newest != nil && s.Newest.Marker) || in.Brake.Share <= 0 {
 		return nil
@@ -160,6 +190,8 @@ func brake(in Input, removals []Change, now time.Time) *Hold {
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
 	case in.Brake.FleetLeft >= 0 && n > in.Brake.FleetLeft:
 		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.FleetLeft)
+	case nowhere:
+		h.Reason = fmt.Sprintf("would leave the stack without any cluster, where it has %d now", has)
 	case s.Hold != nil && overlap(s.Hold.Removes, h.Removes):
 		h.Reason = s.Hold.Reason // a part of what waits for approval is still among the removals
 	default:
@@ -190,11 +222,11 @@ func sorted[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-// Differs reports whether Decide could change the assignment of c: a cheap test that says which stacks a change of one
+// Differs reports whether Decide without a policy could change the assignment of c: a cheap test that says which stacks a change of one
 // cluster concerns.
 func Differs(s Subject, c Cluster, prior Prior) bool {
 	was, assigned := prior[c.Agent]
-	v := match(s, c)
+	v := match(s, c, assigned && was.State == delivery.Assigned, time.Time{}) // nothing is tolerated for a time here
 	if v.Picked {
 		return !assigned || was.State != delivery.Assigned || was.Object != s.Newest.ID
 	}

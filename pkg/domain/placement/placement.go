@@ -70,6 +70,27 @@ const (
 	RuleNoObject   Rule = "nothing_published"
 )
 
+// The rules of clusters' owners, which count with and without a policy, and those of policies.
+const (
+	RuleCordon      Rule = "cordon"
+	RuleDrain       Rule = "drain"
+	RuleTaint       Rule = "taint"
+	RuleInactive    Rule = "inactive"
+	RulePicked      Rule = "picked" // by the policy
+	RuleExpression  Rule = "expression"
+	RuleCEL         Rule = "cel"
+	RuleUnknown     Rule = "unknown" // what is asked for is not known of the cluster
+	RuleGroup       Rule = "group"
+	RuleFixed       Rule = "fixed"
+	RuleCapacity    Rule = "capacity"
+	RuleAffinity    Rule = "affinity"
+	RuleUnreachable Rule = "unreachable"
+	RuleOutage      Rule = "outage" // so many clusters are unreachable at once that none is left for it
+	RuleOutranked   Rule = "outranked"
+	RuleSpread      Rule = "spread"
+	RuleKept        Rule = "kept" // it would not be picked anew, but stays
+)
+
 // Reason is one cause of a verdict, as data; Wanted and Observed are short texts.
 type Reason struct {
 	Rule     Rule   `json:"rule"`
@@ -84,6 +105,33 @@ type Verdict struct {
 	Cluster string   `json:"cluster"`
 	Picked  bool     `json:"picked"`
 	Reasons []Reason `json:"reasons"`
+	// Of clusters that a policy ranks: the group, and the points with what they are made of.
+	Group  string  `json:"group,omitempty"`
+	Score  int64   `json:"score,omitempty"`
+	Scores []Score `json:"scores,omitempty"`
+}
+
+// Score is what one preference gives a cluster.
+type Score struct {
+	Name     string `json:"name"`               // the property, balance or stickiness
+	Observed string `json:"observed,omitempty"` // what the points rest on
+	Weight   int    `json:"weight,omitempty"`
+	Points   int64  `json:"points"` // with the weight
+}
+
+// Pick is one cluster that a decision chose.
+type Pick struct {
+	Agent  agent.ID `json:"agent_id"`
+	Pinned bool     `json:"pinned,omitempty"` // an explicit target
+	Group  string   `json:"group,omitempty"`
+	Score  int64    `json:"score,omitempty"`
+}
+
+// Unmet is a demand that the fleet does not meet: data, not an error.
+type Unmet struct {
+	Wanted int    `json:"wanted"` // clusters
+	Picked int    `json:"picked"`
+	Reason string `json:"reason"`
 }
 
 // Hold is a decision that waits for approval, with the reason.
@@ -109,8 +157,11 @@ type Change struct {
 // Decision is the outcome of Decide for one stack.
 type Decision struct {
 	Stack    stack.ID   `json:"stack_id"`
-	Verdicts []Verdict  `json:"verdicts"` // every cluster, by agent id
-	Changes  []Change   `json:"changes"`  // what differs from prior, by agent id; empty: nothing to commit
+	Verdicts []Verdict  `json:"verdicts"` // every cluster, by agent id; with a policy from Explain alone
+	Picks    []Pick     `json:"picks,omitempty"`
+	Unmet    *Unmet     `json:"unmet,omitempty"`
+	Moves    int        `json:"moves,omitempty"` // clusters that were left for better ones, though they fit
+	Changes  []Change   `json:"changes"`         // what differs from prior, by agent id; empty: nothing to commit
 	Hold     *Hold      `json:"hold,omitempty"`
 	WakeAt   *time.Time `json:"wake_at,omitempty"`
 	// Policy is what the decision followed; nil: plain matching.

@@ -12,19 +12,20 @@ import (
 
 // Document is a policy as a user writes it. The zero value of each part asks for nothing.
 type Document struct {
-	Name        string       `json:"name"`
-	Clusters    *Selector    `json:"clusters,omitempty"`
-	Tolerations []Toleration `json:"tolerations,omitempty"`
-	Strategy    Strategy     `json:"strategy"`
-	Spread      []Spread     `json:"spread,omitempty"`
-	Affinity    *Affinity    `json:"affinity,omitempty"`
-	Groups      []Group      `json:"groups,omitempty"` // in order; the next only when the former is full
-	Prefer      []Preference `json:"prefer,omitempty"`
-	Stickiness  *Stickiness  `json:"stickiness,omitempty"`
-	Failover    *Failover    `json:"failover,omitempty"`
-	Overrides   []Override   `json:"overrides,omitempty"`
-	DependsOn   []Dependency `json:"depends_on,omitempty"`
-	Rollout     *Rollout     `json:"rollout,omitempty"`
+	Name        string        `json:"name"`
+	Clusters    *Selector     `json:"clusters,omitempty"`
+	Requires    *Requirements `json:"requires,omitempty"`
+	Tolerations []Toleration  `json:"tolerations,omitempty"`
+	Strategy    Strategy      `json:"strategy"`
+	Spread      []Spread      `json:"spread,omitempty"`
+	Affinity    *Affinity     `json:"affinity,omitempty"`
+	Groups      []Group       `json:"groups,omitempty"` // in order; the next only when the former is full
+	Prefer      []Preference  `json:"prefer,omitempty"`
+	Stickiness  *Stickiness   `json:"stickiness,omitempty"`
+	Failover    *Failover     `json:"failover,omitempty"`
+	Overrides   []Override    `json:"overrides,omitempty"`
+	DependsOn   []Dependency  `json:"depends_on,omitempty"`
+	Rollout     *Rollout      `json:"rollout,omitempty"`
 }
 
 // Selector says which clusters fit: every part must hold; of Any at least one. A selector without parts fits all.
@@ -34,6 +35,15 @@ type Selector struct {
 	Expressions []Expression      `json:"expressions,omitempty"`
 	CEL         string            `json:"cel,omitempty"`
 	Any         []Selector        `json:"any,omitempty"`
+}
+
+// Requirements are what the stack will use of a cluster. A cluster is taken only if so much is available there, less what
+// was promised to other stacks since it last told; where the stack is already, it is not asked again.
+type Requirements struct {
+	CPU    string `json:"cpu,omitempty"`    // 500m, 2
+	Memory string `json:"memory,omitempty"` // 512Mi, 4Gi
+	Pods   int64  `json:"pods,omitempty"`
+	GPU    int64  `json:"gpus,omitempty"`
 }
 
 // Operator of an expression.

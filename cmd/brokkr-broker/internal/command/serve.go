@@ -13,6 +13,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/database"
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/settings"
+	"github.com/colliery-io/brokkr/pkg/adapters/cel"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -98,10 +99,14 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 	if err != nil {
 		return nil, err
 	}
+	expressions, err := cel.New()
+	if err != nil {
+		return nil, err
+	}
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(),
+		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(), CEL: expressions.Check,
 	}
 	if reload := p.AddReload(live); config.HasFile(a.environ) {
 		deps.Reload = reload.Reload

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/cel"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -82,10 +83,14 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 
 // assemble binds the listeners before the admin PAK is made, so that a start that fails there shows no key in vain.
 func assemble(ctx context.Context, p *process.Process, s *Settings, live *config.Live[Settings], version string, file bool) (*pak.PAK, error) {
+	expressions, err := cel.New()
+	if err != nil {
+		return nil, err
+	}
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention,
+		Retention: s.Telemetry.Retention, CEL: expressions.Check,
 	}
 	if reload := p.AddReload(live); file {
 		deps.Reload = reload.Reload

@@ -1,0 +1,235 @@
+package placement
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+)
+
+// Explain is Decide with the verdict on every cluster: each reason with what is wanted and observed, and the points. Its
+// work and its answer grow with the fleet.
+func Explain(in Input, now time.Time) Decision {
+	if in.byPolicy() {
+		return decideByPolicy(in, now, true)
+	}
+	return Decide(in, now)
+}
+
+// byPolicy reports whether the policy says where the stack runs: not if it is deleted, marked or has no object.
+func (in Input) byPolicy() bool {
+	s := in.Subject
+	return in.Policy != nil && !s.Deleted && s.Newest != nil && !s.Newest.Marker
+}
+
+// decideByPolicy decides as the policy says.
+func decideByPolicy(in Input, now time.Time, explain bool) Decision {
+	f := in.Fleet
+	if f == nil {
+		f = NewFleet(in.Clusters)
+	}
+	r, _ := f.scratch.Get().(*run)
+	if r == nil {
+		r = &run{}
+	}
+	defer func() {
+		r.in, r.c, r.f = Input{}, nil, nil
+		f.scratch.Put(r)
+	}()
+	r.in, r.c, r.f, r.now, r.wake = in, in.Policy, f, now, time.Time{}
+	d := Decision{Stack: in.Subject.Stack, Policy: in.Subject.Policy}
+	r.begin()
+	r.collect()
+	picks, moves := r.settle()
+	d.Moves = moves
+	var removals []Change
+	consent := false // what leaves, leaves because consent is gone
+	r.prior.each(func(i int) {
+		if r.picked.has(i) {
+			return
+		}
+		c := f.slots[i]
+		was := in.Prior[c.Agent]
+		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i))})
+		consent = consent || !r.consent.has(i)
+	})
+	additions := 0
+	r.picked.each(func(i int) {
+		c := f.slots[i]
+		p := r.pick(i)
+		d.Picks = append(d.Picks, p)
+		was, assigned := in.Prior[c.Agent]
+		if !assigned || was.State != delivery.Assigned {
+			additions++
+		} else if was.Object == in.Subject.Newest.ID {
+			return
+		}
+		d.Changes = append(d.Changes, Change{Agent: c.Agent, State: delivery.Assigned, Object: in.Subject.Newest.ID, Version: c.Version, Reason: r.because(p)})
+	})
+	slices.SortFunc(removals, byAgent)
+	if hold := brake(in, removals, now, picks == 0 && !consent); hold != nil {
+		d.Hold = hold
+		if most := r.c.document.Strategy.Count; r.count() && most != nil {
+			d.trim(in, max(0, picks+len(removals)-most.Max), additions, r)
+		}
+	} else {
+		d.Changes = append(d.Changes, removals...)
+	}
+	slices.SortFunc(d.Changes, byAgent)
+	slices.SortFunc(d.Picks, func(a, b Pick) int { return cmp.Compare(a.Agent, b.Agent) })
+	d.Unmet = r.unmet(len(d.Picks))
+	if explain {
+		d.Verdicts = r.verdicts()
+	}
+	if !r.wake.IsZero() {
+		at := r.wake
+		d.WakeAt = &at
+	}
+	return d
+}
+
+func byAgent(a, b Change) int { return cmp.Compare(a.Agent, b.Agent) }
+
+// trim takes back additions that would be beyond the count while removals are held: the worst first.
+func (d *Decision) trim(in Input, surplus, additions int, r *run) {
+	surplus = min(surplus, additions)
+	if surplus == 0 {
+		return
+	}
+	var added []candidate
+	for _, c := range r.cands {
+		if r.picked.has(int(c.slot)) && !c.incumbent {
+			added = append(added, c)
+		}
+	}
+	slices.SortFunc(added, func(a, b candidate) int {
+		if c := cmp.Compare(b.tier, a.tier); c != 0 {
+			return c
+		}
+		if r.better(&b, &a) {
+			return -1
+		}
+		return 1
+	})
+	back := map[agent.ID]bool{}
+	for _, c := range added[:min(surplus, len(added))] {
+		back[r.f.slots[c.slot].Agent] = true
+		r.picked.remove(int(c.slot))
+	}
+	d.Picks = slices.DeleteFunc(d.Picks, func(p Pick) bool { return back[p.Agent] })
+	d.Changes = slices.DeleteFunc(d.Changes, func(c Change) bool { return back[c.Agent] })
+}
+
+func (r *run) pick(i int) Pick {
+	p := Pick{Agent: r.f.slots[i].Agent, Pinned: r.pins.has(i)}
+	if !p.Pinned {
+		p.Score = r.score(i)
+		if len(r.c.groups) > 0 {
+			g, _ := r.fits(i)
+			p.Group = r.c.document.Groups[g].Name
+		}
+	}
+	return p
+}
+
+func (r *run) because(p Pick) string {
+	if p.Pinned {
+		return "the stack is an explicit target of the agent"
+	}
+	s := fmt.Sprintf("picked by the policy %q", r.c.document.Name)
+	if p.Group != "" {
+		s += fmt.Sprintf(" in the group %q", p.Group)
+	}
+	if len(r.c.document.Prefer) > 0 {
+		s += fmt.Sprintf(" with %d points", p.Score)
+	}
+	return s
+}
+
+func (r *run) unmet(picked int) *Unmet {
+	st := r.c.document.Strategy
+	u := Unmet{Picked: picked}
+	switch st.Type {
+	case policy.Count:
+		u.Wanted = st.Count.Min
+	case policy.Fixed:
+		u.Wanted = len(st.Fixed)
+		u.Picked = 0
+		for _, a := range st.Fixed {
+			if i, ok := r.f.byAgent[a]; ok && r.picked.has(i) {
+				u.Picked++
+			}
+		}
+	case policy.All:
+		return nil
+	default:
+		return nil
+	}
+	if u.Picked >= u.Wanted {
+		return nil
+	}
+	u.Reason = fmt.Sprintf("%d of %d clusters have consent, %d of them fit", r.consent.count(), r.f.Len(), len(r.cands)+r.pins.count())
+	if len(r.cands)+r.pins.count() > u.Picked {
+		u.Reason += "; the spread admits no more"
+	}
+	return &u
+}
+
+// verdict says why a slot is picked or not; it comes to the same as the decision, by the same rules.
+func (r *run) verdict(i int) Verdict {
+	c := r.f.slots[i]
+	v := Verdict{Agent: c.Agent, Cluster: c.Name, Picked: r.picked.has(i)}
+	var reasons []Reason
+	stands, _, _ := r.judge(i, &reasons)
+	pinned, incumbent := r.pins.has(i), r.prior.has(i)
+	ranked := !pinned && (stands == place || (incumbent && stands != leave))
+	if ranked {
+		p := r.pick(i)
+		v.Group, v.Score, v.Scores = p.Group, p.Score, r.table(i)
+	}
+	switch {
+	case v.Picked && pinned:
+		v.Reasons = []Reason{{Rule: RuleTarget, Message: "the stack is an explicit target of the agent"}}
+	case v.Picked && stands != place:
+		v.Reasons = append([]Reason{{Rule: RuleKept, Message: "the stack is here and may stay, though it would not come anew"}}, reasons...)
+	case v.Picked:
+		v.Reasons = []Reason{{Rule: RulePicked, Wanted: r.c.document.Name, Message: r.because(r.pick(i))}}
+	case ranked && stands != last:
+		v.Reasons = append(reasons, r.lost(i))
+	default:
+		v.Reasons = reasons
+	}
+	return v
+}
+
+// lost says why a cluster that fits was not picked.
+func (r *run) lost(i int) Reason {
+	if _, ok := r.admits(int32(i)); !ok && len(r.domains) > 0 {
+		var keys []string
+		for s, col := range r.domains {
+			keys = append(keys, fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.domains[i]]), r.counts[r.offsets[s]+int(col.domains[i])]))
+		}
+		return Reason{Rule: RuleSpread, Wanted: fmt.Sprintf("no more than %d apart", r.c.document.Spread[0].MaxSkew), Observed: strings.Join(keys, ", "),
+			Message: "one more here would break the spread"}
+	}
+	return Reason{Rule: RuleOutranked, Wanted: fmt.Sprintf("at most %d clusters", r.most()), Observed: fmt.Sprintf("%d points", r.score(i)), Message: "it fits, but others come first"}
+}
+
+func (r *run) most() int {
+	if r.count() {
+		return r.c.document.Strategy.Count.Max
+	}
+	return r.f.Len()
+}
+
+func (r *run) verdicts() []Verdict {
+	out := make([]Verdict, 0, r.f.Len())
+	r.f.live.each(func(i int) { out = append(out, r.verdict(i)) })
+	slices.SortFunc(out, func(a, b Verdict) int { return cmp.Compare(a.Agent, b.Agent) })
+	return out
+}
