@@ -107,6 +107,7 @@ type Service struct {
 	sockets *sockets.Registry
 	fleet   *live.Fleet
 	pusher  *push.Pusher
+	orders  *push.Orders
 	health  *health.Checker
 	guard   *identity.Guard
 	certs   bool // agents have to show one
@@ -158,10 +159,12 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	bundles := bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob)
+	s.orders = &push.Orders{Wakeups: d.Wakeups, Works: d.Store.Works(), Store: d.Store.WorkOrders(), Bundles: bundles, Sockets: s.sockets, Now: d.Clock, Log: log}
 	s.handler = transport.New(transport.Config{
 		Gateway: app.New(app.Parts{
 			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
-			Bundles: bundle.New(d.Store.Blobs(), c.BlobCacheBytes, metrics.CountBlob), Intake: s.intake, Sockets: s.sockets,
+			Bundles: bundles, Intake: s.intake, Sockets: s.sockets,
 			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
 		Guard:  s.guard,
@@ -230,6 +233,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Add("sockets", s.sockets.Run)
 	g.Add("fleet", s.fleet.Run)
 	g.Add("pushes", s.pusher.Run)
+	g.Add("pushed work orders", s.orders.Run)
 	g.Add("target cache", s.targets.Run)
 	g.Add("signals", s.watcher.Run)
 	g.AddClose("drain", func(context.Context) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway"
 )
@@ -319,6 +320,36 @@ func TestChangesArePushed(t *testing.T) {
 		w.remove(o, a)
 		if got := said.heard(); !strings.Contains(got, `"type":"target_changed"`) || !strings.Contains(got, string(s.ID)) {
 			t.Errorf("removed: heard %s, want target_changed", got)
+		}
+	})
+}
+
+// A work order is pushed to the agents that it is for, once; the next announcement pushes what is new alone.
+func TestWorkOrdersArePushed(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a, other := w.agent("a", agent.Active), w.agent("other", agent.Active)
+		c := w.gateway(options{}).listen()
+		mine, _ := w.dial(c, agentPath, a.key)
+		theirs, _ := w.dial(c, agentPath, other.key)
+		mine.heard()
+		o := w.workOrder(workorder.Spec{Type: "custom"}, a)
+		w.ring(a.id)
+		if got := mine.heard(); !strings.HasPrefix(got, `{"type":"work_order","body":{"id":"`+string(o.ID)) || !strings.Contains(got, `"status":"PENDING"`) || !strings.Contains(got, `"yaml_content":"`) || strings.Contains(got, "\n") {
+			t.Errorf("heard %s, want the order once", got)
+		}
+		w.ring(a.id)
+		if got := mine.heard(); got != "" {
+			t.Errorf("heard %s, want nothing twice", got)
+		}
+		time.Sleep(time.Second)
+		next := w.workOrder(workorder.Spec{Type: "build"}, a)
+		w.ring()
+		if got := mine.heard(); !strings.Contains(got, string(next.ID)) || strings.Contains(got, string(o.ID)) {
+			t.Errorf("heard %s, want the new order alone", got)
+		}
+		if got := theirs.heard(); got != "" {
+			t.Errorf("another agent heard %s", got)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/pkg/workorderjson"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 )
 
@@ -82,20 +83,7 @@ func workOrderRoutes(g *app.Gateway) []rpc.Route {
 	}
 }
 
-// workOrderOf returns the message about an order with its manifests.
-func workOrderOf(o app.WorkOrder) wire.WorkOrder {
-	out := wire.WorkOrder{
-		ID: string(o.ID), CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(), WorkType: o.Type, YAMLContent: string(o.Content), Status: string(o.Status),
-		ClaimTimeoutSeconds: int64(o.ClaimTimeout / time.Second), MaxRetries: o.MaxRetries, RetryCount: o.Retries,
-		BackoffSeconds: int64(o.Backoff / time.Second), NextRetryAfter: o.NextRetryAfter, LastError: o.LastError, LastErrorAt: o.LastErrorAt,
-		Traceparent: o.Traceparent,
-	}
-	if o.Claim != nil {
-		by, at, ends := string(o.Claim.Agent), o.Claim.At.UTC(), o.Claim.EndsAt.UTC()
-		out.ClaimedBy, out.ClaimedAt, out.ClaimEndsAt = &by, &at, &ends
-	}
-	return out
-}
+func workOrderOf(o app.WorkOrder) wire.WorkOrder { return workorderjson.Order(o.Order, o.Content) }
 
 // claimOf returns the message about an order's claim.
 func claimOf(o workorder.Order) wire.WorkOrderClaim {
@@ -107,15 +95,6 @@ func claimOf(o workorder.Order) wire.WorkOrderClaim {
 	return out
 }
 
-// workOrderLogOf returns the message about an entry of the log.
 func workOrderLogOf(e app.WorkOrderEntry) wire.WorkOrderLog {
-	out := wire.WorkOrderLog{
-		ID: string(e.ID), WorkType: e.Type, CreatedAt: e.CreatedAt.UTC(), ClaimedAt: e.ClaimedAt, CompletedAt: e.CompletedAt.UTC(), Success: e.Success,
-		RetriesAttempted: e.Retries, ResultMessage: e.Message, YAMLContent: string(e.Content),
-	}
-	if e.ClaimedBy != "" {
-		by := string(e.ClaimedBy)
-		out.ClaimedBy = &by
-	}
-	return out
+	return workorderjson.Entry(e.Entry, e.Content)
 }

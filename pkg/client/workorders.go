@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/colliery-io/brokkr/pkg/wire"
+)
+
+// WorkOrder is something that is done once, in one cluster, as long as it is not finished.
+type WorkOrder = wire.WorkOrder
+
+// WorkOrderLog is what became of a work order; it has the order's id.
+type WorkOrderLog = wire.WorkOrderLog
+
+// WorkOrderTargeting names agents: every one that is named or carries one of these may take the order.
+type WorkOrderTargeting struct {
+	AgentIDs    []string          `json:"agent_ids,omitempty"`
+	Labels      []string          `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// NewWorkOrder orders work. What is nil is the broker's default.
+type NewWorkOrder struct {
+	WorkType            string              `json:"work_type"` // custom or build
+	YAMLContent         string              `json:"yaml_content"`
+	MaxRetries          *int                `json:"max_retries,omitempty"`
+	BackoffSeconds      *int64              `json:"backoff_seconds,omitempty"`
+	ClaimTimeoutSeconds *int64              `json:"claim_timeout_seconds,omitempty"`
+	Targeting           *WorkOrderTargeting `json:"targeting,omitempty"`
+}
+
+// WorkOrderLogQuery selects entries of the log; zero fields select everything.
+type WorkOrderLogQuery struct {
+	WorkType string
+	Success  *bool
+	AgentID  string
+	Limit    int
+}
+
+// WorkOrders lists the orders that are not finished; status and workType narrow the list.
+func (c *Client) WorkOrders(ctx context.Context, status, workType string) ([]WorkOrder, error) {
+	q := url.Values{}
+	if status != "" {
+		q.Set("status", status)
+	}
+	if workType != "" {
+		q.Set("work_type", workType)
+	}
+	return list[WorkOrder](ctx, c, "/work-orders", q)
+}
+
+// WorkOrder returns an order that is not finished.
+func (c *Client) WorkOrder(ctx context.Context, id string) (WorkOrder, error) {
+	return get[WorkOrder](ctx, c, "/work-orders/"+seg(id))
+}
+
+// CreateWorkOrder orders work. It is repeated when its answer is lost, under one idempotency key, and made once.
+func (c *Client) CreateWorkOrder(ctx context.Context, n NewWorkOrder) (WorkOrder, error) {
+	var made WorkOrder
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/work-orders", body: n, repeatable: true, key: rand.Text()}, &made)
+	return made, err
+}
+
+// DeleteWorkOrder takes an order back; an agent that is at it stops.
+func (c *Client) DeleteWorkOrder(ctx context.Context, id string) error {
+	return c.remove(ctx, "/work-orders/"+seg(id))
+}
+
+// WorkOrderLog lists finished orders, newest first.
+func (c *Client) WorkOrderLog(ctx context.Context, w WorkOrderLogQuery) ([]WorkOrderLog, error) {
+	q := url.Values{}
+	if w.WorkType != "" {
+		q.Set("work_type", w.WorkType)
+	}
+	if w.Success != nil {
+		q.Set("success", strconv.FormatBool(*w.Success))
+	}
+	if w.AgentID != "" {
+		q.Set("agent_id", w.AgentID)
+	}
+	if w.Limit > 0 {
+		q.Set("limit", strconv.Itoa(w.Limit))
+	}
+	return list[WorkOrderLog](ctx, c, "/work-order-log", q)
+}
+
+// FinishedWorkOrder returns what became of an order; a 404 as long as it is not finished.
+func (c *Client) FinishedWorkOrder(ctx context.Context, id string) (WorkOrderLog, error) {
+	return get[WorkOrderLog](ctx, c, "/work-order-log/"+seg(id))
+}
