@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## show this list
 demo: ## broker, two clusters, two agents and a stack that travels, until Ctrl-C (KUBECONFIGS=a,b: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick test-charts fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test: deps quick workflows test-charts fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
@@ -109,7 +109,7 @@ endif
 tidy: ## fail if go.mod or go.sum is not tidy
 	@echo "== go mod tidy"
 	@GOWORK=off go mod tidy -diff
-	@for module in tools tools/helm tools/ko; do GOWORK=off go -C $$module mod tidy -diff; done
+	@for module in tools tools/helm tools/ko tools/actionlint; do GOWORK=off go -C $$module mod tidy -diff; done
 
 drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree; manifests are what the charts render
 	@echo "== manifests"
@@ -117,12 +117,26 @@ drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree; 
 	@echo "== migrations and OpenAPI"
 	@$(TESTENV) --no-redis -- env CI=true go test -count=1 ./pkg/adapters/postgres/... ./services/api/... ./services/gateway/...
 
-verify: fmt vet lint arch tidy drift ## everything a reviewer should not have to look at
+verify: fmt vet lint arch tidy workflows drift ## everything a reviewer should not have to look at
 
 build: ## the programs, into bin/
 	@mkdir -p bin
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(MAINS)
 	@ls bin | grep '^brokkr' | sed 's,^,bin/,'
+
+workflows: ## actionlint, and the tests of the release scripts
+	@echo "== workflows and release scripts"
+	@$$(tools/build.sh actionlint)
+	@tools/release/release_test.sh
+
+DRY := v0.0.0-dry.1
+
+release-dry-run: workflows ## everything of a release that needs no outside service, into dist
+	@rm -rf dist/binaries dist/charts
+	@tools/release/notes.sh $(DRY) >/dev/null
+	@tools/release/binaries.sh $(DRY) dist/binaries
+	@charts/package.sh $(DRY) dist/charts
+	@ls -l dist/binaries dist/charts
 
 monitoring: ## make dashboards and rules of deploy/ anew from internal/monitoring
 	@go run ./internal/monitoring/cmd/monitoring
