@@ -48,7 +48,7 @@ func TestAnAPIServerTakesIt(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = namespaces.Delete(context.Background(), ns.GetName(), metav1.DeleteOptions{}) })
 
-	absent := map[string]bool{"PodMonitor": true, "ServiceMonitor": true, "HTTPRoute": true} // kinds of others, whose definitions are not there
+	absent := map[string]bool{"PodMonitor": true, "ServiceMonitor": true, "HTTPRoute": true, "Certificate": true} // kinds of others, whose definitions are not there
 	create := func(u *unstructured.Unstructured) error {
 		mapping, err := mapper.RESTMapping(u.GroupVersionKind().GroupKind(), u.GroupVersionKind().Version)
 		if meta.IsNoMatchError(err) && absent[u.GetKind()] {

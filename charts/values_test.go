@@ -29,7 +29,7 @@ func another(path string, v any) string {
 	name := path[strings.LastIndex(path, ".")+1:]
 	if s, ok := map[string]string{
 		"tolerations": `[{"key":"canary"}]`, "topologySpreadConstraints": `[{"maxSkew":7}]`, "extraEnv": `[{"name":"CANARY","value":"x"}]`, "config": `{"log":{"level":"canary"}}`,
-		"databasePorts": `[77]`, "ports": `[77]`, "hosts": `["canary.example.com"]`, "hostnames": `["canary.example.com"]`, "impersonate": `[{"name":"canary","namespace":"x"}]`,
+		"databasePorts": `[77]`, "ports": `[77]`, "hosts": `["canary.example.com"]`, "hostnames": `["canary.example.com"]`, "dnsNames": `["canary.example.com"]`, "impersonate": `[{"name":"canary","namespace":"x"}]`,
 		"scope": `"namespace"`,
 	}[name]; ok {
 		return s
@@ -86,12 +86,13 @@ func TestEveryValueIsUsed(t *testing.T) {
 		broker: {with("broker", "ingress.enabled=true", "ingress.hosts={a.b}", "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=x",
 			"service.type=NodePort", "redis.enabled=true", "replicas=2", "networkPolicy.from[0].podSelector.matchLabels.a=b"),
 			with("broker", served...), with("broker"), with("broker", append(monitored, "autoscaling.enabled=true", "redis.enabled=true")...), with("broker-external"), {broker, broker, nil},
+			with("broker", "global.tls.certManager.enabled=true", "global.tls.certManager.issuer=x"), with("broker", "global.tls.existingSecret=x"),
 			{broker, broker, set("postgresql.enabled=false", "global.database.existingSecret=x")}},
 		broker + "/charts/api": {with("api", "ingress.enabled=true", "ingress.hosts={a.b}", "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=x",
-			"service.type=NodePort", "replicas=2"), with("api", served...), with("api"), with("api", append(monitored, "autoscaling.enabled=true")...)},
+			"service.type=NodePort", "replicas=2"), with("api", served...), with("api"), with("api", "global.tls.existingSecret=x"), with("api", append(monitored, "autoscaling.enabled=true")...)},
 		broker + "/charts/gateway": {with("gateway", "ingress.enabled=true", "ingress.hosts={a.b}", "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=x",
-			"service.type=NodePort", "replicas=2"), with("gateway", served...), with("gateway"), with("gateway", append(monitored, "autoscaling.enabled=true")...)},
-		broker + "/charts/scheduler": {with("scheduler", "replicas=2"), with("scheduler", served...), with("scheduler"), with("scheduler", append(monitored, "autoscaling.enabled=true")...)},
+			"service.type=NodePort", "replicas=2"), with("gateway", served...), with("gateway"), with("gateway", "global.tls.existingSecret=x"), with("gateway", append(monitored, "autoscaling.enabled=true")...)},
+		broker + "/charts/scheduler": {with("scheduler", "replicas=2"), with("scheduler", served...), with("scheduler"), with("scheduler", "global.tls.existingSecret=x"), with("scheduler", append(monitored, "autoscaling.enabled=true")...)},
 		agent:                        {with("agent", "monitoring.podMonitor.enabled=true"), {agent, agent, set("broker.url=http://x", "rbac.scope=cluster")}},
 	} {
 		text, err := os.ReadFile(chart + "/values.yaml")
@@ -126,7 +127,7 @@ func TestEveryValueIsUsed(t *testing.T) {
 				}
 				for n, i := range tries {
 					out, err := i.template(t, "--skip-schema-validation", "--set-json", path+"="+change)
-					if err != nil && base[n] != "" && !strings.Contains(err.Error(), "Both ") {
+					if err != nil && base[n] != "" && !strings.Contains(err.Error(), "Both ") && !strings.Contains(err.Error(), "is missing") {
 						t.Errorf("%s: %s=%s: %v", chart, path, change, err)
 						return
 					}
@@ -150,6 +151,10 @@ func ofTheWhole(chart, path string) bool {
 	switch {
 	case path == "global.database.url", path == "global.redis.url", path == "global.joinToken.enabled", path == "global.monitoring.serviceMonitor.enabled":
 		return path != "global.monitoring.serviceMonitor.enabled"
+	case part == "scheduler" && strings.HasPrefix(path, "global.tls."), part == "api" && strings.HasPrefix(path, "global.tls.clientCA"):
+		return true
+	case strings.HasPrefix(path, "global.tls.certManager."):
+		return path != "global.tls.certManager.enabled"
 	case path == "global.admin.existingSecret":
 		return part != "api"
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the charts where pods really run, and looks whether Brokkr works: install, helm test, a stack that becomes healthy, upgrade,
 # rollback, uninstall, and what is left.
-#   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, oci
+#   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, tls, oci
 # The cluster has to find the images of charts/*/values.yaml, at TAG. LOAD is a command that is called with each of these
 # names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to.
 # BROKKR is the command line to use, by default one that is built. Each variant makes a namespace of its own and deletes it.
@@ -50,13 +50,29 @@ connect() {
   "$kubectl" -n "$ns" port-forward service/brokkr-broker "$port:3000" >"$work/forward" 2>&1 &
   forward=$!
   for _ in $(seq 100); do grep -q Forwarding "$work/forward" && break; sleep 0.1; done
-  export BROKKR_URL=http://127.0.0.1:$port
+  export BROKKR_URL=$scheme://127.0.0.1:$port
   BROKKR_PAK=$("$kubectl" -n "$ns" get secret brokkr-broker-admin -o jsonpath='{.data.pak}' | base64 -d)
   export BROKKR_PAK
 }
 
+# An authority, a certificate of the broker and one of the agent, as Secrets.
+certificates() {
+  local d=$work/tls
+  mkdir -p "$d"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout "$d/ca.key" -out "$d/ca.crt" 2>/dev/null
+  local names=DNS:brokkr-broker,DNS:brokkr-broker-api,DNS:brokkr-broker-gateway,DNS:localhost,IP:127.0.0.1
+  for who in broker agent; do
+    openssl req -newkey rsa:2048 -nodes -subj "/CN=$who" -keyout "$d/$who.key" -out "$d/$who.csr" 2>/dev/null
+    openssl x509 -req -in "$d/$who.csr" -CA "$d/ca.crt" -CAkey "$d/ca.key" -CAcreateserial -days 2 -extfile <(echo "subjectAltName=$names") -out "$d/$who.crt" 2>/dev/null
+  done
+  "$kubectl" -n "$ns" create secret generic our-tls --type=kubernetes.io/tls --from-file=tls.crt="$d/broker.crt" --from-file=tls.key="$d/broker.key" --from-file=ca.crt="$d/ca.crt" >/dev/null
+  "$kubectl" -n "$ns" create secret tls our-agent --cert="$d/agent.crt" --key="$d/agent.key" >/dev/null
+  export BROKKR_CA_FILE=$d/ca.crt
+}
+
 variant() {
   local name=$1 broker=() agent=() from=charts/ plain=()
+  scheme=http
   ns=brokkr-test-$name
   namespaces+=("$ns")
   "$kubectl" delete namespace "$ns" --ignore-not-found >/dev/null
@@ -68,6 +84,12 @@ variant() {
   all-in-one) ;;
   microservices) broker+=(--set microservices.enabled=true --set redis.enabled=true --set gateway.replicas=2) ;;
   namespaced) agent+=(--set rbac.scope=namespace) ;;
+  tls)
+    certificates
+    broker+=(--set global.tls.existingSecret=our-tls --set global.tls.clientCA.existingSecret=our-tls --set microservices.enabled=true --set redis.enabled=true)
+    agent=(--set "image.tag=$tag" --set broker.url=https://brokkr-broker:3000 --set broker.caSecret=our-tls --set broker.clientCertSecret=our-agent)
+    scheme=https
+    ;;
   external-postgres)
     "$kubectl" -n "$ns" create secret generic mine --from-literal=password=a1b2c3d4 --from-literal=url='postgres://brokkr:a1b2c3d4@pg-postgresql:5432/brokkr?sslmode=disable' >/dev/null
     "$helm" install pg charts/brokkr-broker/charts/postgresql -n "$ns" --set global.database.existingSecret=mine \
@@ -124,10 +146,11 @@ Y
     "$kubectl" -n "$ns" delete secret brokkr-broker-keys brokkr-broker-admin mine >/dev/null
     "$helm" uninstall pg -n "$ns" --wait >/dev/null
   fi
+  [ "$name" != tls ] || "$kubectl" -n "$ns" delete secret our-tls our-agent >/dev/null
   until_gone || failed "left over: $(remains | paste -sd' ')"
   echo "   uninstalled, nothing left"
 }
 
-[ $# -gt 0 ] || set -- all-in-one microservices external-postgres namespaced
+[ $# -gt 0 ] || set -- all-in-one microservices external-postgres namespaced tls
 for name in "$@"; do variant "$name"; done
 echo "all well: $*"

@@ -21,6 +21,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "agent.config" -}}
 agent:
   broker_url: {{ required "\n\nbroker.url is missing: --set broker.url=http://brokkr-broker:3000, or where your broker is" .Values.broker.url | quote }}
+  {{- if .Values.broker.caSecret }}
+  ca_file: /etc/brokkr-ca/ca.crt
+  {{- end }}
+  {{- if .Values.broker.clientCertSecret }}
+  client_cert: /etc/brokkr-client/tls.crt
+  client_key: /etc/brokkr-client/tls.key
+  {{- end }}
   namespaced: {{ eq .Values.rbac.scope "namespace" }}
   resync: {{ .Values.agent.resync | quote }}
   pod_logs: {{ .Values.agent.podLogs }}

@@ -64,8 +64,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $own := dict -}}
 {{- if $root.Values.global.monitoring.enabled -}}{{- $_ := set $own "admin" (dict "addr" ":9090") -}}{{- end -}}
 {{- if eq .component "gateway" -}}
-{{- $api := printf "http://%s:3000" (include "brokkr.name" (dict "root" $root "component" "api")) -}}
-{{- $_ := set $own "gateway" (dict "proxy_admin" (ne (toString $root.Values.proxyAdmin) "false") "api_url" ($root.Values.apiURL | default $api)) -}}
+{{- $scheme := ternary "https" "http" (ne (include "brokkr.tls" .) "") -}}
+{{- $api := printf "%s://%s:3000" $scheme (include "brokkr.name" (dict "root" $root "component" "api")) -}}
+{{- $section := dict "proxy_admin" (ne (toString $root.Values.proxyAdmin) "false") "api_url" ($root.Values.apiURL | default $api) -}}
+{{- if include "brokkr.tls" . -}}{{- $_ := set $section "api_ca_file" "/etc/brokkr-tls/ca.crt" -}}{{- end -}}
+{{- $_ := set $own "gateway" $section -}}
+{{- end -}}
+{{- if include "brokkr.tls" . -}}
+{{- $section := get $own .component | default dict -}}
+{{- $_ := set $section "tls_cert" "/etc/brokkr-tls/tls.crt" -}}
+{{- $_ := set $section "tls_key" "/etc/brokkr-tls/tls.key" -}}
+{{- if and (ne .component "api") $root.Values.global.tls.clientCA.existingSecret -}}
+{{- $_ := set $section "tls_client_ca" "/etc/brokkr-client-ca/ca.crt" -}}
+{{- end -}}
+{{- $_ := set $own .component $section -}}
 {{- end -}}
 {{- mergeOverwrite $config $own | toYaml -}}
 {{- end -}}
@@ -80,6 +92,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 {{- toJson $all | sha256sum -}}
+{{- end -}}
+
+{{/* The Secret with the certificate; empty: plain HTTP. The scheduler has nothing to serve but health. */}}
+{{- define "brokkr.tls" -}}
+{{- $tls := .root.Values.global.tls -}}
+{{- if ne .component "scheduler" -}}
+{{- if $tls.existingSecret -}}{{ $tls.existingSecret }}{{- else if $tls.certManager.enabled -}}{{ include "brokkr.base" .root }}-tls{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "brokkr.podSecurity" -}}
@@ -125,6 +145,16 @@ capabilities:
     secretKeyRef:
       name: {{ include "brokkr.secret" (merge (dict "kind" "admin") .) }}
       key: pak-hash
+{{- end }}
+{{- end -}}
+
+{{- define "brokkr.mounts" -}}
+- {name: config, mountPath: /etc/brokkr, readOnly: true}
+{{- if include "brokkr.tls" . }}
+- {name: tls, mountPath: /etc/brokkr-tls, readOnly: true}
+{{- if and (ne .component "api") .root.Values.global.tls.clientCA.existingSecret }}
+- {name: client-ca, mountPath: /etc/brokkr-client-ca, readOnly: true}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -228,7 +258,7 @@ spec:
           securityContext: {{- include "brokkr.containerSecurity" . | nindent 12 }}
           resources: {{- toYaml $v.migrations.resources | nindent 12 }}
           volumeMounts:
-            - {name: config, mountPath: /etc/brokkr, readOnly: true}
+            {{- include "brokkr.mounts" . | nindent 12 }}
       containers:
         - name: {{ .component }}
           image: {{ include "brokkr.image" (dict "root" $root "image" $v.image) }}
@@ -254,17 +284,17 @@ spec:
             - {name: metrics, containerPort: 9090, protocol: TCP}
             {{- end }}
           startupProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: http{{ if include "brokkr.tls" $top }}, scheme: HTTPS{{ end }}}
             periodSeconds: 1
             timeoutSeconds: 2
             failureThreshold: 120
           livenessProbe:
-            httpGet: {path: /healthz, port: http}
+            httpGet: {path: /healthz, port: http{{ if include "brokkr.tls" $top }}, scheme: HTTPS{{ end }}}
             periodSeconds: 10
             timeoutSeconds: 3
             failureThreshold: 3
           readinessProbe:
-            httpGet: {path: /readyz, port: http}
+            httpGet: {path: /readyz, port: http{{ if include "brokkr.tls" $top }}, scheme: HTTPS{{ end }}}
             periodSeconds: 5
             timeoutSeconds: 3
             failureThreshold: 2
@@ -275,11 +305,21 @@ spec:
           securityContext: {{- include "brokkr.containerSecurity" . | nindent 12 }}
           resources: {{- toYaml $v.resources | nindent 12 }}
           volumeMounts:
-            - {name: config, mountPath: /etc/brokkr, readOnly: true}
+            {{- include "brokkr.mounts" . | nindent 12 }}
       volumes:
         - name: config
           configMap:
             name: {{ $name }}
+        {{- with include "brokkr.tls" . }}
+        - name: tls
+          secret:
+            secretName: {{ . }}
+        {{- end }}
+        {{- if and (include "brokkr.tls" .) (ne .component "api") $v.global.tls.clientCA.existingSecret }}
+        - name: client-ca
+          secret:
+            secretName: {{ $v.global.tls.clientCA.existingSecret }}
+        {{- end }}
 {{- if $v.autoscaling.enabled }}
 ---
 apiVersion: autoscaling/v2
