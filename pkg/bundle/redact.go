@@ -93,6 +93,19 @@ func written(objects []Object) ([]byte, error) {
 	return out, nil
 }
 
+// Mask replaces the values of Secrets in place, and returns how many Secrets there are: what is masked before it is compared
+// does not tell whether a value is equal to another.
+func Mask(objects []Object) int {
+	n := 0
+	for _, o := range objects {
+		if isSecret(o.Unstructured) {
+			RedactSecret(o.Unstructured)
+			n++
+		}
+	}
+	return n
+}
+
 // RedactSecret replaces the values of a Secret in place; its keys stay.
 func RedactSecret(o *unstructured.Unstructured) {
 	for _, field := range []string{"data", "stringData"} {

@@ -51,6 +51,7 @@ type Preview struct {
 	IsDeletionMarker bool               `json:"is_deletion_marker"`
 	Changes          []ManifestChange   `json:"changes"`
 	Unchanged        int                `json:"unchanged"`
+	Masked           int                `json:"secrets_not_compared"` // whose values you may not know
 	Clusters         []PreviewedCluster `json:"clusters"`
 	Hold             *Hold              `json:"hold"` // removals that would go on waiting for approval
 }
@@ -74,6 +75,7 @@ type ObjectDiff struct {
 	To        ComparedObject   `json:"to"`
 	Changes   []ManifestChange `json:"changes"`
 	Unchanged int              `json:"unchanged"`
+	Masked    int              `json:"secrets_not_compared"` // whose values you may not know
 }
 
 // PreviewBundle asks what publishing b to a stack would change, and changes nothing.

@@ -69,6 +69,7 @@ type Repositories interface {
 	Clusters() Clusters
 	Drains() Drains
 	Reachability() Reachability
+	Locks() Locks
 }
 
 // Generators are the tenants.
@@ -178,6 +179,8 @@ type Objects interface {
 	Newest(ctx context.Context, s stack.ID) (stack.Object, error)
 	// OfStack returns the stack's live objects, newest first.
 	OfStack(ctx context.Context, s stack.ID) ([]stack.Object, error)
+	// Page returns a page of the stack's live objects, by stack.ObjectList.
+	Page(ctx context.Context, s stack.ID, q page.Query) (page.Page[stack.Object], error)
 }
 
 // Blobs are bundle contents by checksum, stored once, compressed by the adapter.

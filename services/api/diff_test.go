@@ -36,6 +36,7 @@ type preview struct {
 	Checksum  string           `json:"yaml_checksum"`
 	Changes   []manifestChange `json:"changes"`
 	Unchanged int              `json:"unchanged"`
+	Masked    int              `json:"secrets_not_compared"`
 	Clusters  []struct {
 		Agent   string `json:"agent_name"`
 		Cluster string `json:"cluster_name"`
@@ -144,7 +145,12 @@ func TestPreview(t *testing.T) {
 					if c := got.Changes[0]; len(c.Fields) != 50 || c.More != 10 {
 						t.Errorf("as %s: %d fields and %d more, want 50 and 10", as, len(c.Fields), c.More)
 					}
-				} else if diff := cmp.Diff(tt.want, got.lines()); diff != "" {
+				} else if diff := cmp.Diff(tt.want, got.lines()); name == "Secret" && as != asOwner {
+					// Who may not know the values does not learn whether they differ: see TestSecretsCannotBeGuessed.
+					if got.Masked != 1 || len(got.Changes) != 0 {
+						t.Errorf("as %s: %d Secrets not compared, changes %v; want one and none", as, got.Masked, got.Changes)
+					}
+				} else if diff != "" {
 					t.Errorf("as %s: %s: -want +got:\n%s", as, tt.reason, diff)
 				}
 				if rec.Code != http.StatusOK || strings.Contains(rec.Body.String(), "canary") {
@@ -152,6 +158,31 @@ func TestPreview(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whether a guess of a Secret's value is right or wrong, who may not know the value is answered alike, but for the checksum of what
+// was sent.
+func TestSecretsCannotBeGuessed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	object := w.publishSecret(asOwner, w.stack.ID)
+	wrong := strings.Replace(secretManifest, "canary-7f3a", "canary-other", 1)
+	for _, as := range []string{asAdmin, asOperator} {
+		right, other := w.ok(as, dryRun(w.stack.ID, secretManifest, "")), w.ok(as, dryRun(w.stack.ID, wrong, ""))
+		a, b := decode[preview](t, right), decode[preview](t, other)
+		a.Checksum, b.Checksum = "", ""
+		if diff := cmp.Diff(a, b); diff != "" || a.Masked != 1 {
+			t.Errorf("as %s: %d not compared; the right guess (-) and a wrong one (+) are answered differently:\n%s", as, a.Masked, diff)
+		}
+	}
+	made := decode[struct{ ID string }](t, w.ok(asAdmin, request{method: http.MethodPost, path: "/stacks/" + string(w.stack.ID) + "/deployment-objects", body: wrong, contentType: "application/yaml"}))
+	q := request{method: http.MethodGet, path: "/deployment-objects/" + made.ID + "/diff?against=" + object}
+	if got := decode[preview](t, w.ok(asAdmin, q)); got.Masked != 1 || len(got.Changes) != 0 {
+		t.Errorf("diff as admin: %+v, want the Secret not compared", got)
+	}
+	if got := decode[preview](t, w.ok(asOwner, q)); got.Masked != 0 || len(got.Changes) != 1 {
+		t.Errorf("diff as owner: %+v, want the Secret as changed", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -77,6 +78,14 @@ func (r objects) OfStack(ctx context.Context, id stack.ID) ([]stack.Object, erro
 		})
 		return out, nil
 	})
+}
+
+func (r objects) Page(ctx context.Context, id stack.ID, q page.Query) (page.Page[stack.Object], error) {
+	all, err := r.OfStack(ctx, id)
+	if err != nil {
+		return page.Page[stack.Object]{}, err
+	}
+	return stack.ObjectList().Cut(all, q), nil
 }
 
 type blobs struct{ s session }

@@ -702,6 +702,13 @@ func (x observedObjects) OfStack(ctx context.Context, p1 stack.ID) (r0 []stack.O
 	return r0, err
 }
 
+func (x observedObjects) Page(ctx context.Context, p1 stack.ID, p2 page.Query) (r0 page.Page[stack.Object], err error) {
+	ctx, done := x.o.start(ctx, "Objects", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
+	return r0, err
+}
+
 func (r repositories) Templates() ports.Templates { return observedTemplates{r.o, r.in.Templates()} }
 
 type observedTemplates struct {
@@ -1675,4 +1682,32 @@ func (x observedReachability) Find(ctx context.Context, p1 []agent.ID, p2 time.D
 	defer func() { done(err) }()
 	r0, err = x.in.Find(ctx, p1, p2)
 	return r0, err
+}
+
+func (r repositories) Locks() ports.Locks { return observedLocks{r.o, r.in.Locks()} }
+
+type observedLocks struct {
+	o  *observer
+	in ports.Locks
+}
+
+func (x observedLocks) Generator(ctx context.Context, p1 tenancy.GeneratorID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Generator")
+	defer func() { done(err) }()
+	err = x.in.Generator(ctx, p1)
+	return err
+}
+
+func (x observedLocks) Agent(ctx context.Context, p1 agent.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Agent")
+	defer func() { done(err) }()
+	err = x.in.Agent(ctx, p1)
+	return err
+}
+
+func (x observedLocks) Stack(ctx context.Context, p1 stack.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Stack")
+	defer func() { done(err) }()
+	err = x.in.Stack(ctx, p1)
+	return err
 }

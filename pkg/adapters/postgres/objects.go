@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -119,6 +120,24 @@ func (r objects) Newest(ctx context.Context, s stack.ID) (stack.Object, error) {
 		return stack.Object{}, err
 	}
 	return row.object(), nil
+}
+
+const (
+	countObjects   = `SELECT count(*) FROM deployment_objects o WHERE o.deleted_at IS NULL`
+	objectsOfOne   = ` AND o.stack_id = ?`
+	objectsWithSum = ` AND encode(o.checksum, 'hex') = ?`
+)
+
+func objectPages() listing[objectRow, stack.Object] {
+	return listing[objectRow, stack.Object]{
+		list: stack.ObjectList(), act: "list deployment objects", rows: selectObjects, count: countObjects, id: "o.id",
+		sorts: map[string]string{"sequence_id": "o.sequence_id"}, filters: map[string]string{"checksum": objectsWithSum}, to: objectRow.object,
+	}
+}
+
+// Page implements ports.Objects.
+func (r objects) Page(ctx context.Context, s stack.ID, q page.Query) (page.Page[stack.Object], error) {
+	return objectPages().page(ctx, r.s, part{objectsOfOne, []any{uid(s)}}, q)
 }
 
 const objectsOfStack = selectObjects + ` AND o.stack_id = $1 ORDER BY o.sequence_id DESC`

@@ -126,6 +126,8 @@ func TestReadRefuses(t *testing.T) {
 		t.Fatalf("read: %v", err)
 	}
 	text := q.Cursor(page.Mark{Key: "no number", ID: uuid(1)}, 1)
+	q.Sort = "at"
+	yearless := q.Cursor(page.Mark{Key: "0000-01-01T00:00:00.000000Z", ID: uuid(1)}, 1)
 	cases := map[string]struct {
 		l      page.List[thing]
 		params url.Values
@@ -139,6 +141,7 @@ func TestReadRefuses(t *testing.T) {
 		"an empty object":       {plain, url.Values{"cursor": {"e30"}}, "invalid_query"},
 		"a long one":            {plain, url.Values{"cursor": {strings.Repeat("A", 3000)}}, "invalid_query"},
 		"a key of another kind": {things(), url.Values{"cursor": {text}, "sort": {"size"}}, "invalid_query"},
+		"a year that none has":  {things(), url.Values{"cursor": {yearless}, "sort": {"at"}}, "invalid_query"},
 		"no such filter":        {plain, url.Values{"q": {"x"}}, "invalid_query"},
 		"no such labels":        {plain, url.Values{"label": {"x"}}, "invalid_query"},
 		"too many labels":       {things(), url.Values{"label": make([]string, 11)}, "invalid_query"},

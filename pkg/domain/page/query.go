@@ -167,8 +167,8 @@ func (l List[T]) resume(text string, a *Asked) error {
 func (k Kind) holds(s string) bool {
 	switch k {
 	case Moment:
-		_, err := time.Parse(momentLayout, s)
-		return err == nil
+		t, err := time.Parse(momentLayout, s)
+		return err == nil && t.Year() >= 1 // there is no year 0 in a database
 	case Number:
 		n, err := strconv.ParseInt(s, 10, 64)
 		return err == nil && n >= 0

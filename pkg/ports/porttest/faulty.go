@@ -72,6 +72,8 @@ func (r faultyRepositories) JoinTokens() ports.JoinTokens {
 	return faultyJoinTokens{r.in.JoinTokens(), r.f}
 }
 
+func (r faultyRepositories) Locks() ports.Locks { return faultyLocks{r.in.Locks(), r.f} }
+
 func (r faultyRepositories) Joins() ports.Joins { return faultyJoins{r.in.Joins(), r.f} }
 
 func (r faultyRepositories) Registrations() ports.Registrations {

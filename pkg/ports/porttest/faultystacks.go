@@ -139,6 +139,13 @@ func (x faultyObjects) OfStack(ctx context.Context, s stack.ID) (v []stack.Objec
 	return x.in.OfStack(ctx, s)
 }
 
+func (x faultyObjects) Page(ctx context.Context, s stack.ID, q page.Query) (v page.Page[stack.Object], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Page(ctx, s, q)
+}
+
 type faultyBlobs struct {
 	in ports.Blobs
 	f  *faults

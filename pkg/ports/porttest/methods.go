@@ -6,6 +6,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -209,6 +210,14 @@ func (w *world) stackMethods() map[string]method {
 		"Objects.OfStack": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Objects().OfStack(ctx, s))
 		},
+		"Objects.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Objects().Page(ctx, s, page.Query{Limit: 1}))
+		},
+		"Locks.Generator": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().Generator(ctx, newID[tenancy.GeneratorID]())
+		},
+		"Locks.Agent": func(ctx context.Context, r ports.Repositories) error { return r.Locks().Agent(ctx, newID[agent.ID]()) },
+		"Locks.Stack": func(ctx context.Context, r ports.Repositories) error { return r.Locks().Stack(ctx, s) },
 		"Blobs.Put": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Blobs().Put(ctx, []byte("content")))
 		},

@@ -20,6 +20,7 @@ func pageCases() map[string]func(*world) {
 		"agents in each order":          agentPages,
 		"filters and scopes of agents":  agentPageFilters,
 		"generators in each order":      generatorPages,
+		"objects of one stack":          objectPages,
 		"stable while others write":     pagesUnderWrites,
 		"what is given is the caller's": pageCopies,
 		"a total counts what passes":    pageTotals,
@@ -140,6 +141,25 @@ func stackPageScopes(w *world) {
 	}
 	p := walk(w, w.Stacks().Page, tenancy.Scope{Generator: mine.generator.ID}, page.Query{Limit: 9, Sort: "name", Is: map[string]string{"generator_id": string(foreign.generator.ID)}})
 	wantSame(w.T, "another tenant's stacks by filter", len(p), 0)
+}
+
+func objectPages(w *world) {
+	g := w.generator("ci")
+	mine, other := w.stack(g.ID, "mine"), w.stack(g.ID, "other")
+	var all []stack.Object
+	for i := range 5 {
+		all = append(all, w.publish(mine.ID, fmt.Sprintf("kind: %d", i%2)))
+		w.publish(other.ID, "kind: 0")
+	}
+	of := func(ctx context.Context, _ tenancy.Scope, q page.Query) (page.Page[stack.Object], error) {
+		return w.Objects().Page(ctx, mine.ID, q)
+	}
+	everyOrder(w, stack.ObjectList(), of, all)
+	q := page.Query{Limit: 1, Sort: "sequence_id", Descending: true, Is: map[string]string{"checksum": string(all[0].Checksum)}, Total: true}
+	p, err := w.Objects().Page(w.ctx, mine.ID, q)
+	wantNone(w.T, "page", err)
+	wantSame(w.T, "objects with this checksum", p.Total, 3)
+	wantSame(w.T, "the newest of them", p.Items, all[4:])
 }
 
 func agentPages(w *world) {

@@ -27,6 +27,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"lifecycle":     lifecycleCases(),
 		"generators":    generatorCases(),
 		"credentials":   credentialCases(),
+		"locks":         lockCases(),
 		"keyring":       keyringCases(),
 		"join tokens":   joinTokenCases(),
 		"registrations": registrationCases(),

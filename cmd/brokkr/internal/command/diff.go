@@ -112,7 +112,7 @@ func (a *app) diffBundle(cmd *cobra.Command, c *client.Client, s client.Stack, b
 		if err := a.writeMoves(w, p.Clusters, p.Hold, s.Name, wide, o.out.bare); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(w, "stack/%s: %s (%s)\n", s.Name, tally(p.Changes, p.Unchanged), base)
+		_, err := fmt.Fprintf(w, "stack/%s: %s (%s)\n", s.Name, tally(p.Changes, p.Unchanged)+notCompared(p.Masked), base)
 		return err
 	}})
 }
@@ -137,7 +137,7 @@ func (a *app) diffRevisions(cmd *cobra.Command, c *client.Client, s client.Stack
 		if err := a.writeChanges(w, d.Changes); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(w, "stack/%s: %s (from %s to %s)\n", s.Name, tally(d.Changes, d.Unchanged), revisionText(d.From), revisionText(d.To))
+		_, err := fmt.Fprintf(w, "stack/%s: %s (from %s to %s)\n", s.Name, tally(d.Changes, d.Unchanged)+notCompared(d.Masked), revisionText(d.From), revisionText(d.To))
 		return err
 	}})
 }
@@ -187,4 +187,12 @@ func changedNames(changes []client.ManifestChange) []string {
 		names[i] = c.Kind + "/" + c.Name
 	}
 	return names
+}
+
+// notCompared says of how many Secrets the values were not compared, because the caller may not know them.
+func notCompared(secrets int) string {
+	if secrets == 0 {
+		return ""
+	}
+	return ", " + count(secrets, "Secret") + " not compared"
 }

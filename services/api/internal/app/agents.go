@@ -251,6 +251,9 @@ func (a *App) UpdateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 	}
 	var out agent.Agent
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Agent(ctx, id); err != nil {
+			return err
+		}
 		v, err := tx.Agents().Get(ctx, tenancy.ScopeOf(p), id)
 		if err != nil {
 			return err
@@ -316,6 +319,9 @@ func (ch AgentChange) apply(v *agent.Agent) error {
 // DeleteAgent soft-deletes an agent and ends its keys. Nothing is removed from its cluster.
 func (a *App) DeleteAgent(ctx context.Context, id agent.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Agent(ctx, id); err != nil {
+			return err
+		}
 		v, err := tx.Agents().Get(ctx, tenancy.Everything(), id)
 		if err != nil {
 			return err

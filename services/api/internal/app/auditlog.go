@@ -102,7 +102,17 @@ func (a *App) VerifyAudit(ctx context.Context, p audit.Period) (AuditReport, err
 		}
 		n, err := a.walk(ctx, c, next)
 		out.Entries += n
-		if errors.As(err, &out.Broken) {
+		var broken *audit.Break
+		if errors.As(err, &broken) {
+			dropped, err := a.droppedMeanwhile(ctx, c.Period)
+			if err != nil {
+				return out, err
+			}
+			if dropped != nil { // its entries were let go while they were read
+				out.Chains[i] = *dropped
+				continue
+			}
+			out.Broken = broken
 			return out, nil
 		}
 		if err != nil {
@@ -113,6 +123,20 @@ func (a *App) VerifyAudit(ctx context.Context, p audit.Period) (AuditReport, err
 		return out, fault.Newf(fault.NotFound, "audit_chain_not_found", "audit chain %s is not there", p)
 	}
 	return out, nil
+}
+
+// droppedMeanwhile returns the chain if its entries have been dropped by now; nil if they are still kept.
+func (a *App) droppedMeanwhile(ctx context.Context, p audit.Period) (*audit.Chain, error) {
+	now, err := a.AuditChains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range now {
+		if c.Period == p && c.DroppedAt != nil {
+			return &now[i], nil
+		}
+	}
+	return nil, nil //nolint:nilnil // it is still there
 }
 
 // walk verifies one chain up to where it was when the walk began, and returns how many entries are right.

@@ -172,6 +172,10 @@ func managed(ctx context.Context, tx ports.Repositories, p tenancy.Principal, id
 	return c, nil
 }
 
+func credentialEnded() error {
+	return fault.New(fault.Refused, "credential_ended", "this credential has ended; create another one instead")
+}
+
 // RotateCredential makes a credential in the place of another: name, role, subject and expiry stay. The former one ends
 // after the overlap; one that has ended already is Refused.
 func (a *App) RotateCredential(ctx context.Context, p tenancy.Principal, id tenancy.CredentialID, overlap time.Duration) (tenancy.Credential, pak.PAK, error) {
@@ -186,7 +190,7 @@ func (a *App) RotateCredential(ctx context.Context, p tenancy.Principal, id tena
 			return err
 		}
 		if !old.Usable(a.now()) {
-			return fault.New(fault.Refused, "credential_ended", "this credential has ended; create another one instead")
+			return credentialEnded()
 		}
 		next := tenancy.Credential{Name: old.Name, Role: old.Role, Generator: old.Generator, Agent: old.Agent, ExpiresAt: p.Caps(old, old.ExpiresAt)}
 		if next.Name == presetName { // which stands for the key of the configuration, at the next start too
@@ -195,8 +199,17 @@ func (a *App) RotateCredential(ctx context.Context, p tenancy.Principal, id tena
 		if made, key, err = a.credential(ctx, tx, next); err != nil {
 			return err
 		}
-		if _, err = tx.Keyring().End(ctx, old.ID, made.CreatedAt.Add(overlap)); err != nil {
+		ends, err := tx.Keyring().End(ctx, old.ID, made.CreatedAt.Add(overlap))
+		if err != nil {
 			return err
+		}
+		if !ends { // its end was set before: by a rotation with an overlap, or because somebody has revoked it since it was read
+			if old, err = managed(ctx, tx, p, id); err != nil {
+				return err
+			}
+			if !old.Usable(made.CreatedAt) {
+				return credentialEnded()
+			}
 		}
 		return a.did(ctx, tx, aboutCredential(audit.PAKRotated, old.ID, made).With("credential_id", string(made.ID)).With("overlap", overlap.String()))
 	})

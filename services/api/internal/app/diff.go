@@ -27,6 +27,7 @@ type Preview struct {
 	Checksum stack.Checksum
 	Marker   bool
 	bundle.Difference
+	Masked   int             // Secrets whose values were not compared, because the caller may not know them
 	Clusters []Move          // that have the stack or would get it, by name
 	Hold     *placement.Hold // removals that wait for approval and would go on waiting
 }
@@ -55,12 +56,19 @@ type Move struct {
 type ObjectDiff struct {
 	From, To stack.Object
 	bundle.Difference
+	Masked int // as in Preview
 }
 
 // PreviewObject says what PublishObject of the same would change, to who may publish it and with the same checks, and writes
-// nothing. The clusters are those of the stack's marks and of the agents as they are now; an owner sees no cluster of others.
+// nothing. The clusters are those of the stack's marks and of the agents as they are now; an owner sees no cluster of others. Who may not
+// know the values of its Secrets does not learn whether they would change.
 func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID, content []byte, marker bool) (Preview, error) {
-	if _, err := ownStack(ctx, a.Store, p, s); err != nil {
+	v, err := ownStack(ctx, a.Store, p, s)
+	if err != nil {
+		return Preview{}, err
+	}
+	sees, err := seesSecrets(ctx, a.Store, p, v.Generator)
+	if err != nil {
 		return Preview{}, err
 	}
 	if err := a.checkContent(content, marker); err != nil {
@@ -78,7 +86,7 @@ func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID
 			return Preview{}, err
 		}
 	}
-	if out.Difference, err = difference(before, content); err != nil {
+	if out.Difference, out.Masked, err = difference(before, content, sees); err != nil {
 		return Preview{}, fmt.Errorf("compare with the newest object: %w", err)
 	}
 	out.Clusters, err = a.moves(ctx, p, sub, out)
@@ -113,7 +121,7 @@ func (a *App) moves(ctx context.Context, p tenancy.Principal, sub placement.Subj
 	newest, prior := sub.Newest, priors[sub.Stack]
 	sub.Newest = &stack.Object{Stack: sub.Stack, Checksum: preview.Checksum, Marker: preview.Marker}
 	decided := placement.Decide(placement.Input{Subject: sub, Clusters: clusters, Prior: prior}, a.now())
-	same := newest != nil && newest.Marker == preview.Marker && len(preview.Changes) == 0
+	same := newest != nil && newest.Marker == preview.Marker && len(preview.Changes)+preview.Masked == 0
 	out := []Move{}
 	for _, v := range decided.Verdicts {
 		was, has := prior[v.Agent]
@@ -154,22 +162,31 @@ func (a *App) DiffObjects(ctx context.Context, p tenancy.Principal, id, against 
 	if from.Stack != to.Stack {
 		return ObjectDiff{}, fault.Newf(fault.NotFound, "deployment_object_not_found", "deployment object %s is not there", against)
 	}
+	sees, err := a.seesSecretsOf(ctx, p, to.Stack)
+	if err != nil {
+		return ObjectDiff{}, err
+	}
 	out := ObjectDiff{From: from, To: to}
-	if out.Difference, err = difference(before, after); err != nil {
+	if out.Difference, out.Masked, err = difference(before, after, sees); err != nil {
 		return ObjectDiff{}, fmt.Errorf("compare %s with %s: %w", id, against, err)
 	}
 	return out, nil
 }
 
-// difference compares two contents that were found good.
-func difference(before, after []byte) (bundle.Difference, error) {
+// difference compares two contents that were found good. The values of Secrets are never shown, and for who may not know them
+// not even compared: who can publish could guess them until nothing differs. It returns in how many Secrets that was so.
+func difference(before, after []byte, sees bool) (bundle.Difference, int, error) {
 	was, err := bundle.ParseStored(before)
 	if err != nil {
-		return bundle.Difference{}, err
+		return bundle.Difference{}, 0, err
 	}
 	is, err := bundle.ParseStored(after)
 	if err != nil {
-		return bundle.Difference{}, err
+		return bundle.Difference{}, 0, err
 	}
-	return bundle.Diff(was, is, shownFields).Redact(), nil
+	masked := 0
+	if !sees {
+		masked = max(bundle.Mask(was), bundle.Mask(is))
+	}
+	return bundle.Diff(was, is, shownFields).Redact(), masked, nil
 }

@@ -132,6 +132,9 @@ func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 	}
 	var out tenancy.Generator
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Generator(ctx, g); err != nil {
+			return err
+		}
 		v, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g)
 		if err != nil {
 			return err
@@ -191,6 +194,9 @@ func (a *App) DeleteGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		return err
 	}
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Generator(ctx, g); err != nil {
+			return err
+		}
 		v, err := tx.Generators().Get(ctx, tenancy.ScopeOf(p), g)
 		if err != nil {
 			return err

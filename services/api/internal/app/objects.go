@@ -103,11 +103,10 @@ func (a *App) ListObjects(ctx context.Context, p tenancy.Principal, s stack.ID, 
 	if err != nil {
 		return page.Page[Published]{}, err
 	}
-	all, err := a.Store.Objects().OfStack(ctx, s)
+	objects, err := a.Store.Objects().Page(ctx, s, q)
 	if err != nil {
 		return page.Page[Published]{}, fmt.Errorf("list deployment objects: %w", err)
 	}
-	objects := stack.ObjectList().Cut(all, q)
 	items, err := a.contents(ctx, objects.Items, sees)
 	return page.Page[Published]{Items: items, Next: objects.Next, Total: objects.Total}, err
 }

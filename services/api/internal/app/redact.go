@@ -32,17 +32,25 @@ func seesSecrets(ctx context.Context, tx ports.Repositories, p tenancy.Principal
 
 // shown returns content as p may see it. The stack may be deleted by now; then nobody but agents sees the values.
 func (a *App) shown(ctx context.Context, p tenancy.Principal, s stack.ID, content []byte) ([]byte, error) {
+	sees, err := a.seesSecretsOf(ctx, p, s)
+	if err != nil {
+		return nil, err
+	}
+	if sees {
+		return content, nil
+	}
+	return bundle.Redact(content)
+}
+
+// seesSecretsOf is seesSecrets of what a stack publishes, which may be deleted by now.
+func (a *App) seesSecretsOf(ctx context.Context, p tenancy.Principal, s stack.ID) (bool, error) {
 	var owner tenancy.GeneratorID
 	if p.Role != tenancy.RoleAgent {
 		v, err := a.Store.Stacks().Get(ctx, tenancy.ScopeOf(p), s)
 		if err != nil && !fault.Is(err, fault.NotFound) {
-			return nil, fmt.Errorf("get stack: %w", err)
+			return false, fmt.Errorf("get stack: %w", err)
 		}
 		owner = v.Generator
 	}
-	sees, err := seesSecrets(ctx, a.Store, p, owner)
-	if err != nil || sees {
-		return content, err
-	}
-	return bundle.Redact(content)
+	return seesSecrets(ctx, a.Store, p, owner)
 }

@@ -152,6 +152,9 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 	}
 	var out stack.Stack
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Stack(ctx, s); err != nil {
+			return err
+		}
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
 			return err
@@ -190,6 +193,9 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 // DeleteStack soft-deletes a stack, by an admin or its owner. The scheduler writes the tombstones that take it from clusters.
 func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Stack(ctx, s); err != nil {
+			return err
+		}
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
 			return err

@@ -205,7 +205,7 @@ func queryMark(v url.Values) (*audit.Mark, error) {
 	}
 	at, entry, _ := strings.Cut(string(text), " ")
 	t, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil || !id.Valid(entry) {
+	if err != nil || !id.Valid(entry) || t.UTC().Year() < 1 || t.UTC().Year() > 9998 {
 		return nil, wrong
 	}
 	return &audit.Mark{At: t, ID: audit.ID(entry)}, nil

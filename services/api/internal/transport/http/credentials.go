@@ -103,7 +103,8 @@ func readCursor(s string) (time.Time, string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	at, row, found := strings.Cut(string(raw), ".")
 	micros, numErr := strconv.ParseInt(at, 10, 64)
-	if err != nil || numErr != nil || !found || !id.Valid(row) {
+	// beyond these years a database has no time
+	if err != nil || numErr != nil || !found || !id.Valid(row) || micros < 0 || micros > time.Date(9998, 12, 31, 0, 0, 0, 0, time.UTC).UnixMicro() {
 		return time.Time{}, "", fault.New(fault.Invalid, "invalid_query", "cursor is none of this list; take it from the Link header of the page before")
 	}
 	return time.UnixMicro(micros).UTC(), row, nil

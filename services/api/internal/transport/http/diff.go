@@ -39,6 +39,7 @@ type (
 		Marker    bool                 `json:"is_deletion_marker"`
 		Changes   []manifestChangeJSON `json:"changes"`
 		Unchanged int                  `json:"unchanged"`
+		Masked    int                  `json:"secrets_not_compared"`
 		Clusters  []moveJSON           `json:"clusters"`
 		Hold      *placement.Hold      `json:"hold"`
 	}
@@ -55,6 +56,7 @@ type (
 		To        baseJSON             `json:"to"`
 		Changes   []manifestChangeJSON `json:"changes"`
 		Unchanged int                  `json:"unchanged"`
+		Masked    int                  `json:"secrets_not_compared"`
 	}
 )
 
@@ -71,7 +73,7 @@ func baseOf(o stack.Object) baseJSON {
 
 func previewOf(p app.Preview) previewJSON {
 	out := previewJSON{
-		StackID: p.Stack, Checksum: p.Checksum, Marker: p.Marker, Changes: each(p.Changes, changeOf), Unchanged: p.Unchanged, Hold: holdOf(p.Hold),
+		StackID: p.Stack, Checksum: p.Checksum, Marker: p.Marker, Changes: each(p.Changes, changeOf), Unchanged: p.Unchanged, Masked: p.Masked, Hold: holdOf(p.Hold),
 		Clusters: each(p.Clusters, func(m app.Move) moveJSON {
 			return moveJSON{AgentID: m.Agent, AgentName: m.Name, ClusterName: m.Cluster, Effect: m.Effect, Reasons: m.Reasons}
 		}),
@@ -84,7 +86,7 @@ func previewOf(p app.Preview) previewJSON {
 }
 
 func objectDiffOf(d app.ObjectDiff) objectDiffJSON {
-	return objectDiffJSON{StackID: d.To.Stack, From: baseOf(d.From), To: baseOf(d.To), Changes: each(d.Changes, changeOf), Unchanged: d.Unchanged}
+	return objectDiffJSON{StackID: d.To.Stack, From: baseOf(d.From), To: baseOf(d.To), Changes: each(d.Changes, changeOf), Unchanged: d.Unchanged, Masked: d.Masked}
 }
 
 // objectPair reads {id} and ?against=.

@@ -1,0 +1,20 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// locks has nothing to do but to be there: transactions that change something come one after the other here.
+type locks struct{ s session }
+
+func (r locks) still(ctx context.Context) error {
+	return r.s.update(ctx, func(*change) error { return nil })
+}
+
+func (r locks) Generator(ctx context.Context, _ tenancy.GeneratorID) error { return r.still(ctx) }
+func (r locks) Agent(ctx context.Context, _ agent.ID) error                { return r.still(ctx) }
+func (r locks) Stack(ctx context.Context, _ stack.ID) error                { return r.still(ctx) }

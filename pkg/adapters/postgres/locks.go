@@ -1,0 +1,36 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+type locks struct{ s session }
+
+// Not FOR UPDATE: rows that refer to the thing may be written meanwhile.
+const (
+	stillGenerator = `SELECT 1 FROM generators WHERE id = $1 FOR NO KEY UPDATE`
+	stillAgent     = `SELECT 1 FROM agents WHERE id = $1 FOR NO KEY UPDATE`
+	stillStack     = `SELECT 1 FROM stacks WHERE id = $1 FOR NO KEY UPDATE`
+)
+
+// Generator implements ports.Locks.
+func (r locks) Generator(ctx context.Context, id tenancy.GeneratorID) error {
+	_, err := r.s.exec(ctx, "hold generator", stillGenerator, uid(id))
+	return err
+}
+
+// Agent implements ports.Locks.
+func (r locks) Agent(ctx context.Context, id agent.ID) error {
+	_, err := r.s.exec(ctx, "hold agent", stillAgent, uid(id))
+	return err
+}
+
+// Stack implements ports.Locks.
+func (r locks) Stack(ctx context.Context, id stack.ID) error {
+	_, err := r.s.exec(ctx, "hold stack", stillStack, uid(id))
+	return err
+}

@@ -1,0 +1,18 @@
+package ports
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// Locks keep a thing still from when a transaction reads it to when the transaction ends: who changes or deletes it
+// meanwhile waits, and so does who holds it too. What is not there is not held, and no error: reading it tells. Outside of a
+// transaction nothing is held.
+type Locks interface {
+	Generator(ctx context.Context, id tenancy.GeneratorID) error
+	Agent(ctx context.Context, id agent.ID) error
+	Stack(ctx context.Context, id stack.ID) error
+}

@@ -1,0 +1,36 @@
+package porttest
+
+import (
+	"context"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+type faultyLocks struct {
+	in ports.Locks
+	f  *faults
+}
+
+func (x faultyLocks) Generator(ctx context.Context, id tenancy.GeneratorID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Generator(ctx, id)
+}
+
+func (x faultyLocks) Agent(ctx context.Context, id agent.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Agent(ctx, id)
+}
+
+func (x faultyLocks) Stack(ctx context.Context, id stack.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Stack(ctx, id)
+}
