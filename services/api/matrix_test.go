@@ -21,7 +21,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		Others: func(w *world) []string {
 			return []string{
 				string(w.agent.ID), string(w.pendingAgent.ID), string(w.stack.ID), string(w.held.ID), string(w.unpinned.ID), string(w.object.ID),
-				string(w.owner.ID), string(w.template.ID), string(w.policyID),
+				string(w.owner.ID), string(w.template.ID), string(w.policyID), string(w.rolloutID),
 				string(w.newestCredential(tenancy.RoleGenerator, w.owner.ID, "").ID),
 			}
 		},

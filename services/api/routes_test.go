@@ -27,7 +27,7 @@ func successes() map[string]func(w *world) request {
 func requestGroups() []map[string]func(w *world) request {
 	return []map[string]func(w *world) request{
 		processRequests(), templateRequests(), credentialRequests(), joinRequests(),
-		workOrderRequests(), policyRequests(),
+		workOrderRequests(), policyRequests(), rolloutRequests(),
 	}
 }
 

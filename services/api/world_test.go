@@ -30,6 +30,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -80,6 +81,7 @@ type world struct {
 	object                 stack.Object
 	template               template.Template // the owner's, for stacks with its labels
 	policyID               policy.ID         // of the owner's, once it is stored
+	rolloutID              rollout.ID        // of the stack's, once it is stored
 	pendingAgent, newAgent agent.Agent       // one that waits for the owner's approval, one without any registration
 }
 
@@ -111,7 +113,7 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 	t.Helper()
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(t, err)
-	w := &world{t: t, store: store, tel: tel, api: c, policyID: policy.ID(uuid.NewString()), keys: map[string]string{asGarbage: "not-a-key"}}
+	w := &world{t: t, store: store, tel: tel, api: c, policyID: policy.ID(uuid.NewString()), rolloutID: rollout.ID(uuid.NewString()), keys: map[string]string{asGarbage: "not-a-key"}}
 	svc, err := api.New(t.Context(), conf, api.Deps{
 		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,

@@ -48,6 +48,12 @@ const (
 	PolicyAttached Action = "placement_policy.attached"
 	PolicyDetached Action = "placement_policy.detached"
 
+	RolloutPaused   Action = "rollout.paused"
+	RolloutResumed  Action = "rollout.resumed"
+	RolloutApproved Action = "rollout.approved"
+	RolloutAborted  Action = "rollout.aborted"
+	RolloutUndone   Action = "rollout.rolled_back"
+
 	ObjectCreated Action = "deployment_object.created"
 
 	PAKCreated Action = "pak.created"

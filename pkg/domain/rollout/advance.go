@@ -77,7 +77,7 @@ func (s *stepper) comeBack(m *Member) {
 	m.Gone = false
 	switch {
 	case s.in.Prior[m.Agent] == s.r.Object && m.AdmittedAt != nil:
-	case s.returns() && m.AdmittedAt != nil && m.target() != "":
+	case s.returns() && m.AdmittedAt != nil && m.Target() != "":
 		m.become(MemberReturning, s.now, "")
 	default:
 		m.become(MemberPending, s.now, "")
@@ -208,7 +208,7 @@ func (s *stepper) failed() bool {
 	if n <= budget {
 		return false
 	}
-	why := fmt.Sprintf("%d clusters have failed where %d may", n, budget)
+	why := fmt.Sprintf("clusters that have failed: %d, where the budget is %d", n, budget)
 	for _, m := range s.live() {
 		if m.State == MemberFailed && !m.Excused {
 			why += fmt.Sprintf("; cluster %s: %s", m.Agent, m.Message)
@@ -354,7 +354,7 @@ func (s *stepper) settled() bool {
 
 func (s *stepper) turnBack(reason string) {
 	for _, m := range s.live() {
-		if m.AdmittedAt != nil && m.target() != "" {
+		if m.AdmittedAt != nil && m.Target() != "" {
 			m.become(MemberReturning, s.now, "")
 		}
 	}

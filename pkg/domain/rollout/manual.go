@@ -81,7 +81,7 @@ func (r *Rollout) Undo(now time.Time, by string) (Transition, error) {
 		if m.AdmittedAt == nil && r.Phase == PhaseCompleted { // it was given the object when the rollout was completed
 			m.AdmittedAt = &now
 		}
-		if m.AdmittedAt != nil && m.target() != "" {
+		if m.AdmittedAt != nil && m.Target() != "" {
 			m.become(MemberReturning, now, "")
 		}
 	}

@@ -71,20 +71,20 @@ func (s *stepper) expire(m *Member) {
 }
 
 func (s *stepper) observeReturn(m *Member) {
-	if m.target() == "" {
+	if m.Target() == "" {
 		return
 	}
 	st := s.in.Status[m.Agent]
-	if s.in.Prior[m.Agent] != m.target() {
+	if s.in.Prior[m.Agent] != m.Target() {
 		st = delivery.Status{} // it is only now being given the former object
 	}
 	switch {
-	case isHealthy(st, m.target()):
+	case isHealthy(st, m.Target()):
 		m.become(MemberReturned, s.now, "")
 	case m.Offline && m.State == MemberReturning:
 		m.become(MemberSkipped, s.now, "it cannot be reached; it goes back when it can")
 	case m.State == MemberReturning:
-		m.Message = said(st, m.target())
+		m.Message = said(st, m.Target())
 		if d := time.Duration(s.r.Spec.Deadline); !s.now.Before(m.Since.Add(d)) {
 			m.become(MemberFailed, s.now, fmt.Sprintf("not back within %s: %s", d, cmp.Or(m.Message, "nothing was reported")))
 		}

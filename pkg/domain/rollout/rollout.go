@@ -109,8 +109,8 @@ type Member struct {
 	Message    string         `json:"message,omitempty"`
 }
 
-// target is what the member goes back to in a rollback; empty: there is nothing, it keeps what it has.
-func (m Member) target() stack.ObjectID {
+// Target is what the member goes back to in a rollback; empty: there is nothing, it keeps what it has.
+func (m Member) Target() stack.ObjectID {
 	if m.Good != "" {
 		return m.Good
 	}

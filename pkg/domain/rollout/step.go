@@ -235,7 +235,7 @@ func (s *stepper) objects() map[agent.ID]stack.ObjectID {
 				keeps = r.Base
 			}
 		case r.Phase == PhaseRollingBack || r.Phase == PhaseRolledBack:
-			keeps = cmp.Or(r.Members[i].target(), r.Object)
+			keeps = cmp.Or(r.Members[i].Target(), r.Object)
 		default:
 			keeps = r.Object
 		}

@@ -223,21 +223,26 @@ func (e *Engine) dependency(n policy.Dependency, id stack.ID, statuses map[agent
 
 // assign makes the changes of d those between what clusters have and what the step says. Removals stay as they were decided.
 func (e *Engine) assign(s placement.Subject, d *placement.Decision, out rollout.Out, in rollout.In) {
-	reasons := map[agent.ID]string{}
+	decided := map[agent.ID]placement.Change{}
 	var changes []placement.Change
 	for _, c := range d.Changes {
 		if c.State == delivery.Removing {
 			changes = append(changes, c)
 			continue
 		}
-		reasons[c.Agent] = c.Reason
+		decided[c.Agent] = c
 	}
 	for _, v := range d.Verdicts {
 		object := out.Objects[v.Agent]
+		c, ok := decided[v.Agent]
+		if ok && c.Object == object {
+			changes = append(changes, c)
+			continue
+		}
 		if !v.Picked || object == "" || in.Prior[v.Agent] == object {
 			continue
 		}
-		reason, ok := reasons[v.Agent]
+		reason := c.Reason
 		if !ok {
 			reason = e.world.priors[s.Stack][v.Agent].Reason
 		}

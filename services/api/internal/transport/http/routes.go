@@ -23,7 +23,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		templateRoutes(a), templatePartRoutes(a),
 		agentRoutes(a), agentPartRoutes(a),
 		generatorRoutes(a), registrationRoutes(a), credentialRoutes(a), joinRoutes(a),
-		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a),
+		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a), rolloutRoutes(a),
 		policyRoutes(a), policyReachRoutes(a), planRoutes(a),
 		webhookRoutes(a),
 		insightRoutes(a), diagnosticRoutes(a),
