@@ -130,7 +130,7 @@ func (a *agent) run(ctx context.Context) error {
 		Kinds: k, Objects: k, Diagnosis: k, Inventories: k.Inventories(), Now: time.Now,
 	}, log)
 	runner := work.New(a.broker, id, work.Cluster{
-		Agent: string(id), Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
+		Agent: string(id), Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
 	}, log)
 	seen := a.watcher(k, id, boot, log)
 	hooks := courier.New(a.broker, id, outbound.InsideACluster(a.settings.Networks()),

@@ -23,8 +23,10 @@ import (
 )
 
 const (
-	lookEvery = 2 * time.Second
-	cleanup   = 30 * time.Second // for taking away what an order made
+	ordersName = "work order" // of inventories
+	isDone     = "succeeded"  // what an inventory says when only the tidying up is left
+	lookEvery  = 2 * time.Second
+	cleanup    = 30 * time.Second // for taking away what an order made
 )
 
 // Cluster does orders in a Kubernetes cluster. All fields are required.
@@ -32,8 +34,10 @@ type Cluster struct {
 	Agent       string
 	Kinds       cluster.Kinds
 	Objects     cluster.Objects
+	Makers      cluster.Makers
 	Contents    cluster.Contents
 	Inventories cluster.Inventories
+	Owned       cluster.Owned
 	Limits      bundle.Limits
 	Scope       plan.Scope
 	Log         *slog.Logger
@@ -52,7 +56,7 @@ func (c Cluster) Do(ctx context.Context, o wire.WorkOrder) Result {
 		c.Undo(after, o.ID)
 		return Result{Message: err.Error(), Retryable: retryable(err)}
 	}
-	c.settle(after, o.ID, func(e cluster.Entry) bool { return runsToItsEnd(e.Key) })
+	c.succeeded(after, o.ID)
 	return Result{Success: true, Message: message}
 }
 
@@ -155,7 +159,7 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 			inv.Entries = append(inv.Entries, cluster.Entry{Key: o.Key, Version: o.Mapping.Kind.Version})
 		}
 	}
-	inv.Name, inv.Applied = "work order", ""
+	inv.Name, inv.Applied = ordersName, ""
 	slices.SortFunc(inv.Entries, func(a, b cluster.Entry) int { return strings.Compare(a.Key.String(), b.Key.String()) })
 	if err := persist(ctx, func() (err error) { inv.Version, err = c.Inventories.Save(ctx, inv); return err }); err != nil {
 		return fmt.Errorf("write down what the order makes: %w", err)
@@ -170,25 +174,52 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 
 // free refuses what is there already and was not made for the order.
 func (c Cluster) free(ctx context.Context, order string, o plan.Object) error {
+	_, err := c.own(ctx, order, o)
+	return err
+}
+
+// own returns what the order has made of o before, nil if nothing is there, and fails if something of somebody else's is.
+func (c Cluster) own(ctx context.Context, order string, o plan.Object) (*unstructured.Unstructured, error) {
 	live, err := c.Objects.Get(ctx, "", o.Target())
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return nil
+		return nil, nil //nolint:nilnil // nothing is there
 	case err != nil:
-		return fmt.Errorf("look at %s: %w", o.Key, err)
+		return nil, fmt.Errorf("look at %s: %w", o.Key, err)
 	case !c.isOf(live, order):
-		return hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
+		return nil, hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
 	}
-	return nil
+	return live, nil
 }
 
-// make applies one object. It looks again first, on every attempt: since the look at all of them minutes may have passed, in
-// which somebody made an object of this name.
+// make makes one object, or applies it to what an earlier attempt has made. Whatever is there by now that the order has not made
+// stays as it is: an object is created, which fails if there is one, and applied only to the very object that was looked at.
 func (c Cluster) make(ctx context.Context, order string, o plan.Object) error {
-	if err := c.free(ctx, order, o); err != nil {
+	live, err := c.own(ctx, order, o)
+	if err != nil {
 		return err
 	}
-	if _, err := c.Objects.Apply(ctx, "", o.Mapping, o.Manifest, false); err != nil {
+	if live == nil {
+		_, err = c.Makers.Make(ctx, "", o.Mapping, o.Manifest)
+		if !fault.Is(err, fault.Conflict) {
+			return c.madeOr(o, err)
+		}
+		// Somebody was faster, or the answer to an earlier attempt was lost.
+		if live, err = c.own(ctx, order, o); err != nil {
+			return err
+		}
+		if live == nil {
+			return fmt.Errorf("make %s: it comes and goes", o.Key)
+		}
+	}
+	manifest := o.Manifest.DeepCopy()
+	manifest.SetUID(live.GetUID())
+	_, err = c.Objects.Apply(ctx, "", o.Mapping, manifest, false)
+	return c.madeOr(o, err)
+}
+
+func (c Cluster) madeOr(o plan.Object, err error) error {
+	if err != nil {
 		return fmt.Errorf("apply %s (document %d, line %d): %w", o.Key, o.Document, o.Line, err)
 	}
 	return nil
@@ -276,6 +307,38 @@ func (c Cluster) Undo(ctx context.Context, order string) {
 	c.settle(ctx, order, func(cluster.Entry) bool { return true })
 }
 
+// Leftovers returns the orders of which something was left behind: the agent lost them, or could not tidy up.
+func (c Cluster) Leftovers(ctx context.Context) ([]string, error) {
+	list, err := c.Owned.Named(ctx, ordersName)
+	if err != nil {
+		return nil, fmt.Errorf("list what work orders have left: %w", err)
+	}
+	out := make([]string, len(list))
+	for i, inv := range list {
+		out[i] = inv.Stack
+	}
+	return out, nil
+}
+
+// succeeded takes away what has run to its end, and says so first: what is left of the order by a crash is not undone later.
+func (c Cluster) succeeded(ctx context.Context, order string) {
+	noted, cancel := context.WithTimeout(ctx, cleanup)
+	defer cancel()
+	err := persist(noted, func() error {
+		inv, err := c.Inventories.Load(noted, order)
+		if err != nil || inv.Version == "" {
+			return err
+		}
+		inv.Applied = isDone
+		_, err = c.Inventories.Save(noted, inv)
+		return err
+	})
+	if err != nil {
+		c.Log.WarnContext(ctx, "the success of a work order cannot be noted in the cluster", "order", order, "error", err.Error())
+	}
+	c.settle(ctx, order, func(e cluster.Entry) bool { return runsToItsEnd(e.Key) })
+}
+
 // settle deletes what goes, lets the rest belong to nobody, and forgets the order. What fails is left to be done when the order
 // is begun again, and said.
 func (c Cluster) settle(ctx context.Context, order string, goes func(cluster.Entry) bool) {
@@ -285,6 +348,9 @@ func (c Cluster) settle(ctx context.Context, order string, goes func(cluster.Ent
 	if err := persist(ctx, func() (err error) { inv, err = c.Inventories.Load(ctx, order); return err }); err != nil {
 		c.Log.WarnContext(ctx, "what a work order made cannot be looked up, and stays", "order", order, "error", err.Error())
 		return
+	}
+	if inv.Applied == isDone {
+		goes = func(e cluster.Entry) bool { return runsToItsEnd(e.Key) }
 	}
 	var failed error
 	for _, e := range slices.Backward(byRank(inv.Entries)) {

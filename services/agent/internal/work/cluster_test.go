@@ -16,6 +16,8 @@ import (
 	"github.com/colliery-io/brokkr/internal/testenv"
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 	"github.com/colliery-io/brokkr/services/agent/internal/work"
@@ -62,7 +64,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.cluster = work.Cluster{
-		Agent: "agent", Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Limits: bundle.DefaultLimits(),
+		Agent: "agent", Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(), Limits: bundle.DefaultLimits(),
 		Scope: plan.Scope{Namespace: w.namespace}, Log: log,
 	}
 	return w
@@ -207,6 +209,63 @@ func TestWhatIsThereIsNotTouched(t *testing.T) {
 	}
 	if v, _, _ := unstructured.NestedString(u.Object, "data", "a"); v != "mine" || w.has(jobs, "migrate") {
 		t.Errorf("got %q, want it as it was and no job", v)
+	}
+}
+
+// blindfolded does not see an object at its first looks, as if it were made just after.
+type blindfolded struct {
+	cluster.Objects
+	name  string
+	looks *int
+}
+
+func (b blindfolded) Get(ctx context.Context, as cluster.Identity, t cluster.Target) (*unstructured.Unstructured, error) {
+	if t.Name == b.name && *b.looks > 0 {
+		*b.looks--
+		return nil, fault.New(fault.NotFound, "cluster_not_found", "not yet")
+	}
+	return b.Objects.Get(ctx, as, t)
+}
+
+// An object that somebody makes between the look and the making is not overwritten.
+func TestWhatComesInBetweenIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "settings"}, "data": map[string]any{"a": "theirs"}}}
+	theirs, err := w.client.Resource(configMaps).Namespace(w.namespace).Create(t.Context(), u, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks := 2 // before all of them, and before this one
+	w.cluster.Objects = blindfolded{w.cluster.Objects, "settings", &looks}
+	r := w.cluster.Do(t.Context(), order("custom", job(succeeds)))
+	if r.Success || r.Retryable || !strings.Contains(r.Message, "settings is there already") || looks != 0 {
+		t.Errorf("got %+v after %d looks", r, 2-looks)
+	}
+	now, err := w.client.Resource(configMaps).Namespace(w.namespace).Get(t.Context(), "settings", metav1.GetOptions{})
+	if err != nil || now.GetResourceVersion() != theirs.GetResourceVersion() {
+		t.Errorf("theirs was changed: %v, %v", now, err)
+	}
+}
+
+// What an agent was at when it lost the order is found and removed by the next one; what stays after a success stays.
+func TestLeftoversAreFoundAndRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := order("custom", job(runs))
+	done := w.do(ctx, o)
+	w.await("the objects are there", func() bool { return w.has(configMaps, "settings") && w.has(jobs, "migrate") })
+	cancel()
+	result(t, done)
+	left, err := w.cluster.Leftovers(t.Context())
+	if err != nil || len(left) != 1 || left[0] != o.ID {
+		t.Fatalf("left: %v, %v", left, err)
+	}
+	w.cluster.Undo(t.Context(), o.ID)
+	w.await("they are gone", func() bool { return !w.has(configMaps, "settings") && !w.has(jobs, "migrate") })
+	if left, err := w.cluster.Leftovers(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("left afterwards: %v, %v", left, err)
 	}
 }
 

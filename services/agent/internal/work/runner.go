@@ -42,10 +42,12 @@ type Result struct {
 }
 
 // Executor does the work of an order. It ends soon when ctx does, and says then why it has not succeeded. It may be begun anew for
-// an order that it has been at before. Undo takes away what an order that is this agent's no more has made.
+// an order that it has been at before. Undo takes away what an order that is this agent's no more has made. Leftovers are the
+// orders of which something is there, those that it is at among them.
 type Executor interface {
 	Do(ctx context.Context, o wire.WorkOrder) Result
 	Undo(ctx context.Context, order string)
+	Leftovers(ctx context.Context) ([]string, error)
 }
 
 // Runner takes orders. Use New.
@@ -57,7 +59,11 @@ type Runner struct {
 	news     chan struct{}
 
 	mu      sync.Mutex
-	running map[string]bool
+	mark    int64 // of the work that was told of last
+	tidying bool
+	undoing string          // the order that is undone
+	after   *wire.WorkOrder // that order, claimed meanwhile
+	running map[string]bool // orders that are done or undone here
 	workers sync.WaitGroup
 }
 
@@ -66,9 +72,14 @@ func New(b Broker, id agent.ID, e Executor, log *slog.Logger) *Runner {
 	return &Runner{broker: b, agent: id, executor: e, log: log, news: make(chan struct{}, 1), running: map[string]bool{}}
 }
 
-// Pending is told what waits for the agent. It does not block.
+// Pending is told what waits for the agent. It does not block. The same work told of again is no reason to look again: it is of a type
+// that this agent does not do, or there is no free hand.
 func (r *Runner) Pending(p wire.Pending) {
-	if p.WorkOrders > 0 {
+	r.mu.Lock()
+	news := p.WorkOrders > 0 && (p.Mark == 0 || p.Mark != r.mark)
+	r.mark = p.Mark
+	r.mu.Unlock()
+	if news {
 		r.look()
 	}
 }
@@ -102,6 +113,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-r.news:
 			timer.Stop()
 		case <-timer.C:
+			if resumed {
+				r.tidy(ctx)
+			}
 		}
 	}
 }
@@ -116,7 +130,61 @@ func (r *Runner) resume(ctx context.Context) bool {
 	for _, o := range list {
 		r.begin(ctx, o)
 	}
+	r.tidy(ctx)
 	return true
+}
+
+// tidy undoes, in the background, what orders have left that this agent neither has claimed nor works on: it was away when it lost
+// them, or could not remove it. All that it has claimed is running when it is called.
+func (r *Runner) tidy(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tidying {
+		return
+	}
+	r.tidying = true
+	r.workers.Go(func() {
+		defer func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.tidying = false
+		}()
+		left, err := r.executor.Leftovers(ctx)
+		if err != nil {
+			r.log.DebugContext(ctx, "what work orders have left cannot be listed; it is looked for again", "error", err.Error())
+			return
+		}
+		for _, order := range left {
+			if ctx.Err() != nil {
+				return
+			}
+			r.undo(ctx, order)
+		}
+	})
+}
+
+// undo undoes one order that is not running; meanwhile it is not begun.
+func (r *Runner) undo(ctx context.Context, order string) {
+	r.mu.Lock()
+	busy := r.running[order]
+	if !busy {
+		r.running[order], r.undoing, r.after = true, order, nil
+	}
+	r.mu.Unlock()
+	if busy {
+		return
+	}
+	r.log.InfoContext(ctx, "what a work order has left is removed", "order", order)
+	r.executor.Undo(context.WithoutCancel(ctx), order)
+	r.mu.Lock()
+	delete(r.running, order)
+	next := r.after
+	r.undoing, r.after = "", nil
+	r.mu.Unlock()
+	if next != nil {
+		r.begin(ctx, *next)
+	}
+	r.look()
 }
 
 // take claims orders while there are hands; false if the broker could not be asked.
@@ -167,6 +235,9 @@ func (r *Runner) begin(ctx context.Context, o wire.WorkOrder) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running[o.ID] {
+		if r.undoing == o.ID {
+			r.after = &o // it begins when that is over
+		}
 		return
 	}
 	r.running[o.ID] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ type broker struct {
 	completed map[string]work.Result
 	over      map[string]bool // claims that are over
 	away      bool
+	polls     int
 }
 
 func newBroker() *broker {
@@ -35,6 +37,7 @@ func away() error { return fault.New(fault.Unavailable, "broker_unreachable", "a
 func (b *broker) PendingWork(_ context.Context, _ agent.ID, kind string) ([]wire.WorkOrder, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.polls++
 	if b.away {
 		return nil, away()
 	}
@@ -107,6 +110,9 @@ func (b *broker) see(t *testing.T, f func() error) {
 
 // executor works for as long as the test says, or until it is stopped.
 type executor struct {
+	undoes time.Duration
+	left   []string
+	blind  bool
 	takes  time.Duration
 	mu     sync.Mutex
 	at     int
@@ -133,9 +139,79 @@ func (e *executor) Do(ctx context.Context, _ wire.WorkOrder) work.Result {
 }
 
 func (e *executor) Undo(_ context.Context, order string) {
+	time.Sleep(e.undoes)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.undone = append(e.undone, order)
+	e.left = slices.DeleteFunc(slices.Clone(e.left), func(l string) bool { return l == order })
+}
+
+func (e *executor) Leftovers(context.Context) ([]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.blind {
+		return nil, away()
+	}
+	return e.left, nil
+}
+
+// What an order has left that this agent has not claimed goes, soon after the start and whenever it is found; what is claimed goes on.
+func TestWhatLostOrdersLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	b, e := newBroker(), &executor{takes: time.Hour, undoes: 10 * time.Second, left: []string{"lost", "order-0"}}
+	b.claimed = orders(1, 7200)
+	running(t, b, e, func(r *work.Runner) {
+		b.mu.Lock()
+		b.pending = []wire.WorkOrder{{ID: "lost", WorkType: "custom", ClaimTimeoutSeconds: 7200}} // it comes back while it is undone
+		b.mu.Unlock()
+		r.Pending(wire.Pending{WorkOrders: 1, Mark: 1})
+		time.Sleep(5 * time.Second)
+		if e.at != 1 {
+			t.Errorf("%d orders at work, want the claimed one alone while the other is undone", e.at)
+		}
+		time.Sleep(10 * time.Minute)
+		e.mu.Lock()
+		if !slices.Equal(e.undone, []string{"lost"}) || e.at != 2 {
+			t.Errorf("undone %v, %d at work; want the lost one undone and then done", e.undone, e.at)
+		}
+		e.left, e.blind = []string{"late"}, true
+		e.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		e.mu.Lock()
+		e.blind = false
+		e.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if !slices.Equal(e.undone, []string{"lost", "late"}) {
+			t.Errorf("undone %v, want the late one too", e.undone)
+		}
+	})
+}
+
+// Work that this agent cannot do is told of with each sync; it does not ask each time.
+func TestWorkOfAnotherTypeIsNoReasonToAsk(t *testing.T) {
+	t.Parallel()
+	b, e := newBroker(), &executor{takes: time.Second}
+	b.pending = []wire.WorkOrder{{ID: "other", WorkType: "of another make"}}
+	running(t, b, e, func(r *work.Runner) {
+		before := b.polls
+		for range 100 {
+			r.Pending(wire.Pending{WorkOrders: 1, Mark: 7})
+			time.Sleep(time.Second)
+		}
+		if n := b.polls - before; n > 4 {
+			t.Errorf("asked %d times for the same work", n)
+		}
+		b.mu.Lock()
+		b.pending = append(b.pending, orders(1, 60)...)
+		b.mu.Unlock()
+		r.Pending(wire.Pending{WorkOrders: 2, Mark: 8})
+		time.Sleep(2 * time.Second)
+		if len(b.completed) != 1 {
+			t.Errorf("completed %v, want the new order at once", b.completed)
+		}
+	})
 }
 
 func orders(n int, timeout int64) []wire.WorkOrder {
