@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -125,7 +128,11 @@ func TestAnAgentsKeyNeedsItsCertificate(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", AgentCertificates: true}, counters{})
 		admin := f.credential(nil)
-		ofAgent := f.credential(func(c *tenancy.Credential) { c.Role, c.Agent = tenancy.RoleAgent, "a" })
+		a := agent.Agent{ID: agent.ID(uuid.NewString()), Name: "a", ClusterName: "c", Status: agent.Active, Version: 1, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		if err := f.store.Agents().Insert(f.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		ofAgent := f.credential(func(c *tenancy.Credential) { c.Role, c.Agent = tenancy.RoleAgent, a.ID })
 		ask := func(key pak.PAK, state *tls.ConnectionState) string {
 			r := request("192.0.2.1:1", key.Reveal())
 			r.TLS = state
