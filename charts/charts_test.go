@@ -327,3 +327,40 @@ func TestTheAgentIsNoClusterAdmin(t *testing.T) {
 		}
 	}
 }
+
+// Each program has an image, of ko's and of the Dockerfile's.
+func TestEveryProgramHasAnImage(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../deploy/images.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile("../deploy/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mains []string
+	for _, pattern := range []string{"../cmd/*/main.go", "../services/*/cmd/*/main.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mains = append(mains, found...)
+	}
+	if len(mains) < 6 {
+		t.Fatalf("found only %v", mains)
+	}
+	for _, m := range mains {
+		dir := filepath.ToSlash(filepath.Dir(m))
+		name := filepath.Base(dir)
+		if name == "brokkr" {
+			name = "brokkr-cli"
+		}
+		if want := "[" + name + "]=" + strings.TrimPrefix(dir, "."); !strings.Contains(string(script), want) {
+			t.Errorf("deploy/images.sh has no %s", want)
+		}
+		if !regexp.MustCompile(regexp.QuoteMeta(name) + `[|)]`).Match(file) {
+			t.Errorf("deploy/Dockerfile knows no SERVICE %s", name)
+		}
+	}
+}
