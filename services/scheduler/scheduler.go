@@ -17,6 +17,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
@@ -86,6 +87,8 @@ type Deps struct {
 	Clock     func() time.Time
 	Version   string
 	Retention time.Duration // of events and logs; the longest if zero
+	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided.
+	CEL func(expression string) (placement.Expr, error)
 }
 
 // Service is a scheduler replica.
@@ -112,7 +115,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	log := d.Telemetry.Log.With("component", "scheduler", "replica", holder)
 	keeper := shard.NewKeeper(d.Store.Leases(), holder, c.Shards, c.LeaseTTL, d.Clock, log)
 	engine := cycle.New(d.Store, d.Wakeups, d.Signals, keeper, d.Clock, log, d.Telemetry.Tracer("scheduler"), cycle.NewMetrics(d.Telemetry.Registry), cycle.Options{
-		Poll: c.Poll, Resync: c.Resync, Share: c.BrakeShare, AtOne: c.BrakeAtLeast, FleetFloor: c.BrakeFleet, Window: c.BrakeWindow,
+		Poll: c.Poll, Resync: c.Resync, Share: c.BrakeShare, AtOne: c.BrakeAtLeast, FleetFloor: c.BrakeFleet, Window: c.BrakeWindow, CEL: d.CEL,
 	})
 	d.Telemetry.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "brokkr_scheduler_shards_held", Help: "Shards that this replica holds.",

@@ -48,6 +48,16 @@ type memo struct {
 // Compile returns the policy ready to decide with. The document is valid; an error names the part that cannot be compiled.
 func Compile(d policy.Document, deps Deps) (*Compiled, error) {
 	c := &Compiled{document: d, groups: make([]selector, len(d.Groups)), overrides: make([]selector, len(d.Overrides))}
+	if s := &c.document.Strategy; s.Type == "" {
+		switch {
+		case s.Count != nil:
+			s.Type = policy.Count
+		case len(s.Fixed) > 0:
+			s.Type = policy.Fixed
+		default:
+			s.Type = policy.All
+		}
+	}
 	if d.Clusters != nil {
 		if err := c.clusters.compile(*d.Clusters, deps); err != nil {
 			return nil, fmt.Errorf("clusters: %w", err)

@@ -54,7 +54,7 @@ func number(n float64) observed {
 // observe returns what is known of c under a key of policy's vocabulary at now.
 func observe(c *Cluster, key string, now time.Time) observed {
 	if l, ok := strings.CutPrefix(key, policy.KeyLabel); ok {
-		return observed{known: true, exists: c.Labels[l], string: l}
+		return observed{known: true, exists: c.Labels[l], string: "true"}
 	}
 	if a, ok := strings.CutPrefix(key, policy.KeyAnnotation); ok {
 		v, has := c.Annotations[a]

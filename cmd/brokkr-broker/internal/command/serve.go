@@ -92,14 +92,14 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 	if err != nil {
 		return nil, err
 	}
-	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention,
-	})
+	expressions, err := cel.New()
 	if err != nil {
 		return nil, err
 	}
-	expressions, err := cel.New()
+	sched, err := scheduler.New(ctx, s.Scheduler, scheduler.Deps{
+		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,13 @@ func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.L
 // reread brings the stack, its assignments and every agent that a decision on it would change up to date.
 func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	f := e.store.Facts()
-	d := placement.Decide(e.input(id, e.now()), e.now())
+	d, err := e.decide(ctx, id, e.now())
+	if err != nil {
+		if !fault.Is(err, fault.Conflict) {
+			return err
+		}
+		return e.world.refreshStacks(ctx, f, []stack.ID{id}) // its policy has changed
+	}
 	if err := e.refreshRollouts(ctx, []stack.ID{id}); err != nil {
 		return err
 	}
@@ -105,7 +111,10 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	start := time.Now()
 	now := e.now()
-	d := placement.Decide(e.input(id, now), now)
+	d, err := e.decide(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
 	step, err := e.step(ctx, s, &d, now)
 	if err != nil {
 		return nil, err
@@ -151,6 +160,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
 	}
+	e.settled(s, d, now)
 	e.world.committed(d, s.Generation+1, revisions)
 	if c.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
 		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))

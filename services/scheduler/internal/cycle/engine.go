@@ -34,6 +34,8 @@ type Options struct {
 	AtOne      int           // removal brake: fewer removals at once are never held; 5
 	FleetFloor int           // removals that Window always admits; 10
 	Window     time.Duration // of the fleet's removal brake; 10 min
+	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided, and the log says so.
+	CEL func(expression string) (placement.Expr, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -78,6 +80,8 @@ type Engine struct {
 	unsent  map[agent.ID]delivery.Revision
 
 	policies map[policy.ID]policy.Policy // as they were last read
+	ready    map[policy.ID]ready         // as they were last used
+	moves    map[stack.ID][]time.Time    // of the last hour
 	alarms   alarms
 }
 
@@ -96,7 +100,7 @@ type removal struct {
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, alarms: alarms{}}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, alarms: alarms{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -196,6 +200,15 @@ func (e *Engine) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.world != nil { // what was promised holds until the clusters tell
+		w.promises = e.world.promises
+		for a, c := range w.clusters {
+			c.Assumed = w.assumed(c)
+			w.clusters[a] = c
+		}
+		w.relist()
+		w.fleet = placement.NewFleet(w.list)
+	}
 	e.world, e.cursor = w, end
 	if err := e.refreshRollouts(ctx, nil); err != nil {
 		e.world = nil
@@ -265,6 +278,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	delete(stacks, "")
 	delete(agents, "")
 	f := e.store.Facts()
+	old := e.world.some(keys(agents))
 	if err := e.world.refreshClusters(ctx, f, keys(agents)); err != nil {
 		return err
 	}
@@ -280,7 +294,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		}
 	}
 	if len(agents) > 0 {
-		for _, id := range e.world.concerned(keys(agents)) {
+		for _, id := range e.concerned(keys(agents), old, e.now()) {
 			if _, ok := stacks[id]; !ok {
 				e.dirty[id] = first(agents)
 			}

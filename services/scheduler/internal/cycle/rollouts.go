@@ -122,9 +122,7 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 			in.Prior[a] = p.Object
 		}
 	}
-	if in.Picks, err = e.picks(d, doc); err != nil {
-		return out, err
-	}
+	in.Picks = e.picks(s, d, doc, now)
 	if in.Window, err = opening(spec, out.before, in.Newest, now); err != nil {
 		return out, err
 	}
@@ -137,7 +135,7 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 }
 
 // picks are the clusters that the decision picked.
-func (e *Engine) picks(d *placement.Decision, doc *policy.Document) ([]rollout.Pick, error) {
+func (e *Engine) picks(s placement.Subject, d *placement.Decision, doc *policy.Document, now time.Time) []rollout.Pick {
 	var out []rollout.Pick
 	for _, v := range d.Verdicts {
 		if !v.Picked {
@@ -146,20 +144,13 @@ func (e *Engine) picks(d *placement.Decision, doc *policy.Document) ([]rollout.P
 		c := e.world.clusters[v.Agent]
 		p := rollout.Pick{Agent: v.Agent, Offline: c.Status != agent.Active || c.UnreachableSince != nil}
 		if doc != nil && doc.Rollout != nil {
-			for _, w := range doc.Rollout.Waves {
-				ok := false
-				if w.Clusters != nil {
-					var err error
-					if ok, err = fits(*w.Clusters, c); err != nil {
-						return nil, fmt.Errorf("wave %s: %w", w.Name, err)
-					}
-				}
-				p.Fits = append(p.Fits, ok)
+			for i, w := range doc.Rollout.Waves {
+				p.Fits = append(p.Fits, w.Clusters != nil && e.ready[s.Policy.ID].compiled.FitsWave(i, &c, now))
 			}
 		}
 		out = append(out, p)
 	}
-	return out, nil
+	return out
 }
 
 // opening says whether a wave may begin, by the windows of the rollout that goes on, or else of the one that would start.
@@ -306,63 +297,4 @@ func (w *world) rolled(id stack.ID, x stepped) {
 		w.rollouts[id] = next
 	}
 	w.depends[id] = x.depends
-}
-
-// fits says whether a cluster fits the selector of a wave.
-func fits(s policy.Selector, c placement.Cluster) (bool, error) {
-	if s.CEL != "" {
-		return false, fault.New(fault.Invalid, "invalid_rollout", "the clusters of a wave cannot be selected by cel")
-	}
-	for _, l := range s.Labels {
-		if !c.Labels[l] {
-			return false, nil
-		}
-	}
-	for k, v := range s.Annotations {
-		if got, ok := c.Annotations[k]; !ok || got != v {
-			return false, nil
-		}
-	}
-	for _, x := range s.Expressions {
-		if ok, err := holds(x, c); !ok || err != nil {
-			return false, err
-		}
-	}
-	for i, alternative := range s.Any {
-		ok, err := fits(alternative, c)
-		if err != nil || ok {
-			return ok, err
-		}
-		if i == len(s.Any)-1 {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-func holds(x policy.Expression, c placement.Cluster) (bool, error) {
-	var value string
-	var known bool
-	kind, name, _ := strings.Cut(x.Key, ".")
-	switch kind {
-	case "label":
-		known = c.Labels[name]
-		value = fmt.Sprint(known)
-	case "annotation":
-		value, known = c.Annotations[name]
-	default:
-		return false, fault.Newf(fault.Invalid, "invalid_rollout", "the clusters of a wave are selected by label.X and annotation.X, not by %s", x.Key)
-	}
-	switch x.Operator {
-	case policy.Exists:
-		return known, nil
-	case policy.DoesNotExist:
-		return !known, nil
-	case policy.In, policy.Equal:
-		return known && slices.Contains(x.Values, value), nil
-	case policy.NotIn:
-		return !known || !slices.Contains(x.Values, value), nil
-	case policy.Greater, policy.AtLeast, policy.Less, policy.AtMost:
-	}
-	return false, fault.Newf(fault.Invalid, "invalid_rollout", "operator %s does not compare %s", x.Operator, x.Key)
 }

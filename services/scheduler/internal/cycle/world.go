@@ -18,6 +18,8 @@ import (
 type world struct {
 	clusters map[agent.ID]placement.Cluster
 	list     []placement.Cluster // of clusters, remade when they change
+	fleet    *placement.Fleet    // of clusters, for policies
+	promises map[agent.ID][]promise
 	subjects map[stack.ID]placement.Subject
 	priors   map[stack.ID]placement.Prior
 	rollouts map[stack.ID]rollout.Rollout // that govern
@@ -28,7 +30,7 @@ type world struct {
 // load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
 	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{},
-		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}}
+		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: map[agent.ID][]promise{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read stacks: %w", err)
@@ -47,6 +49,7 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 		w.subjects[s.Stack] = s
 	}
 	w.relist()
+	w.fleet = placement.NewFleet(w.list)
 	for _, p := range w.priors {
 		w.assigned += assigned(p)
 	}
@@ -60,7 +63,7 @@ func (w *world) relist() {
 	}
 }
 
-// refreshClusters reads these agents again and returns those whose facts may have changed.
+// refreshClusters reads these agents again.
 func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -72,9 +75,18 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 	for _, id := range ids {
 		delete(w.clusters, id) // gone unless it was read again
 	}
-	for _, c := range got {
-		w.clusters[c.Agent] = c
+	for i := range got {
+		got[i].Assumed = w.assumed(got[i])
+		w.clusters[got[i].Agent] = got[i]
 	}
+	var gone []agent.ID
+	for _, id := range ids {
+		if _, ok := w.clusters[id]; !ok {
+			gone = append(gone, id)
+			delete(w.promises, id)
+		}
+	}
+	w.fleet = w.fleet.With(got, gone)
 	w.relist()
 	return nil
 }
@@ -105,20 +117,6 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 		w.assigned += assigned(p)
 	}
 	return nil
-}
-
-// concerned returns the stacks whose assignment on one of these agents would change.
-func (w *world) concerned(ids []agent.ID) []stack.ID {
-	var out []stack.ID
-	for id, s := range w.subjects {
-		for _, a := range ids {
-			if c, ok := w.clusters[a]; ok && placement.Differs(s, c, w.priors[id]) {
-				out = append(out, id)
-				break
-			}
-		}
-	}
-	return out
 }
 
 // committed brings the snapshot to where the commit left the store.

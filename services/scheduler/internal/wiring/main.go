@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/cel"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/process"
@@ -58,8 +59,12 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 	if s.Redis.URL == "" {
 		p.Telemetry.Log.WarnContext(ctx, "no redis.url: this process cannot signal gateways, so they ask the database every second; set REDIS_URL on both")
 	}
+	expressions, err := cel.New()
+	if err != nil {
+		return err
+	}
 	svc, err := scheduler.New(ctx, s.Scheduler.Config, scheduler.Deps{Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention})
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,227 @@
+package cycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+)
+
+// ready is a policy in the revision in which it was last used.
+type ready struct {
+	revision int
+	compiled *placement.Compiled
+}
+
+// promise is what was decided for a cluster and is perhaps not in its status yet.
+type promise struct {
+	stack stack.ID
+	needs cluster.Resources
+	at    time.Time
+}
+
+// compiled returns the policy of ref, compiled once a revision; nil without one.
+func (e *Engine) compiled(ctx context.Context, ref *policy.Ref) (*placement.Compiled, error) {
+	if ref == nil {
+		return nil, nil
+	}
+	if r, ok := e.ready[ref.ID]; ok && r.revision == ref.Revision {
+		return r.compiled, nil
+	}
+	doc, err := e.document(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	c, err := placement.Compile(*doc, placement.Deps{CEL: e.opt.CEL})
+	if err != nil {
+		return nil, fmt.Errorf("compile revision %d of policy %s: %w", ref.Revision, ref.Name, err)
+	}
+	e.ready[ref.ID] = ready{revision: ref.Revision, compiled: c}
+	return c, nil
+}
+
+// decide decides about a stack as the policy says that reaches it, else by plain matching. There is a verdict on every
+// cluster.
+func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placement.Decision, error) {
+	in := e.input(id, now)
+	p, err := e.compiled(ctx, in.Subject.Policy)
+	if err != nil {
+		return placement.Decision{}, err
+	}
+	if p == nil {
+		return placement.Decide(in, now), nil
+	}
+	in.Policy, in.Fleet, in.Peers = p, e.world.fleet, e.world.peers(in.Subject, p)
+	recent := e.moves[id][:0]
+	for _, t := range e.moves[id] {
+		if now.Sub(t) < time.Hour {
+			recent = append(recent, t)
+		}
+	}
+	if e.moves[id] = recent; len(recent) == 0 {
+		delete(e.moves, id)
+	}
+	in.Moved = recent
+	return placement.Explain(in, now), nil
+}
+
+// peers is where the stacks are that the policy's affinity names. A name that no live stack of the generator has is not
+// among them.
+func (w *world) peers(s placement.Subject, p *placement.Compiled) map[string]placement.Prior {
+	names := p.Peers()
+	if len(names) == 0 {
+		return nil
+	}
+	out := make(map[string]placement.Prior, len(names))
+	for id, x := range w.subjects {
+		if x.Generator != s.Generator || x.Deleted {
+			continue
+		}
+		for _, n := range names {
+			if x.Name == n {
+				out[n] = w.priors[id]
+			}
+		}
+	}
+	return out
+}
+
+// settled notes what a committed decision means for others: what it promised of clusters, how often it moved, and which
+// stacks look at where this one is.
+func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Time) {
+	for range d.Moves {
+		e.moves[s.Stack] = append(e.moves[s.Stack], now)
+	}
+	if len(d.Changes) == 0 {
+		return
+	}
+	var needs cluster.Resources
+	if s.Policy != nil {
+		needs = e.ready[s.Policy.ID].compiled.Needs()
+	}
+	e.world.promised(d, needs, now)
+	for id, x := range e.world.subjects {
+		if x.Generator != s.Generator || x.Policy == nil || id == s.Stack {
+			continue
+		}
+		r, ok := e.ready[x.Policy.ID]
+		if !ok {
+			continue
+		}
+		for _, n := range r.compiled.Peers() {
+			if _, dirty := e.dirty[id]; n == s.Name && !dirty {
+				e.dirty[id] = cause{event: "affinity"}
+			}
+		}
+	}
+}
+
+// promised brings load and promises of the clusters to where the decision leaves them.
+func (w *world) promised(d placement.Decision, needs cluster.Resources, now time.Time) {
+	var changed []placement.Cluster
+	prior := w.priors[d.Stack]
+	for _, ch := range d.Changes {
+		c, ok := w.clusters[ch.Agent]
+		if !ok {
+			continue
+		}
+		was := prior[ch.Agent].State == delivery.Assigned
+		switch {
+		case ch.State == delivery.Assigned && !was:
+			c.Load++
+			if needs != (cluster.Resources{}) {
+				w.promises[ch.Agent] = append(w.promises[ch.Agent], promise{stack: d.Stack, needs: needs, at: now})
+			}
+		case ch.State == delivery.Removing && was:
+			c.Load = max(c.Load-1, 0)
+			w.forget(ch.Agent, d.Stack)
+		default:
+			continue
+		}
+		c.Assumed = w.assumed(c)
+		w.clusters[ch.Agent] = c
+		changed = append(changed, c)
+	}
+	if len(changed) > 0 {
+		w.fleet = w.fleet.With(changed, nil)
+		w.relist()
+	}
+}
+
+func (w *world) forget(a agent.ID, s stack.ID) {
+	keep := w.promises[a][:0]
+	for _, p := range w.promises[a] {
+		if p.stack != s {
+			keep = append(keep, p)
+		}
+	}
+	w.promises[a] = keep
+}
+
+// assumed is the sum of what was promised of a cluster after it last told its status; older promises are forgotten.
+func (w *world) assumed(c placement.Cluster) cluster.Resources {
+	var sum cluster.Resources
+	keep := w.promises[c.Agent][:0]
+	for _, p := range w.promises[c.Agent] {
+		if c.ReportedAt == nil || p.at.After(*c.ReportedAt) {
+			keep = append(keep, p)
+			sum.CPU, sum.Memory, sum.Pods, sum.GPU = sum.CPU+p.needs.CPU, sum.Memory+p.needs.Memory, sum.Pods+p.needs.Pods, sum.GPU+p.needs.GPU
+		}
+	}
+	if w.promises[c.Agent] = keep; len(keep) == 0 {
+		delete(w.promises, c.Agent)
+	}
+	return sum
+}
+
+// some returns these clusters as the snapshot knows them.
+func (w *world) some(ids []agent.ID) map[agent.ID]placement.Cluster {
+	out := make(map[agent.ID]placement.Cluster, len(ids))
+	for _, a := range ids {
+		if c, ok := w.clusters[a]; ok {
+			out[a] = c
+		}
+	}
+	return out
+}
+
+// concerned returns the stacks about which the changes of these agents, from what they were, may come to another decision. A
+// change of what no policy reads concerns no stack with a policy.
+func (e *Engine) concerned(ids []agent.ID, old map[agent.ID]placement.Cluster, now time.Time) []stack.ID {
+	var out []stack.ID
+	for id, s := range e.world.subjects {
+		for _, a := range ids {
+			if e.concerns(s, a, old, now) {
+				out = append(out, id)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func (e *Engine) concerns(s placement.Subject, a agent.ID, old map[agent.ID]placement.Cluster, now time.Time) bool {
+	c, there := e.world.clusters[a]
+	if s.Policy == nil {
+		return there && placement.Differs(s, c, e.world.priors[s.Stack])
+	}
+	r, ok := e.ready[s.Policy.ID]
+	if !ok || r.revision != s.Policy.Revision {
+		return true
+	}
+	was, known := old[a]
+	var before, after *placement.Cluster
+	if known {
+		before = &was
+	}
+	if there {
+		after = &c
+	}
+	return r.compiled.Concerns(s, before, after, now)
+}
