@@ -81,7 +81,7 @@ func templateRoutes(a *app.App) []rpc.Route {
 			all, err := a.ListTemplates(ctx, who(ctx), name)
 			return each(all, templateOf), err
 		}),
-		post("create_template", "/templates", Generator, rpc.JSON[newTemplateJSON], func(ctx context.Context, n newTemplateJSON) (templateJSON, error) {
+		post("create_template", "/templates", operate(Generator), rpc.JSON[newTemplateJSON], func(ctx context.Context, n newTemplateJSON) (templateJSON, error) {
 			out, err := a.CreateTemplate(ctx, who(ctx), n.Name, app.TemplateText(n.templateTextJSON))
 			return templateOf(out), err
 		}),
@@ -89,11 +89,11 @@ func templateRoutes(a *app.App) []rpc.Route {
 			out, err := a.GetTemplate(ctx, who(ctx), v)
 			return templateOf(out), err
 		}),
-		put("update_template", "/templates/{id}", GeneratorOwner, idAnd[template.ID, templateTextJSON], func(ctx context.Context, r of[template.ID, templateTextJSON]) (templateJSON, error) {
+		put("update_template", "/templates/{id}", operate(GeneratorOwner), idAnd[template.ID, templateTextJSON], func(ctx context.Context, r of[template.ID, templateTextJSON]) (templateJSON, error) {
 			out, err := a.UpdateTemplate(ctx, who(ctx), r.id, app.TemplateText(r.body))
 			return templateOf(out), err
 		}),
-		del("delete_template", "/templates/{id}", GeneratorOwner, justID[template.ID], func(ctx context.Context, v template.ID) error {
+		del("delete_template", "/templates/{id}", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) error {
 			return a.DeleteTemplate(ctx, who(ctx), v)
 		}),
 		post("instantiate_template", "/stacks/{id}/deployment-objects/from-template", operate(GeneratorOwner), idAnd[stack.ID, instantiationJSON],
@@ -114,22 +114,22 @@ func templatePartRoutes(a *app.App) []rpc.Route {
 			all, err := a.TemplateLabels(ctx, who(ctx), v)
 			return each(all, templateLabelOf), err
 		}),
-		post("templates_add_label", "/templates/{id}/labels", GeneratorOwner, idAnd[template.ID, string], func(ctx context.Context, r of[template.ID, string]) (templateLabelJSON, error) {
+		post("templates_add_label", "/templates/{id}/labels", operate(GeneratorOwner), idAnd[template.ID, string], func(ctx context.Context, r of[template.ID, string]) (templateLabelJSON, error) {
 			out, err := a.AddTemplateLabel(ctx, who(ctx), r.id, r.body)
 			return templateLabelOf(out), err
 		}),
-		del("templates_remove_label", "/templates/{id}/labels/{label}", GeneratorOwner, idAndText[template.ID]("label"), func(ctx context.Context, r part[template.ID, string]) error {
+		del("templates_remove_label", "/templates/{id}/labels/{label}", operate(GeneratorOwner), idAndText[template.ID]("label"), func(ctx context.Context, r part[template.ID, string]) error {
 			return a.RemoveTemplateLabel(ctx, who(ctx), r.id, r.key)
 		}),
 		get("templates_list_annotations", "/templates/{id}/annotations", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) ([]templateAnnotationJSON, error) {
 			all, err := a.TemplateAnnotations(ctx, who(ctx), v)
 			return each(all, templateAnnotationOf), err
 		}),
-		post("templates_add_annotation", "/templates/{id}/annotations", GeneratorOwner, idAnd[template.ID, keyValueBody], func(ctx context.Context, r of[template.ID, keyValueBody]) (templateAnnotationJSON, error) {
+		post("templates_add_annotation", "/templates/{id}/annotations", operate(GeneratorOwner), idAnd[template.ID, keyValueBody], func(ctx context.Context, r of[template.ID, keyValueBody]) (templateAnnotationJSON, error) {
 			out, err := a.AddTemplateAnnotation(ctx, who(ctx), r.id, r.body.Key, r.body.Value)
 			return templateAnnotationOf(out), err
 		}),
-		del("templates_remove_annotation", "/templates/{id}/annotations/{key}", GeneratorOwner, idAndText[template.ID]("key"), func(ctx context.Context, r part[template.ID, string]) error {
+		del("templates_remove_annotation", "/templates/{id}/annotations/{key}", operate(GeneratorOwner), idAndText[template.ID]("key"), func(ctx context.Context, r part[template.ID, string]) error {
 			return a.RemoveTemplateAnnotation(ctx, who(ctx), r.id, r.key)
 		}),
 	}

@@ -299,7 +299,7 @@ func webhookRoutes(a *app.App) []rpc.Route {
 			all, err := a.ListWebhooks(ctx)
 			return each(all, func(s webhook.Subscription) webhookJSON { return webhookOf(s, "") }), err
 		}),
-		post("create_webhook", "/webhooks", Admin, webhookRequest(true), func(ctx context.Context, ch app.WebhookChange) (webhookJSON, error) {
+		post("create_webhook", "/webhooks", operate(Admin), webhookRequest(true), func(ctx context.Context, ch app.WebhookChange) (webhookJSON, error) {
 			s, secret, err := a.CreateWebhook(ctx, who(ctx), ch)
 			return webhookOf(s, secret), err
 		}).ShowsSecret(),
@@ -310,11 +310,11 @@ func webhookRoutes(a *app.App) []rpc.Route {
 			s, err := a.GetWebhook(ctx, w)
 			return webhookOf(s, ""), err
 		}),
-		put("update_webhook", "/webhooks/{id}", Admin, changedWebhook, func(ctx context.Context, r of[webhook.ID, app.WebhookChange]) (webhookJSON, error) {
+		put("update_webhook", "/webhooks/{id}", operate(Admin), changedWebhook, func(ctx context.Context, r of[webhook.ID, app.WebhookChange]) (webhookJSON, error) {
 			s, secret, err := a.UpdateWebhook(ctx, r.id, r.body)
 			return webhookOf(s, secret), err
 		}),
-		del("delete_webhook", "/webhooks/{id}", Admin, justID[webhook.ID], func(ctx context.Context, w webhook.ID) error {
+		del("delete_webhook", "/webhooks/{id}", operate(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) error {
 			return a.DeleteWebhook(ctx, w)
 		}),
 		act("test_webhook", "/webhooks/{id}/test", operate(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) (webhookTestJSON, error) {

@@ -86,11 +86,11 @@ func workOrderLogFilter(r *http.Request) (ports.WorkOrderFilter, error) {
 // workOrderRoutes are those by which admins order work. Agents take it at the gateway.
 func workOrderRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_work_orders", "/work-orders", Admin, workOrderFilter, func(ctx context.Context, q workOrderQuery) ([]wire.WorkOrder, error) {
+		get("list_work_orders", "/work-orders", operate(Admin), workOrderFilter, func(ctx context.Context, q workOrderQuery) ([]wire.WorkOrder, error) {
 			list, err := a.ListWorkOrders(ctx, q.status, q.kind)
 			return each(list, workOrderOf), err
 		}),
-		post("create_work_order", "/work-orders", Admin, rpc.JSON[newWorkOrderJSON], func(ctx context.Context, n newWorkOrderJSON) (wire.WorkOrder, error) {
+		post("create_work_order", "/work-orders", operate(Admin), rpc.JSON[newWorkOrderJSON], func(ctx context.Context, n newWorkOrderJSON) (wire.WorkOrder, error) {
 			spec, err := n.spec()
 			if err != nil {
 				return wire.WorkOrder{}, err
@@ -98,16 +98,16 @@ func workOrderRoutes(a *app.App) []rpc.Route {
 			o, err := a.CreateWorkOrder(ctx, spec, []byte(n.YAMLContent))
 			return workOrderOf(o), err
 		}),
-		get("get_work_order", "/work-orders/{id}", Admin, justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrder, error) {
+		get("get_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrder, error) {
 			o, err := a.GetWorkOrder(ctx, id)
 			return workOrderOf(o), err
 		}),
-		del("delete_work_order", "/work-orders/{id}", Admin, justID[workorder.ID], a.DeleteWorkOrder),
-		get("list_work_order_log", "/work-order-log", Admin, workOrderLogFilter, func(ctx context.Context, f ports.WorkOrderFilter) ([]wire.WorkOrderLog, error) {
+		del("delete_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], a.DeleteWorkOrder),
+		get("list_work_order_log", "/work-order-log", operate(Admin), workOrderLogFilter, func(ctx context.Context, f ports.WorkOrderFilter) ([]wire.WorkOrderLog, error) {
 			list, err := a.ListWorkOrderLog(ctx, f)
 			return each(list, workOrderEntryOf), err
 		}),
-		get("get_work_order_log", "/work-order-log/{id}", Admin, justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrderLog, error) {
+		get("get_work_order_log", "/work-order-log/{id}", operate(Admin), justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrderLog, error) {
 			e, err := a.GetWorkOrderLog(ctx, id)
 			return workOrderEntryOf(e), err
 		}),
