@@ -3,6 +3,8 @@ package client
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
 // Auth says who a PAK is.
@@ -75,15 +77,7 @@ type GeneratorPAK struct {
 }
 
 // Stack is a named container of desired state.
-type Stack struct {
-	ID          string     `json:"id"`
-	CreatedAt   time.Time  `json:"created_at"`
-	UpdatedAt   time.Time  `json:"updated_at"`
-	DeletedAt   *time.Time `json:"deleted_at"`
-	Name        string     `json:"name"`
-	Description *string    `json:"description"`
-	GeneratorID string     `json:"generator_id"`
-}
+type Stack = wire.StackFrame
 
 // NewStack asks for a stack; without GeneratorID it belongs to the caller.
 type NewStack struct {
@@ -110,11 +104,7 @@ type Annotation struct {
 }
 
 // Target pins a stack to an agent.
-type Target struct {
-	ID      string `json:"id"`
-	AgentID string `json:"agent_id"`
-	StackID string `json:"stack_id"`
-}
+type Target = wire.TargetFrame
 
 // Event is what an agent reported about one deployment object.
 type Event struct {

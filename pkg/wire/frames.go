@@ -43,7 +43,7 @@ type HeartbeatFrame struct {
 	K8sAPILatencyMS *int32    `json:"k8s_api_latency_ms,omitempty"`
 }
 
-// AgentEventFrame is the body of an agent_event; its id is the agent's placeholder.
+// AgentEventFrame is the body of an agent_event, whose id is the agent's placeholder, and what is posted in its place.
 type AgentEventFrame struct {
 	AgentID            string  `json:"agent_id"`
 	DeploymentObjectID string  `json:"deployment_object_id"`

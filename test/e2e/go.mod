@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/colliery-io/brokkr => ../..
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/colliery-io/brokkr v0.0.0
 	github.com/google/uuid v1.6.0
 	github.com/lib/pq v1.12.3

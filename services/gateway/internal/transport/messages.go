@@ -40,14 +40,6 @@ func authOf(p tenancy.Principal) authResponse {
 	return out
 }
 
-type newAgentEvent struct {
-	AgentID            string  `json:"agent_id"`
-	DeploymentObjectID string  `json:"deployment_object_id"`
-	EventType          string  `json:"event_type"`
-	Status             string  `json:"status"`
-	Message            *string `json:"message"`
-}
-
 type agentEvent struct {
 	ID                 string     `json:"id"`
 	CreatedAt          time.Time  `json:"created_at"`

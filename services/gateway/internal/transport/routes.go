@@ -75,7 +75,7 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return each(list, eventOf), err
 			}),
 		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: identity.AgentSelf},
-			body(rpc.LooseJSON[newAgentEvent]), func(ctx context.Context, r with[newAgentEvent]) (agentEvent, error) {
+			body(rpc.LooseJSON[wire.AgentEventFrame]), func(ctx context.Context, r with[wire.AgentEventFrame]) (agentEvent, error) {
 				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
 					Agent: r.body.AgentID, Object: r.body.DeploymentObjectID, Type: r.body.EventType, Status: r.body.Status, Message: r.body.Message,
 				})
