@@ -18,6 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/api/openapi"
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
@@ -102,8 +103,8 @@ type Deps struct {
 	Clock     func() time.Time // time.Now if nil
 	Version   string
 	Retention time.Duration // of events and logs; the longest if zero
-	// CEL says what is wrong with an expression of a policy; nil: a policy with one is refused.
-	CEL func(expression string) error
+	// CEL reads the expressions of policies; nil: a policy with one is refused.
+	CEL func(expression string) (placement.Expr, error)
 	// Reload reads the configuration of the process anew; nil: it has no file to read.
 	Reload func(ctx context.Context) config.Outcome
 	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
@@ -146,7 +147,11 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	}
 	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
 	if d.CEL != nil {
-		cases.Policies = policies{cel: d.CEL}
+		cases.Language = placement.Deps{CEL: d.CEL}
+		cases.Policies = policies{cel: func(expression string) error {
+			_, err := d.CEL(expression)
+			return err
+		}}
 	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
 	s.certs = d.AgentCertificates

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -64,5 +65,9 @@ func TestPolicyUnderAPlan(t *testing.T) {
 	w.refused(asOwner, request{method: "PUT", path: path + "?plan=" + plan.ID, body: `{"name":"eu","clusters":{"labels":["other"]}}`}, http.StatusConflict, "plan_outdated")
 	if got := answer[policyAnswer](w, asOwner, "PUT", path+"?plan="+plan.ID, document); got.Revision != 2 {
 		t.Errorf("under its plan: revision %d, want 2", got.Revision)
+	}
+	moved := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":{"name":"eu","clusters":{"labels":["nobody-has-it"]}}}}`)
+	if len(moved.Stacks) == 0 || moved.Stacks[0].StackName != "held" || len(moved.Stacks[0].Loses) != 1 || moved.Stacks[0].Loses[0].AgentName != "a1" || !strings.Contains(moved.Stacks[0].Loses[0].Reason, "nobody-has-it") {
+		t.Errorf("a policy that no cluster fits: got %+v, want that held leaves a1 because of the label", moved)
 	}
 }

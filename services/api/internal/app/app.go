@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -37,6 +38,7 @@ type App struct {
 
 	Templates TemplateEngine
 	Policies  PolicyReader
+	Language  placement.Deps      // of policies
 	Sender    ports.WebhookSender // only who tests webhooks needs it
 	Reload    Reloader            // nil: the process has no configuration file
 }

@@ -99,14 +99,13 @@ func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID
 // moves decides as the scheduler would if the previewed object were the newest. It knows no brake: what is held now is told
 // beside it.
 func (a *App) moves(ctx context.Context, p tenancy.Principal, sub placement.Subject, preview Preview) ([]Move, error) {
-	facts := a.Store.Facts()
-	clusters, err := facts.Clusters(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("read clusters: %w", err)
+	ids := []stack.ID{sub.Stack}
+	if sub.Policy != nil {
+		ids = nil // a policy may look at all that is on clusters
 	}
-	priors, err := facts.Prior(ctx, []stack.ID{sub.Stack})
+	w, err := a.readDeciding(ctx, a.Store, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read the stack's assignments: %w", err)
+		return nil, err
 	}
 	agents, err := a.fleet(ctx)
 	if err != nil {
@@ -118,9 +117,10 @@ func (a *App) moves(ctx context.Context, p tenancy.Principal, sub placement.Subj
 			return nil, err
 		}
 	}
-	newest, prior := sub.Newest, priors[sub.Stack]
+	newest, prior := sub.Newest, w.priors[sub.Stack]
 	sub.Newest = &stack.Object{Stack: sub.Stack, Checksum: preview.Checksum, Marker: preview.Marker}
-	decided := placement.Decide(placement.Input{Subject: sub, Clusters: clusters, Prior: prior}, a.now())
+	w.subjects[sub.Stack], w.brake = sub, placement.Brake{}
+	decided := w.decide(sub.Stack, a.now())
 	same := newest != nil && newest.Marker == preview.Marker && len(preview.Changes)+preview.Masked == 0
 	out := []Move{}
 	for _, v := range decided.Verdicts {

@@ -18,7 +18,6 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // PlannedPolicy is a document that somebody thinks of for a policy.
@@ -71,6 +70,7 @@ type PlannedStack struct {
 	Loses []PlannedCluster
 	Stays int
 	Hold  *placement.Hold
+	Unmet *placement.Unmet // what is asked for beyond what the fleet has
 }
 
 // PlannedCluster is a cluster that a stack gains or loses, and why.
@@ -146,7 +146,9 @@ func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q Pl
 		}
 		warnings = append(more, tried...)
 		stored.Document, stored.Revision = d, stored.Revision+1
-		w.revise(stored)
+		if err := w.revise(a, stored); err != nil {
+			return nil, err
+		}
 	}
 	if q.Attach != nil {
 		s, err := ownStack(ctx, a.Store, p, q.Attach.Stack)
@@ -156,6 +158,9 @@ func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q Pl
 		v, err := a.Store.Policies().Get(ctx, tenancy.Scope{Generator: s.Generator}, q.Attach.Policy)
 		if err != nil {
 			return nil, fmt.Errorf("get placement policy: %w", err)
+		}
+		if err := w.know(a, v); err != nil {
+			return nil, err
 		}
 		if sub, ok := w.subjects[s.ID]; ok {
 			sub.Policy = &policy.Ref{ID: v.ID, Name: v.Name, Revision: v.Revision, By: policy.ByStack}
@@ -206,7 +211,7 @@ func compare(p tenancy.Principal, before, after *deciding, now time.Time) (Plan,
 			continue
 		}
 		was, is := before.decide(id, now), after.decide(id, now)
-		x := PlannedStack{Stack: id, Name: s.Name}
+		x := PlannedStack{Stack: id, Name: s.Name, Unmet: is.Unmet}
 		had := picked(was)
 		for _, v := range is.Verdicts {
 			switch {
@@ -221,7 +226,7 @@ func compare(p tenancy.Principal, before, after *deciding, now time.Time) (Plan,
 		if is.Hold != nil && (was.Hold == nil || was.Hold.Fingerprint != is.Hold.Fingerprint) {
 			x.Hold = is.Hold
 		}
-		if len(x.Gains) == 0 && len(x.Loses) == 0 && x.Hold == nil {
+		if len(x.Gains) == 0 && len(x.Loses) == 0 && x.Hold == nil && (x.Unmet == nil || was.Unmet != nil && *was.Unmet == *x.Unmet) {
 			out.Unchanged++
 			continue
 		}
@@ -312,63 +317,4 @@ func (a *App) stillTrue(ctx context.Context, p tenancy.Principal, id policy.ID, 
 			With("plan_id", now.ID)
 	}
 	return nil
-}
-
-// deciding is what decisions rest on, as it is or as somebody thinks of it.
-type deciding struct {
-	clusters map[agent.ID]placement.Cluster
-	subjects map[stack.ID]placement.Subject
-	priors   map[stack.ID]placement.Prior
-	brake    placement.Brake
-}
-
-// readDeciding reads what decisions about these stacks rest on; nil are all.
-func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []stack.ID) (*deciding, error) {
-	f := tx.Facts()
-	clusters, err := f.Clusters(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("read clusters: %w", err)
-	}
-	subjects, err := f.Subjects(ctx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read stacks: %w", err)
-	}
-	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, brake: usualBrake()}
-	if w.priors, err = f.Prior(ctx, ids); err != nil {
-		return nil, fmt.Errorf("read assignments: %w", err)
-	}
-	for _, c := range clusters {
-		w.clusters[c.Agent] = c
-	}
-	for _, s := range subjects {
-		w.subjects[s.Stack] = s
-	}
-	return w, nil
-}
-
-// copy returns one that may be changed without changing w; the values are shared.
-func (w *deciding) copy() *deciding {
-	return &deciding{clusters: maps.Clone(w.clusters), subjects: maps.Clone(w.subjects), priors: w.priors, brake: w.brake}
-}
-
-// usualBrake is that of a scheduler whose configuration says nothing of it, over one stack.
-func usualBrake() placement.Brake { return placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: -1} }
-
-// revise makes v the newest revision of its policy.
-func (w *deciding) revise(v policy.Policy) {
-	for id, s := range w.subjects {
-		if s.Policy != nil && s.Policy.ID == v.ID {
-			ref := *s.Policy
-			ref.Revision = v.Revision
-			s.Policy = &ref
-			w.subjects[id] = s
-		}
-	}
-}
-
-// decide decides as the scheduler would.
-func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
-	return placement.Decide(placement.Input{
-		Subject: w.subjects[id], Clusters: slices.Collect(maps.Values(w.clusters)), Prior: w.priors[id], Brake: w.brake,
-	}, now)
 }

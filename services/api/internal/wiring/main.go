@@ -90,7 +90,7 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, CEL: expressions.Check,
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
 	}
 	if reload := p.AddReload(live); file {
 		deps.Reload = reload.Reload

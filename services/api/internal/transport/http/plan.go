@@ -61,6 +61,7 @@ type (
 		Loses     []plannedClusterJSON `json:"loses"`
 		Stays     int                  `json:"stays"`
 		Hold      *placement.Hold      `json:"hold"`
+		Unmet     *placement.Unmet     `json:"unmet"`
 	}
 	plannedClusterJSON struct {
 		AgentID     agent.ID `json:"agent_id"`
@@ -80,7 +81,7 @@ func planOf(p app.Plan) planJSON {
 	return planJSON{
 		ID: p.ID, Unchanged: p.Unchanged, Warnings: each(p.Warnings, func(w app.PolicyProblem) problemJSON { return problemJSON{w.Path, w.Message} }),
 		Stacks: each(p.Stacks, func(s app.PlannedStack) plannedStackJSON {
-			return plannedStackJSON{StackID: s.Stack, StackName: s.Name, Gains: clusters(s.Gains), Loses: clusters(s.Loses), Stays: s.Stays, Hold: holdOf(s.Hold)}
+			return plannedStackJSON{StackID: s.Stack, StackName: s.Name, Gains: clusters(s.Gains), Loses: clusters(s.Loses), Stays: s.Stays, Hold: holdOf(s.Hold), Unmet: s.Unmet}
 		}),
 	}
 }

@@ -58,15 +58,16 @@ type (
 		Removing int `json:"removing"`
 	}
 	placementJSON struct {
-		StackID    stack.ID        `json:"stack_id"`
-		Generation int64           `json:"generation"`
-		DecidedAt  *time.Time      `json:"decided_at"`
-		Cause      string          `json:"cause"`
-		TraceID    string          `json:"trace_id"`
-		Policy     *policyRefJSON  `json:"policy"`
-		WakeAt     *time.Time      `json:"wake_at"`
-		Hold       *placement.Hold `json:"hold"`
-		Verdicts   []verdictJSON   `json:"verdicts"`
+		StackID    stack.ID         `json:"stack_id"`
+		Generation int64            `json:"generation"`
+		DecidedAt  *time.Time       `json:"decided_at"`
+		Cause      string           `json:"cause"`
+		TraceID    string           `json:"trace_id"`
+		Policy     *policyRefJSON   `json:"policy"`
+		WakeAt     *time.Time       `json:"wake_at"`
+		Unmet      *placement.Unmet `json:"unmet"`
+		Hold       *placement.Hold  `json:"hold"`
+		Verdicts   []verdictJSON    `json:"verdicts"`
 	}
 	verdictJSON struct {
 		AgentID   agent.ID           `json:"agent_id"`
@@ -74,6 +75,9 @@ type (
 		AgentName string             `json:"agent_name"`
 		Picked    bool               `json:"picked"`
 		Reasons   []placement.Reason `json:"reasons"`
+		Group     string             `json:"group,omitempty"`
+		Score     int64              `json:"score"`
+		Scores    []placement.Score  `json:"scores"`
 	}
 	approvalJSON struct {
 		Fingerprint string `json:"fingerprint"`
@@ -125,10 +129,12 @@ func placementOf(p app.StackPlacement) placementJSON {
 	at := p.Record.At.UTC()
 	out.Generation, out.DecidedAt, out.Cause, out.TraceID = p.Record.Generation, &at, p.Record.Cause, traceID(p.Record.Traceparent)
 	out.Policy, out.WakeAt = maybePolicyRef(p.Record.Decision.Policy), p.Record.Decision.WakeAt
+	out.Unmet = p.Record.Decision.Unmet
 	out.Verdicts = each(p.Record.Decision.Verdicts, func(v placement.Verdict) verdictJSON {
 		return verdictJSON{
 			AgentID: v.Agent, Cluster: v.Cluster, AgentName: p.Agents[v.Agent].Name, Picked: v.Picked,
 			Reasons: each(v.Reasons, func(r placement.Reason) placement.Reason { return r }),
+			Group:   v.Group, Score: v.Score, Scores: each(v.Scores, func(x placement.Score) placement.Score { return x }),
 		}
 	})
 	return out
