@@ -93,6 +93,9 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	if _, err := e.step(ctx, e.world.subjects[id], &d, e.now()); err != nil && !fault.Is(err, fault.Conflict) {
 		return err
 	}
+	if err := e.vary(ctx, e.world.subjects[id], &d, e.now()); err != nil {
+		return err
+	}
 	agents := make([]agent.ID, 0, len(d.Changes))
 	for _, c := range d.Changes {
 		agents = append(agents, c.Agent)
@@ -117,6 +120,9 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	step, err := e.step(ctx, s, &d, now)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.vary(ctx, s, &d, now); err != nil {
 		return nil, err
 	}
 	e.metrics.decide.Observe(time.Since(start).Seconds())

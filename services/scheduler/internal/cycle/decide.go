@@ -223,5 +223,5 @@ func (e *Engine) concerns(s placement.Subject, a agent.ID, old map[agent.ID]plac
 	if there {
 		after = &c
 	}
-	return r.compiled.Concerns(s, before, after, now)
+	return r.compiled.Concerns(s, before, after, now) || varies(r.compiled, before, after, now)
 }

@@ -82,6 +82,7 @@ type Engine struct {
 	policies map[policy.ID]policy.Policy // as they were last read
 	ready    map[policy.ID]ready         // as they were last used
 	moves    map[stack.ID][]time.Time    // of the last hour
+	variants map[variantKey]variant
 	alarms   alarms
 }
 
@@ -100,7 +101,7 @@ type removal struct {
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, alarms: alarms{}}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, variants: map[variantKey]variant{}, alarms: alarms{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be

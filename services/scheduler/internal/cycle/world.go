@@ -130,7 +130,7 @@ func (w *world) committed(d placement.Decision, generation int64, revisions map[
 	}
 	w.assigned -= assigned(prior)
 	for _, c := range d.Changes {
-		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, State: c.State, Revision: revisions[c.Agent], Reason: c.Reason}
+		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, State: c.State, Revision: revisions[c.Agent], Reason: c.Reason}
 	}
 	w.assigned += assigned(prior)
 	w.priors[d.Stack] = prior
