@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test bench deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ manifests: ## render deploy/manifests and the golden files from the charts
 clusters-test: deps ## the test control planes themselves
 	@echo "== test control planes"
 	@binary=$$(test/kubecluster/build.sh) && cd test/kubecluster && KUBECLUSTER=$$binary GOWORK=off CGO_ENABLED=0 go test -count=1 ./...
+
+bench: ## benchmarks in one process (docs/benchmarks)
+	@echo "== benchmarks"
+	@go test -run '^$$' -bench . -cpu 1 ./pkg/adapters/cel
 
 deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus)
 	@tools/install-deps.sh --prometheus

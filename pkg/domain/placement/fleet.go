@@ -61,7 +61,7 @@ type Fleet struct {
 	line        *lineage
 
 	mu      sync.Mutex
-	columns map[string]*column
+	columns map[columnKey]*column
 	scratch sync.Pool
 }
 
@@ -72,7 +72,12 @@ type lineage struct {
 	latest uint64
 }
 
-// column is one property of every cluster. It never changes.
+type columnKey struct {
+	key     string
+	numbers bool
+}
+
+// column is one property of every cluster: its numbers, or the domains that its values make. It never changes.
 type column struct {
 	numbers []float64 // NaN: none
 	domains []int32
@@ -209,22 +214,34 @@ func (f *Fleet) unindex(i int, fr fresh) {
 }
 
 // column returns the property of every cluster at now, made once for this snapshot.
-func (f *Fleet) column(key string, now time.Time) *column {
+func (f *Fleet) column(key string, now time.Time, numbers bool) *column {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.columns[key]; c != nil && (c.until.IsZero() || now.Before(c.until)) {
+	at := columnKey{key, numbers}
+	if c := f.columns[at]; c != nil && (c.until.IsZero() || now.Before(c.until)) {
 		return c
 	}
-	c := &column{numbers: make([]float64, len(f.slots)), domains: make([]int32, len(f.slots))}
+	c := &column{}
+	if numbers {
+		c.numbers = make([]float64, len(f.slots))
+	} else {
+		c.domains = make([]int32, len(f.slots))
+	}
 	ids := map[string]int32{}
 	for i, x := range f.slots {
-		c.numbers[i] = math.NaN()
+		if numbers {
+			c.numbers[i] = math.NaN()
+		}
 		if x == nil {
 			continue
 		}
 		v := observe(x, key, now)
-		if v.isNumber {
-			c.numbers[i] = v.number
+		c.until = sooner(c.until, v.until)
+		if numbers {
+			if v.isNumber {
+				c.numbers[i] = v.number
+			}
+			continue
 		}
 		name := v.text()
 		id, ok := ids[name]
@@ -234,12 +251,11 @@ func (f *Fleet) column(key string, now time.Time) *column {
 			c.names = append(c.names, name)
 		}
 		c.domains[i] = id
-		c.until = sooner(c.until, v.until)
 	}
 	if f.columns == nil {
-		f.columns = map[string]*column{}
+		f.columns = map[columnKey]*column{}
 	}
-	f.columns[key] = c
+	f.columns[at] = c
 	return c
 }
 

@@ -102,7 +102,7 @@ func (r *run) begin() {
 	for _, p := range r.c.document.Prefer {
 		var col *column
 		if !p.Balance {
-			col = r.f.column(p.Property, r.now)
+			col = r.f.column(p.Property, r.now, true)
 			r.wakeAt(col.until)
 		}
 		r.columns = append(r.columns, col)
@@ -110,7 +110,7 @@ func (r *run) begin() {
 	r.domains, r.offsets = r.domains[:0], r.offsets[:0]
 	total := 0
 	for _, s := range r.c.document.Spread {
-		col := r.f.column(s.By, r.now)
+		col := r.f.column(s.By, r.now, false)
 		r.wakeAt(col.until)
 		r.domains, r.offsets = append(r.domains, col), append(r.offsets, total)
 		total += len(col.names)

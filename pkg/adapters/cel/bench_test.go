@@ -1,0 +1,203 @@
+package cel_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/cel"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+// rich is the policy of the benchmark: eight filters (a label, an annotation among several, version, cores, nodes, an API,
+// CEL, taints; and capacity), four preferences, spread, 10 of 1,000.
+const rich = `
+name: rich
+clusters:
+  labels: [prod]
+  expressions:
+    - {key: annotation.region, operator: In, values: [r0, r1, r2, r3]}
+    - {key: kubernetes.version, operator: ">=", values: [1.30]}
+    - {key: allocatable.cpu, operator: ">", values: [8]}
+    - {key: nodes.ready, operator: ">=", values: [3]}
+    - {key: api, operator: Exists, values: [cert-manager.io/v1]}
+  cel: "cluster.nodes.ready >= 3 && cluster.facts['gpu_price'] < 9.5"
+requires: {cpu: 500m, memory: 1Gi}
+tolerations: [{key: maintenance, effect: NoPlace}]
+strategy: {count: {min: 10, max: 10}}
+spread: [{by: annotation.region, max_skew: 1, min_domains: 2}]
+prefer:
+  - {property: available.cpu, range: [0, 64], weight: 5}
+  - {property: facts.gpu_price, range: [0, 10], order: low, weight: 3}
+  - {property: available.memory, range: [0, 274877906944], weight: 2}
+  - {balance: true}
+stickiness: {points: 20}
+`
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func fleet(n int) []placement.Cluster {
+	out := make([]placement.Cluster, n)
+	for i := range out {
+		out[i] = member(i, 0)
+	}
+	return out
+}
+
+// member is one cluster; turn changes what it tells.
+func member(i, turn int) placement.Cluster {
+	price := float64((i*7+turn)%10) + 0.5
+	c := placement.Cluster{
+		Agent: agent.ID(fmt.Sprintf("a%05d", i)), Name: fmt.Sprintf("cluster-%05d", i), Version: 1, Status: agent.Active, ReportedAt: &start, Load: (i + turn) % 40,
+		Labels: map[string]bool{"prod": i%5 != 0, "linux": true}, Annotations: map[string]string{"region": fmt.Sprint("r", i%5), "owner": "x"},
+		Generators: map[tenancy.GeneratorID]bool{"team": true},
+		Reported: cluster.Status{KubernetesVersion: fmt.Sprintf("v1.%d.2", 29+i%8), Nodes: 5, ReadyNodes: int32(2 + i%4),
+			Allocatable: cluster.Resources{CPU: int64(4+i%60) * 1000, Memory: int64(16+i%200) << 30, Pods: 500}, Requested: cluster.Resources{CPU: 1000, Memory: 1 << 30},
+			Architectures: []string{"amd64"}, APIs: []string{"apps/v1", "cert-manager.io/v1", "v1"}, Facts: map[string]cluster.Fact{"gpu_price": {Number: &price}}},
+	}
+	if i%11 == 0 {
+		c.Taints = []cluster.Taint{{Key: "maintenance", Effect: cluster.NoPlace, Since: start}}
+	}
+	return c
+}
+
+func input(tb testing.TB, text string) placement.Input {
+	tb.Helper()
+	compiler, err := cel.New()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d, problems := policy.Parse([]byte(text), policy.Checks{CEL: compiler.Check})
+	if policy.Failed(problems) {
+		tb.Fatal(problems)
+	}
+	p, err := placement.Compile(d, placement.Deps{CEL: compiler.Compile})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return placement.Input{Subject: placement.Subject{Stack: "s", Generator: "team", Newest: &stack.Object{ID: "o"}}, Policy: p}
+}
+
+// standing returns in with the stack where a decision puts it.
+func standing(in placement.Input) placement.Input {
+	d := placement.Decide(in, start)
+	in.Prior = placement.Prior{}
+	for _, p := range d.Picks {
+		in.Prior[p.Agent] = delivery.Assignment{Agent: p.Agent, Stack: "s", Object: "o", State: delivery.Assigned}
+	}
+	return in
+}
+
+// The memory that a decision takes does not grow with the fleet.
+func TestAllocationsDoNotGrowWithTheFleet(t *testing.T) {
+	measure := func(n int) float64 {
+		in := input(t, rich)
+		in.Fleet = placement.NewFleet(fleet(n))
+		in = standing(in)
+		if d := placement.Decide(in, start); len(d.Picks) != 10 || d.Unmet != nil {
+			t.Fatalf("of %d clusters picked %d, unmet %+v", n, len(d.Picks), d.Unmet)
+		}
+		return testing.AllocsPerRun(50, func() { placement.Decide(in, start) })
+	}
+	small, large := measure(500), measure(5000)
+	if large > small+5 || large > 100 {
+		t.Fatalf("%.0f allocations a decision over 500 clusters, %.0f over 5,000", small, large)
+	}
+}
+
+// calibrate is work of a known size that is measured beside: sorting 1,000 numbers.
+func calibrate(n int) time.Duration {
+	at := time.Now()
+	for range n {
+		x := make([]uint32, 1000)
+		for i := range x {
+			x[i] = uint32(i) * 2654435761
+		}
+		slices.Sort(x)
+	}
+	return time.Since(at) / time.Duration(n)
+}
+
+func report(b *testing.B, each []time.Duration) {
+	b.StopTimer()
+	unit := calibrate(300)
+	slices.Sort(each)
+	var sum time.Duration
+	for _, d := range each {
+		sum += d
+	}
+	mean := sum / time.Duration(len(each))
+	b.ReportMetric(float64(time.Second)/float64(mean), "decisions/s")
+	b.ReportMetric(float64(each[len(each)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(each[len(each)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(each[len(each)-1].Microseconds()), "max-µs")
+	b.ReportMetric(float64(mean)/float64(unit), "x-sort-1000")
+}
+
+// BenchmarkDecideRich: one decision over 1,000 clusters. Before each decision one cluster tells something new (Changed), or
+// none does (Still), or all of them do, so that nothing that is remembered counts (Cold).
+func BenchmarkDecideRich(b *testing.B) {
+	run := func(b *testing.B, before func(in *placement.Input, i int)) {
+		in := input(b, rich)
+		in.Fleet = placement.NewFleet(fleet(1000))
+		in = standing(in)
+		each := make([]time.Duration, 0, b.N)
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := range b.N {
+			at := time.Now()
+			before(&in, i)
+			if d := placement.Decide(in, start); len(d.Picks) != 10 {
+				b.Fatalf("%d picks: %+v", len(d.Picks), d.Unmet)
+			}
+			each = append(each, time.Since(at))
+		}
+		report(b, each)
+	}
+	b.Run("Still", func(b *testing.B) { run(b, func(*placement.Input, int) {}) })
+	b.Run("Changed", func(b *testing.B) {
+		run(b, func(in *placement.Input, i int) {
+			in.Fleet = in.Fleet.With([]placement.Cluster{member(i%1000, i)}, nil)
+		})
+	})
+	b.Run("Cold", func(b *testing.B) {
+		clusters := fleet(1000)
+		run(b, func(in *placement.Input, _ int) { in.Fleet = placement.NewFleet(clusters) })
+	})
+}
+
+// BenchmarkDecideAll: 10,000 policies, each with a selector, a preference and a count of its own, over 1,000 clusters, all
+// of it cold: parsed, compiled and decided once.
+func BenchmarkDecideAll(b *testing.B) {
+	clusters := fleet(1000)
+	for range b.N {
+		f := placement.NewFleet(clusters)
+		picks := 0
+		for i := range 10_000 {
+			text := fmt.Sprintf("name: p%d\nclusters: {labels: [prod], expressions: [{key: annotation.region, operator: In, values: [r%d, r%d]}]}\n"+
+				"strategy: {count: {min: 1, max: %d}}\nprefer: [{property: available.cpu, range: [0, 64]}, {balance: true}]\n", i, i%5, (i+1)%5, 1+i%10)
+			d, problems := policy.Parse([]byte(text), policy.Checks{})
+			if policy.Failed(problems) {
+				b.Fatal(problems)
+			}
+			p, err := placement.Compile(d, placement.Deps{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			out := placement.Decide(placement.Input{Subject: placement.Subject{Stack: stack.ID(fmt.Sprint("s", i)), Generator: "team", Newest: &stack.Object{ID: "o"}}, Fleet: f, Policy: p}, start)
+			picks += len(out.Picks)
+		}
+		if picks == 0 {
+			b.Fatal("nothing was picked")
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(calibrate(300)), "x-sort-1000")
+}
