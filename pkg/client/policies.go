@@ -126,3 +126,73 @@ func (c *Client) PlacementAt(ctx context.Context, stack string, at time.Time) (P
 	_, err := c.do(ctx, call{method: http.MethodGet, path: "/stacks/" + seg(stack) + "/placement", query: url.Values{"at": {at.UTC().Format(time.RFC3339Nano)}}}, &out)
 	return out, err
 }
+
+// PlanRequest is a change that is only thought of.
+type PlanRequest struct {
+	Policy *PlannedPolicy `json:"policy,omitempty"`
+	Agents []PlannedAgent `json:"agents,omitempty"`
+}
+
+// PlannedPolicy is a document for a policy.
+type PlannedPolicy struct {
+	PolicyID string          `json:"policy_id"`
+	Document json.RawMessage `json:"document"`
+}
+
+// PlannedAgent is what would be of a cluster.
+type PlannedAgent struct {
+	AgentID      string   `json:"agent_id"`
+	AddLabels    []string `json:"add_labels,omitempty"`
+	RemoveLabels []string `json:"remove_labels,omitempty"`
+	Cordon       bool     `json:"cordon,omitempty"`
+	Drain        bool     `json:"drain,omitempty"`
+	Lost         bool     `json:"lost,omitempty"`
+}
+
+// Plan is what a change would come to.
+type Plan struct {
+	ID        string          `json:"id"`
+	Stacks    []PlannedStack  `json:"stacks"`
+	Unchanged int             `json:"unchanged"`
+	Warnings  []PolicyProblem `json:"warnings"`
+}
+
+// PlannedStack is a stack whose clusters would change.
+type PlannedStack struct {
+	StackID   string           `json:"stack_id"`
+	StackName string           `json:"stack_name"`
+	Gains     []PlannedCluster `json:"gains"`
+	Loses     []PlannedCluster `json:"loses"`
+	Stays     int              `json:"stays"`
+	Hold      *Hold            `json:"hold"`
+	Unmet     *UnmetDemand     `json:"unmet"`
+}
+
+// PlannedCluster is a cluster that a stack would gain or lose, and why.
+type PlannedCluster struct {
+	AgentID     string `json:"agent_id"`
+	AgentName   string `json:"agent_name"`
+	ClusterName string `json:"cluster_name"`
+	Reason      string `json:"reason"`
+}
+
+// UnmetDemand is what a policy asks for beyond what the fleet has.
+type UnmetDemand struct {
+	Wanted int    `json:"wanted"`
+	Picked int    `json:"picked"`
+	Reason string `json:"reason"`
+}
+
+// Plan asks what a change would come to; nothing is written.
+func (c *Client) Plan(ctx context.Context, q PlanRequest) (Plan, error) {
+	var out Plan
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/placement/plan", body: q, repeatable: true}, &out)
+	return out, err
+}
+
+// UpdatePolicyUnder is UpdatePolicy as long as a plan is still true; else 409, code plan_outdated.
+func (c *Client) UpdatePolicyUnder(ctx context.Context, plan, id string, document json.RawMessage) (Policy, error) {
+	var out Policy
+	_, err := c.do(ctx, call{method: http.MethodPut, path: "/placement-policies/" + seg(id), query: url.Values{"plan": {plan}}, body: document, once: true}, &out)
+	return out, err
+}

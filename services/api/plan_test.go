@@ -63,7 +63,8 @@ func TestPolicyUnderAPlan(t *testing.T) {
 	document := `{"name":"eu","clusters":{"labels":["prod"]}}`
 	plan := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":`+document+`}}`)
 	w.refused(asOwner, request{method: "PUT", path: path + "?plan=" + plan.ID, body: `{"name":"eu","clusters":{"labels":["other"]}}`}, http.StatusConflict, "plan_outdated")
-	if got := answer[policyAnswer](w, asOwner, "PUT", path+"?plan="+plan.ID, document); got.Revision != 2 {
+	typed := request{method: "PUT", path: path + "?plan=" + plan.ID, body: "# the same\nclusters: {labels: [prod]}\nname: eu\n", contentType: "application/yaml"}
+	if got := decode[policyAnswer](t, w.ok(asOwner, typed)); got.Revision != 2 {
 		t.Errorf("under its plan: revision %d, want 2", got.Revision)
 	}
 	moved := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":{"name":"eu","clusters":{"labels":["nobody-has-it"]}}}}`)

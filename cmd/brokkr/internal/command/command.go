@@ -105,7 +105,7 @@ manages agents and generators. Log in once, then apply:
 	f.StringVar(&a.flags.CAFile, "ca-file", "", "certificates (PEM) of the authorities to trust with the broker's (env BROKKR_CA_FILE)")
 	f.BoolVar(&a.flags.Insecure, "insecure-skip-verify", false, "trust any certificate: whoever is in between reads the key (env BROKKR_INSECURE_SKIP_VERIFY)")
 	f.DurationVar(&a.requestTimeout, "request-timeout", 30*time.Second, "how long to wait for the answer to one request; 0 waits for ever")
-	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.explain(), a.policy(), a.rollout(), a.stack(), a.template(),
+	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.explain(), a.plan(), a.policy(), a.rollout(), a.stack(), a.template(),
 		a.agent(), a.generator(), a.registration(), a.credentials(), a.webhook(), a.audit(), a.admin(), a.delete(), a.version(), a.waitFor(), a.diagnose(), a.doctor(), a.supportBundle(),
 		a.joinToken(), a.workOrder())
 	group(root)

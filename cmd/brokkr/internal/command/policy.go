@@ -172,7 +172,7 @@ func (a *app) warnings(p client.Policy) {
 }
 
 func (a *app) policyApply() *cobra.Command {
-	var path, generator string
+	var path, generator, plan string
 	cmd := &cobra.Command{
 		Use: "apply -f FILE", Short: "Store a policy, or its next revision; what is there already stays", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -199,6 +199,9 @@ func (a *app) policyApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(found) == 0 && plan != "" {
+				return hint(fmt.Errorf("policy %q not found; a plan is of one that is stored", name), "leave --plan out")
+			}
 			if len(found) == 0 {
 				p, err := c.CreatePolicy(cmd.Context(), owner, document)
 				if err != nil {
@@ -212,7 +215,16 @@ func (a *app) policyApply() *cobra.Command {
 			if err != nil {
 				return hint(errors.Unwrap(err), "say whose it is with --generator")
 			}
-			p, err := c.UpdatePolicy(cmd.Context(), was.ID, document)
+			store := c.UpdatePolicy
+			if plan != "" {
+				store = func(ctx context.Context, id string, document json.RawMessage) (client.Policy, error) {
+					return c.UpdatePolicyUnder(ctx, plan, id, document)
+				}
+			}
+			p, err := store(cmd.Context(), was.ID, document)
+			if client.IsCode(err, "plan_outdated") {
+				return hint(fmt.Errorf("store policy %s: %w", name, err), "brokkr plan -f %s", path)
+			}
 			if err != nil {
 				return fmt.Errorf("store policy %s: %w", name, err)
 			}
@@ -227,6 +239,7 @@ func (a *app) policyApply() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&path, "filename", "f", "", "the policy, YAML or JSON, or - for standard input")
 	cmd.Flags().StringVar(&generator, "generator", "", "whose it is, by name or id; yours if it is left out")
+	cmd.Flags().StringVar(&plan, "plan", "", "store it only if it still comes to what this plan says")
 	return cmd
 }
 

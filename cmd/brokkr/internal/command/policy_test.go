@@ -42,6 +42,8 @@ func TestPolicies(t *testing.T) {
 		"apply-new":       {"policy apply -f -", apply, none.with(routes{"POST /placement-policies": {created(policyJSON(policyID, genID, 1, webEU, ""))}}), 0},
 		"apply-next":      {"policy apply -f -", apply, named.with(routes{"PUT " + one: {ok(next)}}), 0},
 		"apply-unchanged": {"policy apply -f -", webEU, named.with(routes{"PUT " + one: {ok(p)}}), 0},
+		"apply-plan":      {"policy apply -f - --plan p1", apply, named.with(routes{"PUT " + one + "?plan=p1": {ok(next)}}), 0},
+		"apply-outdated":  {"policy apply -f - --plan p1", apply, named.with(routes{"PUT " + one + "?plan=p1": {refused(409, "plan_outdated", "the world has moved")}}), 1},
 		"apply-refused":   {"policy apply -f -", apply, none.with(routes{"POST /placement-policies": {{status: 400, body: `{"code":"invalid_policy","message":"strategy.count: min is greater than max (and 1 more problems)","details":{"problems":[{"path":"strategy.count","message":"min is greater than max"},{"path":"","message":"nothing fits"}]}}`}}}), 1},
 		"apply-ambiguous": {"policy apply -f -", apply, routes{"GET /placement-policies?name=web-eu": {list(p, policyJSON(policyID2, genID2, 1, webEU, ""))}}, 1},
 		"apply-for":       {"policy apply -f - --generator " + genID2, apply, named.with(routes{"GET /generators/" + genID2: {ok(other)}, "POST /placement-policies?generator_id=" + genID2: {created(policyJSON(policyID2, genID2, 1, webEU, ""))}}), 0},
@@ -109,6 +111,38 @@ func TestExplain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := run{routes: tt.routes, args: strings.Split(tt.args, " ")}.do(t)
+			if got.exit != tt.exit {
+				t.Errorf("exit %d, want %d\n%s", got.exit, tt.exit, got.err)
+			}
+			got.requests = compact(got.requests)
+			got.golden(t, t.Name())
+		})
+	}
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	const ask = "POST /placement/plan"
+	plan := `{"id":"abc","unchanged":3,"warnings":[],"stacks":[{"stack_id":"` + stackID + `","stack_name":"hello","stays":1,
+		"gains":[{"agent_id":"` + agentID + `","agent_name":"edge-1","cluster_name":"cluster-1","reason":"picked by the policy"}],
+		"loses":[{"agent_id":"` + agentID2 + `","agent_name":"edge-2","cluster_name":"cluster-2","reason":"the cluster has no label \"eu\""}],
+		"hold":null,"unmet":{"wanted":3,"picked":2,"reason":"no more clusters fit"}}]}`
+	found := routes{"GET /placement-policies?name=web-eu": {list(policyJSON(policyID, genID, 2, webEU, ""))}}
+	agents := routes{"GET /agents?name=edge-1": {list(edge1)}}
+	for name, tt := range map[string]struct {
+		args   string
+		routes routes
+		exit   int
+	}{
+		"policy":  {"plan -f -", found.with(routes{ask: {ok(plan)}}), 0},
+		"json":    {"plan -f - -o json", found.with(routes{ask: {ok(plan)}}), 0},
+		"unknown": {"plan -f -", routes{"GET /placement-policies?name=web-eu": {list()}}, 1},
+		"drain":   {"plan --agent edge-1 --drain --unlabel prod", agents.with(routes{ask: {ok(`{"id":"x","unchanged":4,"warnings":[],"stacks":[]}`)}}), 0},
+		"usage":   {"plan --agent edge-1", nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run{routes: tt.routes, args: strings.Split(tt.args, " "), stdin: webEU}.do(t)
 			if got.exit != tt.exit {
 				t.Errorf("exit %d, want %d\n%s", got.exit, tt.exit, got.err)
 			}
