@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -15,6 +16,10 @@ type Templates interface {
 	Get(ctx context.Context, scope tenancy.Scope, id template.ID) (template.Template, error)
 	// List returns live versions by name, the platform's before generators', the newest version first.
 	List(ctx context.Context, scope tenancy.Scope) ([]template.Template, error)
+	// Page returns a page of what List returns, by template.List.
+	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error)
+	// Newest returns the live version of this name with the highest number, of this owner (empty: the platform); NotFound without one.
+	Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (template.Template, error)
 	// Insert stores t as the next version of its name and owner, which it returns in the copy: 1 for a new name, else one
 	// more than there ever was. Racing callers get versions of their own. The owner must be live.
 	Insert(ctx context.Context, t template.Template) (template.Template, error)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -51,6 +52,27 @@ func (r templates) List(ctx context.Context, scope tenancy.Scope) ([]template.Te
 		})
 		return out, nil
 	})
+}
+
+func (r templates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error) {
+	all, err := r.List(ctx, scope)
+	if err != nil {
+		return page.Page[template.Template]{}, err
+	}
+	return template.List().Cut(all, q), nil
+}
+
+func (r templates) Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (template.Template, error) {
+	all, err := r.List(ctx, tenancy.Everything())
+	if err != nil {
+		return template.Template{}, err
+	}
+	for _, t := range all { // the newest version comes first
+		if t.Name == name && (t.Generator == nil && owner == "" || t.Generator != nil && *t.Generator == owner) {
+			return t, nil
+		}
+	}
+	return template.Template{}, noTemplate(name)
 }
 
 func (r templates) Insert(ctx context.Context, t template.Template) (template.Template, error) {

@@ -730,6 +730,20 @@ func (x observedTemplates) List(ctx context.Context, p1 tenancy.Scope) (r0 []tem
 	return r0, err
 }
 
+func (x observedTemplates) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[template.Template], err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Page")
+	defer func() { done(err) }()
+	r0, err = x.in.Page(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedTemplates) Newest(ctx context.Context, p1 tenancy.GeneratorID, p2 string) (r0 template.Template, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "Newest")
+	defer func() { done(err) }()
+	r0, err = x.in.Newest(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedTemplates) Insert(ctx context.Context, p1 template.Template) (r0 template.Template, err error) {
 	ctx, done := x.o.start(ctx, "Templates", "Insert")
 	defer func() { done(err) }()

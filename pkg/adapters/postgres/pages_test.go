@@ -74,7 +74,8 @@ func pagedLists() map[string]map[string]composed {
 		"agents": statementsOf(agentPages(), map[string]part{
 			"all": {}, "a generator's": {agentsOfGenerator, []any{someID()}}, "itself": {agentItself, []any{someID()}},
 		}),
-		"objects": statementsOf(objectPages(), map[string]part{"one stack's": {objectsOfOne, []any{someID()}}}),
+		"templates": statementsOf(templatePages(), map[string]part{"all": {}, "a generator's": {templatesSeenBy, []any{someID()}}, "nobody's": {text: nobody}}),
+		"objects":   statementsOf(objectPages(), map[string]part{"one stack's": {objectsOfOne, []any{someID()}}}),
 		"generators": statementsOf(generatorPages(), map[string]part{
 			"all": {}, "itself": {generatorItself, []any{someID()}}, "an agent's": {generatorsToAny, []any{someID()}},
 		}),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -66,6 +67,47 @@ func (r templates) List(ctx context.Context, scope tenancy.Scope) ([]template.Te
 	}
 	rows, err := many[templateRow](ctx, r.s, "list templates", query, args...)
 	return convert(rows, err, templateRow.template)
+}
+
+const (
+	countTemplates       = `SELECT count(*) FROM templates t WHERE t.deleted_at IS NULL`
+	templatesSeenBy      = ` AND (t.generator_id IS NULL OR t.generator_id = ?)`
+	templatesNamed       = ` AND t.name = ?`
+	templatesOfGenerator = ` AND t.generator_id = ?`
+	templatesFound       = ` AND position(lower(?::text) IN lower(t.name)) > 0`
+)
+
+func templatePages() listing[templateRow, template.Template] {
+	return listing[templateRow, template.Template]{
+		list: template.List(), act: "list templates", rows: selectTemplates, count: countTemplates, id: "t.id",
+		sorts:   map[string]string{"created_at": "t.created_at", "name": "t.name"},
+		filters: map[string]string{"name": templatesNamed, "generator_id": templatesOfGenerator}, search: templatesFound, to: templateRow.template,
+	}
+}
+
+// Page implements ports.Templates.
+func (r templates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error) {
+	only := part{text: nobody}
+	switch {
+	case scope.All:
+		only = part{}
+	case scope.Generator != "":
+		only = part{templatesSeenBy, []any{uid(scope.Generator)}}
+	}
+	return templatePages().page(ctx, r.s, only, q)
+}
+
+const newestTemplate = selectTemplates + ` AND t.name = $1
+	AND coalesce(t.generator_id, '00000000-0000-0000-0000-000000000000') = coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
+	ORDER BY t.version DESC LIMIT 1`
+
+// Newest implements ports.Templates.
+func (r templates) Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (template.Template, error) {
+	row, err := one[templateRow](ctx, r.s, "get newest template", noTemplate(name), newestTemplate, name, uidPtr(owner))
+	if err != nil {
+		return template.Template{}, err
+	}
+	return row.template(), nil
 }
 
 const (

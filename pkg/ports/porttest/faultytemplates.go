@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -19,6 +20,20 @@ func (x faultyTemplates) Get(ctx context.Context, scope tenancy.Scope, id templa
 		return v, err
 	}
 	return x.in.Get(ctx, scope, id)
+}
+
+func (x faultyTemplates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[template.Template], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Page(ctx, scope, q)
+}
+
+func (x faultyTemplates) Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (v template.Template, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Newest(ctx, owner, name)
 }
 
 func (x faultyTemplates) List(ctx context.Context, scope tenancy.Scope) (v []template.Template, err error) {

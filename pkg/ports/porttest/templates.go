@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -155,6 +156,8 @@ func templateScopes(w *world) {
 			got = append(got, t.ID)
 		}
 		wantSame(w.T, reason+": list", got, c.want)
+		p := walk(w, w.Templates().Page, c.scope, page.Query{Limit: 1, Sort: "name"})
+		wantSame(w.T, reason+": pages", len(p), len(c.want))
 		for _, id := range []template.ID{own.ID, platform.ID} {
 			_, err := w.Templates().Get(w.ctx, c.scope, id)
 			if slices.Contains(c.want, id) {
@@ -183,6 +186,17 @@ func templateList(w *world) {
 		}
 		got = append(got, fmt.Sprint(t.Name, " ", owner, " ", t.Version))
 	}
+	everyOrder(w, template.List(), w.Templates().Page, list)
+	found := walk(w, w.Templates().Page, everything, page.Query{Limit: 1, Sort: "name", Is: map[string]string{"name": "a", "generator_id": string(g.ID)}, Search: "A"})
+	wantSame(w.T, "named a, of ci", len(found), 2)
+	newest, err := w.Templates().Newest(w.ctx, g.ID, "a")
+	wantNone(w.T, "newest", err)
+	wantSame(w.T, "newest", newest, list[2])
+	newest, err = w.Templates().Newest(w.ctx, "", "a")
+	wantNone(w.T, "newest of the platform", err)
+	wantSame(w.T, "newest of the platform", newest, list[1])
+	_, err = w.Templates().Newest(w.ctx, "", "b")
+	wantCode(w.T, "newest of no name", err, fault.NotFound, "template_not_found")
 	wantSame(w.T, "order", got, []string{"B platform 1", "a platform 1", "a ci 2", "a ci 1", "b ci 1"})
 }
 
@@ -288,6 +302,12 @@ func (w *world) templateMethods() map[string]method {
 		},
 		"Templates.List": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Templates().List(ctx, everything))
+		},
+		"Templates.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Templates().Page(ctx, everything, page.Query{Limit: 1}))
+		},
+		"Templates.Newest": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Templates().Newest(ctx, "", "nobody"))
 		},
 		"Templates.Insert": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Templates().Insert(ctx, w.newTemplate("", "inserted")))

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -20,16 +20,13 @@ func noTemplate(id template.ID) error {
 	return fault.Newf(fault.NotFound, "template_not_found", "template %s is not there", id)
 }
 
-// ListTemplates returns the templates that p sees (its own and the platform's; all for an admin), or those with this name.
-func (a *App) ListTemplates(ctx context.Context, p tenancy.Principal, name string) ([]template.Template, error) {
-	all, err := a.Store.Templates().List(ctx, tenancy.ScopeOf(p))
+// ListTemplates returns a page of the templates that p sees: its own and the platform's; all for staff.
+func (a *App) ListTemplates(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[template.Template], error) {
+	out, err := a.Store.Templates().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
+		return page.Page[template.Template]{}, fmt.Errorf("list templates: %w", err)
 	}
-	if name != "" {
-		all = slices.DeleteFunc(all, func(t template.Template) bool { return t.Name != name })
-	}
-	return all, nil
+	return out, nil
 }
 
 // GetTemplate returns one version of a template to whoever sees it.
@@ -107,20 +104,18 @@ func (a *App) CreateTemplate(ctx context.Context, p tenancy.Principal, name stri
 
 // newestOf returns the newest live version of a name; nil without one.
 func newestOf(ctx context.Context, tx ports.Repositories, name string, owner *tenancy.GeneratorID) (*template.ID, error) {
-	scope := tenancy.Everything()
+	var of tenancy.GeneratorID
 	if owner != nil {
-		scope = tenancy.Scope{Generator: *owner}
+		of = *owner
 	}
-	all, err := tx.Templates().List(ctx, scope)
-	if err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
+	t, err := tx.Templates().Newest(ctx, of, name)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get the newest template: %w", err)
 	}
-	for _, t := range all { // the newest comes first
-		if t.Name == name && (t.Generator == nil) == (owner == nil) && (owner == nil || *t.Generator == *owner) {
-			return &t.ID, nil
-		}
-	}
-	return nil, nil
+	return &t.ID, nil
 }
 
 // UpdateTemplate makes the next version of a template's name, by its owner or an admin. Its labels and annotations are those

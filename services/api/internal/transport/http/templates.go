@@ -3,10 +3,10 @@ package http
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -77,10 +77,9 @@ func templateAnnotationOf(a template.Annotation) templateAnnotationJSON {
 
 func templateRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_templates", "/templates", operate(Generator), nameFilter, func(ctx context.Context, name string) ([]templateJSON, error) {
-			all, err := a.ListTemplates(ctx, who(ctx), name)
-			return each(all, templateOf), err
-		}),
+		list("list_templates", "/templates", operate(Generator), template.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[template.Template], error) {
+			return a.ListTemplates(ctx, who(ctx), q)
+		}, templateOf),
 		post("create_template", "/templates", operate(Generator), rpc.JSON[newTemplateJSON], func(ctx context.Context, n newTemplateJSON) (templateJSON, error) {
 			out, err := a.CreateTemplate(ctx, who(ctx), n.Name, app.TemplateText(n.templateTextJSON))
 			return templateOf(out), err
@@ -134,6 +133,3 @@ func templatePartRoutes(a *app.App) []rpc.Route {
 		}),
 	}
 }
-
-// nameFilter reads ?name= of a list.
-func nameFilter(r *http.Request) (string, error) { return r.URL.Query().Get("name"), nil }
