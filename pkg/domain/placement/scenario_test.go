@@ -1,0 +1,125 @@
+package placement_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	domain "github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+)
+
+var update = flag.Bool("update", false, "write what is decided into the scenarios")
+
+// scenario is a file of testdata/scenarios: what is the case, and what is decided.
+type scenario struct {
+	Because  string                     `json:"because"`
+	Policy   policy.Document            `json:"policy"`
+	Clusters map[string]scenarioCluster `json:"clusters"`
+	Decided  map[string]string          `json:"decided,omitempty"` // by cluster
+}
+
+type scenarioCluster struct {
+	Here        bool              `json:"here,omitempty"` // the stack is assigned to it
+	Labels      []string          `json:"labels,omitempty"`
+	Region      string            `json:"region,omitempty"`
+	Cordoned    bool              `json:"cordoned,omitempty"`
+	Unreachable bool              `json:"unreachable,omitempty"`
+	CPU         int64             `json:"cpu,omitempty"` // cores; 0: the cluster has told nothing
+	Taints      map[string]string `json:"taints,omitempty"`
+}
+
+func (s scenario) decide(t *testing.T) map[string]string {
+	var clusters []placement.Cluster
+	prior := placement.Prior{}
+	long := now.Add(-1e12)
+	for name, x := range s.Clusters {
+		c := cluster(name)
+		c.Labels, c.Annotations = map[string]bool{}, map[string]string{"region": x.Region}
+		for _, l := range x.Labels {
+			c.Labels[l] = true
+		}
+		if x.Cordoned {
+			c.Cordon = &domain.Cordon{Since: long}
+		}
+		if x.Unreachable {
+			c.UnreachableSince = &long
+		}
+		if x.CPU > 0 {
+			c.ReportedAt, c.Reported.Allocatable.CPU = &long, x.CPU*1000
+		}
+		for k, e := range x.Taints {
+			c.Taints = append(c.Taints, domain.Taint{Key: k, Effect: domain.Effect(e), Since: long})
+		}
+		if x.Here {
+			prior[agent.ID(name)] = delivery.Assignment{Agent: agent.ID(name), Stack: web, Object: "o1", State: delivery.Assigned, Since: long}
+		}
+		clusters = append(clusters, c)
+	}
+	d := placement.Explain(placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: compiled(t, s.Policy),
+		Brake: placement.Brake{Share: 0.9, AtOne: 50, FleetLeft: -1}}, now)
+	out := map[string]string{}
+	for _, v := range d.Verdicts {
+		var rules []string
+		for _, r := range v.Reasons {
+			rules = append(rules, string(r.Rule))
+		}
+		word := "no"
+		if v.Picked {
+			word = "yes"
+		}
+		out[v.Cluster] = word + ": " + strings.Join(slices.Compact(rules), ", ")
+	}
+	if d.Hold != nil {
+		out["held"] = d.Hold.Reason
+	}
+	if d.Unmet != nil {
+		out["unmet"] = fmt.Sprintf("%d of %d", d.Unmet.Picked, d.Unmet.Wanted)
+	}
+	return out
+}
+
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/scenarios/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s scenario
+			if err := yaml.UnmarshalStrict(text, &s); err != nil {
+				t.Fatal(err)
+			}
+			decided, err := yaml.Marshal(map[string]any{"decided": s.decide(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, want, _ := bytes.Cut(text, []byte("decided:"))
+			if *update {
+				if err := os.WriteFile(file, append(before, decided...), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if want = append([]byte("decided:"), want...); !bytes.Equal(want, decided) {
+				t.Errorf("%s\ndecided is\n%s\nnot\n%s", s.Because, decided, want)
+			}
+		})
+	}
+}
