@@ -224,6 +224,7 @@ type Placement struct {
 	TraceID    string       `json:"trace_id"`
 	Policy     *PolicyReach `json:"policy"` // what it followed; nil: targets, labels and annotations
 	WakeAt     *time.Time   `json:"wake_at"`
+	Unmet      *UnmetDemand `json:"unmet"`
 	Hold       *Hold        `json:"hold"`
 	Verdicts   []Verdict    `json:"verdicts"`
 }

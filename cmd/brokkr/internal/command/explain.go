@@ -98,6 +98,9 @@ func (a *app) writeExplanation(w io.Writer, s client.Stack, p client.Placement) 
 	if p.WakeAt != nil {
 		line("  again at  %s, when time alone may change it", p.WakeAt.UTC().Format(time.RFC3339))
 	}
+	if p.Unmet != nil {
+		line("  unmet     %d of %d wanted clusters: %s", p.Unmet.Picked, p.Unmet.Wanted, render.Clean(p.Unmet.Reason))
+	}
 	if p.Hold != nil {
 		line("  held      %s; brokkr placement approve %s", render.Clean(p.Hold.Reason), render.Clean(s.Name))
 	}

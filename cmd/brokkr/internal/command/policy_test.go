@@ -86,7 +86,7 @@ func TestExplain(t *testing.T) {
 	verdicts := `{"agent_id":"` + agentID + `","cluster":"cluster-1","agent_name":"edge-1","picked":true,"reasons":[{"rule":"label","wanted":"prod","observed":"prod","message":"both have the label \"prod\""}]},
 		{"agent_id":"` + agentID2 + `","cluster":"cluster-2","agent_name":"edge-2","picked":false,"reasons":[{"rule":"expression","wanted":"kubernetes.version >= 1.30","observed":"1.29","message":"the version is too old"},{"rule":"taint","message":"the cluster has the taint maintenance"}]}`
 	decided := func(more string) string {
-		return `{"stack_id":"` + stackID + `","generation":7,"decided_at":"2026-08-02T11:30:00Z","cause":"placement_policy.changed","trace_id":"","hold":null,"wake_at":null,` + more + `,"verdicts":[` + verdicts + `]}`
+		return `{"stack_id":"` + stackID + `","generation":7,"decided_at":"2026-08-02T11:30:00Z","cause":"placement_policy.changed","trace_id":"","hold":null,"wake_at":null,"unmet":{"wanted":3,"picked":1,"reason":"no more clusters fit"},` + more + `,"verdicts":[` + verdicts + `]}`
 	}
 	byID := `"policy":{"policy_id":"` + policyID + `","name":"web-eu","revision":2,"by":"stack","stack_label":null}`
 	byLabel := `"policy":{"policy_id":"` + policyID + `","name":"web-eu","revision":2,"by":"label","stack_label":"tier/web"}`
