@@ -28,6 +28,8 @@ func requestGroups() []map[string]func(w *world) request {
 	return []map[string]func(w *world) request{
 		processRequests(), templateRequests(), credentialRequests(), joinRequests(),
 		workOrderRequests(), policyRequests(), rolloutRequests(),
+		clusterRequests(),
+		workOrderRequests(), policyRequests(),
 	}
 }
 

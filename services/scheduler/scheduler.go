@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -26,6 +27,7 @@ import (
 	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/orders"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/reach"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/sealer"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/shard"
 )
@@ -46,6 +48,10 @@ type Config struct {
 
 	KeepDecisions time.Duration `koanf:"keep_decisions"` // retention of the records of decisions; the newest of each stack stays
 
+	UnreachableAfter time.Duration `koanf:"unreachable_after"` // an agent that is not heard for longer is unreachable
+	OutageShare      float64       `koanf:"outage_share"`      // more than this share falling silent at once is doubted
+	OutageWait       time.Duration `koanf:"outage_wait"`       // for so long
+
 	KeepWorkOrders      time.Duration `koanf:"keep_work_orders"`      // retention of the work order log
 	UnclaimedWorkOrders time.Duration `koanf:"unclaimed_work_orders"` // an order that no agent claims for this long fails
 }
@@ -54,6 +60,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
 		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
+		UnreachableAfter: time.Minute, OutageShare: 0.3, OutageWait: 2 * time.Minute,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
 		KeepDecisions: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
@@ -73,10 +80,16 @@ func (c Config) Validate() error {
 	p.Add(c.AuditSeal < 100*time.Millisecond || c.AuditSeal > time.Hour, "scheduler.audit_seal", "is %s, not between 100ms and 1h", c.AuditSeal)
 	p.Add(c.KeepAudit < 24*time.Hour, "scheduler.keep_audit", "is %s, less than 24h", c.KeepAudit)
 	p.Add(c.KeepDecisions < time.Hour, "scheduler.keep_decisions", "is %s, less than 1h", c.KeepDecisions)
+	p.Add(c.UnreachableAfter < 10*time.Second, "scheduler.unreachable_after", "is %s, less than 10s", c.UnreachableAfter)
+	p.Add(c.OutageShare <= 0 || c.OutageShare > 1, "scheduler.outage_share", "is %v, not above 0 and at most 1", c.OutageShare)
+	p.Add(c.OutageWait < 0 || c.OutageWait > 24*time.Hour, "scheduler.outage_wait", "is %s, not between 0 and 24h", c.OutageWait)
 	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
 	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
 }
+
+// outageFloor is how many agents must fall silent at once to be an outage of something else.
+const outageFloor = 3
 
 // Deps are what the scheduler works with.
 type Deps struct {
@@ -99,6 +112,7 @@ type Service struct {
 	tidy   *janitor.Janitor
 	seals  *sealer.Sealer
 	orders *orders.Clock
+	reach  *reach.Sweep
 	health *health.Checker
 }
 
@@ -131,7 +145,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
 			janitor.Idempotency(d.Store.Idempotency()), janitor.Rollouts(d.Store.Rollouts()), janitor.Decisions(d.Store.History(), c.KeepDecisions),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders)),
-		seals:  sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
+		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
+		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,
+			reach.NewMetrics(d.Telemetry.Registry)),
 		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
@@ -160,6 +176,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Add("janitor", s.tidy.Run)
 	g.Add("audit sealer", s.seals.Run)
 	g.Add("work orders", s.orders.Run)
+	g.Add("reachability", s.reach.Run)
 	g.Add("engine", s.engine.Run)
 	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("scheduler: %w", err)

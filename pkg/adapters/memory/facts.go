@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -50,6 +51,13 @@ func (s *state) cluster(a agent.Agent) placement.Cluster {
 	for _, t := range valuesOf(s.targets, string(a.ID)) {
 		c.Targets[t.Stack] = true
 	}
+	for _, as := range valuesOf(s.assignments, string(a.ID)) {
+		if as.State == delivery.Assigned {
+			c.Load++
+		}
+	}
+	k := s.known(a.ID)
+	c.Reported, c.ReportedAt, c.Taints, c.Cordon, c.Drain, c.UnreachableSince = k.Status, k.ReportedAt, k.Taints, k.Cordon, k.Drain, k.UnreachableSince
 	return c
 }
 

@@ -25,14 +25,17 @@ type clusterRow struct {
 	Annotations []byte         `db:"annotations"`
 	Generators  pq.StringArray `db:"generators"`
 	Targets     pq.StringArray `db:"targets"`
+	Load        int            `db:"load"`
+	knownRow
 }
 
 const selectClusters = `SELECT a.id, a.cluster_name, a.version, a.status,
 	ARRAY(SELECT l.label FROM agent_labels l WHERE l.agent_id = a.id) AS labels,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM agent_annotations n WHERE n.agent_id = a.id), '{}') AS annotations,
 	ARRAY(SELECT r.generator_id FROM registrations r WHERE r.agent_id = a.id AND r.state = 'approved') AS generators,
-	ARRAY(SELECT t.stack_id FROM agent_targets t WHERE t.agent_id = a.id) AS targets
-	FROM agents a WHERE a.deleted_at IS NULL`
+	ARRAY(SELECT t.stack_id FROM agent_targets t WHERE t.agent_id = a.id) AS targets,
+	(SELECT count(*) FROM assignments x WHERE x.agent_id = a.id AND x.state = 'assigned') AS load, ` + knownColumns + `
+	FROM agents a` + knownJoins + ` WHERE a.deleted_at IS NULL`
 
 const (
 	allClusters  = selectClusters + ` ORDER BY a.id`
@@ -54,6 +57,11 @@ func (r facts) Clusters(ctx context.Context, ids []agent.ID) ([]placement.Cluste
 		if err := json.Unmarshal(row.Annotations, &c.Annotations); err != nil {
 			return nil, fmt.Errorf("read annotations of agent %s: %w", row.Agent, err)
 		}
+		k, err := row.known()
+		if err != nil {
+			return nil, fmt.Errorf("cluster of agent %s: %w", row.Agent, err)
+		}
+		c.Reported, c.ReportedAt, c.Taints, c.Cordon, c.Drain, c.UnreachableSince, c.Load = k.Status, k.ReportedAt, k.Taints, k.Cordon, k.Drain, k.UnreachableSince, row.Load
 		out[i] = c
 	}
 	return out, nil

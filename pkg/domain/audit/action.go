@@ -21,6 +21,12 @@ const (
 	AgentAnnotationRemoved Action = "agent.annotation_removed"
 	AgentTargetAdded       Action = "agent.target_added"
 	AgentTargetRemoved     Action = "agent.target_removed"
+	AgentTaintAdded        Action = "agent.taint_added"
+	AgentTaintRemoved      Action = "agent.taint_removed"
+	AgentCordoned          Action = "agent.cordoned"
+	AgentUncordoned        Action = "agent.uncordoned"
+	AgentDrained           Action = "agent.drained" // the drain began, or was changed
+	AgentDrainEnded        Action = "agent.drain_ended"
 	AgentRegistered        Action = "agent.registered"
 	AgentDeregistered      Action = "agent.deregistered"
 	AgentRegistrationSet   Action = "agent.registration_changed"

@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -11,6 +12,7 @@ import (
 func factCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"clusters":               factClusters,
+		"what is known":          factKnown,
 		"subjects":               factSubjects,
 		"deleted stacks":         factDeleted,
 		"prior":                  factPrior,
@@ -163,4 +165,31 @@ func factCopies(w *world) {
 	if w.clusters(nil)[a].Labels["changed"] || w.subjects(nil)[p.stack.ID].Labels["changed"] || w.subjects(nil)[p.stack.ID].Newest.Size == -1 {
 		w.Fatal("the store shares what it returns")
 	}
+}
+
+// factKnown has placement see what is known of a cluster, and how much stands there.
+func factKnown(w *world) {
+	p := w.place(2)
+	a, b := p.agents[0].ID, p.agents[1].ID
+	_, err := w.Clusters().Report(w.ctx, a, w.clusterStatus(), w.at)
+	wantNone(w.T, "report", err)
+	_, err = w.Clusters().Taint(w.ctx, a, cluster.Taint{Key: "k", Effect: cluster.NoPlace, Since: w.at})
+	wantNone(w.T, "taint", err)
+	w.drain(a, cluster.Drain{Since: w.at, Budget: 1}, true)
+	wantNone(w.T, "release", w.Drains().Release(w.ctx, a, []stack.ID{p.stack.ID}, w.at))
+	w.beat(agent.Heartbeat{Agent: a, At: w.at})
+	_, err = w.Reachability().Lose(w.ctx, []agent.ID{a}, silent)
+	wantNone(w.T, "lose", err)
+	w.decide(p.stack.ID, w.remove(b, p.object))
+
+	got := w.clusters(nil)
+	k, c := w.known(a), got[a]
+	if c.ReportedAt == nil || c.Drain == nil || c.UnreachableSince == nil {
+		w.Fatalf("cluster: got %+v, want all that is known", c)
+	}
+	wantSame(w.T, "cluster", cluster.Known{
+		Status: c.Reported, ReportedAt: c.ReportedAt, ChangedAt: k.ChangedAt, Taints: c.Taints, Cordon: c.Cordon, Drain: c.Drain, UnreachableSince: c.UnreachableSince,
+	}, k)
+	wantSame(w.T, "load", []int{c.Load, got[b].Load}, []int{1, 0})
+	wantSame(w.T, "version", c.Version, w.seeAgent(a).Version)
 }

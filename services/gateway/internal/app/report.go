@@ -44,6 +44,10 @@ func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) 
 	if err != nil {
 		return err
 	}
+	status, err := parseStatus(req.Status)
+	if err != nil {
+		return err
+	}
 	began, reading := g.Now().UTC(), g.Hub.Begin()
 	var done outcome
 	var news bool
@@ -52,6 +56,14 @@ func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) 
 		var err error
 		if news, err = tx.Reports().Advance(ctx, a, delivery.Mark{Boot: req.BootID, Seq: req.Seq}, began); err != nil || !news {
 			return err
+		}
+		if status != nil {
+			if err := g.tellCluster(ctx, tx, a, *status, began); err != nil {
+				return err
+			}
+		}
+		if len(reports)+len(removals) == 0 {
+			return nil
 		}
 		if done.wanted, err = wantedOf(ctx, tx, a); err != nil {
 			return err

@@ -47,7 +47,7 @@ func (g *Gateway) sync(ctx context.Context, c Caller, agentID string, req wire.S
 			g.Log.WarnContext(ctx, "two processes use the identity of one agent", "agent", string(a), "boot", req.BootID)
 		}
 	}
-	if len(req.Applied)+len(req.Removed) > 0 {
+	if len(req.Applied)+len(req.Removed)+len(req.Status) > 0 {
 		if err := g.report(ctx, a, req); err != nil {
 			return wire.SyncResponse{}, "", err
 		}

@@ -1,0 +1,126 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// ask makes a request about the agent as an admin and returns the answer.
+func (w *world) ask(method, rest, body string, status int) map[string]any {
+	w.t.Helper()
+	rec := w.checked(asAdmin, request{method: method, path: "/agents/" + string(w.agent.ID) + rest, body: body})
+	if rec.Code != status {
+		w.t.Fatalf("%s %s: got %d: %s, want %d", method, rest, rec.Code, rec.Body, status)
+	}
+	var out map[string]any
+	if status == http.StatusOK && strings.HasPrefix(rec.Body.String(), "{") {
+		must(w.t, json.Unmarshal(rec.Body.Bytes(), &out))
+	}
+	return out
+}
+
+// refused makes a request that need not keep the contract, and wants this refusal.
+func (w *world) refused(method, rest, body string, status int, code string) {
+	w.t.Helper()
+	rec := w.do(asAdmin, request{method: method, path: "/agents/" + string(w.agent.ID) + rest, body: body})
+	if rec.Code != status || !strings.Contains(rec.Body.String(), `"`+code+`"`) {
+		w.t.Errorf("%s %s %.60s: got %d: %s, want %d %s", method, rest, body, rec.Code, rec.Body, status, code)
+	}
+}
+
+// told counts the events that tell placement of the agent.
+func (w *world) told() int {
+	w.t.Helper()
+	events, _, err := w.store.Outbox().Read(w.t.Context(), ports.Cursor{}, time.Now(), 0, 1000)
+	must(w.t, err)
+	n := 0
+	for _, e := range events {
+		if e.Type == event.AgentChanged && e.Agent == w.agent.ID {
+			n++
+		}
+	}
+	return n
+}
+
+func TestCordonDrainAndUncordon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	before := w.told()
+	if got := w.ask("GET", "/cluster", "", 200); got["cordon"] != nil || got["status"] != nil || got["drain"] != nil {
+		t.Errorf("at first: got %v, want nothing known", got)
+	}
+	first := w.ask("POST", "/cordon", `{"reason":"new disks"}`, 200)["cordon"].(map[string]any)
+	again := w.ask("POST", "/cordon", `{"reason":"another"}`, 200)["cordon"].(map[string]any)
+	if first["reason"] != "new disks" || again["since"] != first["since"] || again["reason"] != "new disks" {
+		t.Errorf("cordoned twice: got %v, then %v; want the first to stand", first, again)
+	}
+	if got := w.told() - before; got != 1 {
+		t.Errorf("events after two cordons: got %d, want 1: only what changes something is told", got)
+	}
+	plan := w.ask("POST", "/drain", `{"budget":1,"dry_run":true}`, 200)
+	if plan["dry_run"] != true || plan["drain"] == nil {
+		t.Errorf("dry run: got %v, want what would go", plan)
+	}
+	stacks := plan["drain"].(map[string]any)["stacks"].([]any)
+	if len(stacks) == 0 || stacks[0].(map[string]any)["state"] != "waiting" {
+		t.Errorf("dry run: got %v, want the stacks that stand there", stacks)
+	}
+	if got := w.ask("GET", "/cluster", "", 200); got["drain"] != nil || w.told()-before != 1 {
+		t.Errorf("after a dry run: got %v, want nothing changed", got["drain"])
+	}
+	drain := w.ask("POST", "/drain", `{"reason":"old iron"}`, 200)["drain"].(map[string]any)
+	if drain["waiting"] != 0.0 || drain["moving"] == 0.0 || drain["done"] != false {
+		t.Errorf("drain without a budget: got %v, want all on their way", drain)
+	}
+	w.ask("DELETE", "/drain", "", 204)
+	w.ask("DELETE", "/drain", "", 404)
+	if got := w.ask("GET", "/cluster", "", 200); got["drain"] != nil || got["cordon"] == nil {
+		t.Errorf("after the drain: got %v, want the cordon alone", got)
+	}
+	w.ask("POST", "/drain", `{"budget":3}`, 200)
+	if got := w.ask("POST", "/uncordon", "", 200); got["drain"] != nil || got["cordon"] != nil {
+		t.Errorf("uncordoned: got %v, want neither", got)
+	}
+	w.refused("POST", "/drain", `{"budget":-1}`, 400, "invalid_drain")
+	w.refused("POST", "/cordon", `{"reason":"`+strings.Repeat("x", 1025)+`"}`, 400, "invalid_reason")
+	w.refused("DELETE", "/drain", "", 404, "drain_not_found")
+}
+
+func TestTaints(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	before := w.told()
+	made := w.ask("PUT", "/taints", `{"key":"gpu","value":"a100","effect":"nOpLaCe"}`, 200)
+	if made["effect"] != "NoPlace" || made["value"] != "a100" {
+		t.Errorf("made: got %v", made)
+	}
+	if again := w.ask("PUT", "/taints", `{"key":"gpu","value":"a100","effect":"NoPlace"}`, 200); again["since"] != made["since"] {
+		t.Errorf("put again: got %v, want the time of %v", again, made)
+	}
+	w.ask("PUT", "/taints", `{"key":"gpu","effect":"Evict"}`, 200)
+	if got := w.told() - before; got != 2 {
+		t.Errorf("events: got %d, want 2", got)
+	}
+	if got := w.ask("GET", "/cluster", "", 200)["taints"].([]any); len(got) != 2 {
+		t.Errorf("taints: got %v, want two", got)
+	}
+	w.ask("DELETE", "/taints/gpu", "", 204)
+	w.ask("DELETE", "/taints/gpu", "", 404)
+	w.ask("DELETE", "/taints/gpu?effect=Evict", "", 404)
+	for _, bad := range []string{`{"key":"","effect":"Evict"}`, `{"key":"a b","effect":"Evict"}`, `{"key":"a","effect":"NoSchedule"}`, `{"key":"a","value":"b c","effect":"Evict"}`} {
+		w.refused("PUT", "/taints", bad, 400, "invalid_taint")
+	}
+	w.refused("DELETE", "/taints/gpu", "", 404, "agent_taint_not_found")
+	for n := range cluster.MaxTaints {
+		w.ask("PUT", "/taints", fmt.Sprintf(`{"key":"k%d","effect":"NoPlace"}`, n), 200)
+	}
+	w.refused("PUT", "/taints", `{"key":"one-more","effect":"NoPlace"}`, 422, "too_many_taints")
+}
