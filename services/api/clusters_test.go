@@ -27,8 +27,8 @@ func (w *world) ask(method, rest, body string, status int) map[string]any {
 	return out
 }
 
-// refused makes a request that need not keep the contract, and wants this refusal.
-func (w *world) refused(method, rest, body string, status int, code string) {
+// turnedDown makes a request that need not keep the contract, and wants this refusal.
+func (w *world) turnedDown(method, rest, body string, status int, code string) {
 	w.t.Helper()
 	rec := w.do(asAdmin, request{method: method, path: "/agents/" + string(w.agent.ID) + rest, body: body})
 	if rec.Code != status || !strings.Contains(rec.Body.String(), `"`+code+`"`) {
@@ -89,9 +89,9 @@ func TestCordonDrainAndUncordon(t *testing.T) {
 	if got := w.ask("POST", "/uncordon", "", 200); got["drain"] != nil || got["cordon"] != nil {
 		t.Errorf("uncordoned: got %v, want neither", got)
 	}
-	w.refused("POST", "/drain", `{"budget":-1}`, 400, "invalid_drain")
-	w.refused("POST", "/cordon", `{"reason":"`+strings.Repeat("x", 1025)+`"}`, 400, "invalid_reason")
-	w.refused("DELETE", "/drain", "", 404, "drain_not_found")
+	w.turnedDown("POST", "/drain", `{"budget":-1}`, 400, "invalid_drain")
+	w.turnedDown("POST", "/cordon", `{"reason":"`+strings.Repeat("x", 1025)+`"}`, 400, "invalid_reason")
+	w.turnedDown("DELETE", "/drain", "", 404, "drain_not_found")
 }
 
 func TestTaints(t *testing.T) {
@@ -116,11 +116,11 @@ func TestTaints(t *testing.T) {
 	w.ask("DELETE", "/taints/gpu", "", 404)
 	w.ask("DELETE", "/taints/gpu?effect=Evict", "", 404)
 	for _, bad := range []string{`{"key":"","effect":"Evict"}`, `{"key":"a b","effect":"Evict"}`, `{"key":"a","effect":"NoSchedule"}`, `{"key":"a","value":"b c","effect":"Evict"}`} {
-		w.refused("PUT", "/taints", bad, 400, "invalid_taint")
+		w.turnedDown("PUT", "/taints", bad, 400, "invalid_taint")
 	}
-	w.refused("DELETE", "/taints/gpu", "", 404, "agent_taint_not_found")
+	w.turnedDown("DELETE", "/taints/gpu", "", 404, "agent_taint_not_found")
 	for n := range cluster.MaxTaints {
 		w.ask("PUT", "/taints", fmt.Sprintf(`{"key":"k%d","effect":"NoPlace"}`, n), 200)
 	}
-	w.refused("PUT", "/taints", `{"key":"one-more","effect":"NoPlace"}`, 422, "too_many_taints")
+	w.turnedDown("PUT", "/taints", `{"key":"one-more","effect":"NoPlace"}`, 422, "too_many_taints")
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/drain"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/orders"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/reach"
@@ -113,6 +114,7 @@ type Service struct {
 	seals  *sealer.Sealer
 	orders *orders.Clock
 	reach  *reach.Sweep
+	drains *drain.Stepper
 	health *health.Checker
 }
 
@@ -148,6 +150,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,
 			reach.NewMetrics(d.Telemetry.Registry)),
+		drains: drain.New(d.Store, holder, d.Clock, log),
 		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
@@ -177,6 +180,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Add("audit sealer", s.seals.Run)
 	g.Add("work orders", s.orders.Run)
 	g.Add("reachability", s.reach.Run)
+	g.Add("drains", s.drains.Run)
 	g.Add("engine", s.engine.Run)
 	if err := g.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("scheduler: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -123,4 +124,49 @@ func CheckReason(reason string) error {
 		return fault.Newf(fault.Invalid, "invalid_reason", "the reason must have at most %d bytes and no control characters", MaxReason)
 	}
 	return nil
+}
+
+// ParseFact reads a fact as it is written: a number if it is one, else a text.
+func ParseFact(text string) Fact {
+	text = strings.TrimSpace(text)
+	if n, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) {
+		return Fact{Number: &n}
+	}
+	return Fact{Text: text}
+}
+
+// ParseFacts reads a list of facts: zone=north,price=2.5.
+func ParseFacts(list string) (map[string]Fact, error) {
+	out := map[string]Fact{}
+	for part := range strings.SplitSeq(list, ",") {
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(part, "=")
+		name = strings.TrimSpace(name)
+		if !ok {
+			return nil, invalidStatus("fact %q is not name=value", part)
+		}
+		f := ParseFact(value)
+		if err := CheckFact(name, f); err != nil {
+			return nil, err
+		}
+		out[name] = f
+	}
+	if len(out) > MaxFacts {
+		return nil, invalidStatus("%d facts, more than %d", len(out), MaxFacts)
+	}
+	return out, nil
+}
+
+// Rounded returns the requested amounts in steps of a hundredth of what is allocatable, so that a pod that comes and goes is no news.
+func (s Status) Rounded() Status {
+	step := func(requested, allocatable, least int64) int64 {
+		size := max(allocatable/100, least)
+		return (requested + size/2) / size * size
+	}
+	s.Requested.CPU = step(s.Requested.CPU, s.Allocatable.CPU, 100)
+	s.Requested.Memory = step(s.Requested.Memory, s.Allocatable.Memory, 64<<20)
+	s.Requested.Pods = step(s.Requested.Pods, s.Allocatable.Pods, 1)
+	return s
 }

@@ -154,3 +154,33 @@ func TestWeighSilence(t *testing.T) {
 		}
 	}
 }
+
+func TestParseFacts(t *testing.T) {
+	t.Parallel()
+	got, err := cluster.ParseFacts("zone=north, price=2.5,")
+	if err != nil || len(got) != 2 || got["zone"].Text != "north" || got["price"].Number == nil || *got["price"].Number != 2.5 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"zone", "=x", "a b=c", "x=" + strings.Repeat("x", 2000)} {
+		if _, err := cluster.ParseFacts(bad); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%.20q: got %v, want Invalid", bad, err)
+		}
+	}
+	if f := cluster.ParseFact("NaN"); f.Number != nil || f.Text != "NaN" {
+		t.Errorf("NaN: got %+v, want a text", f)
+	}
+}
+
+func TestRoundedIgnoresNoise(t *testing.T) {
+	t.Parallel()
+	s := cluster.Status{Allocatable: cluster.Resources{CPU: 64_000, Memory: 256 << 30, Pods: 1100}, Requested: cluster.Resources{CPU: 3210, Memory: 9 << 30, Pods: 101}}
+	noisy := s
+	noisy.Requested.CPU, noisy.Requested.Pods = 3250, 103
+	if a, b := s.Rounded(), noisy.Rounded(); a.Requested != b.Requested {
+		t.Errorf("got %+v and %+v, want the same", a.Requested, b.Requested)
+	}
+	noisy.Requested.CPU = 6000
+	if a, b := s.Rounded(), noisy.Rounded(); a.Requested == b.Requested {
+		t.Errorf("got %+v for much more, want another", b.Requested)
+	}
+}

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -24,6 +25,7 @@ const (
 	podNamespace     = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	defaultNamespace = "brokkr-system"
 	leastResync      = time.Second
+	leastStatusEvery = 5 * time.Second
 	mostPodLogs      = 1000
 )
 
@@ -50,6 +52,9 @@ type Agent struct {
 
 	WebhookNetworks []string `koanf:"webhook_networks"` // CIDRs that webhooks may call though they are this machine's or a cloud's own
 
+	StatusEvery time.Duration `koanf:"status_every"` // between looks at the cluster as a whole
+	Facts       string        `koanf:"facts"`        // of the cluster, for placement: zone=north,price=2.5
+
 	JoinToken   config.Secret `koanf:"join_token"`   // by which the agent joins where neither PAK nor Secret has its key
 	Name        string        `koanf:"name"`         // of the agent that joins
 	ClusterName string        `koanf:"cluster_name"` // of the agent that joins
@@ -75,7 +80,7 @@ func Load(environ []string, flags map[string]any) (*Settings, error) {
 		return nil, err
 	}
 	s := &Settings{
-		Agent: Agent{Addr: ":8080", Namespace: namespace, Resync: 10 * time.Minute, PodLogs: 100},
+		Agent: Agent{Addr: ":8080", Namespace: namespace, Resync: 10 * time.Minute, PodLogs: 100, StatusEvery: time.Minute},
 		Log:   Log{Level: "info", Format: "json"},
 		OTLP:  OTLP{Sample: 1},
 	}
@@ -123,6 +128,10 @@ func (s *Settings) Validate() error {
 		_, err := netip.ParsePrefix(n)
 		p.Add(err != nil, "agent.webhook_networks", "has %q, which is not a CIDR such as 127.0.0.1/32", n)
 	}
+	p.Add(s.Agent.StatusEvery < leastStatusEvery, "agent.status_every", "is %s, less than %s", s.Agent.StatusEvery, leastStatusEvery)
+	if _, err := cluster.ParseFacts(s.Agent.Facts); err != nil {
+		p.Add(true, "agent.facts", "is not a list such as zone=north,price=2.5: %v", err)
+	}
 	var level slog.Level
 	p.Add(level.UnmarshalText([]byte(s.Log.Level)) != nil, "log.level", "is %q, not debug, info, warn or error", s.Log.Level)
 	p.Add(s.Log.Format != "json" && s.Log.Format != "text", "log.format", "is %q, not json or text", s.Log.Format)
@@ -152,6 +161,15 @@ func (s *Settings) checkJoin(p *config.Problems) {
 	bad := len(validation.IsDNS1123Subdomain(s.Secret())) > 0
 	p.Add(bad && a.KeySecret != "", "agent.key_secret", "is %q, not a name that a Secret can have", a.KeySecret)
 	p.Add(bad && a.KeySecret == "", "agent.key_secret", "is empty, and %q, after agent.name, is not a name that a Secret can have: set BROKKR__AGENT__KEY_SECRET", s.Secret())
+}
+
+// StatedFacts are those of the configuration, which has been validated.
+func (s *Settings) StatedFacts() map[string]cluster.Fact {
+	facts, err := cluster.ParseFacts(s.Agent.Facts)
+	if err != nil {
+		return nil
+	}
+	return facts
 }
 
 // Secret is the name of the Secret with the agent's key, for agents without PAK.

@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Settings{
-		Agent: Agent{PAK: key, BrokerURL: "http://broker:3000", Addr: ":8080", Namespace: "brokkr-system", Resync: 10 * time.Minute, PodLogs: 100},
+		Agent: Agent{PAK: key, BrokerURL: "http://broker:3000", Addr: ":8080", Namespace: "brokkr-system", Resync: 10 * time.Minute, PodLogs: 100, StatusEvery: time.Minute},
 		Log:   Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -43,17 +43,20 @@ func TestWhereValuesComeFrom(t *testing.T) {
 	}
 	s, err := Load([]string{"BROKKR_CONFIG_FILE=" + file, "BROKKR__AGENT__PAK=" + key + "\n", "BROKER_URL=http://plain", "LOG_LEVEL=debug",
 		"BROKKR__LOG__FORMAT=text", "BROKKR__AGENT__KUBECONFIG=/env", "BROKKR__AGENT__ADDR=127.0.0.1:0", "BROKKR__OTLP__ENDPOINT=http://collector:4318",
-		"BROKKR__OTLP__SAMPLE=0.5", "BROKKR__AGENT__POD_LOGS=7", "BROKKR__AGENT__WEBHOOK_NETWORKS=127.0.0.1/32,10.0.0.0/8", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
+		"BROKKR__OTLP__SAMPLE=0.5", "BROKKR__AGENT__POD_LOGS=7", "BROKKR__AGENT__STATUS_EVERY=20s", "BROKKR__AGENT__FACTS=zone=north,price=2.5", "BROKKR__AGENT__WEBHOOK_NETWORKS=127.0.0.1/32,10.0.0.0/8", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Settings{
-		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute, PodLogs: 7,
+		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute, PodLogs: 7, StatusEvery: 20 * time.Second, Facts: "zone=north,price=2.5",
 			WebhookNetworks: []string{"127.0.0.1/32", "10.0.0.0/8"}},
 		Log: Log{Level: "debug", Format: "text"}, OTLP: OTLP{Endpoint: "http://collector:4318", Sample: 0.5},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if got := s.StatedFacts(); len(got) != 2 || got["zone"].Text != "north" || got["price"].Number == nil {
+		t.Errorf("facts: %v", got)
 	}
 	if got := s.Networks(); len(got) != 2 || got[1].String() != "10.0.0.0/8" {
 		t.Errorf("networks: %v", got)
@@ -79,7 +82,9 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 		"BROKKR__AGENT__WEBHOOK_NETWORKS=here":       `agent.webhook_networks has "here", which is not a CIDR`,
 		"BROKKR__AGENT__RESYNC=10":                   `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
 		"BROKKR__AGENT__NAMESPACED=perhaps":          "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
-		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, join_token, name, cluster_name, key_secret",
+		"BROKKR__AGENT__STATUS_EVERY=1s":             "agent.status_every is 1s, less than 5s",
+		"BROKKR__AGENT__FACTS=zone":                  "agent.facts is not a list such as zone=north,price=2.5",
+		"BROKKR__AGENT__CLUSTER=x":                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, status_every, facts, join_token, name, cluster_name, key_secret",
 		"BROKKR__AGNET__PAK=x":                       "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
 		"LOG_LEVEL=loud":                             `log.level is "loud"`,
 		"BROKKR__LOG__FORMAT=xml":                    `log.format is "xml"`,

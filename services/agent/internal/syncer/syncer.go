@@ -4,6 +4,7 @@ package syncer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -29,6 +30,16 @@ type Target interface {
 // Heart says how the cluster is; at once, from memory.
 type Heart interface{ Beat() wire.Heartbeat }
 
+// Status is what the broker is to be told of the cluster as a whole; at once, from memory.
+type Status interface {
+	// Pending returns what it has not been told, with its number; nil if there is nothing.
+	Pending() (json.RawMessage, int64)
+	// Told says that it has what has this number.
+	Told(number int64)
+	// Repeat says that it has forgotten what it was told.
+	Repeat()
+}
+
 const (
 	gather   = 10 * time.Millisecond // reports that come together are told together
 	maxBatch = 500                   // reports in one request
@@ -49,6 +60,7 @@ type Config struct {
 	Box    *report.Box
 	Target Target
 	Heart  Heart
+	Status Status // nil: nothing is told of the cluster
 	Log    *slog.Logger
 	Count  func(outcome string) // is told how each sync ended
 	// Waiting is told what else waits for the agent, with each answer. It must not block.
@@ -112,12 +124,30 @@ func (s *Syncer) once(ctx context.Context) error {
 		return s.tell(ctx, batch)
 	}
 	s.limit = maxBatch
+	if s.Status != nil {
+		if status, number := s.Status.Pending(); status != nil {
+			return s.tellStatus(ctx, status, number)
+		}
+	}
 	return s.park(ctx)
+}
+
+// tellStatus tells what the cluster is, in a request of its own: what the broker does not accept holds up nothing else.
+func (s *Syncer) tellStatus(ctx context.Context, status json.RawMessage, number int64) error {
+	err := s.exchange(ctx, report.Batch{}, status, 0)
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Refused) {
+		s.Log.ErrorContext(ctx, "the broker refuses the cluster's status, which is dropped", "error", err.Error(), "code", fault.CodeOf(err))
+		err = nil
+	}
+	if err == nil {
+		s.Status.Told(number)
+	}
+	return err
 }
 
 // tell carries reports. It is answered at once, so that what was told is acknowledged soon.
 func (s *Syncer) tell(ctx context.Context, batch report.Batch) error {
-	err := s.exchange(ctx, batch, 0)
+	err := s.exchange(ctx, batch, nil, 0)
 	if !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.Refused) {
 		return err
 	}
@@ -136,7 +166,7 @@ func (s *Syncer) park(ctx context.Context) error {
 	parked, cut := context.WithCancel(ctx)
 	defer cut()
 	began, before, done := time.Now(), s.revision, make(chan error, 1)
-	go func() { done <- s.exchange(parked, report.Batch{}, s.wait) }()
+	go func() { done <- s.exchange(parked, report.Batch{}, nil, s.wait) }()
 	select {
 	case err := <-done:
 		if err == nil {
@@ -164,11 +194,11 @@ func (s *Syncer) pace(ctx context.Context, took time.Duration, news bool) {
 	}
 }
 
-func (s *Syncer) exchange(ctx context.Context, batch report.Batch, wait int) error {
+func (s *Syncer) exchange(ctx context.Context, batch report.Batch, status json.RawMessage, wait int) error {
 	s.seq++
 	res, err := s.Broker.Sync(ctx, s.Agent, wire.SyncRequest{
 		BootID: s.Boot, Seq: s.seq, Revision: s.revision, WaitSeconds: wait, Heartbeat: s.Heart.Beat(),
-		Applied: batch.Applied, Removed: batch.Removed, Work: &s.work,
+		Applied: batch.Applied, Removed: batch.Removed, Status: status, Work: &s.work,
 	})
 	if err != nil {
 		return err
@@ -192,6 +222,9 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, wait int) err
 		s.Log.WarnContext(ctx, "the broker is back at an earlier revision, so it has forgotten something: everything is told again",
 			"revision", res.Revision, "before", s.revision)
 		s.Box.Repeat()
+		if s.Status != nil {
+			s.Status.Repeat()
+		}
 		s.Target.Forget()
 	}
 	s.revision = res.Revision

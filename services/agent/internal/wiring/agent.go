@@ -31,6 +31,7 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
 	"github.com/colliery-io/brokkr/services/agent/internal/report"
 	"github.com/colliery-io/brokkr/services/agent/internal/settings"
+	"github.com/colliery-io/brokkr/services/agent/internal/survey"
 	"github.com/colliery-io/brokkr/services/agent/internal/syncer"
 	"github.com/colliery-io/brokkr/services/agent/internal/witness"
 	"github.com/colliery-io/brokkr/services/agent/internal/work"
@@ -135,7 +136,9 @@ func (a *agent) run(ctx context.Context) error {
 	seen := a.watcher(k, id, boot, log)
 	hooks := courier.New(a.broker, id, outbound.InsideACluster(a.settings.Networks()),
 		a.telemetry.CountBy("agent", "brokkr_agent_webhooks_total", "Attempts to deliver webhooks, by how they ended.", "class", courier.Classes()...), log)
+	look := survey.New(survey.Config{Cluster: k, Facts: a.settings.StatedFacts(), Every: a.settings.Agent.StatusEvery, Ring: box.Ring, Log: log})
 	s := syncer.New(syncer.Config{
+		Status: look,
 		Waiting: func(p wire.Pending) {
 			runner.Pending(p)
 			if p.Webhooks > 0 {
@@ -162,6 +165,7 @@ func (a *agent) run(ctx context.Context) error {
 	})
 	g.Add("sync", func(ctx context.Context) error { return a.office.speak(ctx, s.Run) })
 	g.Add("watches", watches.Run)
+	g.Add("survey", func(ctx context.Context) error { return a.office.during(ctx, look.Run) })
 	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
 	g.Add("work orders", func(ctx context.Context) error { return a.office.during(ctx, runner.Run) })
 	g.Add("webhooks", func(ctx context.Context) error { return a.office.during(ctx, hooks.Run) })

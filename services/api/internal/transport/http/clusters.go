@@ -22,7 +22,7 @@ type (
 		Reason string `json:"reason"`
 		DryRun bool   `json:"dry_run"`
 	}
-	taintBody struct {
+	newTaintBody struct {
 		Key    string `json:"key"`
 		Value  string `json:"value"`
 		Effect string `json:"effect"`
@@ -151,7 +151,7 @@ func clusterRoutes(a *app.App) []rpc.Route {
 		list("agents_list_taints", "/agents/{id}/taints", view(AgentSelf), taintList(), justID[agent.ID], rpc.Short(taintList(), func(ctx context.Context, v agent.ID) ([]cluster.Taint, error) {
 			return a.Taints(ctx, who(ctx), v)
 		}), same),
-		put("agents_put_taint", "/agents/{id}/taints", operate(Admin), idAnd[agent.ID, taintBody], func(ctx context.Context, r of[agent.ID, taintBody]) (cluster.Taint, error) {
+		put("agents_put_taint", "/agents/{id}/taints", operate(Admin), idAnd[agent.ID, newTaintBody], func(ctx context.Context, r of[agent.ID, newTaintBody]) (cluster.Taint, error) {
 			return a.Taint(ctx, r.id, cluster.Taint{Key: r.body.Key, Value: r.body.Value, Effect: cluster.Effect(r.body.Effect)})
 		}),
 		del("agents_remove_taint", "/agents/{id}/taints/{key}", operate(Admin), findTaint, func(ctx context.Context, t taintRef) error {
