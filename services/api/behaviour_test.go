@@ -60,7 +60,6 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"abort_rollout": {event.RolloutActed}, "rollback_rollout": {event.RolloutActed}, "rollback_stack": {event.DeploymentCreated},
 		"cordon_agent": {event.AgentChanged}, "uncordon_agent": {event.AgentChanged}, "drain_agent": {event.AgentChanged}, "end_agent_drain": {event.AgentChanged},
 		"agents_put_taint": {event.AgentChanged}, "agents_remove_taint": {event.AgentChanged},
-		"create_work_order":       {event.WorkOrderCreated},
 		"create_placement_policy": {event.PolicyCreated}, "update_placement_policy": {event.PolicyChanged}, "delete_placement_policy": {event.PolicyDeleted},
 		"attach_placement_policy": {event.PolicyAttached}, "attach_placement_policy_label": {event.PolicyAttached},
 		"detach_placement_policy": {event.PolicyDetached}, "detach_placement_policy_label": {event.PolicyDetached},

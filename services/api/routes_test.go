@@ -29,7 +29,6 @@ func requestGroups() []map[string]func(w *world) request {
 		processRequests(), templateRequests(), credentialRequests(), joinRequests(),
 		workOrderRequests(), policyRequests(), rolloutRequests(),
 		clusterRequests(),
-		workOrderRequests(), policyRequests(),
 	}
 }
 
