@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
 func TestFromStartToIdleAndBack(t *testing.T) {
@@ -20,6 +22,11 @@ func TestFromStartToIdleAndBack(t *testing.T) {
 	s := w.gateway.publish(stack, configMap(w.namespace, "app", "one"))
 	p := w.start()
 	w.gateway.awaitHealthy(t, s)
+	// What the cluster is was told, and then the agent parked.
+	w.gateway.await(t, "the cluster's status is told", func() bool {
+		i := slices.IndexFunc(w.gateway.syncs, func(r wire.SyncRequest) bool { return len(r.Status) > 0 })
+		return i >= 0 && w.gateway.syncs[len(w.gateway.syncs)-1].WaitSeconds > 0
+	})
 	u := w.get("configmaps", w.namespace, "app")
 	if u == nil || u.GetLabels()["brokkr.io/stack"] != stack {
 		t.Fatalf("got %v, want the object with the stack's label", u)
