@@ -16,7 +16,6 @@ import (
 // set is a set of slots.
 type set []uint64
 
-func newSet(n int) set       { return make(set, (n+63)/64) }
 func (s set) has(i int) bool { return i>>6 < len(s) && s[i>>6]&(1<<(i&63)) != 0 }
 func (s set) add(i int)      { s[i>>6] |= 1 << (i & 63) }
 func (s set) remove(i int)   { s[i>>6] &^= 1 << (i & 63) }

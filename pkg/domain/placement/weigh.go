@@ -59,7 +59,6 @@ type run struct {
 
 type candidate struct {
 	slot      int32
-	bucket    int32
 	tier      int32
 	incumbent bool
 	must      bool // it may not be moved now
