@@ -31,6 +31,8 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		text = "no answer in time"
 	} else if why := untrusted(err); why != "" {
 		text = why
+	} else if why := hungUp(err, c.URL()); why != "" {
+		text = why
 	}
 	return fault.Newf(fault.Unavailable, "broker_unreachable", "the broker at %s cannot be reached: %s", c.URL(), text)
 }

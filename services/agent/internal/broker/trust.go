@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/colliery-io/brokkr/pkg/platform/certificate"
 )
@@ -62,6 +63,16 @@ func untrusted(err error) string {
 	default:
 		return ""
 	}
+}
+
+// hungUp says what to do where a listener with TLS closed the connection before it read the request; empty if that is not what
+// happened. In TLS 1.3 it looks at the client's certificate when the client may be writing already, whose error then is that of
+// writing and not the refusal.
+func hungUp(err error, url string) string {
+	if strings.HasPrefix(url, "https:") && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		return "it closed the TLS connection (" + err.Error() + "): does it want another agent.client_cert?"
+	}
+	return ""
 }
 
 // plainToTLS reports whether an answer is that of a listener that expects TLS.
