@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/colliery-io/brokkr/pkg/platform/certificate"
 )
@@ -65,14 +65,15 @@ func untrusted(err error) string {
 	}
 }
 
-// hungUp says what to do where a listener with TLS closed the connection before it read the request; empty if that is not what
-// happened. In TLS 1.3 it looks at the client's certificate when the client may be writing already, whose error then is that of
-// writing and not the refusal.
+// hungUp says what to do where a listener with TLS took the connection and ended it before it answered; empty if that is not
+// what happened. In TLS 1.3 it looks at the client's certificate when the client may be writing already, whose error then is
+// that of writing, or of HTTP/2, and not the refusal.
 func hungUp(err error, url string) string {
-	if strings.HasPrefix(url, "https:") && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
-		return "it closed the TLS connection (" + err.Error() + "): does it want another agent.client_cert?"
+	var op *net.OpError
+	if !strings.HasPrefix(url, "https:") || (errors.As(err, &op) && op.Op == "dial") || errors.Is(err, context.Canceled) {
+		return ""
 	}
-	return ""
+	return "it ended the TLS connection (" + err.Error() + "): if that goes on, does it want another agent.client_cert?"
 }
 
 // plainToTLS reports whether an answer is that of a listener that expects TLS.
