@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,7 +132,7 @@ func TestDeliveries(t *testing.T) {
 		w.wait(1, "good")
 		w.queue[0].AuthHeader = &auth
 		w.wait(1, "bad")
-		time.Sleep(time.Hour)
+		settle(time.Hour)
 		if w.asked != 0 {
 			t.Errorf("asked %d times without a reason", w.asked)
 		}
@@ -163,21 +164,21 @@ func TestReceiversThatHang(t *testing.T) {
 		c, stop := w.start()
 		w.wait(200, "hangs")
 		c.Ring()
-		time.Sleep(time.Second)
-		if w.most != 20 {
-			t.Errorf("%d attempts at a time, want 20", w.most)
+		settle(time.Second)
+		if w.peak() != 20 {
+			t.Errorf("%d attempts at a time, want 20", w.peak())
 		}
-		time.Sleep(10 * time.Minute)
-		if len(w.told) != 200 || w.most != 20 {
-			t.Errorf("told of %d, %d at a time", len(w.told), w.most)
+		settle(10 * time.Minute)
+		if w.all() != 200 || w.peak() != 20 {
+			t.Errorf("told of %d, %d at a time", w.all(), w.peak())
 		}
 		w.wait(1, "hangs still")
 		c.Ring()
-		time.Sleep(time.Second)
+		settle(time.Second)
 		began := time.Now()
 		stop()
-		if took := time.Since(began); took != 5*time.Second || len(w.told) != 200 {
-			t.Errorf("the end took %s; told of %d, want nothing of the one that was cut off", took, len(w.told))
+		if took := time.Since(began); took != 5*time.Second || w.all() != 200 {
+			t.Errorf("the end took %s; told of %d, want nothing of the one that was cut off", took, w.all())
 		}
 	})
 }
@@ -192,30 +193,60 @@ func TestABrokerThatIsAway(t *testing.T) {
 		c, stop := w.start()
 		defer stop()
 		c.Ring()
-		time.Sleep(2 * time.Minute)
-		if got := len(w.told["good-0"]); len(w.sent) != 1 || got != 4 {
-			t.Errorf("sent %d times, told %d times; want one and four", len(w.sent), got)
+		settle(2 * time.Minute)
+		if got := w.times("good-0"); w.calls() != 1 || got != 4 {
+			t.Errorf("sent %d times, told %d times; want one and four", w.calls(), got)
 		}
 		for name, err := range map[string]error{"over": fault.New(fault.Forbidden, "delivery_not_acquired_by_agent", "over"), "gone": fault.New(fault.NotFound, "delivery_not_found", "gone")} {
-			w.tells = []error{err}
+			w.refuse(err)
 			w.wait(1, "bad")
-			clear(w.told)
+			w.forget()
 			c.Ring()
-			time.Sleep(5 * time.Minute)
-			if len(w.told) != 1 || len(w.told["bad-0"]) != 1 {
-				t.Errorf("%s: told %v, want once", name, w.told)
+			settle(5 * time.Minute)
+			if w.all() != 1 || w.times("bad-0") != 1 {
+				t.Errorf("%s: told of %d, want of one, once", name, w.all())
 			}
 		}
-		w.tells = make([]error, 1000)
-		for i := range w.tells {
-			w.tells[i] = away
-		}
+		w.refuse(slices.Repeat([]error{away}, 1000)...)
 		w.wait(1, "bad")
-		clear(w.told)
+		w.forget()
 		c.Ring()
-		time.Sleep(time.Hour)
-		if n := len(w.told["bad-0"]); n < 4 || n > 12 {
+		settle(time.Hour)
+		if n := w.times("bad-0"); n < 4 || n > 12 {
 			t.Errorf("told %d times in vain, want it given up when the claim is over", n)
 		}
 	})
+}
+
+// settle lets d pass and waits until all is quiet.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func read[T any](w *world, f func() T) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return f()
+}
+
+// peak is how many attempts ran at a time, at most.
+func (w *world) peak() int { return read(w, func() int { return w.most }) }
+
+// times is how often the broker was told of a delivery, all of how many, calls how many attempts there were.
+func (w *world) times(id string) int { return read(w, func() int { return len(w.told[id]) }) }
+func (w *world) all() int            { return read(w, func() int { return len(w.told) }) }
+func (w *world) calls() int          { return read(w, func() int { return len(w.sent) }) }
+
+// refuse lets the broker answer the next calls with these errors.
+func (w *world) refuse(errs ...error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tells = errs
+}
+
+func (w *world) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.told)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,10 +140,10 @@ func TestMoreQuestionsThanAreShownAtOnceAreAllAnswered(t *testing.T) {
 
 func TestAQuestionThatCannotBeAnsweredKeepsNoOtherFromItsAnswer(t *testing.T) {
 	t.Parallel()
-	broken := 0
+	var broken atomic.Int32
 	look := func(ctx context.Context, stack string) (wire.DiagnosticAnswer, error) {
 		if stack == "stack of one" {
-			broken++
+			broken.Add(1)
 			return wire.DiagnosticAnswer{}, errors.New("the API server is away")
 		}
 		return echo(ctx, stack)
@@ -153,13 +154,13 @@ func TestAQuestionThatCannotBeAnsweredKeepsNoOtherFromItsAnswer(t *testing.T) {
 		d.ask("two")
 		r.Ring()
 		synctest.Wait()
-		if !slices.Equal(d.answered, []string{"two: stack of two"}) || broken != 1 {
-			t.Errorf("answered %v, tried the broken one %d times, want the other one answered", d.answered, broken)
+		if !slices.Equal(d.answered, []string{"two: stack of two"}) || broken.Load() != 1 {
+			t.Errorf("answered %v, tried the broken one %d times, want the other one answered", d.answered, broken.Load())
 		}
 		time.Sleep(16 * time.Second)
 		synctest.Wait()
-		if broken != 2 {
-			t.Errorf("the broken one was tried %d times, want again later", broken)
+		if broken.Load() != 2 {
+			t.Errorf("the broken one was tried %d times, want again later", broken.Load())
 		}
 	})
 }
