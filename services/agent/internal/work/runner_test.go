@@ -166,9 +166,11 @@ func TestWhatLostOrdersLeftIsRemoved(t *testing.T) {
 		b.mu.Unlock()
 		r.Pending(wire.Pending{WorkOrders: 1, Mark: 1})
 		time.Sleep(5 * time.Second)
+		e.mu.Lock()
 		if e.at != 1 {
 			t.Errorf("%d orders at work, want the claimed one alone while the other is undone", e.at)
 		}
+		e.mu.Unlock()
 		time.Sleep(10 * time.Minute)
 		e.mu.Lock()
 		if !slices.Equal(e.undone, []string{"lost"}) || e.at != 2 {
@@ -195,12 +197,17 @@ func TestWorkOfAnotherTypeIsNoReasonToAsk(t *testing.T) {
 	b, e := newBroker(), &executor{takes: time.Second}
 	b.pending = []wire.WorkOrder{{ID: "other", WorkType: "of another make"}}
 	running(t, b, e, func(r *work.Runner) {
-		before := b.polls
+		polls := func() int {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.polls
+		}
+		before := polls()
 		for range 100 {
 			r.Pending(wire.Pending{WorkOrders: 1, Mark: 7})
 			time.Sleep(time.Second)
 		}
-		if n := b.polls - before; n > 4 {
+		if n := polls() - before; n > 4 {
 			t.Errorf("asked %d times for the same work", n)
 		}
 		b.mu.Lock()
@@ -208,6 +215,8 @@ func TestWorkOfAnotherTypeIsNoReasonToAsk(t *testing.T) {
 		b.mu.Unlock()
 		r.Pending(wire.Pending{WorkOrders: 2, Mark: 8})
 		time.Sleep(2 * time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		if len(b.completed) != 1 {
 			t.Errorf("completed %v, want the new order at once", b.completed)
 		}
