@@ -308,10 +308,10 @@ func TestDependencyHoldsBack(t *testing.T) {
 		synctest.Wait()
 		f.wantHas("published, and not reported", web, o)
 		f.healthy(crds, a)
-		synctest.Wait()
+		settle() // if not the event, the poll finds it
 		f.wantHas("healthy in one cluster", web, o, a)
 		f.healthy(crds, b)
-		synctest.Wait()
+		settle()
 		f.wantHas("healthy in both", web, o, a, b)
 	})
 }
