@@ -308,11 +308,34 @@ func TestDependencyHoldsBack(t *testing.T) {
 		synctest.Wait()
 		f.wantHas("published, and not reported", web, o)
 		f.healthy(crds, a)
-		settle() // if not the event, the poll finds it
+		synctest.Wait()
 		f.wantHas("healthy in one cluster", web, o, a)
 		f.healthy(crds, b)
-		settle()
+		synctest.Wait()
 		f.wantHas("healthy in both", web, o, a, b)
+	})
+}
+
+// A replica that starts in the middle knows whose reports a rollout waits for, although its first decision changes nothing.
+func TestARestartWaitsForTheSameReports(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		stop := f.start(f.store)
+		a := f.agent("a", "prod")
+		crds, web := f.stack("crds", "prod"), f.stack("web", "prod")
+		f.follow(web, policy.Document{Name: "after", DependsOn: []policy.Dependency{{Stack: "crds"}}})
+		f.publish(crds, "crds")
+		o := f.publish(web, "web")
+		settle()
+		f.wantHas("not reported", web, o)
+		stop()
+		settle()
+		defer f.start(f.store)()
+		settle()
+		f.healthy(crds, a)
+		synctest.Wait() // no time passes: the event wakes it, not the poll
+		f.wantHas("healthy after a restart", web, o, a)
 	})
 }
 

@@ -122,6 +122,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	if err != nil {
 		return nil, err
 	}
+	e.world.depends[id] = step.depends // also if nothing changes: a snapshot that was read anew does not know it
 	if err := e.vary(ctx, s, &d, now); err != nil {
 		return nil, err
 	}

@@ -296,5 +296,4 @@ func (w *world) rolled(id stack.ID, x stepped) {
 		next.Version++
 		w.rollouts[id] = next
 	}
-	w.depends[id] = x.depends
 }
