@@ -106,10 +106,11 @@ func TestAllocationsDoNotGrowWithTheFleet(t *testing.T) {
 		}
 		return testing.AllocsPerRun(50, func() { placement.Decide(in, start) })
 	}
-	// The margin is for memory that is kept for the next decision and now and then given back, which the race detector does
-	// at random.
+	if raced {
+		t.Skip("the race detector gives kept memory back at random, so that nothing can be counted; the test runs without it too")
+	}
 	small, large := measure(500), measure(5000)
-	if large > 2*small || large > 100 {
+	if large > small+5 || large > 100 {
 		t.Fatalf("%.0f allocations a decision over 500 clusters, %.0f over 5,000", small, large)
 	}
 }
