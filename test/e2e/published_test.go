@@ -54,7 +54,7 @@ func publishedAgent(t *testing.T, w *world.World, broker, name string, socket bo
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		ws = conn
 	}
 	var found struct{ ID, Status string }
