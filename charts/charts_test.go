@@ -312,10 +312,13 @@ func TestTheAgentIsNoClusterAdmin(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, bad := range []string{"'*'", "escalate", "bind\n", "nodes", "pods/exec", "serviceaccounts/token"} {
+				for _, bad := range []string{"'*'", "escalate", "bind\n", "nodes/", "pods/exec", "serviceaccounts/token"} {
 					if strings.Contains(string(text), bad) && u.GetKind() != "Ingress" {
 						t.Errorf("%s: %s %s has %s:\n%s", name, u.GetKind(), u.GetName(), bad, text)
 					}
+				}
+				if strings.Contains(string(text), "nodes") && !strings.Contains(string(text), "verbs:\n- list\n") {
+					t.Errorf("%s: more than the list of nodes:\n%s", name, text)
 				}
 				if name == "agent" && strings.Contains(string(text), "impersonate") {
 					t.Errorf("%s: may impersonate:\n%s", name, text)

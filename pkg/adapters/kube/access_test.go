@@ -75,25 +75,28 @@ func TestServiceAccountsAreImpersonated(t *testing.T) {
 	w := newWorld(t)
 	w.account("deployer", []any{rule("", "configmaps", "get", "create", "patch", "delete")})
 	as := cluster.Identity(w.namespace + "/deployer")
+	// The agent has no right but to be this service account of this namespace.
+	narrow := w.cluster(w.account("agent", []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"serviceaccounts"},
+		"resourceNames": []any{"deployer"}, "verbs": []any{"impersonate"}}}), kube.Options{})
 	u := w.labelled("a", "s", "one")
 	m := w.mapping(configMap)
 	for _, dry := range []bool{true, false} {
-		if _, err := w.c.Apply(t.Context(), as, m, u, dry); err != nil {
+		if _, err := narrow.Apply(t.Context(), as, m, u, dry); err != nil {
 			t.Fatalf("apply: %v", err)
 		}
 	}
 	target := cluster.Target{Mapping: m, Namespace: w.namespace, Name: "a"}
-	live, err := w.c.Get(t.Context(), as, target)
+	live, err := narrow.Get(t.Context(), as, target)
 	if err != nil {
 		t.Fatalf("get: %v", err)
 	}
 	if got := live.GetManagedFields(); len(got) != 1 || got[0].Manager != cluster.FieldManager {
 		t.Errorf("managed fields: got %v, want those of %s: the agent works, whoever it works as", got, cluster.FieldManager)
 	}
-	if err := w.c.Release(t.Context(), as, target); err != nil {
+	if err := narrow.Release(t.Context(), as, target); err != nil {
 		t.Fatalf("release: %v", err)
 	}
-	if err := w.c.Delete(t.Context(), as, target); err != nil {
+	if err := narrow.Delete(t.Context(), as, target); err != nil {
 		t.Fatalf("delete: %v", err)
 	}
 

@@ -83,9 +83,10 @@ func (i *impersonation) clients(as cluster.Identity) (clients, error) {
 	if c, ok := i.kept[as]; ok {
 		return c, nil
 	}
+	// Without groups: the API server adds those of the service account itself, while naming them would take the right to
+	// impersonate groups, which no namespace bounds.
 	c, err := newClients(i.config, &http.Client{Transport: transport.NewImpersonatingRoundTripper(transport.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + namespace + ":" + name,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 	}, i.transport)})
 	if err != nil {
 		return clients{}, err
