@@ -21,8 +21,8 @@ import (
 // An inventory is a ConfigMap: it holds names only. Above plainInventory bytes it is compressed, which gives room for
 // some 35,000 objects in what Kubernetes allows.
 const (
-	labelInventory   = "brokkr.io/inventory" // the stack's id
-	labelAgent       = "brokkr.io/agent"     // the agent's id
+	labelInventory   = cluster.LabelInventory
+	labelAgent       = "brokkr.io/agent" // the agent's id
 	plainKey         = "inventory.json"
 	gzipKey          = "inventory.json.gz"
 	plainInventory   = 256 << 10

@@ -103,7 +103,7 @@ func (l *Lease) leases() dynamic.ResourceInterface {
 	return l.cluster.dynamic.Resource(r).Namespace(l.cluster.options.Namespace)
 }
 
-func (l *Lease) name() string { return "brokkr-agent-" + l.cluster.options.Agent }
+func (l *Lease) name() string { return cluster.LeasePrefix + l.cluster.options.Agent }
 
 func (l *Lease) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseRenew)

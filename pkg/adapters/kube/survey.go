@@ -19,7 +19,6 @@ import (
 
 // Annotations of a ConfigMap in the agent's namespace that states facts of its cluster.
 const (
-	factsAnnotation = "brokkr.io/facts"       // "true"
 	untilAnnotation = "brokkr.io/facts-until" // RFC 3339: they count no longer after it
 )
 
@@ -248,7 +247,7 @@ type statedFacts struct {
 func (c *Cluster) Facts(ctx context.Context) (map[string]status.Fact, []string, error) {
 	out, refused := map[string]status.Fact{}, []string{}
 	err := eachOf(ctx, c, "/api/v1/namespaces/"+c.options.Namespace+"/configmaps", "", func(m statedFacts) {
-		if m.Metadata.Annotations[factsAnnotation] != "true" {
+		if m.Metadata.Annotations[cluster.AnnotationFacts] != "true" {
 			return
 		}
 		var until *time.Time

@@ -30,8 +30,8 @@ func (c *Cluster) Make(ctx context.Context, as cluster.Identity, m cluster.Mappi
 	return u, nil
 }
 
-// Named implements cluster.Owned.
-func (c Inventories) Named(ctx context.Context, name string) ([]cluster.Inventory, error) {
+// Orders implements cluster.Owned.
+func (c Inventories) Orders(ctx context.Context) ([]cluster.Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list, err := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labelInventory + "," + labelAgent + "=" + c.options.Agent})
@@ -41,7 +41,7 @@ func (c Inventories) Named(ctx context.Context, name string) ([]cluster.Inventor
 	var out []cluster.Inventory
 	for i := range list.Items {
 		inv, err := decodeInventory(&list.Items[i])
-		if err != nil || inv.Name != name {
+		if err != nil || !inv.Order {
 			continue
 		}
 		inv.Stack, inv.Version = list.Items[i].GetLabels()[labelInventory], list.Items[i].GetResourceVersion()

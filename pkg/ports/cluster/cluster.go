@@ -118,6 +118,7 @@ func (e Entry) Kind() schema.GroupVersionKind {
 type Inventory struct {
 	Stack   string `json:"stack"`
 	Name    string `json:"name,omitempty"`    // of the stack, for people
+	Order   bool   `json:"order,omitempty"`   // it is of a work order, not of a stack; only the agent says so, a name could be anybody's
 	Applied string `json:"applied,omitempty"` // checksum of the bundle that was last applied as a whole
 	// Object and Sequence are those of the deployment object that was last worked on.
 	Object   string      `json:"object,omitempty"`

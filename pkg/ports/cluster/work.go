@@ -6,6 +6,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+// By these the agent knows, in its own namespace, what it keeps for itself.
+const (
+	LabelInventory  = "brokkr.io/inventory" // of a ConfigMap: an inventory of this stack or work order
+	AnnotationFacts = "brokkr.io/facts"     // "true" on a ConfigMap: it states facts of the cluster
+	LeasePrefix     = "brokkr-agent-"       // of the names of leases
+)
+
 // Makers make objects that are not there.
 type Makers interface {
 	// Make creates obj, as FieldManager; Conflict if an object of its name is there, which is left as it is. obj is not changed.
@@ -14,6 +21,6 @@ type Makers interface {
 
 // Owned lists the inventories that an agent has.
 type Owned interface {
-	// Named returns those of this agent that have the name (Inventory.Name). What cannot be read is left out.
-	Named(ctx context.Context, name string) ([]Inventory, error)
+	// Orders returns those of this agent that are of work orders. What cannot be read is left out.
+	Orders(ctx context.Context) ([]Inventory, error)
 }

@@ -45,6 +45,10 @@ type Scope struct {
 	Namespace string
 	// Only: nothing outside of Namespace is touched, nor anything that has no namespace.
 	Only bool
+	// Home is the agent's own namespace, and KeySecret the Secret there with its key (empty: it has none): what the agent keeps
+	// there for itself is in no bundle.
+	Home      string
+	KeySecret string
 }
 
 // Prepare makes Desired of a bundle whose kinds have been mapped: namespaces are filled in, server-owned fields are
@@ -53,7 +57,7 @@ type Scope struct {
 func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[schema.GroupVersionKind]cluster.Mapping, scope Scope) (Desired, error) {
 	d := Desired{Agent: agent, Stack: s, Objects: make([]Object, 0, len(objects))}
 	seen := make(map[cluster.Key]bundle.Object, len(objects))
-	var beyond []string
+	var beyond, reserved []string
 	for _, b := range objects {
 		m, ok := mappings[b.GroupVersionKind()]
 		if !ok {
@@ -71,12 +75,19 @@ func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[s
 		if scope.Only && o.Key.Namespace != scope.Namespace {
 			beyond = append(beyond, o.Key.String())
 		}
+		if scope.keeps(o) {
+			reserved = append(reserved, o.Key.String())
+		}
 		stamp(o.Manifest, agent, s)
 		d.Objects = append(d.Objects, o)
 	}
 	if len(beyond) > 0 {
 		return Desired{}, fault.Newf(fault.Refused, "outside_namespace", "this agent is confined to namespace %s, and the bundle needs more: %s",
 			scope.Namespace, list(beyond, 20))
+	}
+	if len(reserved) > 0 {
+		return Desired{}, fault.Newf(fault.Refused, "reserved_object", "the agent keeps objects for itself in its namespace %s, which no bundle may hold: %s; give them another name or namespace",
+			scope.Home, list(reserved, 20))
 	}
 	slices.SortFunc(d.Objects, func(a, b Object) int {
 		if a.Rank != b.Rank {
@@ -85,6 +96,28 @@ func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[s
 		return strings.Compare(a.Key.String(), b.Key.String())
 	})
 	return d, nil
+}
+
+// keeps reports whether the object would take the place of what the agent keeps for itself: its key, by which it is who it is;
+// inventories, by which it deletes; leases, by which one process acts; and what states facts of the cluster, on which placement
+// rests.
+func (s Scope) keeps(o Object) bool {
+	if s.Home == "" || o.Key.Namespace != s.Home {
+		return false
+	}
+	switch o.Key.GroupKind() {
+	case schema.GroupKind{Kind: "Secret"}:
+		return s.KeySecret != "" && o.Key.Name == s.KeySecret
+	case schema.GroupKind{Kind: "ConfigMap"}:
+		parts := strings.SplitN(o.Key.Name, ".", 3)
+		_, labelled := o.Manifest.GetLabels()[cluster.LabelInventory]
+		return labelled || o.Manifest.GetAnnotations()[cluster.AnnotationFacts] == "true" ||
+			(len(parts) == 3 && parts[0] == "inventory" && len(parts[1]) == len("00000000-0000-0000-0000-000000000000"))
+	case schema.GroupKind{Group: "coordination.k8s.io", Kind: "Lease"}:
+		return strings.HasPrefix(o.Key.Name, cluster.LeasePrefix)
+	default:
+		return false
+	}
 }
 
 // settle gives the manifest the form in which it is compared and applied.

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -258,5 +259,35 @@ spec:
 				t.Errorf("mappings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What the agent keeps for itself in its namespace is in no bundle; the same names elsewhere are anybody's.
+func TestTheAgentsOwnObjectsAreNobodyElses(t *testing.T) {
+	t.Parallel()
+	const inventory = "inventory.0b6a3f5e-3f0e-4a6e-9a52-0d3a4f5f6a7b.0b6a3f5e-3f0e-4a6e-9a52-0d3a4f5f6a7c"
+	manifest := func(apiVersion, kind, name, more string) string {
+		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {namespace: NS, name: %s%s}\n", apiVersion, kind, name, more)
+	}
+	for reason, tc := range map[string]struct {
+		yaml string
+		kept bool
+	}{
+		"the Secret with its key":             {manifest("v1", "Secret", "brokkr-agent-edge", ""), true},
+		"an inventory, by its name":           {manifest("v1", "ConfigMap", inventory, ""), true},
+		"an inventory, by its label":          {manifest("v1", "ConfigMap", "any", ", labels: {brokkr.io/inventory: x}"), true},
+		"facts of the cluster":                {manifest("v1", "ConfigMap", "any", `, annotations: {brokkr.io/facts: "true"}`), true},
+		"its lease":                           {manifest("coordination.k8s.io/v1", "Lease", "brokkr-agent-x", ""), true},
+		"another Secret":                      {manifest("v1", "Secret", "app", ""), false},
+		"a ConfigMap that begins like one":    {manifest("v1", "ConfigMap", "inventory.yaml", ""), false},
+		"a Lease of somebody else's election": {manifest("coordination.k8s.io/v1", "Lease", "app", ""), false},
+	} {
+		for where, kept := range map[string]bool{"home": tc.kept, "elsewhere": false} {
+			objects := parse(t, strings.Replace(tc.yaml, "NS", where, 1))
+			_, err := plan.Prepare(agentID, stack("a", wire.Policy{}), objects, mappings(objects), plan.Scope{Namespace: namespace, Home: "home", KeySecret: "brokkr-agent-edge"})
+			if refused := fault.CodeOf(err) == "reserved_object"; refused != kept || (!kept && err != nil) {
+				t.Errorf("%s in %s: got %v, want refused %v", reason, where, err, kept)
+			}
+		}
 	}
 }

@@ -69,7 +69,7 @@ func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, left
 
 // Same reports whether two inventories say the same, whatever their version.
 func Same(a, b cluster.Inventory) bool {
-	return a.Stack == b.Stack && a.Name == b.Name && a.Applied == b.Applied && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
+	return a.Stack == b.Stack && a.Name == b.Name && a.Order == b.Order && a.Applied == b.Applied && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
 		a.Policy.Prune == b.Policy.Prune && a.Policy.PruneAdopted == b.Policy.PruneAdopted && a.Policy.PruneProtected == b.Policy.PruneProtected &&
 		a.Policy.Adopt == b.Policy.Adopt && a.Policy.Drift == b.Policy.Drift && a.Policy.ServiceAccount == b.Policy.ServiceAccount &&
 		slices.Equal(a.Policy.IgnorePaths, b.Policy.IgnorePaths)

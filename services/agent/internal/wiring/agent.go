@@ -191,10 +191,14 @@ func (a *agent) watcher(k *kube.Cluster, id ident.ID, boot string, log *slog.Log
 }
 
 func (a *agent) scope() plan.Scope {
-	if a.settings.Agent.Namespaced {
-		return plan.Scope{Namespace: a.settings.Agent.Namespace, Only: true}
+	s := plan.Scope{Namespace: objectsNamespace, Home: a.settings.Agent.Namespace}
+	if a.settings.Agent.PAK == "" {
+		s.KeySecret = a.settings.Secret()
 	}
-	return plan.Scope{Namespace: objectsNamespace}
+	if a.settings.Agent.Namespaced {
+		s.Namespace, s.Only = a.settings.Agent.Namespace, true
+	}
+	return s
 }
 
 func outcomes() []string {

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	ordersName = "work order" // of inventories
+	ordersName = "work order" // of inventories, for people
 	isDone     = "succeeded"  // what an inventory says when only the tidying up is left
 	lookEvery  = 2 * time.Second
 	cleanup    = 30 * time.Second // for taking away what an order made
@@ -159,7 +159,7 @@ func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error 
 			inv.Entries = append(inv.Entries, cluster.Entry{Key: o.Key, Version: o.Mapping.Kind.Version})
 		}
 	}
-	inv.Name, inv.Applied = ordersName, ""
+	inv.Name, inv.Order, inv.Applied = ordersName, true, ""
 	slices.SortFunc(inv.Entries, func(a, b cluster.Entry) int { return strings.Compare(a.Key.String(), b.Key.String()) })
 	if err := persist(ctx, func() (err error) { inv.Version, err = c.Inventories.Save(ctx, inv); return err }); err != nil {
 		return fmt.Errorf("write down what the order makes: %w", err)
@@ -309,7 +309,7 @@ func (c Cluster) Undo(ctx context.Context, order string) {
 
 // Leftovers returns the orders of which something was left behind: the agent lost them, or could not tidy up.
 func (c Cluster) Leftovers(ctx context.Context) ([]string, error) {
-	list, err := c.Owned.Named(ctx, ordersName)
+	list, err := c.Owned.Orders(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list what work orders have left: %w", err)
 	}

@@ -294,3 +294,21 @@ func TestAnOrderIsTakenUpAgain(t *testing.T) {
 		t.Fatalf("got %+v, want it to wait for the job", r)
 	}
 }
+
+// A stack may have any name: what it has made is never taken for the leftovers of an order.
+func TestAStackIsNoLeftover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stack := uuid.NewString()
+	if _, err := w.cluster.Inventories.Save(t.Context(), cluster.Inventory{Stack: stack, Name: "work order", Entries: []cluster.Entry{{Key: cluster.Key{Kind: "ConfigMap", Namespace: w.namespace, Name: "theirs"}, Version: "v1"}}}); err != nil {
+		t.Fatal(err)
+	}
+	order := uuid.NewString()
+	if _, err := w.cluster.Inventories.Save(t.Context(), cluster.Inventory{Stack: order, Name: "work order", Order: true}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.cluster.Leftovers(t.Context())
+	if err != nil || len(got) != 1 || got[0] != order {
+		t.Errorf("left by orders: %v, %v; want that of the order alone, whatever a stack is called", got, err)
+	}
+}
