@@ -53,8 +53,11 @@ func (c *Cluster) fetch(ctx context.Context, path string, params map[string]stri
 }
 
 // eachOf reads a list page by page, and of its objects only what T has.
-func eachOf[T any](ctx context.Context, c *Cluster, path, fields string, do func(T)) error {
+func eachOf[T any](ctx context.Context, c *Cluster, path, labels, fields string, do func(T)) error {
 	params := map[string]string{"limit": surveyPage}
+	if labels != "" {
+		params["labelSelector"] = labels
+	}
 	if fields != "" {
 		params["fieldSelector"] = fields
 	}
@@ -117,7 +120,7 @@ func (c *Cluster) Nodes(ctx context.Context) (cluster.Nodes, error) {
 	}
 	out := cluster.Nodes{Taking: map[string]bool{}}
 	architectures := map[string]bool{}
-	err := eachOf(ctx, c, "/api/v1/nodes", "", func(n node) {
+	err := eachOf(ctx, c, "/api/v1/nodes", "", "", func(n node) {
 		out.Total++
 		if a := n.Status.NodeInfo.Architecture; a != "" {
 			architectures[a] = true
@@ -204,7 +207,7 @@ func (c *Cluster) Requested(ctx context.Context, on map[string]bool) (status.Res
 		return status.Resources{}, err
 	}
 	var out status.Resources
-	err := eachOf(ctx, c, "/api/v1/pods", "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed", func(p pod) {
+	err := eachOf(ctx, c, "/api/v1/pods", "", "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed", func(p pod) {
 		if on[p.Spec.NodeName] {
 			out = plus(out, p.requests())
 		}
@@ -246,7 +249,7 @@ type statedFacts struct {
 // Facts implements cluster.Surveyor. Of a fact that two ConfigMaps state, that of the later name counts.
 func (c *Cluster) Facts(ctx context.Context) (map[string]status.Fact, []string, error) {
 	out, refused := map[string]status.Fact{}, []string{}
-	err := eachOf(ctx, c, "/api/v1/namespaces/"+c.options.Namespace+"/configmaps", "", func(m statedFacts) {
+	err := eachOf(ctx, c, "/api/v1/namespaces/"+c.options.Namespace+"/configmaps", "!"+cluster.LabelInventory, "", func(m statedFacts) {
 		if m.Metadata.Annotations[cluster.AnnotationFacts] != "true" {
 			return
 		}
