@@ -145,7 +145,7 @@ func (r *run) choose(most int) int {
 			if len(r.buckets[b].heap) == 0 {
 				continue
 			}
-			deficit, ok := r.admits(r.buckets[b].any)
+			deficit, ok := r.admits(r.buckets[b].any, r.cands[r.buckets[b].heap[0]].must)
 			if !ok {
 				continue
 			}
@@ -203,17 +203,26 @@ func (r *run) eligible() {
 			r.seen[r.offsets[s]+int(col.domains[r.buckets[i].any])] = true
 		}
 	}
+	for s, col := range r.domains {
+		if col.nowhere >= 0 && r.c.document.Spread[s].WhenUnsatisfiable != policy.Prefer {
+			r.seen[r.offsets[s]+int(col.nowhere)] = false
+		}
+	}
 }
 
 // admits returns how full the domains of a slot are (less comes first), and whether every spread that refuses admits one
-// more there.
-func (r *run) admits(slot int32) (deficit int32, ok bool) {
+// more there. Where clusters have the stack whose domain is not known, what must stay (must) may be beyond the skew by as many.
+func (r *run) admits(slot int32, must bool) (deficit int32, ok bool) {
 	for s, col := range r.domains {
 		spread := &r.c.document.Spread[s]
 		n := r.counts[r.offsets[s]+int(col.domains[slot])]
 		deficit += n
-		if spread.WhenUnsatisfiable == policy.Prefer {
+		if spread.WhenUnsatisfiable == policy.Prefer || col.domains[slot] == col.nowhere {
 			continue
+		}
+		most := int32(spread.MaxSkew)
+		if must {
+			most += r.hidden[s]
 		}
 		low, domains := int32(math.MaxInt32), 0
 		for d := range col.names {
@@ -225,7 +234,7 @@ func (r *run) admits(slot int32) (deficit int32, ok bool) {
 		if domains < spread.MinDomains {
 			low = 0
 		}
-		if n+1-low > int32(spread.MaxSkew) {
+		if n+1-low > most {
 			return 0, false
 		}
 	}
@@ -258,6 +267,9 @@ func (r *run) consider(i int) {
 	}
 	if incumbent {
 		c.since = r.in.Prior[r.f.slots[i].Agent].Since
+		c.must = r.blind && c.tier != math.MaxInt32
+	} else if r.lostInSpread(c.slot) {
+		return // nothing new comes where it is not known where that is
 	}
 	r.cands = append(r.cands, c)
 }

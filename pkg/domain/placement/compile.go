@@ -102,9 +102,14 @@ func (c *Compiled) FitsWave(wave int, x *Cluster, now time.Time) bool {
 	return wave < len(c.waves) && (c.waves[wave] == nil || c.waves[wave].ask(x, now) == yes)
 }
 
-// FitsOverride reports whether an override is for the cluster.
-func (c *Compiled) FitsOverride(override int, x *Cluster, now time.Time) bool {
-	return override < len(c.overrides) && c.overrides[override].ask(x, now) == yes
+// FitsOverride reports whether an override is for the cluster, and whether that can be said: what it asks for may be unknown of
+// the cluster just now, which is no reason to give it other content.
+func (c *Compiled) FitsOverride(override int, x *Cluster, now time.Time) (fits, known bool) {
+	if override >= len(c.overrides) {
+		return false, true
+	}
+	a := c.overrides[override].ask(x, now)
+	return a == yes, a != unknown
 }
 
 // Peers are the names of the stacks whose places a decision looks at: Input.Peers.

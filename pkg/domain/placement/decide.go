@@ -56,18 +56,25 @@ func Decide(in Input, now time.Time) Decision {
 	}
 	slices.SortFunc(clusters, func(a, b Cluster) int { return cmp.Compare(a.Agent, b.Agent) })
 	var removals []Change
+	picks, consent := 0, true // what leaves, leaves because consent is gone
 	for _, c := range clusters {
 		was, assigned := in.Prior[c.Agent]
 		v := match(in.Subject, c, assigned && was.State == delivery.Assigned, now)
 		d.Verdicts = append(d.Verdicts, v)
+		if v.Picked {
+			picks++
+		}
 		switch {
 		case v.Picked && (!assigned || was.State != delivery.Assigned || was.Object != in.Subject.Newest.ID):
 			d.Changes = append(d.Changes, Change{Agent: c.Agent, State: delivery.Assigned, Object: in.Subject.Newest.ID, Reason: why(v), Version: c.Version})
 		case !v.Picked && assigned && was.State == delivery.Assigned && removes(v):
 			removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Reason: why(v), Version: c.Version})
+			consent = consent && slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Rule == RuleConsent })
 		}
 	}
-	if hold := brake(in, removals, now, false); hold != nil {
+	// That a policy is gone is no wish that the stack be gone from everywhere.
+	nowhere := in.Subject.Decided != nil && in.Subject.Policy == nil && picks == 0 && !consent
+	if hold := brake(in, removals, now, nowhere); hold != nil {
 		d.Hold = hold
 	} else {
 		d.Changes = append(d.Changes, removals...)

@@ -81,6 +81,7 @@ type column struct {
 	numbers []float64 // NaN: none
 	domains []int32
 	names   []string // of the domains
+	nowhere int32    // the domain of clusters whose own is not known; -1: none
 	until   time.Time
 }
 
@@ -220,7 +221,7 @@ func (f *Fleet) column(key string, now time.Time, numbers bool) *column {
 	if c := f.columns[at]; c != nil && (c.until.IsZero() || now.Before(c.until)) {
 		return c
 	}
-	c := &column{}
+	c := &column{nowhere: -1}
 	if numbers {
 		c.numbers = make([]float64, len(f.slots))
 	} else {
@@ -248,6 +249,9 @@ func (f *Fleet) column(key string, now time.Time, numbers bool) *column {
 			id = int32(len(ids))
 			ids[name] = id
 			c.names = append(c.names, name)
+			if !v.known {
+				c.nowhere = id
+			}
 		}
 		c.domains[i] = id
 	}

@@ -48,7 +48,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	picks, moves := r.settle()
 	d.Moves = moves
 	var removals []Change
-	consent := false // what leaves, leaves because consent is gone
+	consent := true // what leaves, leaves because consent is gone
 	r.prior.each(func(i int) {
 		if r.picked.has(i) {
 			return
@@ -56,7 +56,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 		c := f.slots[i]
 		was := in.Prior[c.Agent]
 		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i))})
-		consent = consent || !r.consent.has(i)
+		consent = consent && !r.consent.has(i)
 	})
 	additions := 0
 	r.picked.each(func(i int) {
@@ -209,7 +209,10 @@ func (r *run) verdict(i int) Verdict {
 
 // lost says why a cluster that fits was not picked.
 func (r *run) lost(i int) Reason {
-	if _, ok := r.admits(int32(i)); !ok && len(r.domains) > 0 {
+	if r.lostInSpread(int32(i)) {
+		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[0].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
+	}
+	if _, ok := r.admits(int32(i), false); !ok && len(r.domains) > 0 {
 		var keys []string
 		for s, col := range r.domains {
 			keys = append(keys, fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.domains[i]]), r.counts[r.offsets[s]+int(col.domains[i])]))

@@ -52,6 +52,8 @@ type run struct {
 	byDomain []int32
 	counts   []int32
 	seen     []bool
+	hidden   []int32 // by spread: clusters with the stack whose domain is not known
+	blind    bool    // there are some
 	picked   set
 	columns  []*column // by preference
 	seed     uint64
@@ -114,10 +116,38 @@ func (r *run) begin() {
 		r.domains, r.offsets = append(r.domains, col), append(r.offsets, total)
 		total += len(col.names)
 	}
+	r.hide()
 	r.counts = zeros(r.counts, total)
 	r.down = zeros(r.down, 2*total)
 	r.peerSets(n)
 	r.outages()
+}
+
+// hide counts the clusters with the stack whose domain is not known just now. They may be in any, so that the spread is no
+// reason to take the stack from where it is.
+func (r *run) hide() {
+	r.hidden, r.blind = zeros(r.hidden, len(r.domains)), false
+	for s, col := range r.domains {
+		if col.nowhere < 0 || r.c.document.Spread[s].WhenUnsatisfiable == policy.Prefer {
+			continue
+		}
+		r.prior.each(func(i int) {
+			if col.domains[i] == col.nowhere {
+				r.hidden[s]++
+				r.blind = true
+			}
+		})
+	}
+}
+
+// lostInSpread reports whether a spread that refuses asks for a domain that is not known of the slot.
+func (r *run) lostInSpread(slot int32) bool {
+	for s, col := range r.domains {
+		if col.nowhere >= 0 && col.domains[slot] == col.nowhere && r.c.document.Spread[s].WhenUnsatisfiable != policy.Prefer {
+			return true
+		}
+	}
+	return false
 }
 
 func zeros(s []int32, n int) []int32 {

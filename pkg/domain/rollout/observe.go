@@ -39,6 +39,14 @@ func (s *stepper) observeObject(m *Member) {
 		st = delivery.Status{} // it is only now being given the object
 	}
 	switch {
+	case isHealthy(st, s.r.Object) && m.Offline && m.Wave >= s.r.Wave && m.State != MemberPending:
+		// Nobody knows how it is now, and its wave is not through: it releases nothing until it can be reached again.
+		if m.State == MemberHealthy {
+			m.become(MemberDeploying, s.now, "it cannot be reached; it was healthy when last heard of")
+		}
+		if m.State == MemberDeploying {
+			s.expire(m)
+		}
 	case isHealthy(st, s.r.Object):
 		m.become(MemberHealthy, s.now, "")
 		m.WasHealthy, m.Excused = true, false

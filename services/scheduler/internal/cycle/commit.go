@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -90,10 +91,11 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	if err := e.refreshRollouts(ctx, []stack.ID{id}); err != nil {
 		return err
 	}
-	if _, err := e.step(ctx, e.world.subjects[id], &d, e.now()); err != nil && !fault.Is(err, fault.Conflict) {
+	step, err := e.step(ctx, e.world.subjects[id], &d, e.now())
+	if err != nil && !fault.Is(err, fault.Conflict) {
 		return err
 	}
-	if err := e.vary(ctx, e.world.subjects[id], &d, e.now()); err != nil {
+	if err := e.vary(ctx, e.world.subjects[id], &d, step.rolling(), e.now()); err != nil {
 		return err
 	}
 	agents := make([]agent.ID, 0, len(d.Changes))
@@ -122,14 +124,16 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	if err != nil {
 		return nil, err
 	}
+	former, known := e.world.depends[id]
+	step.rewatch = known && !slices.Equal(former, step.depends)
 	e.world.depends[id] = step.depends // also if nothing changes: a snapshot that was read anew does not know it
-	if err := e.vary(ctx, s, &d, now); err != nil {
+	if err := e.vary(ctx, s, &d, step.rolling(), now); err != nil {
 		return nil, err
 	}
 	e.metrics.decide.Observe(time.Since(start).Seconds())
 	d.Policy = s.Policy
 	news := d.News(s) || !policy.Same(s.Policy, s.Decided) // what another policy says is recorded, even if it says the same
-	if !news && !step.out.Changed {
+	if !news && !step.moved() {
 		e.awake(id, d, step)
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil

@@ -3,11 +3,13 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -46,10 +48,18 @@ func (e *Engine) compiled(ctx context.Context, ref *policy.Ref) (*placement.Comp
 	return c, nil
 }
 
+// over reports whether the stack's user has said that it goes, so that no policy has a say.
+func over(s placement.Subject) bool {
+	return s.Deleted || (s.Newest != nil && s.Newest.Marker)
+}
+
 // decide decides about a stack as the policy says that reaches it, else by plain matching. There is a verdict on every
 // cluster.
 func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placement.Decision, error) {
 	in := e.input(id, now)
+	if over(in.Subject) {
+		return placement.Decide(in, now), nil
+	}
 	p, err := e.compiled(ctx, in.Subject.Policy)
 	if err != nil {
 		return placement.Decision{}, err
@@ -102,10 +112,15 @@ func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Tim
 		return
 	}
 	var needs cluster.Resources
-	if s.Policy != nil {
+	if s.Policy != nil && !over(s) {
 		needs = e.ready[s.Policy.ID].compiled.Needs()
 	}
 	e.world.promised(d, needs, now)
+	e.stir(s)
+}
+
+// stir makes the stacks dirty whose policies look at where s is.
+func (e *Engine) stir(s placement.Subject) {
 	for id, x := range e.world.subjects {
 		if x.Generator != s.Generator || x.Policy == nil || id == s.Stack {
 			continue
@@ -114,12 +129,40 @@ func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Tim
 		if !ok {
 			continue
 		}
-		for _, n := range r.compiled.Peers() {
-			if _, dirty := e.dirty[id]; n == s.Name && !dirty {
-				e.dirty[id] = cause{event: "affinity"}
-			}
+		if _, dirty := e.dirty[id]; !dirty && slices.Contains(r.compiled.Peers(), s.Name) {
+			e.dirty[id] = cause{event: "affinity"}
 		}
 	}
+}
+
+// heed brings what other replicas have decided into the snapshot: our stacks may depend on where theirs are.
+func (e *Engine) heed(ctx context.Context, decided []stack.ID) error {
+	if err := e.world.refreshStacks(ctx, e.store.Facts(), decided); err != nil {
+		return err
+	}
+	for _, id := range decided {
+		for _, waits := range e.awaiting(id) {
+			if _, dirty := e.dirty[waits]; !dirty && waits != id {
+				e.dirty[waits] = cause{event: event.PlacementDecided}
+			}
+		}
+		if s, ok := e.world.subjects[id]; ok {
+			e.stir(s)
+		}
+	}
+	return nil
+}
+
+// theirs reports whether the decision that the event tells of is not in the snapshot: another replica has made it.
+func (e *Engine) theirs(ev event.Event) bool {
+	var generation int64
+	switch n := ev.Data["generation"].(type) {
+	case int64:
+		generation = n
+	case float64: // as JSON has it
+		generation = int64(n)
+	}
+	return generation > e.world.subjects[ev.Stack].Generation
 }
 
 // promised brings load and promises of the clusters to where the decision leaves them.

@@ -245,6 +245,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 
 func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
+	var decided []stack.ID
 	for _, ev := range events {
 		c := cause{event: ev.Type, traceparent: ev.Traceparent}
 		switch ev.Type {
@@ -269,11 +270,15 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 			for _, id := range e.world.reached(ev) {
 				stacks[id] = c
 			}
+		case event.PlacementDecided:
+			if e.theirs(ev) {
+				decided = append(decided, ev.Stack)
+			}
 		case event.PolicyCreated, // it is attached to nothing yet
-			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.PlacementDecided, event.RolloutMoved,
+			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.RolloutMoved,
 			event.DiagnosticRequested, event.DiagnosticCompleted,
 			event.WorkOrderCreated, event.WorkOrderClaimed, event.WorkOrderCompleted, event.WorkOrderFailed:
-			// no fact of placement: what agents report and are asked for, and our own and other replicas' decisions on their shards
+			// no fact of placement: what agents report and are asked for
 		}
 	}
 	delete(stacks, "")
@@ -287,6 +292,9 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		return err
 	}
 	if err := e.refreshRollouts(ctx, keys(stacks)); err != nil {
+		return err
+	}
+	if err := e.heed(ctx, decided); err != nil {
 		return err
 	}
 	for id, c := range stacks {

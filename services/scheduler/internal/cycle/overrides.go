@@ -28,18 +28,20 @@ type variantKey struct {
 // variant is the content for the clusters of one set; an empty sum is the object's own.
 type variant struct {
 	sum    stack.Checksum
-	failed bool
+	failed bool // the overrides cannot be applied
+	unsure bool // nobody can say which overrides are for the cluster
 }
 
 // keptVariants bounds how many are remembered; what is forgotten is rendered again.
 const keptVariants = 10_000
 
 // vary gives each cluster that d picks the content that the policy's overrides make for it, rendered once a set of overrides
-// and stored by its checksum. A cluster whose overrides cannot be applied keeps what it has, and so do no others.
-// What stays on an older object keeps the content that it has.
-func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Decision, now time.Time) error {
+// and stored by its checksum. A cluster whose overrides cannot be applied, or are not
+// known, keeps what it has, and so do no others. What stays on an older object keeps the content that it has. While a rollout
+// goes on (rolling), what has its object keeps its content too: another one would reach all clusters at once.
+func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Decision, rolling bool, now time.Time) error {
 	in := placement.Input{Subject: s, Prior: e.world.priors[s.Stack]}
-	if s.Policy != nil {
+	if s.Policy != nil && !over(s) {
 		in.Policy = e.ready[s.Policy.ID].compiled
 	}
 	overrides := 0
@@ -66,12 +68,12 @@ func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Dec
 		switch {
 		case err != nil:
 			return err
-		case v.failed:
+		case v.failed || v.unsure:
 			delete(changes, a)
 		case change.Object != "":
 			change.Variant = v.sum
 			changes[a] = change
-		case v.sum != was.Variant:
+		case v.sum != was.Variant && !rolling:
 			changes[a] = placement.Change{Agent: a, State: delivery.Assigned, Object: object, Variant: v.sum, Reason: was.Reason, Version: e.world.clusters[a].Version}
 		}
 	}
@@ -116,7 +118,13 @@ func (e *Engine) variantOf(ctx context.Context, in placement.Input, a agent.ID, 
 	d := in.Policy.Document()
 	var numbers []string
 	for i := range d.Overrides {
-		if in.Policy.FitsOverride(i, &c, now) {
+		fits, known := in.Policy.FitsOverride(i, &c, now)
+		if !known {
+			e.log.WarnContext(ctx, "what an override asks for is not known of a cluster, which keeps what it has", "stack", in.Subject.Stack, "name", in.Subject.Name,
+				"policy", d.Name, "override", i, "agent", a)
+			return variant{unsure: true}, nil
+		}
+		if fits {
 			numbers = append(numbers, strconv.Itoa(i))
 		}
 	}
@@ -174,7 +182,8 @@ func varies(p *placement.Compiled, before, after *placement.Cluster, now time.Ti
 		return false
 	}
 	for i := range p.Document().Overrides {
-		if p.FitsOverride(i, before, now) != p.FitsOverride(i, after, now) {
+		was, wasKnown := p.FitsOverride(i, before, now)
+		if is, known := p.FitsOverride(i, after, now); is != was || known != wasKnown {
 			return true
 		}
 	}

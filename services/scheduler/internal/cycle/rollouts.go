@@ -27,7 +27,14 @@ type stepped struct {
 	out     rollout.Out
 	depends []stack.ID // whose reports the rollout waits for
 	before  *rollout.Rollout
+	rewatch bool // it waits for the reports of others than before
 }
+
+// moved reports whether there is something to store: a rollout that did not move keeps its version.
+func (x *stepped) moved() bool { return x.out.Changed || x.rewatch }
+
+// rolling reports whether the stack's rollout goes on.
+func (x *stepped) rolling() bool { return x.out.Rollout != nil && x.out.Rollout.Phase.Open() }
 
 // refreshRollouts reads again what governs these stacks; nil are all.
 func (e *Engine) refreshRollouts(ctx context.Context, ids []stack.ID) error {
@@ -103,9 +110,12 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 	if s.Newest != nil && !s.Newest.Marker && !s.Deleted {
 		newest = s.Newest.ID
 	}
-	doc, err := e.document(ctx, s.Policy)
-	if err != nil {
-		return out, err
+	var doc *policy.Document
+	var err error
+	if !over(s) { // what is to go must not wait for a policy that cannot be read
+		if doc, err = e.document(ctx, s.Policy); err != nil {
+			return out, err
+		}
 	}
 	var spec *rollout.Spec
 	if doc != nil && newest != "" {
@@ -253,7 +263,7 @@ func (x *stepped) save(ctx context.Context, tx ports.Repositories, s placement.S
 			return err
 		}
 	}
-	if r := x.out.Rollout; r != nil {
+	if r := x.out.Rollout; r != nil && x.moved() {
 		before := x.before
 		if before != nil && before.ID != r.ID {
 			before = nil
@@ -288,7 +298,7 @@ func of(all []rollout.Transition, id rollout.ID) []rollout.Transition {
 // rolled brings the snapshot to where the save left the store.
 func (w *world) rolled(id stack.ID, x stepped) {
 	switch r := x.out.Rollout; {
-	case !x.out.Changed:
+	case !x.moved():
 	case r == nil:
 		delete(w.rollouts, id)
 	default:
