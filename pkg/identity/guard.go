@@ -38,7 +38,7 @@ type GuardConfig struct {
 }
 
 // Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64). A source that
-// has failed too often is answered Limited without asking the store, except for keys that are remembered as good:
+// has failed too often is answered Limited without asking the store, except for keys that are known here:
 // so a stranger behind the same address locks nobody out who was there before. It is safe for concurrent use.
 type Guard struct {
 	verifier *Verifier
@@ -125,12 +125,14 @@ func (g *Guard) Authenticate(r *http.Request) (tenancy.Principal, error) {
 func (g *Guard) authenticate(r *http.Request) (tenancy.Principal, error) {
 	from := g.source(r)
 	key, err := fromHeader(r)
+	known := false
 	if err == nil {
 		if p, ok := g.verifier.Remembered(key); ok {
 			return p, nil
 		}
+		_, known = g.verifier.Known(key)
 	}
-	if wait := g.blocked(from); wait > 0 {
+	if wait := g.blocked(from); wait > 0 && !known {
 		return tenancy.Principal{}, limited(wait)
 	}
 	var p tenancy.Principal

@@ -39,8 +39,9 @@ type Verifier struct {
 }
 
 type entry struct {
-	cred tenancy.Credential
-	at   time.Time // before the store was asked
+	cred  tenancy.Credential
+	at    time.Time // before the store was asked
+	stale bool      // a revocation of it may have been missed: it is known, and not trusted
 }
 
 // NewVerifier returns a verifier over the stored credentials.
@@ -131,7 +132,22 @@ func (v *Verifier) remembered(p pak.PAK) (tenancy.Credential, bool) {
 	if v.heard {
 		trust = trustHeard
 	}
-	return e.cred, ok && v.now().Sub(e.at) < trust
+	return e.cred, ok && !e.stale && v.now().Sub(e.at) < trust
+}
+
+// Known reports whose key p was when the store was last asked, also if that is too long ago to be trusted: false if it was none,
+// or has ended since as far as is known. It is no authentication; it tells those who were here before from strangers.
+func (v *Verifier) Known(p pak.PAK) (tenancy.Principal, bool) {
+	v.mu.Lock()
+	e, ok := v.known[p.Short()]
+	if !ok {
+		e, ok = v.known[p.Hash()]
+	}
+	v.mu.Unlock()
+	if !ok || !p.Matches(e.cred.Hash) || !e.cred.Usable(v.now()) {
+		return tenancy.Principal{}, false
+	}
+	return tenancy.Of(e.cred), true
 }
 
 // lookup asks the store. A preset credential, of which only the hash is known, has its hash in the short token's place.
@@ -143,11 +159,15 @@ func (v *Verifier) lookup(ctx context.Context, p pak.PAK) (tenancy.Credential, e
 	if fault.Is(err, fault.NotFound) {
 		c, err = v.creds.ByShort(ctx, p.Hash())
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if fault.Is(err, fault.NotFound) { // it is gone, whatever was known
+		delete(v.known, p.Short())
+		delete(v.known, p.Hash())
+	}
 	if err != nil {
 		return tenancy.Credential{}, err
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	if epoch == v.epoch {
 		if len(v.known) >= maxRemember {
 			clear(v.known)
@@ -196,13 +216,16 @@ func (v *Verifier) deaf() {
 	v.mu.Unlock()
 }
 
-// forget drops what a heard revocation names, or everything.
+// forget drops what a heard revocation names, or trusts nothing any more that it knows.
 func (v *Verifier) forget(short string) {
 	v.mu.Lock()
 	v.epoch++
 	v.heard = true
 	if short == "" {
-		clear(v.known)
+		for k, e := range v.known {
+			e.stale = true
+			v.known[k] = e
+		}
 	} else {
 		delete(v.known, short)
 	}

@@ -25,7 +25,7 @@ const (
 	byCredential = "credential"
 )
 
-// Limit lets only as many requests pass as the configuration allows: those with a credential that is remembered as good count
+// Limit lets only as many requests pass as the configuration allows: those with a credential that is known here count
 // for that credential, wherever they come from; all others for their source. So a stranger behind the same address locks
 // nobody out who was there before. What is refused is Limited, code rate_limited, with the time after which the next request
 // passes, and costs no question to the store. Free requests of a credential (and of nobody else) are not counted.
@@ -44,7 +44,7 @@ func (g *Guard) Limit(onError func(context.Context, http.ResponseWriter, error),
 func (g *Guard) admit(r *http.Request, free func(*http.Request, tenancy.Principal) bool) error {
 	c, now := g.config.Load(), g.verifier.now()
 	if key, err := fromHeader(r); err == nil {
-		if p, ok := g.verifier.Remembered(key); ok {
+		if p, ok := g.verifier.Known(key); ok {
 			if free(r, p) {
 				return nil
 			}

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // gate asks whether g lets requests pass; those to /free are free for credentials.
@@ -109,4 +111,49 @@ func TestTheSourcesThatAreCountedAreBounded(t *testing.T) {
 			t.Error("want the one that asked longest ago forgotten, and no other")
 		}
 	})
+}
+
+// Who was here before is told from strangers for as long as his key is good, not only while the store need not be asked again.
+func TestWhoWasHereBeforeIsNoStrangerLater(t *testing.T) {
+	t.Parallel()
+	for reason, later := range map[string]func(*fixture){
+		"the trust has ended":              func(*fixture) { time.Sleep(11 * time.Minute) },
+		"revocations may have been missed": func(f *fixture) { f.tell(ports.Wakeup{Lost: true}) },
+		"revocations are not heard":        func(f *fixture) { f.tell(ports.Wakeup{Deaf: true}); time.Sleep(time.Second) },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(f *fixture) {
+				g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", PerMinute: 3, SourceRate: 2, CredentialRate: 3}, counters{})
+				pass := gate(g)
+				var kept tenancy.CredentialID
+				known, gone := f.credential(func(c *tenancy.Credential) { kept = c.ID }), f.credential(nil)
+				for _, k := range []pak.PAK{known, gone} {
+					if got := kind(g, request("192.0.2.1:1", k.Reveal())); got != "ok" {
+						t.Fatalf("good key: got %s", got)
+					}
+				}
+				later(f)
+				for range 50 { // a stranger behind the same address
+					_, _ = pass(request("192.0.2.1:2", "Bearer nonsense")), kind(g, request("192.0.2.1:2", "Bearer nonsense"))
+				}
+				asked := f.creds.lookups
+				if refused := pass(request("192.0.2.1:3", known.Reveal())); refused != nil {
+					t.Errorf("rate: got %v, want it to count for its credential", refused)
+				}
+				if got := kind(g, request("192.0.2.1:3", known.Reveal())); got != "ok" || f.creds.lookups == asked {
+					t.Errorf("got %s after %d questions to the store, want ok after it was asked again", got, f.creds.lookups-asked)
+				}
+				if _, err := f.store.Credentials().Revoke(f.Context(), tenancy.RoleAdmin, "", "", time.Now(), kept); err != nil { // unheard
+					t.Fatal(err)
+				}
+				if got := kind(g, request("192.0.2.1:4", gone.Reveal())); got != "unauthenticated" {
+					t.Errorf("a key that was revoked meanwhile: got %s", got)
+				}
+				if got := kind(g, request("192.0.2.1:4", gone.Reveal())); got != "limited" {
+					t.Errorf("and then: got %s, want it a stranger's", got)
+				}
+			})
+		})
+	}
 }

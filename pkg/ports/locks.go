@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -15,4 +16,6 @@ type Locks interface {
 	Generator(ctx context.Context, id tenancy.GeneratorID) error
 	Agent(ctx context.Context, id agent.ID) error
 	Stack(ctx context.Context, id stack.ID) error
+	// Policy also keeps the policy from being attached meanwhile.
+	Policy(ctx context.Context, id policy.ID) error
 }

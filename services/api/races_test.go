@@ -24,7 +24,8 @@ func TestOneOfRacingConditionalChangesWins(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			w := newWorldOf(t, c, api.Config{}, open(t))
-			for _, path := range []string{"/stacks/" + string(w.stack.ID), "/agents/" + string(w.agent.ID), "/generators/" + string(w.other.ID)} {
+			policy := answer[policyAnswer](w, asOwner, http.MethodPost, "/placement-policies", `{"name":"raced"}`)
+			for _, path := range []string{"/stacks/" + string(w.stack.ID), "/agents/" + string(w.agent.ID), "/placement-policies/" + policy.ID, "/generators/" + string(w.other.ID)} {
 				for _, last := range []string{http.MethodPut, http.MethodDelete} {
 					match := map[string]string{"If-Match": etag(t, w, path)}
 					var wg sync.WaitGroup

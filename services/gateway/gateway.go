@@ -170,7 +170,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Guard:  s.guard,
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,
 		Sockets: s.sockets, Live: s.live, Fleet: s.fleet, Revocations: revocations,
-		Fallback: fallback,
+		Fallback: fallback, Edge: d.Admin == nil && c.ProxyAdmin,
 	})
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -17,4 +18,5 @@ func (r locks) still(ctx context.Context) error {
 
 func (r locks) Generator(ctx context.Context, _ tenancy.GeneratorID) error { return r.still(ctx) }
 func (r locks) Agent(ctx context.Context, _ agent.ID) error                { return r.still(ctx) }
+func (r locks) Policy(ctx context.Context, _ policy.ID) error              { return r.still(ctx) }
 func (r locks) Stack(ctx context.Context, _ stack.ID) error                { return r.still(ctx) }

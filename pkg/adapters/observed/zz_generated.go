@@ -1725,3 +1725,10 @@ func (x observedLocks) Stack(ctx context.Context, p1 stack.ID) (err error) {
 	err = x.in.Stack(ctx, p1)
 	return err
 }
+
+func (x observedLocks) Policy(ctx context.Context, p1 policy.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Policy")
+	defer func() { done(err) }()
+	err = x.in.Policy(ctx, p1)
+	return err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -14,6 +15,7 @@ type locks struct{ s session }
 const (
 	stillGenerator = `SELECT 1 FROM generators WHERE id = $1 FOR NO KEY UPDATE`
 	stillAgent     = `SELECT 1 FROM agents WHERE id = $1 FOR NO KEY UPDATE`
+	stillPolicy    = `SELECT 1 FROM placement_policies WHERE id = $1 FOR NO KEY UPDATE`
 	stillStack     = `SELECT 1 FROM stacks WHERE id = $1 FOR NO KEY UPDATE`
 )
 
@@ -32,5 +34,11 @@ func (r locks) Agent(ctx context.Context, id agent.ID) error {
 // Stack implements ports.Locks.
 func (r locks) Stack(ctx context.Context, id stack.ID) error {
 	_, err := r.s.exec(ctx, "hold stack", stillStack, uid(id))
+	return err
+}
+
+// Policy implements ports.Locks.
+func (r locks) Policy(ctx context.Context, id policy.ID) error {
+	_, err := r.s.exec(ctx, "hold policy", stillPolicy, uid(id))
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -33,4 +34,11 @@ func (x faultyLocks) Stack(ctx context.Context, id stack.ID) error {
 		return err
 	}
 	return x.in.Stack(ctx, id)
+}
+
+func (x faultyLocks) Policy(ctx context.Context, id policy.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Policy(ctx, id)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -217,6 +218,9 @@ func (w *world) stackMethods() map[string]method {
 			return r.Locks().Generator(ctx, newID[tenancy.GeneratorID]())
 		},
 		"Locks.Agent": func(ctx context.Context, r ports.Repositories) error { return r.Locks().Agent(ctx, newID[agent.ID]()) },
+		"Locks.Policy": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().Policy(ctx, newID[policy.ID]())
+		},
 		"Locks.Stack": func(ctx context.Context, r ports.Repositories) error { return r.Locks().Stack(ctx, s) },
 		"Blobs.Put": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Blobs().Put(ctx, []byte("content")))

@@ -198,6 +198,9 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 	var out policy.Policy
 	var tried []PolicyProblem
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Policy(ctx, id); err != nil {
+			return err
+		}
 		before, err := ownPolicy(ctx, tx, p, id)
 		if err != nil {
 			return err
@@ -246,6 +249,9 @@ func saysTheSame(a, b policy.Document) (bool, error) {
 // everything.
 func (a *App) DeletePolicy(ctx context.Context, p tenancy.Principal, id policy.ID, detach bool) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Policy(ctx, id); err != nil { // nobody attaches it between the look and the deletion
+			return err
+		}
 		v, err := ownPolicy(ctx, tx, p, id)
 		if err != nil {
 			return err
@@ -284,6 +290,9 @@ func (a *App) dropPolicies(ctx context.Context, tx ports.Repositories, g tenancy
 			return fmt.Errorf("list its placement policies: %w", err)
 		}
 		for _, v := range some.Items {
+			if err := tx.Locks().Policy(ctx, v.ID); err != nil {
+				return err
+			}
 			if err := tx.Policies().Delete(ctx, v.ID, at); err != nil {
 				return fmt.Errorf("delete placement policy %s: %w", v.ID, err)
 			}

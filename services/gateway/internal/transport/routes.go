@@ -48,6 +48,9 @@ type Config struct {
 	Fleet       *live.Fleet
 	Revocations *live.Revocations
 	Fallback    http.Handler // what the gateway does not serve itself; nil: answered as not found
+	// Edge: the fallback is another process, which sees this one in the caller's place. So limits, keys that fail and agents'
+	// certificates are looked at here. Else the fallback looks itself.
+	Edge bool
 }
 
 // SyncInfo describes the one route that is not in Routes, because its parked requests should hold little memory.
@@ -123,6 +126,8 @@ func New(c Config) http.Handler {
 	fallback := c.Fallback
 	if fallback == nil {
 		fallback = outer(limited(httpserver.NotFound(errors)))
+	} else if c.Edge {
+		fallback = edge(c.Guard, outer, errors, limited(fallback))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var match mux.RouteMatch
@@ -135,6 +140,19 @@ func New(c Config) http.Handler {
 			return
 		}
 		fallback.ServeHTTP(w, r)
+	})
+}
+
+// edge lets requests pass on whose key is good, and those without one, which the process behind knows what to do with.
+func edge(guard *identity.Guard, outer func(http.Handler) http.Handler, errors func(context.Context, http.ResponseWriter, error), next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			if _, err := guard.Authenticate(r); err != nil {
+				outer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { errors(r.Context(), w, err) })).ServeHTTP(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
