@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -158,9 +159,14 @@ func freePort(port int) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// endOrphan looks at postmaster.pid of a data directory that this process has locked. A server that an earlier process
-// of this package left behind is ended; a stale file is removed; any other server is an error.
+// endOrphan ends the server that an earlier process of this package left behind in a data directory that this process has
+// locked, also one that is only starting; a stale postmaster.pid is removed; any other server is an error.
 func endOrphan(ctx context.Context, f files) error {
+	if pid, err := readPID(f.pid); err == nil && serves(ctx, pid, f.pgdata) {
+		if err := end(ctx, pid); err != nil {
+			return err
+		}
+	}
 	path := filepath.Join(f.pgdata, "postmaster.pid")
 	pid, err := settledPID(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -169,18 +175,19 @@ func endOrphan(ctx context.Context, f files) error {
 	if err != nil && !errors.Is(err, errNoPID) {
 		return fmt.Errorf("read postmaster.pid: %w", err)
 	}
-	if err != nil || !isPostgres(ctx, pid) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove stale postmaster.pid: %w", err)
-		}
-		return nil
-	}
-	if ours, err := readPID(f.pid); err != nil || ours != pid {
+	if err == nil && isPostgres(ctx, pid) {
 		return fmt.Errorf("%w by a PostgreSQL that was started by other means (process %d)", ErrInUse, pid)
 	}
-	// The way that pg_ctl stop goes: fast first, then immediate.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove stale postmaster.pid: %w", err)
+	}
+	return nil
+}
+
+// end goes the way that pg_ctl stop goes: fast first, then immediate.
+func end(ctx context.Context, pid int) error {
 	for _, fast := range []bool{true, false} {
-		if err := signalStop(pid, fast); err != nil {
+		if err := signalStop(pid, fast); err != nil && isPostgres(ctx, pid) {
 			return fmt.Errorf("end the server of an earlier run (process %d): %w", pid, err)
 		}
 		for range 100 {
@@ -197,7 +204,19 @@ func endOrphan(ctx context.Context, f files) error {
 	return fmt.Errorf("the server of an earlier run (process %d) does not end", pid)
 }
 
-// readPID reads the process id from a file's first line.
+// serves says whether the process lives and is a PostgreSQL that was started for the folder: before it has written
+// postmaster.pid only its command line tells.
+func serves(ctx context.Context, pid int, pgdata string) bool {
+	if !isPostgres(ctx, pid) {
+		return false
+	}
+	out, err := exec.CommandContext(ctx, "ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		out, err = os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	}
+	return err == nil && bytes.Contains(out, []byte(pgdata))
+}
+
 // errNoPID is a file that a server has made but not written: it starts at this moment, or died in the middle of it.
 var errNoPID = errors.New("no process id")
 
@@ -217,6 +236,7 @@ func settledPID(ctx context.Context, path string) (int, error) {
 	return 0, fmt.Errorf("%s: %w", path, errNoPID)
 }
 
+// readPID reads the process id from a file's first line.
 func readPID(path string) (int, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
