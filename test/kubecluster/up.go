@@ -183,7 +183,10 @@ func lockFolder(dir string) (unlock func(), err error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s is in use by another kubecluster", dir)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a child being started may hold a copy of the file a little longer
+		_ = f.Close()
+	}, nil
 }
 
 // choosePorts returns the first port of a range that is free now: want if given, else the folder's last one, else a

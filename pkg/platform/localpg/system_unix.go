@@ -22,7 +22,11 @@ func lock(path string) (release func(), err error) {
 		}
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		// Closing alone leaves the lock to a child that is just being started and has not dropped its copy of the file yet.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }
 
 // signalStop asks a server for a fast shutdown (roll back, flush, end) or an immediate one (end, recover at next start).
