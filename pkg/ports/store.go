@@ -294,6 +294,9 @@ type Leases interface {
 	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (Lease, error)
 	// Release gives the lease up if holder has it.
 	Release(ctx context.Context, name, holder string) error
+	// Check is a Conflict (code lease_lost) unless the lease is held in its epoch and not over. In a transaction nobody else gets
+	// it before the end, so that what is written there was written by the one who may.
+	Check(ctx context.Context, l Lease) error
 	// List returns the leases whose name begins with prefix and that are not over, by name.
 	List(ctx context.Context, prefix string) ([]Lease, error)
 }

@@ -40,6 +40,10 @@ func (r leases) Release(ctx context.Context, name, holder string) error {
 	})
 }
 
+func (r leases) Check(ctx context.Context, l ports.Lease) error {
+	return r.s.update(ctx, func(c *change) error { return c.holds(l) })
+}
+
 func (r leases) List(ctx context.Context, prefix string) ([]ports.Lease, error) {
 	return read(ctx, r.s, func(s *state) ([]ports.Lease, error) {
 		now := s.now()

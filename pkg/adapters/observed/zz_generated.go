@@ -1338,6 +1338,13 @@ func (x observedLeases) Release(ctx context.Context, p1 string, p2 string) (err 
 	return err
 }
 
+func (x observedLeases) Check(ctx context.Context, p1 ports.Lease) (err error) {
+	ctx, done := x.o.start(ctx, "Leases", "Check")
+	defer func() { done(err) }()
+	err = x.in.Check(ctx, p1)
+	return err
+}
+
 func (x observedLeases) List(ctx context.Context, p1 string) (r0 []ports.Lease, err error) {
 	ctx, done := x.o.start(ctx, "Leases", "List")
 	defer func() { done(err) }()

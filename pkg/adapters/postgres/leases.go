@@ -52,6 +52,11 @@ func (r leases) Release(ctx context.Context, name, holder string) error {
 	})
 }
 
+// Check implements ports.Leases.
+func (r leases) Check(ctx context.Context, l ports.Lease) error {
+	return r.s.atomically(ctx, func(ctx context.Context, in session) error { return in.checkLease(ctx, l) })
+}
+
 const listLeases = `SELECT name, holder, epoch, until FROM leases
 	WHERE starts_with(name, $1) AND until > clock_timestamp() ORDER BY name`
 

@@ -90,6 +90,13 @@ func (x faultyLeases) Release(ctx context.Context, name, holder string) error {
 	return x.in.Release(ctx, name, holder)
 }
 
+func (x faultyLeases) Check(ctx context.Context, l ports.Lease) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Check(ctx, l)
+}
+
 func (x faultyLeases) List(ctx context.Context, prefix string) (v []ports.Lease, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err

@@ -1,6 +1,7 @@
 package porttest
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -19,6 +20,8 @@ func leaseCases() map[string]func(*world) {
 		"a release of what is not held is ok":  leaseReleaseOther,
 		"leases of different names are apart":  leaseNames,
 		"racers for an expired lease, one won": leaseRaceExpired,
+		"a check knows who may":                leaseCheck,
+		"a checked lease stays till the end":   leaseCheckHolds,
 	}
 }
 
@@ -125,4 +128,43 @@ func leaseList(w *world) {
 	all, err := w.Leases().List(w.ctx, "")
 	wantNone(w.T, "list", err)
 	wantSame(w.T, "all leases", len(all), 7)
+}
+
+func leaseCheck(w *world) {
+	check := func(l ports.Lease) error { return w.Leases().Check(w.ctx, l) }
+	mine := w.acquire("shard-0", "a", time.Minute)
+	wantNone(w.T, "check", check(mine))
+	for what, l := range map[string]ports.Lease{
+		"of another":         {Name: mine.Name, Holder: "b", Epoch: mine.Epoch},
+		"in a former epoch":  {Name: mine.Name, Holder: mine.Holder, Epoch: mine.Epoch - 1},
+		"that never was":     {Name: "shard-9", Holder: "a", Epoch: 1},
+		"that is over":       w.expired("shard-1", "a"),
+		"without its holder": {Name: mine.Name, Epoch: mine.Epoch},
+	} {
+		wantCode(w.T, "check of a lease "+what, check(l), fault.Conflict, "lease_lost")
+	}
+	wantNone(w.T, "release", w.Leases().Release(w.ctx, mine.Name, mine.Holder))
+	wantCode(w.T, "check of what was given up", check(mine), fault.Conflict, "lease_lost")
+	wantNone(w.T, "check after it was taken again", check(w.acquire("shard-0", "a", time.Minute)))
+	wantCode(w.T, "check in the epoch before", check(mine), fault.Conflict, "lease_lost")
+}
+
+// leaseCheckHolds sees that who takes the lease after a check waits until the transaction is over.
+func leaseCheckHolds(w *world) {
+	mine := w.acquire("shard-0", "a", time.Minute)
+	taken := make(chan error, 1)
+	err := w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Leases().Check(ctx, mine); err != nil {
+			return err
+		}
+		go func() { taken <- w.Leases().Release(w.ctx, mine.Name, mine.Holder) }()
+		select {
+		case err := <-taken:
+			return fmt.Errorf("the lease was given up within the transaction: %w", err)
+		case <-time.After(100 * time.Millisecond):
+			return nil
+		}
+	})
+	wantNone(w.T, "write", err)
+	wantNone(w.T, "release after the transaction", <-taken)
 }

@@ -317,6 +317,9 @@ func (w *world) controlMethods() map[string]method {
 		"Leases.Acquire": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Leases().Acquire(ctx, "shard-9", "somebody", time.Minute))
 		},
+		"Leases.Check": func(ctx context.Context, r ports.Repositories) error {
+			return r.Leases().Check(ctx, ports.Lease{Name: "shard-9", Holder: "somebody", Epoch: 1})
+		},
 		"Leases.Release": func(ctx context.Context, r ports.Repositories) error {
 			return r.Leases().Release(ctx, "shard-9", "somebody")
 		},

@@ -17,55 +17,38 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/lease"
 )
 
-const (
-	lease = "scheduler/drains"
-	every = 2 * time.Second
-	hold  = 5 * every // a dead replica's lease is taken over after this long
-)
+const every = 2 * time.Second
 
 // Stepper takes drains on.
 type Stepper struct {
-	store  ports.Store
-	holder string
-	now    func() time.Time
-	log    *slog.Logger
+	store ports.Store
+	loop  lease.Loop
+	now   func() time.Time
+	log   *slog.Logger
 	// settled are released stacks of drains that need not be looked at again, by when they were released.
 	settled map[agent.ID]map[stack.ID]time.Time
 }
 
 // New returns a stepper. holder names the replica.
 func New(store ports.Store, holder string, now func() time.Time, log *slog.Logger) *Stepper {
-	return &Stepper{store: store, holder: holder, now: now, log: log, settled: map[agent.ID]map[stack.ID]time.Time{}}
+	return &Stepper{store: store, now: now, log: log, settled: map[agent.ID]map[stack.ID]time.Time{}, loop: lease.Loop{
+		Leases: store.Leases(), Name: "scheduler/drains", Holder: holder, Every: every, Log: log, Fails: "drains cannot be taken on; trying again",
+	}}
 }
 
 // Run steps every two seconds until ctx ends. Without drains that costs a lease and one statement.
 func (s *Stepper) Run(ctx context.Context) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := s.Once(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "drains cannot be taken on; trying again", "error", err.Error())
-		}
-		failing = err != nil
-	}
+	return s.loop.Run(ctx, s.Once)
 }
 
 // Once takes every drain one step on, if no other replica does. One that fails holds up no other.
 func (s *Stepper) Once(ctx context.Context) error {
-	if _, err := s.store.Leases().Acquire(ctx, lease, s.holder, hold); err != nil {
-		if fault.Is(err, fault.Conflict) {
-			return nil
-		}
-		return fmt.Errorf("acquire the lease of drains: %w", err)
+	l, mine, err := s.loop.Take(ctx)
+	if err != nil || !mine {
+		return err
 	}
 	running, err := s.store.Drains().Running(ctx)
 	if err != nil {
@@ -81,14 +64,16 @@ func (s *Stepper) Once(ctx context.Context) error {
 		if d.Budget == 0 {
 			continue
 		}
-		if err := s.step(ctx, a, d); err != nil {
+		if err := s.step(ctx, l, a, d); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("drain of agent %s: %w", a, err))
 		}
 	}
 	return failed
 }
 
-func (s *Stepper) step(ctx context.Context, a agent.ID, d cluster.Drain) error {
+// step takes one drain on. It writes only while the lease is still this replica's: two that release at once would overdraw the
+// budget.
+func (s *Stepper) step(ctx context.Context, l ports.Lease, a agent.ID, d cluster.Drain) error {
 	in, err := s.input(ctx, a, d)
 	if err != nil {
 		return err
@@ -108,6 +93,9 @@ func (s *Stepper) step(ctx context.Context, a agent.ID, d cluster.Drain) error {
 	}
 	at := s.now().UTC()
 	err = s.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Leases().Check(ctx, l); err != nil {
+			return err
+		}
 		if err := tx.Drains().Release(ctx, a, next.Release, at); err != nil {
 			return err
 		}

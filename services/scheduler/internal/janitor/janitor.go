@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/lease"
 )
 
 const (
-	lease = "scheduler/janitor"
+	turn  = "scheduler/janitor" // the lease
 	every = 10 * time.Minute
 	first = 5 * time.Second // after the start
 )
@@ -74,10 +74,7 @@ func (j *Janitor) Once(ctx context.Context) error {
 // do runs t step by step and reports whether the lease is still this replica's.
 func (j *Janitor) do(ctx context.Context, t Task) (mine bool, err error) {
 	for {
-		if _, err := j.leases.Acquire(ctx, lease, j.holder, 2*every); err != nil {
-			if fault.Is(err, fault.Conflict) {
-				return false, nil
-			}
+		if _, mine, err := lease.Take(ctx, j.leases, turn, j.holder, 2*every); err != nil || !mine {
 			return false, err
 		}
 		more, err := t.Step(ctx, j.now())

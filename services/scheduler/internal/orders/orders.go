@@ -13,55 +13,38 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/lease"
 )
 
 const (
-	lease = "scheduler/work-orders"
 	every = 2 * time.Second
-	hold  = 5 * every // a dead replica's lease is taken over after this long
 	batch = 100
 )
 
 // Clock advances work orders.
 type Clock struct {
 	store     ports.Store
-	holder    string
+	loop      lease.Loop
 	unclaimed time.Duration
 	now       func() time.Time
-	log       *slog.Logger
 }
 
 // New returns a clock that ends orders which no agent has claimed for this long. holder names the replica.
 func New(store ports.Store, holder string, unclaimed time.Duration, now func() time.Time, log *slog.Logger) *Clock {
-	return &Clock{store: store, holder: holder, unclaimed: unclaimed, now: now, log: log}
+	return &Clock{store: store, unclaimed: unclaimed, now: now, loop: lease.Loop{
+		Leases: store.Leases(), Name: "scheduler/work-orders", Holder: holder, Every: every, Log: log, Fails: "work orders cannot be advanced; trying again",
+	}}
 }
 
 // Run looks every two seconds until ctx ends.
 func (c *Clock) Run(ctx context.Context) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := c.Once(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			c.log.WarnContext(ctx, "work orders cannot be advanced; trying again", "error", err.Error())
-		}
-		failing = err != nil
-	}
+	return c.loop.Run(ctx, c.Once)
 }
 
 // Once advances everything that is due, if no other replica does.
 func (c *Clock) Once(ctx context.Context) error {
-	if _, err := c.store.Leases().Acquire(ctx, lease, c.holder, hold); err != nil {
-		if fault.Is(err, fault.Conflict) {
-			return nil
-		}
-		return fmt.Errorf("acquire the lease of work orders: %w", err)
+	if _, mine, err := c.loop.Take(ctx); err != nil || !mine {
+		return err
 	}
 	for {
 		now := c.now().UTC().Truncate(time.Microsecond)

@@ -13,15 +13,11 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/lease"
 )
 
-const (
-	lease = "scheduler/reachability"
-	every = 5 * time.Second
-	hold  = 5 * every // a dead replica's lease is taken over after this long
-)
+const every = 5 * time.Second
 
 // Metrics of the sweep; they have no label of an agent.
 type Metrics struct {
@@ -51,55 +47,43 @@ const (
 // Sweep looks for silent agents.
 type Sweep struct {
 	store   ports.Store
-	holder  string
+	loop    lease.Loop
 	after   time.Duration
 	caution cluster.Caution
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *Metrics
 
-	mine    bool      // the lease, at the last look
+	mine    bool // the lease, at the last look
+	lease   ports.Lease
 	settled time.Time // before it nobody is marked: heartbeats that waited somewhere may still be stored
 	outage  cluster.Outage
 }
 
 // New returns a sweep that marks agents which were not heard for longer than after, with caution. holder names the replica.
 func New(store ports.Store, holder string, after time.Duration, caution cluster.Caution, now func() time.Time, log *slog.Logger, m *Metrics) *Sweep {
-	return &Sweep{store: store, holder: holder, after: after, caution: caution, now: now, log: log, metrics: m}
+	return &Sweep{store: store, after: after, caution: caution, now: now, log: log, metrics: m, loop: lease.Loop{
+		Leases: store.Leases(), Name: "scheduler/reachability", Holder: holder, Every: every, Log: log, Fails: "silent agents cannot be looked for; trying again",
+	}}
 }
 
 // Run looks every five seconds until ctx ends.
 func (s *Sweep) Run(ctx context.Context) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := s.Once(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "silent agents cannot be looked for; trying again", "error", err.Error())
-		}
-		failing = err != nil
-	}
+	return s.loop.Run(ctx, s.Once)
 }
 
 // Once looks once, if no other replica does. After a failure, and when it has just become the one that looks, it marks nobody
 // for as long as an agent may be silent: what was said meanwhile is not stored yet.
 func (s *Sweep) Once(ctx context.Context) error {
-	if _, err := s.store.Leases().Acquire(ctx, lease, s.holder, hold); err != nil {
+	l, mine, err := s.loop.Take(ctx)
+	if err != nil || !mine {
 		s.leave()
-		if fault.Is(err, fault.Conflict) {
-			return nil
-		}
-		return fmt.Errorf("acquire the lease of reachability: %w", err)
+		return err
 	}
 	if !s.mine {
 		s.mine, s.settled, s.outage = true, s.now().Add(s.after), cluster.Outage{}
 	}
+	s.lease = l
 	if err := s.look(ctx); err != nil {
 		s.leave()
 		return err
@@ -158,7 +142,10 @@ func (s *Sweep) mark(ctx context.Context, to string, ids []agent.ID, change func
 	}
 	var changed []agent.ID
 	err := s.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		var err error
+		err := tx.Leases().Check(ctx, s.lease)
+		if err != nil {
+			return err
+		}
 		if changed, err = change(tx.Reachability(), ctx, ids, s.after); err != nil {
 			return err
 		}

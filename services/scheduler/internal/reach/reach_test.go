@@ -1,6 +1,7 @@
 package reach_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -203,5 +204,37 @@ func TestOneReplicaLooks(t *testing.T) {
 		go func() { done <- other.Run(ctx) }()
 		time.Sleep(10 * time.Minute)
 		w.want("it takes over, doubts, and believes", 4, 4)
+	})
+}
+
+// interrupted is a store with something that happens before each transaction.
+type interrupted struct {
+	ports.Store
+	before func()
+}
+
+func (s interrupted) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
+	s.before()
+	return s.Store.Write(ctx, fn)
+}
+
+func TestALeaseLostInTheMiddleMarksNobody(t *testing.T) {
+	t.Parallel()
+	in(t, 1, func(w *world) {
+		taken := false
+		s := w.sweep(interrupted{w.store, func() {
+			w.must(w.store.Leases().Release(w.Context(), "scheduler/reachability", "me"))
+			_, err := w.store.Leases().Acquire(w.Context(), "scheduler/reachability", "other", time.Hour)
+			w.must(err)
+			taken = true
+		}}, "me")
+		w.pass(s, 3*time.Minute, w.agents...)
+		for !taken {
+			time.Sleep(5 * time.Second)
+			if err := s.Once(w.Context()); err != nil && fault.CodeOf(err) != "lease_lost" {
+				t.Fatalf("look: got %v, want lease_lost", err)
+			}
+		}
+		w.want("without the lease", 0, 0)
 	})
 }

@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/lease"
 )
 
 const (
-	lease = "scheduler/audit"
+	turn  = "scheduler/audit" // the lease
 	batch = 500
 	spare = 10 * time.Second // a dead replica's work is taken over after this long
 )
@@ -65,10 +65,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 // once seals what there is, if no other replica does.
 func (s *Sealer) once(ctx context.Context) (mine bool, err error) {
 	for {
-		if _, err := s.store.Leases().Acquire(ctx, lease, s.holder, s.every+spare); err != nil {
-			if fault.Is(err, fault.Conflict) {
-				return false, nil
-			}
+		if _, mine, err := lease.Take(ctx, s.store.Leases(), turn, s.holder, s.every+spare); err != nil || !mine {
 			return false, err
 		}
 		n, err := s.store.AuditKeeper().Seal(ctx, batch)
@@ -90,7 +87,7 @@ func (s *Sealer) last(ctx context.Context) {
 		s.log.WarnContext(end, "sealing the audit log failed at the end; another replica or the next start does it", "error", err.Error())
 		return
 	}
-	if err := s.store.Leases().Release(end, lease, s.holder); err != nil {
+	if err := s.store.Leases().Release(end, turn, s.holder); err != nil {
 		s.log.WarnContext(end, "the lease of the audit log was not given up; it ends by itself", "error", err.Error())
 	}
 }
