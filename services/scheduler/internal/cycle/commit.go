@@ -148,6 +148,11 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	var revisions map[agent.ID]delivery.Revision
 	start = time.Now()
 	err = e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if !news { // else the commit checks it
+			if err := tx.Leases().Check(ctx, lease); err != nil {
+				return err
+			}
+		}
 		if err := step.save(ctx, tx, s, now); err != nil || !news {
 			return err
 		}
