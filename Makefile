@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test bench deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test quick fuzz fuzz-briefly servers race e2e clients images test-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,16 @@ clusters-test: deps ## the test control planes themselves
 bench: ## benchmarks in one process (docs/benchmarks)
 	@echo "== benchmarks"
 	@go test -run '^$$' -bench . -cpu 1 ./pkg/adapters/cel
+
+ROWS  ?=
+SCALE ?= 1
+SEED  ?= 1
+
+bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simulated agents, into docs/benchmarks (ROWS=5,8 SCALE=0.1 SEED=7)
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/api/cmd/brokkr-api ./services/gateway/cmd/brokkr-gateway ./services/scheduler/cmd/brokkr-scheduler
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/brokkr-fleetsim ./test/fleetsim
+	@$(TESTENV) --durable -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(if $(filter 1,$(SCALE)),docs/benchmarks,bin)
 
 deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus)
 	@tools/install-deps.sh --prometheus

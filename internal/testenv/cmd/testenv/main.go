@@ -25,13 +25,14 @@ func main() {
 func run(args []string) (int, error) {
 	fs := flag.NewFlagSet("testenv", flag.ContinueOnError)
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: testenv [--kube N] [--no-postgres] [--no-redis] -- COMMAND ARGS...")
+		fmt.Fprintln(fs.Output(), "usage: testenv [--kube N] [--no-postgres] [--no-redis] [--durable] -- COMMAND ARGS...")
 		fs.PrintDefaults()
 	}
 	var w wanted
 	fs.IntVar(&w.clusters, "kube", 0, "Kubernetes control planes")
 	fs.BoolVar(&w.noPostgres, "no-postgres", false, "start no PostgreSQL")
 	fs.BoolVar(&w.noRedis, "no-redis", false, "start no Redis")
+	fs.BoolVar(&w.durable, "durable", false, "PostgreSQL syncs to disk and vacuums, as a user's does; tests are faster without")
 	if err := fs.Parse(args); err != nil {
 		return 2, err
 	}

@@ -25,6 +25,7 @@ const stopGrace = 10 * time.Second
 type wanted struct {
 	clusters            int
 	noPostgres, noRedis bool
+	durable             bool // PostgreSQL as a user's: it syncs to disk and vacuums
 }
 
 // started collects what the servers, started in parallel, add.
@@ -70,7 +71,7 @@ func (w wanted) start(ctx context.Context) (env []string, end func(), err error)
 	}
 	if !w.noPostgres {
 		boot("PostgreSQL", testenv.EnvPostgres, func(ctx context.Context) (string, func(), error) {
-			return startPostgres(ctx, filepath.Join(dir, "postgres"))
+			return startPostgres(ctx, filepath.Join(dir, "postgres"), w.durable)
 		})
 	}
 	if !w.noRedis {
@@ -97,11 +98,12 @@ func (s *started) end() {
 	}
 }
 
-func startPostgres(ctx context.Context, dir string) (string, func(), error) {
-	server, err := localpg.Start(ctx, localpg.Config{
-		DataDir: dir, FsyncOff: true,
-		Settings: map[string]string{"max_connections": "500", "autovacuum": "off"},
-	})
+func startPostgres(ctx context.Context, dir string, durable bool) (string, func(), error) {
+	c := localpg.Config{DataDir: dir, FsyncOff: !durable, Settings: map[string]string{"max_connections": "500"}}
+	if !durable {
+		c.Settings["autovacuum"] = "off"
+	}
+	server, err := localpg.Start(ctx, c)
 	if err != nil {
 		return "", nil, err
 	}

@@ -69,6 +69,13 @@ func (f *Fleet) Err() error {
 	return f.errs.err
 }
 
+func (f *Fleet) lastFailure() string {
+	if err := f.Err(); err != nil {
+		return err.Error()
+	}
+	return "none"
+}
+
 // perSource is how many connections come from one address where addresses cost nothing: each has some 28,000 ports, and
 // a connection that was closed keeps its own for a minute.
 const perSource = 4000
@@ -119,7 +126,7 @@ func (f *Fleet) Connected(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("not all agents were answered (%w); the last failure: %v", ctx.Err(), f.Err())
+		return fmt.Errorf("not all agents were answered (%w); the last failure: %s", ctx.Err(), f.lastFailure())
 	}
 }
 
@@ -150,7 +157,7 @@ func (f *Fleet) WaitAcks(ctx context.Context, object string, n int) ([]time.Time
 		select {
 		case <-grown:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d agents have applied %s (%w); the last failure: %v", have, n, object, ctx.Err(), f.Err())
+			return nil, fmt.Errorf("%d of %d agents have applied %s (%w); the last failure: %s", have, n, object, ctx.Err(), f.lastFailure())
 		}
 	}
 }

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/test/fleetsim/internal/bench"
+)
+
+// A fleet of a few agents on a real broker: a rollout in three waves, idle syncs, and a publish to some of them. Whether it is
+// fast is no matter here.
+func TestSmoke(t *testing.T) {
+	postgres, redis := testenv.Postgres(t), testenv.NewRedisServer(t).URL()
+	program := testenv.Build(t, "./cmd/brokkr-broker")
+	env := map[string]string{"BROKKR_TEST_POSTGRES": postgres, "BROKKR_TEST_REDIS": redis}
+	out, dir := &bytes.Buffer{}, t.TempDir()
+	err := command(t.Context(), []string{"bench", "--all-in-one", "--programs", filepath.Dir(program), "--rows", "2, 8,12", "--scale", "0.01", "--think-max", "50ms", "--out", dir},
+		func(name string) string { return env[name] }, out, testWriter{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bench.Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, r := range report.Results {
+		rows = append(rows, r.Row)
+		if r.Value <= 0 || r.Full || r.Seconds <= 0 || r.Rates.Selects <= 0 || r.Wire["in"] <= 0 || r.Details["failures"] > 0 {
+			t.Errorf("row %s says nothing: %+v", r.Row, r)
+		}
+		if r.Row == "12" && !r.Met() && r.Value > 300 {
+			t.Errorf("an idle sync has %v bytes of body, want 300 at most", r.Value)
+		}
+	}
+	if got := strings.Join(rows, " "); got != "2 8 12" {
+		t.Errorf("measured rows %s, want 2 8 12", got)
+	}
+	if table, err := os.ReadFile(filepath.Join(dir, "fleet.md")); err != nil || strings.Count(string(table), "\n| ") != 4 {
+		t.Errorf("the table has %d lines (%v), want a head and three rows:\n%s", strings.Count(string(table), "\n| "), err, table)
+	}
+	if !strings.Contains(out.String(), "row 8: staged rollout") {
+		t.Errorf("the report for a person is\n%s", out)
+	}
+}
+
+type testWriter struct{ testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+func TestBadUse(t *testing.T) {
+	t.Parallel()
+	servers := func(string) string { return "postgres://127.0.0.1:1/x" }
+	for want, args := range map[string][]string{
+		"usage: brokkr-fleetsim bench|run":              {"measure"},
+		"make bench-fleet starts them":                  {"bench"},
+		"not above 0 and at most 1":                     {"bench", "--scale", "2"},
+		`there is no row "99"`:                          {"bench", "--rows", "99"},
+		"rows 6 and 7 start the scheduler anew":         {"bench", "--rows", "6", "--all-in-one"},
+		"read the agents (--agents)":                    {"run"},
+		"flag provided but not defined: -no-such-thing": {"run", "--no-such-thing"},
+	} {
+		getenv := servers
+		if strings.HasPrefix(want, "make") {
+			getenv = func(string) string { return "" }
+		}
+		err := command(t.Context(), args, getenv, testWriter{t}, testWriter{t})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got %v, want %q", args, err, want)
+		}
+	}
+}
