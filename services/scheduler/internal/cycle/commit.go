@@ -81,7 +81,7 @@ func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.L
 // reread brings the stack, its assignments and every agent that a decision on it would change up to date.
 func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	f := e.store.Facts()
-	d, err := e.decide(ctx, id, e.now())
+	d, _, err := e.decide(ctx, id, e.now())
 	if err != nil {
 		if !fault.Is(err, fault.Conflict) {
 			return err
@@ -116,7 +116,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	start := time.Now()
 	now := e.now()
-	d, err := e.decide(ctx, id, now)
+	d, in, err := e.decide(ctx, id, now)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +137,9 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		e.awake(id, d, step)
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
+	}
+	if news {
+		d = explained(d, in, now)
 	}
 	commit := ports.Commit{
 		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Policy: s.Policy, Changes: d.Changes, Hold: d.Hold,

@@ -53,19 +53,15 @@ func over(s placement.Subject) bool {
 	return s.Deleted || (s.Newest != nil && s.Newest.Marker)
 }
 
-// decide decides about a stack as the policy says that reaches it, else by plain matching. There is a verdict on every
-// cluster.
-func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placement.Decision, error) {
+// asked returns what a decision about a stack rests on: with the policy that reaches it, else for plain matching.
+func (e *Engine) asked(ctx context.Context, id stack.ID, now time.Time) (placement.Input, error) {
 	in := e.input(id, now)
 	if over(in.Subject) {
-		return placement.Decide(in, now), nil
+		return in, nil
 	}
 	p, err := e.compiled(ctx, in.Subject.Policy)
-	if err != nil {
-		return placement.Decision{}, err
-	}
-	if p == nil {
-		return placement.Decide(in, now), nil
+	if err != nil || p == nil {
+		return in, err
 	}
 	in.Policy, in.Fleet, in.Peers = p, e.world.fleet, e.world.peers(in.Subject, p)
 	recent := e.moves[id][:0]
@@ -78,7 +74,25 @@ func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placem
 		delete(e.moves, id)
 	}
 	in.Moved = recent
-	return placement.Explain(in, now), nil
+	return in, nil
+}
+
+// decide decides about a stack. Most decisions come to what is there already, so that nobody is told why: the verdicts on
+// all clusters are for those that are committed.
+func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placement.Decision, placement.Input, error) {
+	in, err := e.asked(ctx, id, now)
+	if err != nil {
+		return placement.Decision{}, in, err
+	}
+	return placement.Decide(in, now), in, nil
+}
+
+// explained returns d with the verdict on each cluster, as it is recorded.
+func explained(d placement.Decision, in placement.Input, now time.Time) placement.Decision {
+	if d.Verdicts == nil {
+		d.Verdicts = placement.Explain(in, now).Verdicts
+	}
+	return d
 }
 
 // peers is where the stacks are that the policy's affinity names. A name that no live stack of the generator has is not

@@ -147,12 +147,9 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 // picks are the clusters that the decision picked.
 func (e *Engine) picks(s placement.Subject, d *placement.Decision, doc *policy.Document, now time.Time) []rollout.Pick {
 	var out []rollout.Pick
-	for _, v := range d.Verdicts {
-		if !v.Picked {
-			continue
-		}
-		c := e.world.clusters[v.Agent]
-		p := rollout.Pick{Agent: v.Agent, Offline: c.Status != agent.Active || c.UnreachableSince != nil}
+	for _, a := range chosen(d) {
+		c := e.world.clusters[a]
+		p := rollout.Pick{Agent: a, Offline: c.Status != agent.Active || c.UnreachableSince != nil}
 		if doc != nil && doc.Rollout != nil {
 			for i, w := range doc.Rollout.Waves {
 				p.Fits = append(p.Fits, w.Clusters != nil && e.ready[s.Policy.ID].compiled.FitsWave(i, &c, now))
@@ -233,22 +230,22 @@ func (e *Engine) assign(s placement.Subject, d *placement.Decision, out rollout.
 		}
 		decided[c.Agent] = c
 	}
-	for _, v := range d.Verdicts {
-		object := out.Objects[v.Agent]
-		c, ok := decided[v.Agent]
+	for _, a := range chosen(d) {
+		object := out.Objects[a]
+		c, ok := decided[a]
 		if ok && c.Object == object {
 			changes = append(changes, c)
 			continue
 		}
-		if !v.Picked || object == "" || in.Prior[v.Agent] == object {
+		if object == "" || in.Prior[a] == object {
 			continue
 		}
 		reason := c.Reason
 		if !ok {
-			reason = e.world.priors[s.Stack][v.Agent].Reason
+			reason = e.world.priors[s.Stack][a].Reason
 		}
 		changes = append(changes, placement.Change{
-			Agent: v.Agent, State: delivery.Assigned, Object: object, Reason: reason, Version: e.world.clusters[v.Agent].Version,
+			Agent: a, State: delivery.Assigned, Object: object, Reason: reason, Version: e.world.clusters[a].Version,
 		})
 	}
 	slices.SortFunc(changes, func(a, b placement.Change) int { return strings.Compare(string(a.Agent), string(b.Agent)) })
