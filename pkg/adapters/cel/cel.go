@@ -8,12 +8,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/ext"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -29,48 +29,20 @@ const (
 	longText  = 256
 )
 
-// Cluster is what an expression sees under the name cluster.
-type Cluster struct {
-	Name        string            `cel:"name"`
-	Agent       string            `cel:"agent"`
-	Labels      []string          `cel:"labels"`
-	Annotations map[string]string `cel:"annotations"`
-	Facts       *structpb.Struct  `cel:"facts"` // numbers and texts
-	Kubernetes  Kubernetes        `cel:"kubernetes"`
-	Nodes       Nodes             `cel:"nodes"`
-	Allocatable Resources         `cel:"allocatable"`
-	Requested   Resources         `cel:"requested"`
-	Available   Resources         `cel:"available"`
-	Archs       []string          `cel:"architectures"`
-	APIs        []string          `cel:"apis"`
-	Load        int64             `cel:"load"`
+// Compiler compiles expressions, each once for as long as it is remembered. It is safe for concurrent use.
+type Compiler struct {
+	env *cel.Env
+
+	mu   sync.Mutex
+	done map[string]*program
 }
 
-// Kubernetes is the version.
-type Kubernetes struct {
-	Version string `cel:"version"`
-}
-
-// Nodes are counts.
-type Nodes struct {
-	Total int64 `cel:"total"`
-	Ready int64 `cel:"ready"`
-}
-
-// Resources are amounts: cores, bytes, numbers.
-type Resources struct {
-	CPU    float64 `cel:"cpu"`
-	Memory int64   `cel:"memory"`
-	Pods   int64   `cel:"pods"`
-	GPU    int64   `cel:"gpu"`
-}
-
-// Compiler compiles expressions. It is safe for concurrent use.
-type Compiler struct{ env *cel.Env }
+// kept bounds how many expressions are remembered; what is forgotten is compiled again.
+const kept = 10_000
 
 // New returns a compiler.
 func New() (*Compiler, error) {
-	env, err := cel.NewEnv(
+	types, err := cel.NewEnv(
 		cel.Variable("cluster", cel.ObjectType("cel.Cluster")),
 		cel.CrossTypeNumericComparisons(true),
 		ext.Strings(),
@@ -79,7 +51,11 @@ func New() (*Compiler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the environment of expressions: %w", err)
 	}
-	return &Compiler{env: env}, nil
+	env, err := types.Extend(cel.CustomTypeProvider(fields{types.CELTypeProvider()}), cel.CustomTypeAdapter(values{types.CELTypeAdapter()}))
+	if err != nil {
+		return nil, fmt.Errorf("make the environment of expressions: %w", err)
+	}
+	return &Compiler{env: env, done: map[string]*program{}}, nil
 }
 
 // sizes answers the estimate's questions: how large is what comes from outside.
@@ -99,6 +75,26 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 // Compile returns the expression. An error says what is wrong and where: no CEL, something that is not known of clusters,
 // no truth value, or costs that may be beyond CostLimit.
 func (c *Compiler) Compile(expression string) (placement.Expr, error) {
+	c.mu.Lock()
+	p, ok := c.done[expression]
+	c.mu.Unlock()
+	if ok {
+		return p, nil
+	}
+	p, err := c.compile(expression)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.done) >= kept {
+		clear(c.done)
+	}
+	c.done[expression] = p
+	return p, nil
+}
+
+func (c *Compiler) compile(expression string) (*program, error) {
 	checked, issues := c.env.Compile(expression)
 	if issues != nil && issues.Err() != nil {
 		var all []string
@@ -117,11 +113,14 @@ func (c *Compiler) Compile(expression string) (placement.Expr, error) {
 	if cost.Max > CostLimit {
 		return nil, fmt.Errorf("it may cost %d for one cluster, more than %d", cost.Max, CostLimit)
 	}
-	p, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit))
-	if err != nil {
+	p := &program{parts: reads(checked)}
+	if p.counted, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit)); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
-	return program{p: p, parts: reads(checked)}, nil
+	if p.free, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	return p, nil
 }
 
 // reads returns the parts of a status that an expression looks at.
@@ -147,18 +146,33 @@ func (c *Compiler) Check(expression string) error {
 }
 
 type program struct {
-	p     cel.Program
-	parts []cluster.Part
+	counted cel.Program // stops when it has cost too much
+	free    cel.Program // counts nothing: for clusters that are no larger than what the estimate rests on
+	parts   []cluster.Part
+	pool    sync.Pool // of *seen
 }
 
 // Eval implements placement.Expr. What an expression reads and the cluster has not told is an error, not zero.
-func (p program) Eval(c *placement.Cluster) (bool, error) {
+func (p *program) Eval(c *placement.Cluster) (bool, error) {
 	for _, part := range p.parts {
 		if c.ReportedAt == nil || !c.Reported.Knows(part) {
 			return false, fmt.Errorf("the cluster has not told its %s", part)
 		}
 	}
-	out, _, err := p.p.Eval(map[string]any{"cluster": see(c)})
+	s, _ := p.pool.Get().(*seen)
+	if s == nil {
+		s = &seen{}
+	}
+	s.look(c)
+	defer func() {
+		*s = seen{}
+		p.pool.Put(s)
+	}()
+	with := p.free
+	if !usual(c) {
+		with = p.counted
+	}
+	out, _, err := with.Eval(s)
 	if err != nil {
 		return false, err
 	}
@@ -169,30 +183,29 @@ func (p program) Eval(c *placement.Cluster) (bool, error) {
 	return b, nil
 }
 
-func see(c *placement.Cluster) *Cluster {
+// usual reports whether everything that is known of the cluster is within the sizes that the estimate takes for granted, so
+// that no expression that was compiled can cost more than CostLimit.
+func usual(c *placement.Cluster) bool {
 	s := &c.Reported
-	out := &Cluster{
-		Name: c.Name, Agent: string(c.Agent), Annotations: c.Annotations, Kubernetes: Kubernetes{s.KubernetesVersion},
-		Nodes: Nodes{int64(s.Nodes), int64(s.ReadyNodes)}, Allocatable: amounts(s.Allocatable), Requested: amounts(s.Requested),
-		Available: amounts(s.Available().Minus(c.Assumed)), Archs: s.Architectures, APIs: s.APIs, Load: int64(c.Load),
+	if len(c.Labels) > manyItems || len(c.Annotations) > manyItems || len(s.Facts) > manyItems || len(s.APIs) > manyItems || len(s.Architectures) > manyItems ||
+		len(c.Name) > longText || len(c.Agent) > longText || len(s.KubernetesVersion) > longText {
+		return false
 	}
-	for l, has := range c.Labels {
-		if has {
-			out.Labels = append(out.Labels, l)
+	for l := range c.Labels {
+		if len(l) > longText {
+			return false
 		}
 	}
-	slices.Sort(out.Labels)
-	out.Facts = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(s.Facts))}
+	for k, v := range c.Annotations {
+		if len(k) > longText || len(v) > longText {
+			return false
+		}
+	}
 	for k, f := range s.Facts {
-		if f.Number != nil {
-			out.Facts.Fields[k] = structpb.NewNumberValue(*f.Number)
-		} else {
-			out.Facts.Fields[k] = structpb.NewStringValue(f.Text)
+		if len(k) > longText || len(f.Text) > longText {
+			return false
 		}
 	}
-	return out
-}
-
-func amounts(r cluster.Resources) Resources {
-	return Resources{CPU: float64(r.CPU) / 1000, Memory: r.Memory, Pods: r.Pods, GPU: r.GPU}
+	long := func(s string) bool { return len(s) > longText }
+	return !slices.ContainsFunc(s.APIs, long) && !slices.ContainsFunc(s.Architectures, long)
 }

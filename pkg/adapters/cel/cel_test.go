@@ -44,7 +44,15 @@ func TestEval(t *testing.T) {
 		"cluster.facts['zone'] == 'b' && has(cluster.facts.zone)":                   true,
 		"cluster.load < 5":               false,
 		"cluster.facts['gpu_price'] < 2": false,
-		"cluster.kubernetes.version.startsWith('v1.36') && cluster.name == 'fra-1'": true,
+		"cluster.kubernetes.version.startsWith('v1.36') && cluster.name == 'fra-1'":                     true,
+		"cluster.facts.exists(k, k == 'zone' && cluster.facts[k] == 'b')":                               true,
+		"size(cluster.facts) == 2 && 'zone' in cluster.facts && !('x' in cluster.facts)":                true,
+		"has(cluster.facts.none) || has(cluster.nodes.total) && cluster.agent == 'a1'":                  true,
+		"cluster.annotations.exists_one(k, k == 'region') && size(cluster.apis) == 2":                   true,
+		"cluster.apis.filter(a, a.endsWith('v1')).size() == 2 && !('x' in cluster.apis)":                true,
+		"cluster.nodes == cluster.nodes && cluster == cluster":                                          true,
+		"[cluster].exists(c, c.facts['gpu_price'] > 2 && c.labels.size() == 2)":                         true,
+		"cluster.requested.cpu == 1.5 && cluster.available.pods == 440 && cluster.allocatable.gpu == 0": true,
 	} {
 		x, err := c.Compile(expression)
 		if err != nil {
@@ -116,5 +124,28 @@ func TestCostLimitWhileRunning(t *testing.T) {
 	}
 	if _, err := x.Eval(big); err == nil || !strings.Contains(err.Error(), "cost limit") {
 		t.Fatalf("error %v, want that the cost limit is exceeded", err)
+	}
+}
+
+// That nothing is counted for clusters of usual size changes no answer, and no error either.
+func TestCountingChangesNoAnswer(t *testing.T) {
+	t.Parallel()
+	c := compiler(t)
+	for _, expression := range []string{
+		"cluster.nodes.ready >= 3 && cluster.facts['gpu_price'] < 2.5", "cluster.facts['none'] == 1.0", "cluster.labels[7] == 'x'",
+		"'prod' in cluster.labels", "cluster.apis.exists(a, a.contains('cert'))", "cluster.name.matches('^fra-[0-9]$')",
+		"cluster.facts['zone'] > 2", "1 / (cluster.load - 7) > 0",
+	} {
+		x, err := c.Compile(expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		plain, long := sample(), sample()
+		long.Annotations["long"] = strings.Repeat("x", 1000)
+		a, errA := x.Eval(plain)
+		b, errB := x.Eval(long)
+		if a != b || (errA == nil) != (errB == nil) || errA != nil && errA.Error() != errB.Error() {
+			t.Errorf("%s: %v, %v uncounted; %v, %v counted", expression, a, errA, b, errB)
+		}
 	}
 }
