@@ -123,7 +123,7 @@ endif
 tidy: ## fail if go.mod or go.sum is not tidy
 	@echo "== go mod tidy"
 	@GOWORK=off go mod tidy -diff
-	@for module in tools tools/helm tools/ko tools/actionlint; do GOWORK=off go -C $$module mod tidy -diff; done
+	@for module in tools tools/helm tools/kubectl tools/ko tools/actionlint; do GOWORK=off go -C $$module mod tidy -diff; done
 
 drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree; manifests are what the charts render
 	@echo "== manifests"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds a pinned tool once for each state of its go.mod and keeps it outside of the checkout; prints its path.
-#   tools/build.sh helm|ko|registry|actionlint
+#   tools/build.sh helm|kubectl|ko|registry|actionlint
 set -euo pipefail
 cd "$(dirname "$0")"
-tool=${1:?helm, ko, registry or actionlint}
+tool=${1:?helm, kubectl, ko, registry or actionlint}
 export GOWORK=off CGO_ENABLED=0 GOFLAGS=-trimpath
 flags="-s -w"
 case $tool in
@@ -17,8 +17,9 @@ helm)
   ;;
 ko) package=github.com/google/ko module=ko ;;
 registry) package=./registry module=ko ;;
+kubectl) package=. module=kubectl ;;
 actionlint) package=github.com/rhysd/actionlint/cmd/actionlint module=actionlint ;;
-*) echo "tools/build.sh: no tool $tool: helm, ko, registry or actionlint" >&2; exit 2 ;;
+*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry or actionlint" >&2; exit 2 ;;
 esac
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 key=$({ go env GOVERSION GOOS GOARCH; cat build.sh "$module"/go.mod "$module"/go.sum; find "$module" -name '*.go' -exec cat {} +; } | digest | cut -c1-16)

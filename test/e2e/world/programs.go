@@ -14,7 +14,7 @@ import (
 
 // Programs are the paths of the programs under test.
 type Programs struct {
-	API, Gateway, Scheduler, Agent, CLI string
+	API, Gateway, Scheduler, Agent, CLI, Broker string
 }
 
 // BuildPrograms compiles the product into dir, all programs in one go.
@@ -25,7 +25,7 @@ func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
 	}
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	for _, pkg := range []string{"services/api/cmd/brokkr-api", "services/gateway/cmd/brokkr-gateway",
-		"services/scheduler/cmd/brokkr-scheduler", "services/agent/cmd/brokkr-agent", "cmd/brokkr"} {
+		"services/scheduler/cmd/brokkr-scheduler", "services/agent/cmd/brokkr-agent", "cmd/brokkr", "cmd/brokkr-broker"} {
 		args = append(args, "./"+pkg)
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
@@ -36,5 +36,5 @@ func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
 	return Programs{API: in("brokkr-api"), Gateway: in("brokkr-gateway"), Scheduler: in("brokkr-scheduler"),
-		Agent: in("brokkr-agent"), CLI: in("brokkr")}, nil
+		Agent: in("brokkr-agent"), CLI: in("brokkr"), Broker: in("brokkr-broker")}, nil
 }
