@@ -63,6 +63,7 @@ func measure(ctx context.Context, args []string, getenv func(string) string, out
 	fs.Uint64Var(&o.Seed, "seed", 1, "of all chance")
 	fs.StringVar(&o.Programs, "programs", "bin", "folder of the programs")
 	fs.BoolVar(&o.AllInOne, "all-in-one", false, "brokkr-broker instead of three processes")
+	fs.StringVar(&o.Profiles, "profiles", "", "folder for CPU profiles of each process in the first 8 seconds of each row")
 	to := fs.String("out", "", "folder for fleet.json and fleet.md; empty: none is written")
 	if err := fs.Parse(args); err != nil {
 		return err //nolint:wrapcheck // it says everything

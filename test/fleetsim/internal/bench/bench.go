@@ -24,6 +24,7 @@ type Options struct {
 	Scale    float64  // of the targets' sizes
 	Seed     uint64
 	Life     fleet.Life // of agents that apply something
+	Profiles string     // folder for CPU profiles of each process in the first seconds of each row; empty: none
 	Command  string     // that made the run, for the report
 	Log      io.Writer  // progress
 }

@@ -144,7 +144,7 @@ func (r *run) commits(ctx context.Context, clusters int) error {
 	if err != nil {
 		return err
 	}
-	x, err := r.begin(ctx)
+	x, err := r.begin(ctx, "5")
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (r *run) cold(ctx context.Context, clusters int) error {
 	if err != nil {
 		return err
 	}
-	x, err := r.begin(ctx)
+	x, err := r.begin(ctx, "6")
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (r *run) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x, err := r.begin(ctx)
+	x, err := r.begin(ctx, "7")
 	if err != nil {
 		return err
 	}

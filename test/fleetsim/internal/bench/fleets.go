@@ -96,7 +96,7 @@ func (r *run) spreadOut(ctx context.Context, label string, n, again int) (*span,
 	for i := range again + 1 {
 		if i == 1 { // the first one, when every cluster is new, does not count
 			f.ResetTimes()
-			if x, err = r.begin(ctx); err != nil {
+			if x, err = r.begin(ctx, label); err != nil {
 				return nil, nil, nil, err
 			}
 		}
@@ -145,7 +145,7 @@ func (r *run) idle(ctx context.Context, wait, long time.Duration, rows func(idle
 	}
 	r.say("%d agents are connected and idle", len(r.agents))
 	sleep(ctx, wait) // until nobody tells his first status any more
-	x, err := r.begin(ctx)
+	x, err := r.begin(ctx, "idle")
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -97,12 +98,32 @@ type span struct {
 }
 
 // begin calibrates, and notes what the processes have used until now.
-func (s *stage) begin(ctx context.Context) (*span, error) {
+func (s *stage) begin(ctx context.Context, row string) (*span, error) {
 	r, err := s.calibrate(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if s.o.Profiles != "" {
+		for _, p := range s.processes {
+			go s.profile(ctx, p, row)
+		}
+	}
 	return &span{s: s, began: time.Now(), at: s.cpu(), rates: r}, nil
+}
+
+// profile stores what a process does in the next seconds; one that is only starting is waited for.
+func (s *stage) profile(ctx context.Context, p *process, row string) {
+	var text []byte
+	for range 100 {
+		if err := get(ctx, http.DefaultClient, p.admin+"/debug/pprof/profile?seconds=8", &text); err == nil {
+			break
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
+	path := filepath.Join(s.o.Profiles, "row"+row+"-"+p.name+".pprof")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		fmt.Fprintln(s.o.Log, "profile:", err)
+	}
 }
 
 // cpu is the CPU time of every process so far, the simulator's own included.

@@ -40,7 +40,7 @@ func rollouts(ctx context.Context, r *run) error {
 	if _, _, err := r.roll(ctx, stacks, "1"); err != nil { // the first revision is not measured: every cluster is new to it
 		return err
 	}
-	x, err := r.begin(ctx)
+	x, err := r.begin(ctx, "8")
 	if err != nil {
 		return err
 	}
