@@ -262,8 +262,9 @@ type Decisions interface {
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
 	// The blobs of variants must have been put (else Refused, foreign_key_violation).
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
-	// next generation, and returns the new revisions.
-	Commit(ctx context.Context, c Commit) (map[agent.ID]delivery.Revision, error)
+	// next generation, and returns the new revisions. Several decisions, about a stack each, are committed together or not at all;
+	// an agent that more than one of them concerns grows by one revision.
+	Commit(ctx context.Context, commits ...Commit) (map[agent.ID]delivery.Revision, error)
 	// Latest returns the newest record of the stack and its hold, if there is one.
 	Latest(ctx context.Context, s stack.ID) (placement.Record, *placement.Hold, error)
 	// Approve marks the hold with this fingerprint as approved; Refused if nothing or something else waits.

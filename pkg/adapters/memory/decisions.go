@@ -14,28 +14,41 @@ import (
 
 type decisions struct{ s session }
 
-func (r decisions) Commit(ctx context.Context, co ports.Commit) (map[agent.ID]delivery.Revision, error) {
+func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
 	return write(ctx, r.s, func(c *change) (map[agent.ID]delivery.Revision, error) {
-		if err := c.mayCommit(co); err != nil {
-			return nil, err
+		decided := map[stack.ID]bool{}
+		for _, co := range commits {
+			if err := c.mayCommit(co); err != nil {
+				return nil, err
+			}
+			if decided[co.Stack] {
+				return nil, fault.Newf(fault.Invalid, "invalid_decision", "stack %s is decided twice at once", co.Stack)
+			}
+			decided[co.Stack] = true
 		}
 		revisions := map[agent.ID]delivery.Revision{}
-		for _, ch := range co.Changes {
-			rev, grown := revisions[ch.Agent]
-			if !grown {
-				rev = c.growRevision(ch.Agent)
-				revisions[ch.Agent] = rev
-			}
-			c.assign(co, ch, rev)
+		for _, co := range commits {
+			c.commit(co, revisions)
 		}
-		d, _ := c.decisions.get(one(co.Stack))
-		d.generation = co.Generation + 1
-		d.approved, d.hold, d.record = 0, copyHold(co.Hold), copyRecord(co.Record)
-		d.record.Stack, d.record.Generation = co.Stack, d.generation
-		c.decisions.put(one(co.Stack), d)
-		c.records.put(numbered{string(co.Stack), d.generation}, d.record)
 		return revisions, nil
 	})
+}
+
+func (c *change) commit(co ports.Commit, revisions map[agent.ID]delivery.Revision) {
+	for _, ch := range co.Changes {
+		rev, grown := revisions[ch.Agent]
+		if !grown {
+			rev = c.growRevision(ch.Agent)
+			revisions[ch.Agent] = rev
+		}
+		c.assign(co, ch, rev)
+	}
+	d, _ := c.decisions.get(one(co.Stack))
+	d.generation = co.Generation + 1
+	d.approved, d.hold, d.record = 0, copyHold(co.Hold), copyRecord(co.Record)
+	d.record.Stack, d.record.Generation = co.Stack, d.generation
+	c.decisions.put(one(co.Stack), d)
+	c.records.put(numbered{string(co.Stack), d.generation}, d.record)
 }
 
 // mayCommit checks everything on which the decision rests.

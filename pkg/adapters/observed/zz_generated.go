@@ -1177,10 +1177,10 @@ type observedDecisions struct {
 	in ports.Decisions
 }
 
-func (x observedDecisions) Commit(ctx context.Context, p1 ports.Commit) (r0 map[agent.ID]delivery.Revision, err error) {
+func (x observedDecisions) Commit(ctx context.Context, p1 ...ports.Commit) (r0 map[agent.ID]delivery.Revision, err error) {
 	ctx, done := x.o.start(ctx, "Decisions", "Commit")
 	defer func() { done(err) }()
-	r0, err = x.in.Commit(ctx, p1)
+	r0, err = x.in.Commit(ctx, p1...)
 	return r0, err
 }
 

@@ -27,6 +27,8 @@ func decisionCases() map[string]func(*world) {
 		"two schedulers that believe in a lease":    decisionTwoHolders,
 		"unknown stacks and objects are refused":    decisionUnknown,
 		"an agent that two stacks share is in step": decisionShared,
+		"several at once":                           decisionTogether,
+		"several at once, or none":                  decisionTogetherOrNone,
 	}
 	for name, spoil := range staleCommits() {
 		cases["refused: "+name] = func(w *world) { decisionRefused(w, spoil) }
@@ -66,6 +68,69 @@ func decisionCommit(w *world) {
 	for _, v := range again.Decision.Verdicts {
 		wantSame(w.T, "reason", v.Reasons[0].Message, "pinned")
 	}
+}
+
+// decisionTogether commits decisions about two stacks that share an agent, under two leases.
+func decisionTogether(w *world) {
+	p, q := w.place(0), w.place(1)
+	shared, other := w.agent("shared"), w.agent("other")
+	before, _ := w.held(shared.ID)
+	left := q.agents[0].ID
+	x := w.decision(p.stack.ID, w.assign(shared.ID, p.object), w.assign(other.ID, p.object))
+	y := w.decision(q.stack.ID, w.assign(shared.ID, q.object), w.remove(left, q.object))
+	y.Record.Traceparent, y.Record.At = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01", w.at.Add(time.Second)
+	y.Hold = &placement.Hold{Since: w.at, Reason: "more are held", Removes: []agent.ID{left}, Of: 2, Fingerprint: "print"}
+	l, err := w.Leases().Acquire(w.ctx, "shard-1", "the test", time.Minute)
+	wantNone(w.T, "acquire another lease", err)
+	y.Lease = l
+	revisions, err := w.Decisions().Commit(w.ctx, x, y)
+	wantNone(w.T, "commit", err)
+	wantSame(w.T, "agents concerned", len(revisions), 3)
+	rev, held := w.held(shared.ID)
+	wantSame(w.T, "revision of the shared agent", rev, revisions[shared.ID])
+	wantSame(w.T, "it grew once", rev, before+1)
+	for _, c := range []ports.Commit{x, y} {
+		got := held[c.Stack]
+		wantSame(w.T, "revision of the assignment", got.Revision, rev)
+		wantSame(w.T, "traceparent", got.Traceparent, c.Record.Traceparent)
+		wantSame(w.T, "since", got.Since, c.Record.At)
+		rec, hold, err := w.Decisions().Latest(w.ctx, c.Stack)
+		wantNone(w.T, "latest", err)
+		wantSame(w.T, "record", rec, c.Record)
+		wantSame(w.T, "hold", hold, c.Hold)
+		wantSame(w.T, "generation", w.subject(c.Stack).Generation, c.Generation+1)
+	}
+	_, gone := w.held(left)
+	wantSame(w.T, "state where it is removed", gone[q.stack.ID].State, delivery.Removing)
+	none, err := w.Decisions().Commit(w.ctx)
+	wantNone(w.T, "commit nothing", err)
+	wantSame(w.T, "revisions of nothing", len(none), 0)
+}
+
+func decisionTogetherOrNone(w *world) {
+	p, q := w.place(1), w.place(1)
+	good := w.decision(p.stack.ID, w.remove(p.agents[0].ID, p.object))
+	before := w.placement(p)
+	refused := func(what string, spoil func(c *ports.Commit)) {
+		w.Helper()
+		bad := w.decision(q.stack.ID, w.remove(q.agents[0].ID, q.object))
+		spoil(&bad)
+		for _, both := range [][]ports.Commit{{good, bad}, {bad, good}} {
+			if _, err := w.Decisions().Commit(w.ctx, both...); !fault.Is(err, fault.Conflict) {
+				w.Fatalf("%s: got %v, want a conflict", what, err)
+			}
+		}
+		wantSame(w.T, "the other after "+what, w.placement(p), before)
+	}
+	refused("a stale decision", func(c *ports.Commit) { c.Generation++ })
+	refused("a stale stack", func(c *ports.Commit) { c.StackVersion++ })
+	refused("a stale agent", func(c *ports.Commit) { c.Changes[0].Version++ })
+	refused("a lease of somebody else", func(c *ports.Commit) { c.Lease.Holder = "somebody else" })
+	refused("a lease of another epoch", func(c *ports.Commit) { c.Lease.Epoch++ })
+	if _, err := w.Decisions().Commit(w.ctx, good, good); !fault.Is(err, fault.Invalid) {
+		w.Fatalf("one stack twice: got %v, want that it is invalid", err)
+	}
+	wantSame(w.T, "after one stack twice", w.placement(p), before)
 }
 
 func decisionRevisions(w *world) {

@@ -17,11 +17,11 @@ type faultyDecisions struct {
 	f  *faults
 }
 
-func (x faultyDecisions) Commit(ctx context.Context, c ports.Commit) (v map[agent.ID]delivery.Revision, err error) {
+func (x faultyDecisions) Commit(ctx context.Context, commits ...ports.Commit) (v map[agent.ID]delivery.Revision, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.Commit(ctx, c)
+	return x.in.Commit(ctx, commits...)
 }
 
 func (x faultyDecisions) Latest(ctx context.Context, s stack.ID) (v placement.Record, w *placement.Hold, err error) {

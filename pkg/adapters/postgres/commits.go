@@ -1,0 +1,305 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// Commit implements ports.Decisions. Everything that the decisions rest on is locked and checked before anything is written:
+// leases and agents and stacks shared, so that nobody can take them away meanwhile, and the stacks' placements alone; rows of a kind
+// in the order of their ids. The statements are as many for a hundred decisions as for one.
+func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
+	if len(commits) == 0 {
+		return map[agent.ID]delivery.Revision{}, nil
+	}
+	return writes(ctx, r.s, func(ctx context.Context, in session) (map[agent.ID]delivery.Revision, error) {
+		if err := in.checkLeases(ctx, commits); err != nil {
+			return nil, err
+		}
+		if err := in.checkStacks(ctx, commits); err != nil {
+			return nil, err
+		}
+		rows := changesOf(commits)
+		if err := in.checkChanges(ctx, rows); err != nil {
+			return nil, err
+		}
+		revisions, err := in.assign(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		return revisions, in.record(ctx, commits)
+	})
+}
+
+const lockLease = `SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND until > clock_timestamp() FOR SHARE`
+
+func lost(l ports.Lease) error {
+	return fault.Newf(fault.Conflict, "lease_lost", "lease %s is not held by %s in epoch %d", l.Name, l.Holder, l.Epoch)
+}
+
+func (s session) checkLease(ctx context.Context, l ports.Lease) error {
+	_, err := one[int](ctx, s, "lock lease", lost(l), lockLease, l.Name, l.Holder, l.Epoch)
+	return err
+}
+
+const lockLeases = `SELECT l.name FROM leases l JOIN unnest($1::text[], $2::text[], $3::bigint[]) AS w (name, holder, epoch)
+		ON w.name = l.name AND w.holder = l.holder AND w.epoch = l.epoch
+	WHERE l.until > clock_timestamp() ORDER BY l.name FOR SHARE OF l`
+
+func (s session) checkLeases(ctx context.Context, commits []ports.Commit) error {
+	var wanted []ports.Lease
+	for _, c := range commits {
+		if !slices.ContainsFunc(wanted, func(l ports.Lease) bool {
+			return l.Name == c.Lease.Name && l.Holder == c.Lease.Holder && l.Epoch == c.Lease.Epoch
+		}) {
+			wanted = append(wanted, c.Lease)
+		}
+	}
+	if len(wanted) == 1 {
+		return s.checkLease(ctx, wanted[0])
+	}
+	held, err := many[string](ctx, s, "lock leases", lockLeases, column(wanted, func(l ports.Lease) string { return l.Name }),
+		column(wanted, func(l ports.Lease) string { return l.Holder }), column(wanted, func(l ports.Lease) int64 { return l.Epoch }))
+	if err != nil {
+		return err
+	}
+	names := make(map[string]int, len(wanted))
+	for _, l := range wanted {
+		names[l.Name]++ // one that is wanted of two holders, or in two epochs, is not held by one of them
+	}
+	for _, l := range wanted {
+		if !slices.Contains(held, l.Name) || names[l.Name] > 1 {
+			return lost(l)
+		}
+	}
+	return nil
+}
+
+const lockPlacements = `SELECT s.id AS subject_id, s.version, p.generation, ` + refColumns + ` FROM stacks s JOIN stack_placements p ON p.stack_id = s.id` + reachStack + `
+	WHERE s.id = ANY ($1::uuid[]) ORDER BY s.id FOR SHARE OF s FOR UPDATE OF p`
+
+func (s session) checkStacks(ctx context.Context, commits []ports.Commit) error {
+	type row struct {
+		Stack      stack.ID `db:"subject_id"`
+		Version    int64    `db:"version"`
+		Generation int64    `db:"generation"`
+		refRow
+	}
+	ids := make([]stack.ID, len(commits))
+	for i, c := range commits {
+		ids[i] = c.Stack
+	}
+	rows, err := many[row](ctx, s, "lock placements of stacks", lockPlacements, uids(ids))
+	if err != nil {
+		return err
+	}
+	found := make(map[stack.ID]row, len(rows))
+	for _, r := range rows {
+		found[r.Stack] = r
+	}
+	seen := make(map[stack.ID]bool, len(commits))
+	for _, c := range commits {
+		r, ok := found[c.Stack]
+		switch {
+		case !ok:
+			return noStack(c.Stack)
+		case seen[c.Stack]:
+			return fault.Newf(fault.Invalid, "invalid_decision", "stack %s is decided twice at once", c.Stack)
+		case r.Version != c.StackVersion:
+			return stale("stack", c.Stack)
+		case r.Generation != c.Generation:
+			return stale("the decision of stack", c.Stack)
+		case !policy.Same(r.ref(), c.Policy):
+			return stale("the policy of stack", c.Stack)
+		}
+		seen[c.Stack] = true
+	}
+	return nil
+}
+
+// changeRow is a change of an assignment, with what it takes from its decision.
+type changeRow struct {
+	placement.Change
+	Stack       stack.ID
+	Traceparent string
+	At          time.Time
+}
+
+// changesOf are the changes of all decisions, by agent and stack.
+func changesOf(commits []ports.Commit) []changeRow {
+	var out []changeRow
+	for _, c := range commits {
+		for _, ch := range c.Changes {
+			out = append(out, changeRow{ch, c.Stack, c.Record.Traceparent, micro(c.Record.At)})
+		}
+	}
+	slices.SortFunc(out, func(x, y changeRow) int { return cmp.Or(cmp.Compare(x.Agent, y.Agent), cmp.Compare(x.Stack, y.Stack)) })
+	return out
+}
+
+const (
+	lockAgents = `SELECT id, version FROM agents WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL ORDER BY id FOR SHARE`
+	knownOf    = `SELECT id, stack_id FROM deployment_objects WHERE id = ANY ($1::uuid[])`
+)
+
+func (s session) checkChanges(ctx context.Context, changes []changeRow) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	var agents []agent.ID
+	objects := map[stack.ObjectID]stack.ID{}
+	for _, ch := range changes {
+		if n := len(agents); n == 0 || agents[n-1] != ch.Agent {
+			agents = append(agents, ch.Agent)
+		}
+		objects[ch.Object] = ""
+	}
+	ids := make([]stack.ObjectID, 0, len(objects))
+	for o := range objects {
+		ids = append(ids, o)
+	}
+	rows, err := many[struct {
+		ID      agent.ID `db:"id"`
+		Version int64    `db:"version"`
+	}](ctx, s, "lock agents", lockAgents, uids(agents))
+	if err != nil {
+		return err
+	}
+	versions := make(map[agent.ID]int64, len(rows))
+	for _, row := range rows {
+		versions[row.ID] = row.Version
+	}
+	known, err := many[struct {
+		ID    stack.ObjectID `db:"id"`
+		Stack stack.ID       `db:"stack_id"`
+	}](ctx, s, "check deployment objects", knownOf, uids(ids))
+	if err != nil {
+		return err
+	}
+	for _, row := range known {
+		objects[row.ID] = row.Stack
+	}
+	for i, ch := range changes {
+		if v, live := versions[ch.Agent]; !live || v != ch.Version {
+			return stale("agent", ch.Agent)
+		}
+		if objects[ch.Object] != ch.Stack {
+			return noObject(ch.Object)
+		}
+		if i > 0 && changes[i-1].Agent == ch.Agent && changes[i-1].Stack == ch.Stack {
+			return fault.Newf(fault.Invalid, "invalid_decision", "the decision changes agent %s twice", ch.Agent)
+		}
+	}
+	return nil
+}
+
+const assignAgents = `WITH grown AS (
+		INSERT INTO agent_revisions AS r (agent_id, revision) SELECT DISTINCT a, 1 FROM unnest($1::uuid[]) AS a ORDER BY a
+		ON CONFLICT (agent_id) DO UPDATE SET revision = r.revision + 1
+		RETURNING r.agent_id, r.revision),
+	put AS (
+		INSERT INTO assignments (agent_id, stack_id, object_id, variant, state, revision, reason, traceparent, since)
+		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), c.state, g.revision, c.reason, c.traceparent, c.since
+		FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+			AS c (agent_id, stack_id, object_id, state, reason, variant, traceparent, since)
+		JOIN grown g ON g.agent_id = c.agent_id
+		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
+			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
+			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since)
+	SELECT agent_id, revision FROM grown`
+
+func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]delivery.Revision, error) {
+	if len(changes) == 0 {
+		return map[agent.ID]delivery.Revision{}, nil
+	}
+	rows, err := many[revisionRow](ctx, s, "write assignments", assignAgents,
+		column(changes, func(ch changeRow) string { return string(ch.Agent) }),
+		column(changes, func(ch changeRow) string { return string(ch.Stack) }),
+		column(changes, func(ch changeRow) string { return string(ch.Object) }),
+		column(changes, func(ch changeRow) string { return string(ch.State) }),
+		column(changes, func(ch changeRow) string { return printable(ch.Reason) }),
+		column(changes, func(ch changeRow) string { return string(ch.Variant) }),
+		column(changes, func(ch changeRow) string { return ch.Traceparent }),
+		column(changes, func(ch changeRow) time.Time { return ch.At }))
+	return byAgent(rows), err
+}
+
+// Empty texts stand for what there is none of.
+const recordDecisions = `WITH c AS (
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
+			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed)),
+	p AS (
+		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb
+		FROM c WHERE p.stack_id = c.stack_id
+		RETURNING p.stack_id, p.generation)
+	INSERT INTO decisions (stack_id, generation, object_id, packed, cause, traceparent, decided_at)
+	SELECT p.stack_id, p.generation, nullif(c.object_id, '')::uuid, c.packed, c.cause, c.traceparent, c.decided_at FROM p JOIN c ON c.stack_id = p.stack_id`
+
+// decidedRow is what is kept of a decision.
+type decidedRow struct {
+	ports.Commit
+	hold, followed string
+	packed         []byte
+}
+
+func (s session) record(ctx context.Context, commits []ports.Commit) error {
+	rows := make([]decidedRow, len(commits))
+	for i, c := range commits {
+		var err error
+		if rows[i], err = recorded(c); err != nil {
+			return err
+		}
+	}
+	packed := make(pq.ByteaArray, len(rows))
+	for i, r := range rows {
+		packed[i] = r.packed
+	}
+	_, err := s.exec(ctx, "record decisions", recordDecisions,
+		column(rows, func(r decidedRow) string { return string(r.Stack) }),
+		column(rows, func(r decidedRow) string { return r.hold }),
+		column(rows, func(r decidedRow) string { return string(r.Record.Object) }),
+		packed,
+		column(rows, func(r decidedRow) string { return printable(r.Record.Cause) }),
+		column(rows, func(r decidedRow) string { return r.Record.Traceparent }),
+		column(rows, func(r decidedRow) time.Time { return micro(r.Record.At) }),
+		column(rows, func(r decidedRow) string { return r.followed }))
+	return err
+}
+
+func recorded(c ports.Commit) (decidedRow, error) {
+	row := decidedRow{Commit: c}
+	var err error
+	if c.Hold != nil {
+		h := *c.Hold
+		h.Since = micro(h.Since)
+		if row.hold, err = asJSON(h); err != nil {
+			return row, err
+		}
+	}
+	d := c.Record.Decision
+	d.WakeAt = microPtr(d.WakeAt)
+	if d.Hold != nil {
+		h := *d.Hold
+		h.Since = micro(h.Since)
+		d.Hold = &h
+	}
+	if d.Policy != nil {
+		if row.followed, err = asJSON(d.Policy); err != nil {
+			return row, err
+		}
+	}
+	row.packed, err = d.Pack()
+	return row, err
+}
