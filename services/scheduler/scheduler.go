@@ -24,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/cycle"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/drain"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
@@ -61,7 +62,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
 		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
-		UnreachableAfter: time.Minute, OutageShare: 0.3, OutageWait: 2 * time.Minute,
+		UnreachableAfter: 90 * time.Second, OutageShare: 0.3, OutageWait: 2 * time.Minute,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
 		KeepDecisions: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
@@ -81,13 +82,16 @@ func (c Config) Validate() error {
 	p.Add(c.AuditSeal < 100*time.Millisecond || c.AuditSeal > time.Hour, "scheduler.audit_seal", "is %s, not between 100ms and 1h", c.AuditSeal)
 	p.Add(c.KeepAudit < 24*time.Hour, "scheduler.keep_audit", "is %s, less than 24h", c.KeepAudit)
 	p.Add(c.KeepDecisions < time.Hour, "scheduler.keep_decisions", "is %s, less than 1h", c.KeepDecisions)
-	p.Add(c.UnreachableAfter < 10*time.Second, "scheduler.unreachable_after", "is %s, less than 10s", c.UnreachableAfter)
+	p.Add(c.UnreachableAfter < leastSilence, "scheduler.unreachable_after", "is %s, less than %s: an agent that has nothing to do is heard every %d s", c.UnreachableAfter, leastSilence, wire.MaxWaitSeconds)
 	p.Add(c.OutageShare <= 0 || c.OutageShare > 1, "scheduler.outage_share", "is %v, not above 0 and at most 1", c.OutageShare)
 	p.Add(c.OutageWait < 0 || c.OutageWait > 24*time.Hour, "scheduler.outage_wait", "is %s, not between 0 and 24h", c.OutageWait)
 	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
 	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
 }
+
+// leastSilence is how long an agent that is well and has nothing to do may be silent: a parked sync, and what it takes to store a heartbeat.
+const leastSilence = wire.MaxWaitSeconds*time.Second + 10*time.Second
 
 // outageFloor is how many agents must fall silent at once to be an outage of something else.
 const outageFloor = 3

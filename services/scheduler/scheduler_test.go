@@ -456,6 +456,10 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 			t.Errorf("%q does not name %s", err, key)
 		}
 	}
+	c := scheduler.Defaults()
+	if c.UnreachableAfter = time.Minute; c.Validate() == nil {
+		t.Error("agents that have nothing to do would be taken for unreachable: nothing says so")
+	}
 }
 
 // away are signals that cannot be sent for a while.
