@@ -103,6 +103,11 @@ func TestApplyWait(t *testing.T) {
 	good, good2 := healthyOn(agentID, "1", objID2, 8), healthyOn(agentID2, "2", objID2, 8)
 	inactive := strings.Replace(cluster(agentID2, "2", objID2, 8, "", "pending", "unknown", "", ""), `"ACTIVE"`, `"INACTIVE"`, 1)
 	removing := strings.Replace(healthyOn(agentID2, "2", objectID, 7), `"assigned"`, `"removing"`, 1)
+	old2 := healthyOn(agentID2, "2", objectID, 7)
+	const getRollouts = "GET /stacks/" + stackID + "/rollouts"
+	inWaves := func(state string) routes {
+		return routes{getRollouts: {list(rolloutJSON(state, "", false))}, "GET /rollouts/" + rolloutID: {ok(strings.Replace(rolloutJSON("failed", "", true), ": somebody asked for it", " has failed", 1))}}
+	}
 	st := func(clusters ...string) answer {
 		return ok(status(objID2, 8, "null", strings.Join(clusters, ","), summary2))
 	}
@@ -114,7 +119,7 @@ func TestApplyWait(t *testing.T) {
 		tick   time.Duration
 		exit   int
 	}{
-		"healthy":        {"each change is one line", "", []answer{st(old), st(waiting), st(applying), st(applying), st(progressing), st(good)}, nil, time.Second, 0},
+		"healthy":        {"each change is one line", "", []answer{st(old), st(waiting), st(applying), st(applying), st(progressing), st(good)}, routes{getRollouts: {list()}}, time.Second, 0},
 		"two-clusters":   {"all of them", "", []answer{st(waiting, progressing2()), st(good, progressing2()), st(good, good2)}, nil, time.Second, 0},
 		"removing":       {"a cluster that loses the stack is not waited for", "", []answer{st(good, removing)}, nil, time.Second, 0},
 		"failed":         {"a failure that lasts ends the wait", "", []answer{st(applying), st(failed), st(failed), st(failed), st(failed), st(failed)}, nil, 5 * time.Second, 1},
@@ -127,6 +132,11 @@ func TestApplyWait(t *testing.T) {
 		"no-cluster":     {"why no cluster was picked is told at once, and again at the end", "--timeout 3s", []answer{st()}, routes{getPlacement: {ok(placement("null", verdictNo))}}, time.Second, 1},
 		"no-agents":      {"no agent at all", "--timeout 3s", []answer{st()}, routes{getPlacement: {ok(placement("null", ""))}}, time.Second, 1},
 		"held":           {"a held decision is told with what lifts it", "--timeout 3s", []answer{ok(status(objID2, 8, hold, waiting, summary2))}, nil, time.Second, 1},
+		"in-waves":       {"the rollout is followed", "", []answer{st(good, old2), st(good, old2), st(good, old2), st(good, good2)}, inWaves("progressing"), time.Second, 0},
+		"rolled-back":    {"a rollout that is over reaches nobody any more", "", []answer{st(failed, old2), st(old, old2), st(old, old2)}, inWaves("rolled_back"), time.Second, 1},
+		"waves-timeout":  {"what a rollout waits for is named", "--timeout 3s", []answer{st(good, old2)}, inWaves("waiting_approval"), time.Second, 1},
+		"waves-of-other": {"the rollout of another object is none of ours", "--timeout 3s", []answer{st(good, old2)}, routes{getRollouts: {list(strings.ReplaceAll(rolloutJSON("progressing", "", false), objID2, objectID))}}, time.Second, 1},
+		"waves-unknown":  {"without an answer the wait goes on", "", []answer{st(good, old2), st(good, good2)}, routes{getRollouts: {{status: 503}}}, time.Second, 0},
 		"degraded-stays": {"degraded is not healthy", "--timeout 3s", []answer{st(cluster(agentID, "1", objID2, 8, objID2, "applied", "degraded", "Pod web-1: CrashLoopBackOff", ""))}, nil, time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

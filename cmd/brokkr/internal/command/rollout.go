@@ -132,13 +132,23 @@ func (a *app) rolloutShow(use, short string, write func(w io.Writer, wide bool, 
 
 // headline says where a rollout stands.
 func (a *app) headline(s client.Stack, r client.Rollout) string {
-	return fmt.Sprintf("stack/%s: rollout of sequence %d is %s since %s ago, wave %s: %s", s.Name, r.SequenceID, r.State, render.Age(a.env.Now(), &r.Since), waveName(r.RolloutSummary), orNone(render.Clean(r.Reason)))
+	return fmt.Sprintf("stack/%s: rollout of sequence %d is %s since %s ago, wave %s: %s", s.Name, r.SequenceID, r.State, render.Age(a.env.Now(), &r.Since), waveName(r.RolloutSummary), orNone(render.Clean(named(r, r.Reason))))
+}
+
+// named is a reason with the names of clusters in the place of their agents' ids.
+func named(r client.Rollout, reason string) string {
+	for _, c := range r.Clusters {
+		if c.ClusterName != "" {
+			reason = strings.ReplaceAll(reason, c.AgentID, c.ClusterName)
+		}
+	}
+	return reason
 }
 
 func (a *app) writeRollout(w io.Writer, wide bool, s client.Stack, r client.Rollout, o *output) error {
 	lines := []string{a.headline(s, r)}
 	for _, b := range r.Blockers {
-		line := fmt.Sprintf("  waits for %s since %s ago: %s", b.Kind, render.Age(a.env.Now(), &b.Since), render.Clean(b.Message))
+		line := fmt.Sprintf("  waits for %s since %s ago: %s", b.Kind, render.Age(a.env.Now(), &b.Since), render.Clean(named(r, b.Message)))
 		if b.Until != nil {
 			line += " (until " + b.Until.UTC().Format("2006-01-02 15:04:05Z") + ")"
 		}
@@ -158,12 +168,16 @@ func (a *app) writeRollout(w io.Writer, wide bool, s client.Stack, r client.Roll
 		case m.State == "failed":
 			state.Tone = render.Bad
 		}
+		message := m.Message
+		if message == "" && m.Offline {
+			message = "it cannot be reached"
+		}
 		returns := "-"
 		if m.ReturnsTo != nil {
 			returns = *m.ReturnsTo
 		}
 		g.Add(render.Text(orNone(m.ClusterName)), render.Text(orNone(m.AgentName)), render.Text(strconv.Itoa(m.Wave+1)), state,
-			render.Text(render.Age(a.env.Now(), &m.Since)), render.Text(orNone(render.Clean(m.Message))), render.Text(returns), render.Text(m.AgentID))
+			render.Text(render.Age(a.env.Now(), &m.Since)), render.Text(orNone(render.Clean(message))), render.Text(returns), render.Text(m.AgentID))
 	}
 	return g.Write(w, wide, a.colour(), o.bare)
 }
@@ -175,7 +189,7 @@ func (a *app) writeRolloutHistory(w io.Writer, wide bool, _ client.Stack, r clie
 		if t.By != nil {
 			by = *t.By
 		}
-		g.Add(render.Text(t.At.UTC().Format("2006-01-02 15:04:05Z")), render.Text(t.From), rolloutState(t.To), render.Text(strconv.Itoa(t.Wave+1)), render.Text(by), render.Text(orNone(render.Clean(t.Reason))))
+		g.Add(render.Text(t.At.UTC().Format("2006-01-02 15:04:05Z")), render.Text(t.From), rolloutState(t.To), render.Text(strconv.Itoa(t.Wave+1)), render.Text(by), render.Text(orNone(render.Clean(named(r, t.Reason)))))
 	}
 	return g.Write(w, wide, a.colour(), o.bare)
 }
@@ -203,9 +217,9 @@ ends otherwise, is paused or waits for an approval.`,
 				case "completed":
 					return nil
 				case "aborted", "superseded", "rolled_back":
-					return fmt.Errorf("the rollout of stack %s ended %s: %s", s.Name, r.State, render.Clean(r.Reason))
+					return fmt.Errorf("the rollout of stack %s ended %s: %s", s.Name, r.State, render.Clean(named(r, r.Reason)))
 				case "paused", "waiting_approval":
-					return hint(fmt.Errorf("the rollout of stack %s waits for somebody: %s", s.Name, render.Clean(r.Reason)), "brokkr rollout status %s", s.Name)
+					return hint(fmt.Errorf("the rollout of stack %s waits for somebody: %s", s.Name, render.Clean(named(r, r.Reason))), "brokkr rollout status %s", s.Name)
 				}
 				if err := a.pause(cmd.Context()); err != nil {
 					return err

@@ -13,10 +13,10 @@ func rolloutJSON(state, blockers string, whole bool) string {
 	more := ""
 	if whole {
 		more = fmt.Sprintf(`,"sequence_id":8,"governs":true,"clusters":[
-			{"agent_id":%q,"agent_name":"edge-2","cluster_name":"cluster-2","wave":1,"state":"pending","since":"2026-08-02T11:50:00Z","admitted_at":null,"returns_to":%q,"offline":false,"left":false,"joined":false,"message":""},
+			{"agent_id":%q,"agent_name":"edge-2","cluster_name":"cluster-2","wave":1,"state":"pending","since":"2026-08-02T11:50:00Z","admitted_at":null,"returns_to":%q,"offline":true,"left":false,"joined":false,"message":""},
 			{"agent_id":%q,"agent_name":"edge-1","cluster_name":"cluster-1","wave":0,"state":"failed","since":"2026-08-02T11:55:00Z","admitted_at":"2026-08-02T11:50:00Z","returns_to":%q,"offline":false,"left":false,"joined":false,"message":"CrashLoopBackOff"}],
 			"history":[{"at":"2026-08-02T11:50:00Z","from":"pending","to":"progressing","wave":0,"by":null,"reason":"wave canary begins"},
-			{"at":"2026-08-02T11:55:00Z","from":"progressing","to":%q,"wave":0,"by":"c1","reason":"somebody asked for it"}]`, agentID2, objectID, agentID, objectID, state)
+			{"at":"2026-08-02T11:55:00Z","from":"progressing","to":%q,"wave":0,"by":"c1","reason":"cluster %s: somebody asked for it"}]`, agentID2, objectID, agentID, objectID, state, agentID)
 	}
 	return fmt.Sprintf(`{"id":%q,"stack_id":%q,"deployment_object_id":%q,"state":%q,"reason":"1 clusters have failed where 0 may","since":"2026-08-02T11:55:00Z","wave":0,
 		"waves":[{"name":"canary","soak_seconds":60,"approval":true},{"name":"rest","soak_seconds":0,"approval":false}],"stage":"deploying","blockers":[%s],"wake_at":null,

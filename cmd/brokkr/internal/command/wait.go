@@ -36,6 +36,8 @@ type watch struct {
 	goal  string // "is not <goal> after 5m"
 	// wanted is the sequence that the clusters are to reach; zero: any.
 	wanted int64
+	// behind says why a cluster still wants another one.
+	behind string
 	judge  func(client.StackStatus) (done bool, err error)
 	// pending says what is still missing when the time is over.
 	pending func(client.StackStatus) []string
@@ -127,7 +129,7 @@ func (w *watch) tell(s client.StackStatus) {
 
 func (w *watch) line(c client.ClusterStatus) string {
 	if w.wanted > 0 && c.State != stateRemoving && c.Wanted.SequenceID < w.wanted {
-		return fmt.Sprintf("still wants sequence %d, waiting for the scheduler", c.Wanted.SequenceID)
+		return fmt.Sprintf("still wants sequence %d, %s", c.Wanted.SequenceID, w.behind)
 	}
 	return describeCluster(c, w.a.env.Now())
 }
@@ -149,8 +151,9 @@ func (a *app) waitHealthy(ctx context.Context, c *client.Client, s client.Stack,
 // waitUntil waits until object is applied in every cluster that is to run it and each is as reached wants it; goal says that in a word.
 func (a *app) waitUntil(ctx context.Context, c *client.Client, s client.Stack, object client.Object, o waitOptions, goal string, reached func(client.ClusterStatus) bool) error {
 	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, reached: reached, failing: map[string]time.Time{}}
-	w := &watch{a: a, c: c, stack: s, goal: goal + " everywhere", wanted: object.SequenceID, pending: h.missing,
+	w := &watch{a: a, c: c, stack: s, goal: goal + " everywhere", wanted: object.SequenceID, behind: behindScheduler, pending: h.missing,
 		judge: func(st client.StackStatus) (bool, error) { return h.judge(ctx, st) }}
+	h.watch = w
 	if err := w.run(ctx, o.timeout); err != nil {
 		return err
 	}
@@ -170,6 +173,8 @@ type healthWait struct {
 	goodFrom time.Time
 	clusters int
 	verdicts string // last told reasons for having no cluster
+	watch    *watch
+	rollout  string // last told state of the object's rollout
 }
 
 func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, error) {
@@ -202,7 +207,8 @@ func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, err
 	}
 	if !arrived {
 		h.goodFrom = time.Time{}
-		return false, nil
+		err := h.followRollout(ctx, s)
+		return err != nil, err
 	}
 	if h.goodFrom.IsZero() {
 		h.goodFrom = now
@@ -256,6 +262,9 @@ func (h *healthWait) missing(s client.StackStatus) []string {
 		if c.State != stateRemoving && !h.arrived(c) {
 			lines = append(lines, fmt.Sprintf("%s: %s", render.Clean(c.ClusterName), describeCluster(c, h.a.env.Now())))
 		}
+	}
+	if h.rollout != "" {
+		lines = append(lines, fmt.Sprintf("rollout: %s (brokkr rollout status %s)", h.rollout, h.stack.Name))
 	}
 	if s.Hold != nil {
 		lines = append(lines, fmt.Sprintf("held: %s (brokkr placement approve %s)", render.Clean(s.Hold.Reason), h.stack.Name))
