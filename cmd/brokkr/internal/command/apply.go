@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 	"github.com/colliery-io/brokkr/pkg/client"
 )
 
@@ -18,7 +17,7 @@ import (
 const adminGenerator = "admin-generator"
 
 type applyOptions struct {
-	path        string
+	manifests   manifestsOptions
 	stack       string
 	generator   string
 	description string
@@ -51,19 +50,21 @@ func (a *app) apply() *cobra.Command {
 		Use:   "apply -f PATH --stack NAME",
 		Short: "Make manifests the desired state of a stack",
 		Long: `Makes a bundle of manifests the desired state of a stack, and creates the stack if it does not exist. PATH is a file,
-a folder (its *.yaml and *.yml files, by name, not those in folders below), a folder with a kustomization.yaml (built here,
-from local files only), or - for standard input. Everything is checked before anything is sent.
+a folder (its *.yaml and *.yml files, by name, not those in folders below), a folder with a kustomization.yaml or a Helm chart
+(both built here, from local files only; a chart's hooks are left out), or - for standard input. Everything is checked before
+anything is sent.
 
 Labels, annotations and targets say where the stack goes; they are added, never removed (brokkr stack label NAME LABEL-).
 Applying the same bundle again changes nothing.`,
 		Example: `  brokkr apply -f ./manifests --stack hello --label prod --wait
   brokkr apply -f ./overlays/eu --stack hello --annotation region=eu --dry-run
-  helm template web ./chart | brokkr apply -f - --stack web --target edge-1`,
+  brokkr apply -f ./chart --stack web --namespace web --values prod.yaml --set replicas=3
+  jsonnet -y web.jsonnet | brokkr apply -f - --stack web --target edge-1`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runApply(cmd, o) },
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.path, "filename", "f", "", "file, folder, kustomization, or - for standard input (required)")
+	o.manifests.flags(cmd, " (required)", " (default: the name of the stack)")
 	f.StringVar(&o.stack, "stack", "", "name or id of the stack (required)")
 	f.StringVar(&o.generator, "generator", "", "name or id of the generator that owns the stack; for admins, who own nothing themselves (default "+adminGenerator+")")
 	f.StringVar(&o.description, "description", "", "description of the stack, if it is created")
@@ -80,7 +81,7 @@ Applying the same bundle again changes nothing.`,
 func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	var err error
 	switch {
-	case o.path == "":
+	case o.manifests.path == "":
 		return usagef(cmd, "say what to apply with -f")
 	case o.stack == "":
 		return usagef(cmd, "name the stack with --stack")
@@ -88,6 +89,9 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 		return usagef(cmd, "--dry-run and --wait exclude each other")
 	}
 	if _, err := o.out.format(cmd); err != nil {
+		return err
+	}
+	if err := o.manifests.check(cmd); err != nil {
 		return err
 	}
 	if err := parseLabels(cmd, o.labels); err != nil {
@@ -101,7 +105,7 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	for _, p := range pairs {
 		o.pairs[p.key] = p.value
 	}
-	b, err := a.manifests(o.path, o.stack)
+	b, err := a.manifests(cmd, &o.manifests, o.stack)
 	if err != nil {
 		return err
 	}
@@ -110,19 +114,6 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 		return err
 	}
 	return a.applyBundle(cmd, c, o, b)
-}
-
-// manifests reads the bundle that path names, before anything is sent.
-func (a *app) manifests(path, stack string) (client.Bundle, error) {
-	b, err := source.Read(path, a.env.In)
-	if err == nil {
-		return b, nil
-	}
-	err = fmt.Errorf("nothing was sent: %w", err)
-	if errors.Is(err, client.ErrNoObjects) {
-		return b, hint(err, "brokkr delete stack %s takes the stack away", stack)
-	}
-	return b, hint(err, "mend the manifests and try again")
 }
 
 func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle) error {

@@ -1,9 +1,13 @@
 package command_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/helmchart"
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 )
 
 // applyRoutes are what an apply of an admin reads when the stack is there with manifest as its newest object.
@@ -85,6 +89,44 @@ func TestApplyChecksFirst(t *testing.T) {
 		t.Errorf("exit %d, requests %v", got.exit, got.requests)
 	}
 	got.golden(t, t.Name())
+}
+
+// A chart is rendered here; what is sent is the result, and rendering it again is the same bundle.
+func TestApplyChart(t *testing.T) {
+	t.Parallel()
+	chart := filepath.Join("..", "..", "..", "..", "deploy", "examples", "hello-helm")
+	bundle, err := source.Read(chart, source.Options{Chart: helmchart.Options{Release: "hello"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := string(bundle.Content)
+	first := applyRoutes().with(routes{getNewest: {list(object(objectID, 7, content))}, postObject: {created(object(objID2, 8, content))}})
+	for name, tt := range map[string]struct {
+		args   string
+		routes routes
+		exit   int
+	}{
+		"created":    {"--stack hello", first.with(routes{getNewest: {list()}}), 0},
+		"unchanged":  {"--stack hello", first, 0},
+		"other-name": {"--stack hello --release other --namespace shop --set replicas=3 --dry-run", first.with(routes{getStacksByName: {list()}}), 0},
+		"versions":   {"--stack hello --kube-version 1.20 --api-versions a/v1,b/v1", nil, 1},
+		"schema":     {"--stack hello --set replicas=none", nil, 1},
+		"by-id":      {"--stack " + stackID, nil, 1},
+		"usage":      {"--stack hello --set replicas", nil, 2},
+		"usage-kube": {"--stack hello --kube-version new", nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run{routes: tt.routes, args: append([]string{"apply", "-f", chart}, strings.Fields(tt.args)...)}.do(t)
+			if got.exit != tt.exit {
+				t.Errorf("exit %d, want %d", got.exit, tt.exit)
+			}
+			for i, r := range got.requests {
+				got.requests[i], _, _ = strings.Cut(r, `"yaml_content"`) // a golden file of the chart's own has it
+			}
+			got.golden(t, t.Name())
+		})
+	}
 }
 
 func TestApplyStdin(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 )
 
 type diffOptions struct {
-	path, stack, from, to string
-	out                   output
+	manifests       manifestsOptions
+	stack, from, to string
+	out             output
 }
 
 func (a *app) diff() *cobra.Command {
@@ -32,7 +33,7 @@ differ.
 
 The exit status is 0 without a difference, 1 with one, and 2 if it could not be found out.`,
 		Example: `  brokkr diff -f ./manifests --stack hello
-  helm template web ./chart | brokkr diff -f - --stack web
+  brokkr diff -f ./chart --stack web --values prod.yaml
   brokkr diff --stack hello --from 41 --to 57 -o json`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +51,7 @@ The exit status is 0 without a difference, 1 with one, and 2 if it could not be 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.path, "filename", "f", "", "file, folder, kustomization, or - for standard input")
+	o.manifests.flags(cmd, "", " (default: the name of the stack)")
 	f.StringVar(&o.stack, "stack", "", "name or id of the stack (required)")
 	f.StringVar(&o.from, "from", "", "the earlier revision, by sequence or id")
 	f.StringVar(&o.to, "to", "", "the later revision, by sequence or id")
@@ -62,12 +63,15 @@ func (a *app) runDiff(cmd *cobra.Command, o *diffOptions) (bool, error) {
 	switch {
 	case o.stack == "":
 		return false, usagef(cmd, "name the stack with --stack")
-	case o.path != "" && (o.from != "" || o.to != ""):
+	case o.manifests.path != "" && (o.from != "" || o.to != ""):
 		return false, usagef(cmd, "-f and --from or --to exclude each other")
-	case o.path == "" && (o.from == "" || o.to == ""):
+	case o.manifests.path == "" && (o.from == "" || o.to == ""):
 		return false, usagef(cmd, "say what to compare: -f PATH, or --from and --to")
 	}
 	if _, err := o.out.format(cmd); err != nil {
+		return false, err
+	}
+	if err := o.manifests.check(cmd); err != nil {
 		return false, err
 	}
 	for _, ref := range []string{o.from, o.to} {
@@ -76,9 +80,9 @@ func (a *app) runDiff(cmd *cobra.Command, o *diffOptions) (bool, error) {
 		}
 	}
 	var b client.Bundle
-	if o.path != "" {
+	if o.manifests.path != "" {
 		var err error
-		if b, err = a.manifests(o.path, o.stack); err != nil {
+		if b, err = a.manifests(cmd, &o.manifests, o.stack); err != nil {
 			return false, err
 		}
 	}
@@ -90,7 +94,7 @@ func (a *app) runDiff(cmd *cobra.Command, o *diffOptions) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if o.path != "" {
+	if o.manifests.path != "" {
 		return a.diffBundle(cmd, c, s, b, o)
 	}
 	return a.diffRevisions(cmd, c, s, o)

@@ -70,6 +70,11 @@ func TestDiff(t *testing.T) {
 		"sequences-json": {"--from 7 --to " + objID2 + " -o json", pages, 1},
 		"revisions-same": {"--from " + objectID + " --to " + objID2, found.with(routes{getDiff: {ok(objectDiff(stackID, ""))}}), 0},
 
+		"chart":         {"-f ../../../../deploy/examples/hello-helm --set replicas=5", same, 0},
+		"chart-refused": {"-f ../../../../deploy/examples/hello-helm --set replicas=0", nil, 2},
+		"no-chart":      {"-f - --release x", nil, 2},
+		"usage-set":     {"-f ../../../../deploy/examples/hello-helm --set replicas", nil, 2},
+
 		"error-sequence":    {"--from 6 --to 8", pages, 2},
 		"error-other-stack": {"--from " + objectID + " --to " + objID2, found.with(routes{getDiff: {ok(objectDiff(genID, ""))}}), 2},
 		"error-not-found":   {"--from " + objectID + " --to " + objID2, found.with(routes{getDiff: {refused(404, "deployment_object_not_found", "it is not there")}}), 2},

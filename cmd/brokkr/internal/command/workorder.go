@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
-	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 	"github.com/colliery-io/brokkr/pkg/client"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
@@ -32,7 +31,8 @@ func (a *app) workOrder() *cobra.Command {
 }
 
 type workOrderOptions struct {
-	file, kind                  string
+	manifests                   manifestsOptions
+	kind                        string
 	agents, labels, annotations []string
 	retries                     int
 	backoff, limit, timeout     time.Duration
@@ -53,7 +53,7 @@ annotations, may take the order; the first one does.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runWorkOrderCreate(cmd, o) },
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.file, "filename", "f", "", "manifests: a file, a directory, or - for standard input (required)")
+	o.manifests.flags(cmd, " (required)", "")
 	f.StringVar(&o.kind, "type", workorder.TypeCustom, "custom, build, or a word that agents of your own know")
 	f.StringArrayVar(&o.agents, "agent", nil, "agent, by name or id, that may take it (repeatable)")
 	f.StringArrayVar(&o.labels, "label", nil, "label of agents that may take it (repeatable)")
@@ -69,7 +69,7 @@ annotations, may take the order; the first one does.`,
 
 func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error {
 	switch {
-	case o.file == "":
+	case o.manifests.path == "":
 		return usagef(cmd, "name the manifests with -f")
 	case len(o.agents)+len(o.labels)+len(o.annotations) == 0:
 		return usagef(cmd, "say whom it is for: --agent, --label or --annotation")
@@ -79,6 +79,9 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 	if _, err := o.out.format(cmd); err != nil {
 		return err
 	}
+	if err := o.manifests.check(cmd); err != nil {
+		return err
+	}
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
@@ -86,9 +89,9 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 	if err != nil {
 		return err
 	}
-	b, err := source.Read(o.file, a.env.In)
+	b, err := a.manifests(cmd, &o.manifests, "")
 	if err != nil {
-		return hint(fmt.Errorf("nothing was sent: %w", err), "mend the manifests and try again")
+		return err
 	}
 	n := client.NewWorkOrder{WorkType: o.kind, YAMLContent: string(b.Content), Targeting: &client.WorkOrderTargeting{Labels: o.labels}}
 	for _, p := range pairs {

@@ -2,6 +2,8 @@ package command_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -39,6 +41,16 @@ func TestWorkOrders(t *testing.T) {
 	base := routes{agents: {list(edge1)}, "GET /agents?name=edge-1": {list(edge1)}}
 	done, failed := finishedJSON(orderID, true, "Job migrate succeeded"), finishedJSON(orderID, false, "Job migrate failed")
 	create := "workorder create -f - "
+	chart := t.TempDir()
+	for name, text := range map[string]string{"Chart.yaml": "apiVersion: v2\nname: once\nversion: 1.0.0\n", "templates/cm.yaml": strings.Replace(manifest, "name: ", "name: {{ .Release.Name }}-", 1)} {
+		file := filepath.Join(chart, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, tt := range map[string]struct {
 		args   string
 		routes routes
@@ -51,6 +63,9 @@ func TestWorkOrders(t *testing.T) {
 		"create-wait-fails": {create + "--label prod --wait", base.with(routes{post: {created(pending)}, one: {gone}, entry: {ok(failed)}}), 1},
 		"create-refused":    {create + "--label prod", base.with(routes{post: {refused(400, "invalid_work_order", "max_retries is 101, not between 0 and 100")}}), 1},
 		"create-no-file":    {"workorder create -f testdata/none.yaml --label prod", nil, 1},
+		"create-chart":      {"workorder create -f " + chart + " --release once --label prod", base.with(routes{post: {created(pending)}}), 0},
+		"create-no-release": {"workorder create -f " + chart + " --label prod", nil, 1},
+		"create-no-chart":   {create + "--label prod --values x.yaml", nil, 1},
 		"create-usage-who":  {create, nil, 2},
 		"create-usage-what": {"workorder create --label prod", nil, 2},
 		"create-usage-time": {create + "--label prod --backoff 1500ms", nil, 2},
@@ -82,6 +97,7 @@ func TestWorkOrders(t *testing.T) {
 			if got.exit != tt.exit {
 				t.Errorf("exit %d, want %d\n%s", got.exit, tt.exit, got.err)
 			}
+			got.err = strings.ReplaceAll(got.err, chart, "$CHART")
 			if name == "wait-timeout" {
 				got.requests = nil // as many as there was time for
 			}

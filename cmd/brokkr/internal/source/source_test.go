@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/helmchart"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 )
 
@@ -51,7 +52,7 @@ func TestRead(t *testing.T) {
 			if path != source.Stdin {
 				path = filepath.Join(write(t, tt.files), tt.path)
 			}
-			got, err := source.Read(path, strings.NewReader(tt.stdin))
+			got, err := source.Read(path, source.Options{Stdin: strings.NewReader(tt.stdin)})
 			if err != nil {
 				t.Fatalf("%s: %v", tt.reason, err)
 			}
@@ -75,7 +76,7 @@ func TestReadErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := source.Read(tt.path, strings.NewReader(tt.stdin))
+			_, err := source.Read(tt.path, source.Options{Stdin: strings.NewReader(tt.stdin)})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error = %v, want one that says %q", err, tt.want)
 			}
@@ -89,7 +90,7 @@ func TestReadErrors(t *testing.T) {
 func TestReadTooLarge(t *testing.T) {
 	t.Parallel()
 	big := strings.NewReader("# " + strings.Repeat("x", 16<<20) + "\n")
-	if _, err := source.Read(source.Stdin, big); err == nil || !strings.Contains(err.Error(), "16777216 bytes") {
+	if _, err := source.Read(source.Stdin, source.Options{Stdin: big}); err == nil || !strings.Contains(err.Error(), "16777216 bytes") {
 		t.Errorf("error = %v, want one that names the limit", err)
 	}
 }
@@ -105,7 +106,7 @@ func TestKustomize(t *testing.T) {
 	dir := write(t, files)
 	want := "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: my-web\n  namespace: eu\n"
 	for _, path := range []string{"overlay", "overlay/kustomization.yaml"} {
-		got, err := source.Read(filepath.Join(dir, path), nil)
+		got, err := source.Read(filepath.Join(dir, path), source.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,11 +116,52 @@ func TestKustomize(t *testing.T) {
 	}
 }
 
+func TestChart(t *testing.T) {
+	t.Parallel()
+	chart := map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n", "templates/cm.yaml": configMap("{{ .Release.Name }}"), "values.yaml": "not: a manifest\n", "web-1.0.0.tgz": "x"}
+	both := map[string]string{"kustomization.yaml": "resources: [cm.yaml]\n", "cm.yaml": configMap("k")}
+	for name, text := range chart {
+		both[name] = text
+	}
+	named := source.Options{Chart: helmchart.Options{Release: "shop"}}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		path  string
+		o     source.Options
+		want  string // the object's name
+		err   string
+	}{
+		"Folder":         {chart, "", named, "shop", ""},
+		"File":           {chart, "Chart.yaml", named, "shop", ""},
+		"Packed":         {chart, "web-1.0.0.tgz", named, "", "unpack it"},
+		"NoRelease":      {chart, "", source.Options{}, "", "the chart's release needs a name"},
+		"Both":           {both, "", named, "", "holds both a kustomization and a chart; name the one that is meant"},
+		"BothNamed":      {both, "Chart.yaml", named, "shop", ""},
+		"BothNamedOther": {both, "kustomization.yaml", source.Options{}, "k", ""},
+		"NoChart":        {map[string]string{"cm.yaml": configMap("a")}, "", source.Options{ForCharts: "--set"}, "", "is no Helm chart, and --set is for charts alone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := source.Read(filepath.Join(write(t, tt.files), tt.path), tt.o)
+			switch {
+			case tt.err != "":
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error = %v, want one with %q", err, tt.err)
+				}
+			case err != nil:
+				t.Error(err)
+			case len(got.Objects) != 1 || got.Objects[0].Name() != tt.want:
+				t.Errorf("got %v, want the object %s", got.Objects, tt.want)
+			}
+		})
+	}
+}
+
 func TestKustomizeExample(t *testing.T) {
 	t.Parallel()
 	examples := filepath.Join("..", "..", "..", "..", "deploy", "examples")
 	for name, objects := range map[string]int{"hello": 5, "hello-kustomize": 4} {
-		got, err := source.Read(filepath.Join(examples, name), nil)
+		got, err := source.Read(filepath.Join(examples, name), source.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if len(got.Objects) != objects {
@@ -156,7 +198,7 @@ func TestKustomizeIsLocal(t *testing.T) {
 				"below/kustomization.yml":                "resources: ['https://127.0.0.1:1/cm.yaml']\n",
 				"github.com/org/repo/kustomization.yaml": "resources: []\n",
 			})
-			_, err := source.Read(dir, nil)
+			_, err := source.Read(dir, source.Options{})
 			if err == nil || !strings.Contains(err.Error(), "local files only") {
 				t.Errorf("error = %v, want a refusal to fetch", err)
 			}
@@ -177,7 +219,7 @@ func TestKustomizeErrors(t *testing.T) {
 			dir := filepath.Join(write(t, map[string]string{
 				"k/kustomization.yaml": tt.kustomization, "k/cm.yaml": configMap("web"), "outside.yaml": configMap("web"),
 			}), "k")
-			_, err := source.Read(dir, nil)
+			_, err := source.Read(dir, source.Options{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want one with %q", err, tt.want)
 			}
