@@ -18,7 +18,7 @@ RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/.
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## broker, two clusters, two agents and a stack that travels, until Ctrl-C (KUBECONFIGS=a,b: your own clusters)
+demo: ## broker, three clusters, agents, a stack that travels, a rollout that turns back; until Ctrl-C (KUBECONFIGS=a,b,c: your own clusters)
 	@./deploy/demo/demo.sh
 
 test: deps quick workflows test-charts fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
@@ -53,7 +53,7 @@ race: deps ## the same under the race detector, in shuffled order, where concurr
 e2e: deps ## journeys across real processes
 ifneq ($(E2E),)
 	@echo "== end to end"
-	@$(TESTENV) --kube 2 -- env CI=true go -C test/e2e test -count=1 -timeout 30m ./...
+	@$(TESTENV) --kube 3 -- env CI=true go -C test/e2e test -count=1 -timeout 30m ./...
 else
 	@echo "== end to end: test/e2e has no tests in this checkout"
 endif

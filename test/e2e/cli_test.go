@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,16 +26,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	cli := func(wantCode int, args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), programs.CLI, args...)
-		cmd.Env = []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + filepath.Join(dir, ".config"), "BROKKR_URL=" + w.API.URL(), "BROKKR_PAK=" + w.Tenant.PAK}
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &out
-		err := cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != wantCode {
-			t.Fatalf("brokkr %s: exit status %d (%v), want %d\n%s", strings.Join(args, " "), code, err, wantCode, &out)
-		}
-		t.Logf("$ brokkr %s\n%s", strings.Join(args, " "), &out)
-		return out.String()
+		return w.CLI(w.Tenant.PAK).Run(t, wantCode, args...)
 	}
 	write("one")
 	cli(0, "apply", "-f", dir, "--stack", "shop", "--label", world.All, "--wait")

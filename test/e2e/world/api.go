@@ -202,6 +202,28 @@ func (w *World) Agent(a *Agent) (AgentRecord, error) {
 	return r, err
 }
 
+// ClusterRecord is what the control plane knows of an agent's cluster.
+type ClusterRecord struct {
+	Reachability string `json:"reachability"`
+	Status       *struct {
+		Facts map[string]struct {
+			Number *float64 `json:"number"`
+		} `json:"facts"`
+	} `json:"status"`
+	Drain *struct {
+		Waiting int  `json:"waiting"`
+		Moving  int  `json:"moving"`
+		Done    bool `json:"done"`
+	} `json:"drain"`
+}
+
+// Known asks what is known of the agent's cluster.
+func (w *World) Known(a *Agent) (ClusterRecord, error) {
+	var r ClusterRecord
+	_, err := w.Admin.Try(w.T.Context(), http.MethodGet, "/agents/"+a.ID+"/cluster", nil, http.StatusOK, &r)
+	return r, err
+}
+
 // LabelAgent adds a label.
 func (w *World) LabelAgent(a *Agent, label string) {
 	w.T.Helper()
@@ -212,6 +234,12 @@ func (w *World) LabelAgent(a *Agent, label string) {
 func (w *World) UnlabelAgent(a *Agent, label string) {
 	w.T.Helper()
 	w.Admin.Must(w.T, http.MethodDelete, "/agents/"+a.ID+"/labels/"+url.PathEscape(label), nil, http.StatusNoContent, nil)
+}
+
+// AnnotateAgent sets an annotation.
+func (w *World) AnnotateAgent(a *Agent, key, value string) {
+	w.T.Helper()
+	w.Admin.Must(w.T, http.MethodPost, "/agents/"+a.ID+"/annotations", map[string]string{"agent_id": a.ID, "key": key, "value": value}, http.StatusCreated, nil)
 }
 
 // Register gives consent in an admin's name.

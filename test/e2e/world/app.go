@@ -15,7 +15,18 @@ type App struct {
 	Text            string // in the ConfigMap
 	Replicas        int    // 1 to 5
 	NoService       bool
+	Phase           string // what the pods do that are made for this Text; default: they run
 }
+
+// Phases of an App.
+const (
+	PhaseRun     = "run"
+	PhasePending = "pending"   // until Cluster.LetRun
+	PhaseBroken  = "imagepull" // for ever
+)
+
+// phaseAnnotation tells the simulated nodes what a pod does; it may change while the pod lives.
+const phaseAnnotation = "kubecluster/phase"
 
 // AppKinds are the kinds of an App.
 func AppKinds() []schema.GroupVersionResource {
@@ -25,8 +36,15 @@ func AppKinds() []schema.GroupVersionResource {
 // Bundle is the application as manifests.
 func (a App) Bundle() string {
 	var b strings.Builder
+	annotations, deadline := "", 600 // seconds, the cluster's default
+	if a.Phase == PhaseBroken {
+		deadline = 3 // the former pod serves on: only then it counts as failed
+	}
+	if a.Phase != "" {
+		annotations = fmt.Sprintf(", annotations: {%s: %s, text: %q}", phaseAnnotation, a.Phase, a.Text)
+	}
 	part := func(s string) {
-		fmt.Fprint(&b, "---\n", strings.NewReplacer("NAMESPACE", a.Namespace, "NAME", a.Name, "TEXT", a.Text, "REPLICAS", fmt.Sprint(a.Replicas)).Replace(s))
+		fmt.Fprint(&b, "---\n", strings.NewReplacer("ANNOTATIONS", annotations, "DEADLINE", fmt.Sprint(deadline), "NAMESPACE", a.Namespace, "NAME", a.Name, "TEXT", a.Text, "REPLICAS", fmt.Sprint(a.Replicas)).Replace(s))
 	}
 	part(`apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -51,9 +69,10 @@ kind: Deployment
 metadata: {name: NAME, namespace: NAMESPACE}
 spec:
   replicas: REPLICAS
+  progressDeadlineSeconds: DEADLINE
   selector: {matchLabels: {app: NAME}}
   template:
-    metadata: {labels: {app: NAME}}
+    metadata: {labels: {app: NAME}ANNOTATIONS}
     spec:
       containers:
       - name: app

@@ -190,6 +190,44 @@ func (c *Cluster) WaitData(name, key, wanted string) {
 	})
 }
 
+// State makes an annotated ConfigMap with facts of the cluster in the agent's namespace, as the cluster's owner would.
+func (c *Cluster) State(name string, facts map[string]string) {
+	c.t.Helper()
+	maps := c.Kube.CoreV1().ConfigMaps(c.Namespace + "-agent")
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"brokkr.io/facts": "true"}}, Data: facts}
+	_, err := maps.Update(c.t.Context(), m, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = maps.Create(c.t.Context(), m, metav1.CreateOptions{})
+	}
+	if err != nil {
+		c.t.Fatalf("state facts of %s: %v", c.Name, err)
+	}
+}
+
+// LetRun makes the pods of an application run that were made to do something else (App.Phase): from then on it is healthy.
+func (c *Cluster) LetRun(a App) {
+	c.t.Helper()
+	pods := c.Kube.CoreV1().Pods(c.Namespace)
+	Eventually(c.t, Patience, "pods of "+a.Name+" to let run in "+c.Name, func() error {
+		list, err := pods.List(c.t.Context(), metav1.ListOptions{LabelSelector: "app=" + a.Name})
+		if err != nil {
+			return err
+		}
+		let := 0
+		for _, p := range list.Items {
+			if p.Annotations["text"] != a.Text {
+				continue
+			}
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"run"}}}`, phaseAnnotation)
+			if _, err := pods.Patch(c.t.Context(), p.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "by-hand"}); err != nil {
+				return err
+			}
+			let++
+		}
+		return want("pods", let, a.Replicas)
+	})
+}
+
 // Versions returns the resource versions of all objects of these kinds that carry the stack's label, by kind and name.
 func (c *Cluster) Versions(stack string, kinds ...schema.GroupVersionResource) map[string]string {
 	c.t.Helper()

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -22,13 +23,15 @@ import (
 
 // Options of a world; the zero value is the usual one.
 type Options struct {
-	Database string   // URL of the database; default: an empty one of the shared server
-	AgentEnv []string // NAME=value, for the agents
-	NoAgents bool     // neither clusters nor agents
+	Database     string   // URL of the database; default: an empty one of the shared server
+	AgentEnv     []string // NAME=value, for the agents
+	SchedulerEnv []string // NAME=value, for the schedulers
+	Clusters     int      // with an agent each; default: 2
+	NoAgents     bool     // neither clusters nor agents
 }
 
 // World is one complete system: an api, two gateways behind a balancer, two schedulers, a database, a Redis, and two
-// clusters with an agent each.
+// or more clusters with an agent each.
 type World struct {
 	T          testing.TB
 	Database   string
@@ -57,7 +60,7 @@ type Agent struct {
 	env           []string
 }
 
-// All is the label that both agents have.
+// All is the label that all agents have.
 const All = "all"
 
 // New starts a world; everything ends with the test.
@@ -65,7 +68,7 @@ func New(t testing.TB, programs Programs, o Options) *World {
 	t.Helper()
 	w := &World{T: t, programs: programs, id: strings.ToLower(rand.Text()[:8]), sealingKey: seal.Generate("k1")}
 	if !o.NoAgents {
-		for i, path := range testenv.Kubeconfigs(t, 2) {
+		for i, path := range testenv.Kubeconfigs(t, cmp.Or(o.Clusters, 2)) {
 			w.Clusters = append(w.Clusters, openCluster(t, "c"+strconv.Itoa(i+1), path, "e2e-"+w.id))
 		}
 	}
@@ -74,7 +77,7 @@ func New(t testing.TB, programs Programs, o Options) *World {
 	}
 	w.Redis = testenv.NewRedisServer(t)
 	w.Traces = NewCollector(t)
-	w.startControlPlane()
+	w.startControlPlane(o.SchedulerEnv)
 	w.Tenant = w.NewGenerator("tenant")
 	for _, c := range w.Clusters {
 		w.Agents = append(w.Agents, w.startAgent(c, o.AgentEnv))
@@ -100,12 +103,12 @@ func (w *World) Services() []*Service {
 	return out
 }
 
-func (w *World) startControlPlane() {
+func (w *World) startControlPlane(schedulerEnv []string) {
 	w.T.Helper()
 	w.API = w.Server("api", w.programs.API, "BROKKR__API__ADDR")
 	for i := range 2 {
 		w.Gateways = append(w.Gateways, w.Server("gateway-"+strconv.Itoa(i+1), w.programs.Gateway, "BROKKR__GATEWAY__ADDR"))
-		w.Schedulers = append(w.Schedulers, w.Server("scheduler-"+strconv.Itoa(i+1), w.programs.Scheduler, "BROKKR__SCHEDULER__ADDR"))
+		w.Schedulers = append(w.Schedulers, w.Server("scheduler-"+strconv.Itoa(i+1), w.programs.Scheduler, "BROKKR__SCHEDULER__ADDR", schedulerEnv...))
 	}
 	all := w.Services()
 	for _, s := range all {
