@@ -2,8 +2,7 @@ package placement
 
 import (
 	"math"
-	"slices"
-	"time"
+	"math/bits"
 
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 )
@@ -25,7 +24,7 @@ func (r *run) better(a, b *candidate) bool {
 	if a.hash != b.hash {
 		return a.hash < b.hash
 	}
-	return r.f.slots[a.slot].Agent < r.f.slots[b.slot].Agent
+	return r.f.at(int(a.slot)).Agent < r.f.at(int(b.slot)).Agent
 }
 
 // first orders within a bucket, where all have the same deficit.
@@ -89,14 +88,14 @@ func (r *run) sortByDomain() {
 		counts := r.counts[r.offsets[s] : r.offsets[s]+len(col.names)]
 		clear(counts)
 		for _, o := range r.order {
-			counts[col.domains[r.cands[o].slot]]++
+			counts[col.of[r.cands[o].slot]]++
 		}
 		sum := int32(0)
 		for d, n := range counts {
 			counts[d], sum = sum, sum+n
 		}
 		for _, o := range r.order {
-			d := col.domains[r.cands[o].slot]
+			d := col.of[r.cands[o].slot]
 			next[counts[d]] = o
 			counts[d]++
 		}
@@ -117,7 +116,7 @@ func (r *run) sortByDomain() {
 
 func (r *run) same(a, b int32) bool {
 	for _, col := range r.domains {
-		if col.domains[a] != col.domains[b] {
+		if col.of[a] != col.of[b] {
 			return false
 		}
 	}
@@ -185,7 +184,7 @@ func (r *run) before(a int32, deficitA int32, b int32, deficitB int32) bool {
 
 func (r *run) counted(slot int32) {
 	for s, col := range r.domains {
-		r.counts[r.offsets[s]+int(col.domains[slot])]++
+		r.counts[r.offsets[s]+int(col.of[slot])]++
 	}
 }
 
@@ -200,7 +199,7 @@ func (r *run) eligible() {
 	}
 	for i := range r.buckets {
 		for s, col := range r.domains {
-			r.seen[r.offsets[s]+int(col.domains[r.buckets[i].any])] = true
+			r.seen[r.offsets[s]+int(col.of[r.buckets[i].any])] = true
 		}
 	}
 	for s, col := range r.domains {
@@ -215,9 +214,9 @@ func (r *run) eligible() {
 func (r *run) admits(slot int32, must bool) (deficit int32, ok bool) {
 	for s, col := range r.domains {
 		spread := &r.c.document.Spread[s]
-		n := r.counts[r.offsets[s]+int(col.domains[slot])]
+		n := r.counts[r.offsets[s]+int(col.of[slot])]
 		deficit += n
-		if spread.WhenUnsatisfiable == policy.Prefer || col.domains[slot] == col.nowhere {
+		if spread.WhenUnsatisfiable == policy.Prefer || col.of[slot] == col.nowhere {
 			continue
 		}
 		most := int32(spread.MaxSkew)
@@ -241,24 +240,58 @@ func (r *run) admits(slot int32, must bool) (deficit int32, ok bool) {
 	return deficit, true
 }
 
-// collect finds the candidates among the slots that are not pinned.
+// collect finds the candidates among the slots that are not pinned. Most of them are told by sets alone.
 func (r *run) collect() {
 	r.cands = r.cands[:0]
+	r.surely()
 	for w := range r.consent {
-		word := r.consent[w] &^ r.pins[w]
 		fits := r.sets[0].yes[w] | (r.sets[0].unknown[w] & r.prior[w])
-		one := set{word & fits}
-		one.each(func(bit int) { r.consider(w<<6 + bit) })
+		for word := r.consent[w] &^ r.pins[w] & fits; word != 0; word &= word - 1 {
+			i := w<<6 + bits.TrailingZeros64(word)
+			switch bit := word & -word; {
+			case r.sure[w]&bit != 0:
+				g, _ := r.fits(i)
+				r.candidate(i, place, g, false)
+			case r.out[w]&bit == 0:
+				s, group, shy := r.judge(i, nil)
+				r.candidate(i, s, group, shy)
+			}
+		}
 	}
 }
 
-func (r *run) consider(i int) {
-	s, group, shy := r.judge(i, nil)
+// surely finds the slots of which sets alone tell that the stack may come and stay (sure), or that it is not to be there (out).
+func (r *run) surely() {
+	n := r.f.words()
+	r.sure, r.out = r.sure.empty(n), r.out.empty(n)
+	if r.c.document.Affinity != nil {
+		return
+	}
+	fixed := r.c.document.Strategy.Type == policy.Fixed
+	for w := range r.sure {
+		r.sure[w] = r.sets[0].yes[w] & r.grouped[w] &^ r.f.marked[w]
+		if fixed {
+			r.sure[w] &= r.fixed[w]
+			r.out[w] = ^r.fixed[w]
+		}
+	}
+	if r.c.room == nil {
+		return
+	}
+	room := r.m.ask(r.c.room, r.f, r.now, r.sure)
+	for w := range r.sure {
+		r.out[w] |= r.sure[w] &^ room.yes[w] &^ r.prior[w]
+		r.sure[w] &^= r.out[w]
+	}
+}
+
+// candidate takes a slot for one, if the stack may be there.
+func (r *run) candidate(i int, s stand, group int, shy bool) {
 	incumbent := r.prior.has(i)
 	if s == leave || (s != place && !incumbent) {
 		return
 	}
-	c := candidate{slot: int32(i), incumbent: incumbent, score: r.score(i), hash: mix(r.seed, r.f.hashes[i]), tier: int32(group) << 1}
+	c := candidate{slot: int32(i), incumbent: incumbent, score: r.score(i), hash: mix(r.seed, r.f.hash(i)), tier: int32(group) << 1}
 	if shy {
 		c.tier |= 1
 	}
@@ -266,102 +299,9 @@ func (r *run) consider(i int) {
 		c.tier = math.MaxInt32
 	}
 	if incumbent {
-		c.since = r.in.Prior[r.f.slots[i].Agent].Since
 		c.must = r.blind && c.tier != math.MaxInt32
 	} else if r.lostInSpread(c.slot) {
 		return // nothing new comes where it is not known where that is
 	}
 	r.cands = append(r.cands, c)
-}
-
-// settle chooses, and holds back moves that stickiness forbids. It returns how many picks there are and how many clusters
-// that fit were left for better ones.
-func (r *run) settle() (picks, moves int) {
-	most := math.MaxInt
-	if r.count() {
-		most = r.c.document.Strategy.Count.Max
-	}
-	picks = r.choose(most)
-	losers, surplus := r.losers(most)
-	if s := r.c.document.Stickiness; s != nil && losers > 0 && (s.MinDwell > 0 || s.MaxMovesPerHour > 0) && r.protect(s, losers, surplus) {
-		picks = r.choose(most)
-		losers, surplus = r.losers(most)
-	}
-	return picks, max(losers-surplus, 0)
-}
-
-// losers counts the incumbents that fit and were not picked, and how many of them are too many anyway.
-func (r *run) losers(most int) (losers, surplus int) {
-	incumbents := 0
-	for i := range r.cands {
-		if c := &r.cands[i]; c.incumbent && c.tier != math.MaxInt32 {
-			incumbents++
-			if !r.picked.has(int(c.slot)) {
-				losers++
-			}
-		}
-	}
-	pins := r.pins.count()
-	if most < math.MaxInt {
-		surplus = max(0, incumbents+pins-most)
-	}
-	return losers, surplus
-}
-
-// protect marks the losers that may not be moved now, and says when that changes. It reports whether there are any.
-func (r *run) protect(s *policy.Stickiness, losers, surplus int) bool {
-	any, free := false, losers
-	mark := func(c *candidate) { c.must, any = true, true; free-- }
-	for i := range r.cands {
-		c := &r.cands[i]
-		if end := c.since.Add(time.Duration(s.MinDwell)); c.incumbent && c.tier != math.MaxInt32 && end.After(r.now) {
-			if r.picked.has(int(c.slot)) {
-				c.must, any = true, true
-				continue
-			}
-			r.wakeAt(end)
-			mark(c)
-		}
-	}
-	if s.MaxMovesPerHour == 0 {
-		return any
-	}
-	recent := 0
-	var oldest time.Time
-	for _, t := range r.in.Moved {
-		if end := t.Add(time.Hour); end.After(r.now) {
-			recent++
-			oldest = sooner(oldest, end)
-		}
-	}
-	allowed := surplus + max(0, s.MaxMovesPerHour-recent)
-	if free <= allowed {
-		return any
-	}
-	if oldest.IsZero() {
-		oldest = r.now.Add(time.Hour)
-	}
-	r.wakeAt(oldest)
-	order := make([]int32, 0, free)
-	for i := range r.cands {
-		if c := &r.cands[i]; c.incumbent && c.tier != math.MaxInt32 && !r.picked.has(int(c.slot)) && !c.must {
-			order = append(order, int32(i))
-		}
-	}
-	slices.SortFunc(order, func(a, b int32) int {
-		if r.first(a, b) {
-			return -1
-		}
-		return 1 // no two are equal
-	})
-	keep := free - allowed
-	for i := range r.cands { // what was picked stays picked: the moves that are left are for the worst
-		if c := &r.cands[i]; c.incumbent && r.picked.has(int(c.slot)) {
-			c.must = true
-		}
-	}
-	for _, i := range order[:min(keep, len(order))] {
-		mark(&r.cands[i])
-	}
-	return any
 }

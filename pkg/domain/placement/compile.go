@@ -2,9 +2,8 @@ package placement
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
@@ -22,8 +21,8 @@ type Deps struct {
 	CEL func(expression string) (Expr, error) // nil: a policy with CEL cannot be compiled
 }
 
-// Compiled is a revision of a policy, ready to decide with. It remembers which clusters fit, so that after a change of the
-// fleet only the clusters that changed are asked again. It is safe for concurrent use.
+// Compiled is a revision of a policy, ready to decide with. It never changes: what decisions find out about clusters is
+// remembered with the fleet. It is safe for concurrent use.
 type Compiled struct {
 	document  policy.Document
 	clusters  selector
@@ -31,18 +30,10 @@ type Compiled struct {
 	waves     []*selector // nil: no selector
 	overrides []selector
 	needs     cluster.Resources
-	facts     bool
-
-	mu   sync.Mutex
-	memo memo
-}
-
-// memo is which slots of a fleet fit, as of one version.
-type memo struct {
-	line    *lineage
-	version uint64
-	until   time.Time // a fact expires then; zero: none
-	sets    []sets    // clusters, then each group
+	room      *term       // whether there is room for needs; nil: nothing is needed
+	scales    []pointsKey // of the preferences
+	facts     []string    // which facts a decision rests on, anyFact for each
+	reads     []string    // as Reads returns it
 }
 
 // Compile returns the policy ready to decide with. The document is valid; an error names the part that cannot be compiled.
@@ -63,12 +54,10 @@ func Compile(d policy.Document, deps Deps) (*Compiled, error) {
 			return nil, fmt.Errorf("clusters: %w", err)
 		}
 	}
-	c.facts = c.clusters.facts
 	for i, g := range d.Groups {
 		if err := c.groups[i].compile(g.Clusters, deps); err != nil {
 			return nil, fmt.Errorf("groups[%d]: %w", i, err)
 		}
-		c.facts = c.facts || c.groups[i].facts
 	}
 	for i, o := range d.Overrides {
 		if err := c.overrides[i].compile(o.Clusters, deps); err != nil {
@@ -87,7 +76,14 @@ func Compile(d policy.Document, deps Deps) (*Compiled, error) {
 			c.waves = append(c.waves, s)
 		}
 	}
-	c.needs.CPU, c.needs.Memory, c.needs.Pods, c.needs.GPU = d.Requires.Amount()
+	if c.needs.CPU, c.needs.Memory, c.needs.Pods, c.needs.GPU = d.Requires.Amount(); c.needs != (cluster.Resources{}) {
+		c.room = roomTerm(c.needs)
+	}
+	for _, p := range d.Prefer {
+		c.scales = append(c.scales, scaleOf(p))
+	}
+	c.reads = c.keys()
+	c.facts = c.rests()
 	return c, nil
 }
 
@@ -125,7 +121,9 @@ const ReadsAll = "*"
 
 // Reads returns the keys of a cluster that a decision with this policy rests on, in order, or ReadsAll alone. What every
 // decision rests on (consent, explicit targets, taints, cordon, drain, whether it is active and reachable) is not among them.
-func (c *Compiled) Reads() []string {
+func (c *Compiled) Reads() []string { return c.reads }
+
+func (c *Compiled) keys() []string {
 	keys := map[string]bool{}
 	d := c.document
 	var walk func(s policy.Selector)
@@ -173,6 +171,24 @@ func (c *Compiled) Reads() []string {
 	return sorted(keys)
 }
 
+// rests returns the facts that a decision rests on.
+func (c *Compiled) rests() []string {
+	facts := map[string]bool{}
+	for _, s := range append([]selector{c.clusters}, c.groups...) {
+		for _, f := range s.facts {
+			facts[f] = true
+		}
+	}
+	for _, p := range c.document.Prefer {
+		facts[factOf(p.Property)] = true
+	}
+	for _, s := range c.document.Spread {
+		facts[factOf(s.By)] = true
+	}
+	delete(facts, "")
+	return sorted(facts)
+}
+
 // Concerns reports whether a change of a cluster from old to now can change a decision for the stack; nil is a cluster
 // that was not, or is no longer, there.
 func (c *Compiled) Concerns(s Subject, old, now *Cluster, at time.Time) bool {
@@ -186,10 +202,12 @@ func (c *Compiled) Concerns(s Subject, old, now *Cluster, at time.Time) bool {
 	if old == nil || (!old.Generators[s.Generator] && !now.Generators[s.Generator]) {
 		return false
 	}
-	if always(s, old) != always(s, now) || !slices.Equal(old.Taints, now.Taints) {
-		return true
-	}
-	for _, key := range c.Reads() {
+	return always(s, old) != always(s, now) || !slices.Equal(old.Taints, now.Taints) || c.Sees(old, now, at)
+}
+
+// Sees reports whether what decisions with this policy read differs between old and now, whatever the stack.
+func (c *Compiled) Sees(old, now *Cluster, at time.Time) bool {
+	for _, key := range c.reads {
 		if key == ReadsAll {
 			return differs(old, now, at)
 		}
@@ -211,103 +229,32 @@ func always(s Subject, c *Cluster) constant {
 
 // differs reports whether anything that CEL can read differs.
 func differs(a, b *Cluster, now time.Time) bool {
-	tell := func(c *Cluster) string {
-		var out strings.Builder
-		fmt.Fprint(&out, c.Name, "|", describeAll(c.Labels), "|", sortedPairs(c.Annotations), "|", c.Load, "|", c.ReportedAt != nil, "|", c.Assumed)
-		r := c.Reported
-		fmt.Fprint(&out, r.KubernetesVersion, r.Nodes, r.ReadyNodes, r.Allocatable, r.Requested, r.Architectures, r.APIs, sorted(r.Unknown))
-		for _, k := range sorted(r.Facts) {
-			o := observeFact(&r, k, now)
-			fmt.Fprint(&out, "|", k, "=", o.text(), o.until)
-		}
-		return out.String()
+	x, y := &a.Reported, &b.Reported
+	if a.Name != b.Name || a.Load != b.Load || (a.ReportedAt == nil) != (b.ReportedAt == nil) || a.Assumed != b.Assumed ||
+		x.KubernetesVersion != y.KubernetesVersion || x.Nodes != y.Nodes || x.ReadyNodes != y.ReadyNodes || x.Allocatable != y.Allocatable || x.Requested != y.Requested ||
+		!slices.Equal(x.Architectures, y.Architectures) || !slices.Equal(x.APIs, y.APIs) || len(x.Facts) != len(y.Facts) || len(x.Unknown) != len(y.Unknown) ||
+		!maps.Equal(a.Annotations, b.Annotations) || !within(a.Labels, b.Labels) || !within(b.Labels, a.Labels) {
+		return true
 	}
-	return tell(a) != tell(b)
+	for k := range x.Facts {
+		if o, p := observeFact(x, k, now), observeFact(y, k, now); o.known != p.known || o.text() != p.text() || !o.until.Equal(p.until) {
+			return true
+		}
+	}
+	for part := range x.Unknown {
+		if _, too := y.Unknown[part]; !too {
+			return true
+		}
+	}
+	return false
 }
 
-func describeAll(m map[string]bool) []string {
-	var out []string
-	for _, k := range sorted(m) {
-		if m[k] {
-			out = append(out, k)
+// within reports whether all labels of a are labels of b.
+func within(a, b map[string]bool) bool {
+	for l, has := range a {
+		if has && !b[l] {
+			return false
 		}
 	}
-	return out
-}
-
-func sortedPairs(m map[string]string) []string {
-	var out []string
-	for _, k := range sorted(m) {
-		out = append(out, k+"="+m[k])
-	}
-	return out
-}
-
-// fit copies into out which slots fit, and returns until when that counts. What is remembered is brought up to date by
-// asking the slots that changed; a snapshot that is no successor of the remembered one is asked as a whole.
-func (c *Compiled) fit(f *Fleet, now time.Time, out []sets) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := &c.memo
-	switch {
-	case m.line != f.line || m.version > f.version || len(m.sets) == 0 || (!m.until.IsZero() && !now.Before(m.until)):
-		if m.line == f.line && m.version > f.version { // somebody else is ahead: leave it to them
-			return c.full(f, now, out)
-		}
-		m.sets = grown(m.sets, 1+len(c.groups), len(f.slots))
-		m.until = c.full(f, now, m.sets)
-	case m.version < f.version:
-		m.sets = grown(m.sets, 1+len(c.groups), len(f.slots))
-		for i, changed := range f.changed {
-			if changed <= m.version {
-				continue
-			}
-			c.clusters.eval(f, i, now, &m.sets[0])
-			for g := range c.groups {
-				c.groups[g].eval(f, i, now, &m.sets[1+g])
-			}
-			if c.facts && f.slots[i] != nil {
-				m.until = sooner(m.until, expires(f.slots[i], now))
-			}
-		}
-	}
-	m.line, m.version = f.line, f.version
-	for i := range out {
-		copy(out[i].yes, m.sets[i].yes)
-		copy(out[i].unknown, m.sets[i].unknown)
-	}
-	return m.until
-}
-
-func (c *Compiled) full(f *Fleet, now time.Time, out []sets) time.Time {
-	c.clusters.all(f, now, &out[0])
-	for g := range c.groups {
-		c.groups[g].all(f, now, &out[1+g])
-	}
-	var until time.Time
-	if c.facts {
-		for _, x := range f.slots {
-			if x != nil {
-				until = sooner(until, expires(x, now))
-			}
-		}
-	}
-	return until
-}
-
-// grown returns n sets with room for slots.
-func grown(s []sets, n, slots int) []sets {
-	words := (slots + 63) / 64
-	for len(s) < n {
-		s = append(s, sets{})
-	}
-	for i := range s {
-		for _, x := range []*set{&s[i].yes, &s[i].unknown} {
-			for len(*x) < words {
-				*x = append(*x, 0)
-			}
-			*x = (*x)[:words]
-		}
-	}
-	return s[:n]
+	return true
 }

@@ -52,7 +52,7 @@ func Decide(in Input, now time.Time) Decision {
 	}
 	clusters := slices.Clone(in.Clusters)
 	if clusters == nil && in.Fleet != nil {
-		in.Fleet.live.each(func(i int) { clusters = append(clusters, *in.Fleet.slots[i]) })
+		in.Fleet.live.each(func(i int) { clusters = append(clusters, *in.Fleet.at(i)) })
 	}
 	slices.SortFunc(clusters, func(a, b Cluster) int { return cmp.Compare(a.Agent, b.Agent) })
 	var removals []Change

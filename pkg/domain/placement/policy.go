@@ -33,15 +33,12 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	if f == nil {
 		f = NewFleet(in.Clusters)
 	}
-	r, _ := f.scratch.Get().(*run)
-	if r == nil {
-		r = &run{}
-	}
-	defer func() {
-		r.in, r.c, r.f = Input{}, nil, nil
-		f.scratch.Put(r)
-	}()
-	r.in, r.c, r.f, r.now, r.wake = in, in.Policy, f, now, time.Time{}
+	f.line.mu.Lock()
+	defer f.line.mu.Unlock()
+	m := f.recall()
+	r := &m.run
+	defer func() { r.in, r.c, r.f, r.m = Input{}, nil, nil, nil }()
+	r.in, r.c, r.f, r.m, r.now, r.wake, r.explain = in, in.Policy, f, m, now, time.Time{}, explain
 	d := Decision{Stack: in.Subject.Stack, Policy: in.Subject.Policy}
 	r.begin()
 	r.collect()
@@ -53,14 +50,14 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 		if r.picked.has(i) {
 			return
 		}
-		c := f.slots[i]
+		c := f.at(i)
 		was := in.Prior[c.Agent]
-		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i))})
+		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i, false))})
 		consent = consent && !r.consent.has(i)
 	})
 	additions := 0
 	r.picked.each(func(i int) {
-		c := f.slots[i]
+		c := f.at(i)
 		p := r.pick(i)
 		d.Picks = append(d.Picks, p)
 		was, assigned := in.Prior[c.Agent]
@@ -118,7 +115,7 @@ func (d *Decision) trim(in Input, surplus, additions int, r *run) {
 	})
 	back := map[agent.ID]bool{}
 	for _, c := range added[:min(surplus, len(added))] {
-		back[r.f.slots[c.slot].Agent] = true
+		back[r.f.at(int(c.slot)).Agent] = true
 		r.picked.remove(int(c.slot))
 	}
 	d.Picks = slices.DeleteFunc(d.Picks, func(p Pick) bool { return back[p.Agent] })
@@ -126,7 +123,7 @@ func (d *Decision) trim(in Input, surplus, additions int, r *run) {
 }
 
 func (r *run) pick(i int) Pick {
-	p := Pick{Agent: r.f.slots[i].Agent, Pinned: r.pins.has(i)}
+	p := Pick{Agent: r.f.at(i).Agent, Pinned: r.pins.has(i)}
 	if !p.Pinned {
 		p.Score = r.score(i)
 		if len(r.c.groups) > 0 {
@@ -180,9 +177,9 @@ func (r *run) unmet(picked int) *Unmet {
 	return &u
 }
 
-// verdict says why a slot is picked or not; it comes to the same as the decision, by the same rules.
-func (r *run) verdict(i int) Verdict {
-	c := r.f.slots[i]
+// verdict says why a slot is picked or not, and with which points; it comes to the same as the decision, by the same rules.
+func (r *run) verdict(i int, points bool) Verdict {
+	c := r.f.at(i)
 	v := Verdict{Agent: c.Agent, Cluster: c.Name, Picked: r.picked.has(i)}
 	var reasons []Reason
 	stands, _, _ := r.judge(i, &reasons)
@@ -190,7 +187,9 @@ func (r *run) verdict(i int) Verdict {
 	ranked := !pinned && (stands == place || (incumbent && stands != leave))
 	if ranked {
 		p := r.pick(i)
-		v.Group, v.Score, v.Scores = p.Group, p.Score, r.table(i)
+		if v.Group, v.Score = p.Group, p.Score; points {
+			v.Scores = r.table(i)
+		}
 	}
 	switch {
 	case v.Picked && pinned:
@@ -215,7 +214,7 @@ func (r *run) lost(i int) Reason {
 	if _, ok := r.admits(int32(i), false); !ok && len(r.domains) > 0 {
 		var keys []string
 		for s, col := range r.domains {
-			keys = append(keys, fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.domains[i]]), r.counts[r.offsets[s]+int(col.domains[i])]))
+			keys = append(keys, fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.of[i]]), r.counts[r.offsets[s]+int(col.of[i])]))
 		}
 		return Reason{Rule: RuleSpread, Wanted: fmt.Sprintf("no more than %d apart", r.c.document.Spread[0].MaxSkew), Observed: strings.Join(keys, ", "),
 			Message: "one more here would break the spread"}
@@ -232,7 +231,7 @@ func (r *run) most() int {
 
 func (r *run) verdicts() []Verdict {
 	out := make([]Verdict, 0, r.f.Len())
-	r.f.live.each(func(i int) { out = append(out, r.verdict(i)) })
+	r.f.live.each(func(i int) { out = append(out, r.verdict(i, true)) })
 	slices.SortFunc(out, func(a, b Verdict) int { return cmp.Compare(a.Agent, b.Agent) })
 	return out
 }

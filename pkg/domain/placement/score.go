@@ -1,0 +1,78 @@
+package placement
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+)
+
+// points are what a preference gives a cluster on its absolute scale of 0 to 100, times the weight; here is how many of the
+// cluster's stacks do not count.
+func (k *pointsKey) points(c *Cluster, here int, now time.Time) int64 {
+	if k.property == "" {
+		return k.weight * 1600 / int64(16+max(c.Load-here, 0))
+	}
+	v := observe(c, k.property, now)
+	if !v.isNumber {
+		return 0
+	}
+	share := (min(max(v.number, k.low), k.high) - k.low) / (k.high - k.low)
+	if k.lowFirst {
+		share = 1 - share
+	}
+	return k.weight * int64(math.Round(share*100))
+}
+
+// scaleOf returns the scale of a preference.
+func scaleOf(p policy.Preference) pointsKey {
+	k := pointsKey{weight: int64(max(p.Weight, 1))}
+	if !p.Balance {
+		k.property, k.low, k.high, k.lowFirst = p.Property, p.Range[0], p.Range[1], p.Order == "low"
+	}
+	return k
+}
+
+// points of one preference: what is remembered, but that the stack does not count against itself.
+func (r *run) points(p int, i int) int64 {
+	if k := &r.c.scales[p]; k.property == "" && r.prior.has(i) {
+		return k.points(r.f.at(i), 1, r.now)
+	}
+	return r.scales[p].of[i]
+}
+
+func (r *run) score(i int) int64 {
+	var sum int64
+	if !r.prior.has(i) {
+		for _, s := range r.scales {
+			sum += s.of[i]
+		}
+		return sum
+	}
+	for p := range r.scales {
+		sum += r.points(p, i)
+	}
+	if s := r.c.document.Stickiness; s != nil {
+		sum += int64(s.Points)
+	}
+	return sum
+}
+
+// table is the score as it is told.
+func (r *run) table(i int) []Score {
+	var out []Score
+	for p, pref := range r.c.document.Prefer {
+		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i)}
+		if pref.Balance {
+			s.Name, s.Observed = "balance", fmt.Sprintf("%d stacks", r.f.at(i).Load)
+		} else {
+			s.Observed = observe(r.f.at(i), pref.Property, r.now).text()
+		}
+		out = append(out, s)
+	}
+	if s := r.c.document.Stickiness; s != nil && s.Points > 0 && r.prior.has(i) {
+		out = append(out, Score{Name: "stickiness", Observed: "it is here already", Points: int64(s.Points)})
+	}
+	return out
+}
