@@ -13,7 +13,9 @@ func Fleet() Dashboard {
 			{Title: "Stacks", Kind: Number, Unit: "short", Queries: []Query{{`max(brokkr_scheduler_snapshot_size{kind="stacks", $i})`, ""}}},
 			{Title: "Assignments", Kind: Number, Unit: "short", Queries: []Query{{`max(brokkr_scheduler_snapshot_size{kind="assignments", $i})`, ""}}},
 			{Title: "Agents that wait at a gateway", Kind: Number, Unit: "short", About: "Parked syncs: agents that hear of a change at once.", Queries: []Query{{"sum(brokkr_gateway_parked_syncs{$i})", ""}}},
-			{Title: "Decisions held for approval", Kind: Number, Unit: "short", About: "In the last hour: removals that a brake has stopped.", Queries: []Query{{`sum(increase(brokkr_scheduler_decisions_total{outcome="held", $i}[1h]))`, ""}}},
+			{Title: "Stacks held for approval", Kind: Number, Unit: "short", About: "Removals that a brake has stopped.", Queries: []Query{{"sum(brokkr_scheduler_held_stacks{$i})", ""}}},
+			{Title: "Open rollouts", Kind: Number, Unit: "short", Queries: []Query{{"sum(brokkr_rollout_open{$i})", ""}}},
+			{Title: "Clusters that policies lack", Kind: Number, Unit: "short", About: "Policies that want more clusters than fit.", Queries: []Query{{"sum(brokkr_scheduler_unmet_clusters{$i})", ""}}},
 			{Title: "Duplicate agents", Kind: Number, Unit: "short", About: "Syncs of the last hour that showed two processes with one identity.", Queries: []Query{{"sum(increase(brokkr_gateway_duplicate_agents_total{$i}[1h]))", ""}}},
 		}},
 		{"The way of a change", []Panel{
@@ -91,7 +93,7 @@ func Gateway() Dashboard {
 
 // Scheduler is about decisions.
 func Scheduler() Dashboard {
-	return Dashboard{UID: "brokkr-scheduler", Title: "Brokkr / Scheduler", About: "Decisions: how many, how fast, and what waits.", Rows: []Row{
+	return Dashboard{UID: "brokkr-scheduler", Title: "Brokkr / Scheduler", About: "Decisions: how many, how fast, and what waits; rollouts and drains.", Rows: []Row{
 		{"Decisions", []Panel{
 			rates("Decisions", "", "brokkr_scheduler_decisions_total", "outcome"),
 			quantiles("Deciding, in process", "", "brokkr_scheduler_decide_seconds"),
@@ -101,6 +103,23 @@ func Scheduler() Dashboard {
 			sums("Stacks that wait for a decision", "", "brokkr_scheduler_dirty_stacks", ""),
 			rates("Commits that lost a race", "", "brokkr_scheduler_commit_conflicts_total", ""),
 			quantiles("Publish to decision", "", "brokkr_scheduler_publish_to_decision_seconds"),
+		}},
+		{"Rollouts", []Panel{
+			sums("Open rollouts", "By phase.", "brokkr_rollout_open", "phase"),
+			sums("Clusters of open rollouts", "By how far they are.", "brokkr_rollout_clusters", "state"),
+			{Title: "Waiting since", About: "How long the rollout that has waited longest waits, by what it waits for.", Unit: "s",
+				Queries: []Query{{"time() - (min by (kind) (brokkr_rollout_blocked_since_timestamp_seconds{$i} > 0))", "{{kind}}"}}},
+			rates("Phases come to", "By themselves; completed, failed, paused and rolled_back tell how rollouts end.", "brokkr_rollout_transitions_total", "to"),
+			{Title: "Failures and rollbacks", Kind: Number, Unit: "short", About: "In the last day: rollouts that failed, were paused by failures, or were rolled back.",
+				Queries: []Query{{`sum by (to) (increase(brokkr_rollout_transitions_total{to=~"failed|paused|rolled_back", $i}[1d]))`, "{{to}}"}}},
+			quantiles("Duration of a wave", "From its beginning to that of the next one, or to the end.", "brokkr_rollout_wave_seconds"),
+		}},
+		{"Demand, brakes and drains", []Panel{
+			{Title: "Demand that is not met", Unit: "short", Queries: []Query{{"sum(brokkr_scheduler_unmet_stacks{$i})", "stacks"}, {"sum(brokkr_scheduler_unmet_clusters{$i})", "clusters that they lack"}}},
+			sums("Stacks held for approval", "Removals that a brake has stopped.", "brokkr_scheduler_held_stacks", ""),
+			{Title: "Drains", Unit: "short", Queries: []Query{{"sum(brokkr_drain_clusters{$i})", "clusters"}, {"sum by (state) (brokkr_drain_stacks{$i})", "stacks, {{state}}"}}},
+			rates("Stacks released by drains", "", "brokkr_drain_released_total", ""),
+			{Title: "Unreachable agents", Unit: "short", Queries: []Query{{"sum(brokkr_scheduler_unreachable_agents{$i})", "unreachable"}, {"max(brokkr_scheduler_agents_outage{$i})", "doubted (1: yes)"}}},
 		}},
 		{"Shards and rounds", []Panel{
 			{Title: "Shards held", About: "Each is held by one replica.", Unit: "short", Queries: []Query{{"sum by (instance) (brokkr_scheduler_shards_held{$i})", "{{instance}}"}}},

@@ -154,7 +154,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,
 			reach.NewMetrics(d.Telemetry.Registry)),
-		drains: drain.New(d.Store, holder, d.Clock, log),
+		drains: drain.New(d.Store, holder, d.Clock, log, drain.NewMetrics(d.Telemetry.Registry)),
 		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),
 		health: health.New(d.Version,
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},

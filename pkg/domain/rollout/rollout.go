@@ -133,6 +133,12 @@ const (
 	BlockedByReturn      BlockerKind = "returning"
 )
 
+// BlockerKinds returns every kind.
+func BlockerKinds() []BlockerKind {
+	return []BlockerKind{BlockedByHealth, BlockedByConcurrency, BlockedByDependency, BlockedByOffline, BlockedBySoak, BlockedByApproval,
+		BlockedByWindow, BlockedByPause, BlockedByReturn}
+}
+
 // maxNamed is how many clusters a blocker names.
 const maxNamed = 20
 

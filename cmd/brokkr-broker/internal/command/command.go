@@ -28,9 +28,11 @@ func New(version string, environ []string, getenv func(string) string) *cobra.Co
 Without DATABASE_URL a private PostgreSQL is started from the installed programs, with its data in the state folder.
 Every setting of docs/configuration.md is read from flags, then BROKKR__SECTION__KEY, then the file that
 BROKKR_CONFIG_FILE names.`,
+		Version:       version, // as --version, which all programs have
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})

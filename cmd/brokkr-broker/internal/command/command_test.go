@@ -97,8 +97,10 @@ func TestGeneratePAKAndVersion(t *testing.T) {
 	if _, _, err := run(t.Context(), nil, "generate-key", "--id", "a b"); err == nil || !strings.HasPrefix(err.Error(), "--id: ") {
 		t.Errorf("a bad id: %v", err)
 	}
-	if out, _, err := run(t.Context(), nil, "version"); err != nil || out != "brokkr-broker 1.2.3\n" {
-		t.Errorf("version: got %q, %v", out, err)
+	for _, ask := range []string{"version", "--version"} {
+		if out, _, err := run(t.Context(), nil, ask); err != nil || out != "brokkr-broker 1.2.3\n" {
+			t.Errorf("%s: got %q, %v", ask, out, err)
+		}
 	}
 }
 

@@ -89,9 +89,11 @@ manages agents and generators. Log in once, then apply:
   brokkr login --url http://localhost:3000
   brokkr apply -f ./manifests --stack hello --label prod --wait
   brokkr status hello`,
+		Version:       a.env.Build.Version, // as --version, which asks no broker
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetIn(a.env.In)
 	root.SetOut(a.env.Out)
 	root.SetErr(a.env.Err)

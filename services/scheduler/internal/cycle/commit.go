@@ -131,6 +131,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		return nil, err
 	}
 	e.metrics.decide.Observe(time.Since(start).Seconds())
+	e.lacks(id, d)
 	d.Policy = s.Policy
 	news := d.News(s) || !policy.Same(s.Policy, s.Decided) // what another policy says is recorded, even if it says the same
 	if !news && !step.moved() {
@@ -171,6 +172,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		return nil, err
 	}
 	e.world.rolled(id, step)
+	e.metrics.standing.stepped(step, now)
 	for _, t := range step.out.Transitions {
 		e.log.InfoContext(ctx, "rollout moved", "stack", id, "name", s.Name, "rollout", t.Rollout, "from", t.From, "to", t.To, "wave", t.Wave, "reason", t.Reason)
 	}

@@ -84,6 +84,8 @@ type Engine struct {
 	moves    map[stack.ID][]time.Time    // of the last hour
 	variants map[variantKey]variant
 	alarms   alarms
+	unmet    map[stack.ID]int // clusters that our stacks lack of what their policies want
+	observed time.Time        // when our stacks were last counted
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -101,7 +103,7 @@ type removal struct {
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, variants: map[variantKey]variant{}, alarms: alarms{}}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -188,7 +190,9 @@ func (e *Engine) round(ctx context.Context, full bool) error {
 	}
 	e.rouse()
 	e.metrics.snapshot(len(e.world.clusters), len(e.world.subjects), e.world.assigned)
-	return e.decideDirty(ctx)
+	err := e.decideDirty(ctx)
+	e.observe(e.now())
+	return err
 }
 
 // reload reads the outbox's end first, so that what commits while the facts are read is seen again as an event.

@@ -9,6 +9,7 @@ type Metrics struct {
 	dirty                      prometheus.Gauge
 	sizes                      *prometheus.GaugeVec
 	decide, commit, published  prometheus.Histogram
+	standing                   standing
 }
 
 // NewMetrics registers the metrics with reg.
@@ -27,6 +28,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Time from publishing a deployment object to the commit of the decision that it caused.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 16)}),
 	}
 	reg.MustRegister(m.rounds, m.decisions, m.signals, m.conflicts, m.dirty, m.sizes, m.decide, m.commit, m.published)
+	m.standing = newStanding(reg)
 	return m
 }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
@@ -22,19 +24,45 @@ import (
 
 const every = 2 * time.Second
 
+// Metrics of drains; those of a replica that does not take them on are 0.
+type Metrics struct {
+	running  prometheus.Gauge
+	stacks   *prometheus.GaugeVec
+	released prometheus.Counter
+}
+
+// NewMetrics registers the metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		running:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "brokkr_drain_clusters", Help: "Clusters that are drained, or have been and are not in use again."}),
+		stacks:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_drain_stacks", Help: "Stacks of drains with a budget: waiting for their turn, or moving."}, []string{"state"}),
+		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "brokkr_drain_released_total", Help: "Stacks whose turn to leave has come."}),
+	}
+	m.show(0, 0, 0)
+	reg.MustRegister(m.running, m.stacks, m.released)
+	return m
+}
+
+func (m *Metrics) show(running, waiting, moving int) {
+	m.running.Set(float64(running))
+	m.stacks.WithLabelValues("waiting").Set(float64(waiting))
+	m.stacks.WithLabelValues("moving").Set(float64(moving))
+}
+
 // Stepper takes drains on.
 type Stepper struct {
 	store ports.Store
 	loop  lease.Loop
 	now   func() time.Time
 	log   *slog.Logger
+	met   *Metrics
 	// settled are released stacks of drains that need not be looked at again, by when they were released.
 	settled map[agent.ID]map[stack.ID]time.Time
 }
 
 // New returns a stepper. holder names the replica.
-func New(store ports.Store, holder string, now func() time.Time, log *slog.Logger) *Stepper {
-	return &Stepper{store: store, now: now, log: log, settled: map[agent.ID]map[stack.ID]time.Time{}, loop: lease.Loop{
+func New(store ports.Store, holder string, now func() time.Time, log *slog.Logger, m *Metrics) *Stepper {
+	return &Stepper{store: store, now: now, log: log, met: m, settled: map[agent.ID]map[stack.ID]time.Time{}, loop: lease.Loop{
 		Leases: store.Leases(), Name: "scheduler/drains", Holder: holder, Every: every, Log: log, Fails: "drains cannot be taken on; trying again",
 	}}
 }
@@ -48,6 +76,7 @@ func (s *Stepper) Run(ctx context.Context) error {
 func (s *Stepper) Once(ctx context.Context) error {
 	l, mine, err := s.loop.Take(ctx)
 	if err != nil || !mine {
+		s.met.show(0, 0, 0)
 		return err
 	}
 	running, err := s.store.Drains().Running(ctx)
@@ -60,23 +89,27 @@ func (s *Stepper) Once(ctx context.Context) error {
 		}
 	}
 	var failed error
+	waiting, moving := 0, 0
 	for a, d := range running {
 		if d.Budget == 0 {
 			continue
 		}
-		if err := s.step(ctx, l, a, d); err != nil {
+		next, err := s.step(ctx, l, a, d)
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("drain of agent %s: %w", a, err))
 		}
+		waiting, moving = waiting+next.Waiting, moving+len(next.Moving)+len(next.Release)
 	}
+	s.met.show(len(running), waiting, moving)
 	return failed
 }
 
 // step takes one drain on. It writes only while the lease is still this replica's: two that release at once would overdraw the
 // budget.
-func (s *Stepper) step(ctx context.Context, l ports.Lease, a agent.ID, d cluster.Drain) error {
+func (s *Stepper) step(ctx context.Context, l ports.Lease, a agent.ID, d cluster.Drain) (drain.Step, error) {
 	in, err := s.input(ctx, a, d)
 	if err != nil {
-		return err
+		return drain.Step{}, err
 	}
 	next := drain.Next(in)
 	moving := map[stack.ID]bool{}
@@ -89,7 +122,7 @@ func (s *Stepper) step(ctx context.Context, l ports.Lease, a agent.ID, d cluster
 		}
 	}
 	if len(next.Release) == 0 {
-		return nil
+		return next, nil
 	}
 	at := s.now().UTC()
 	err = s.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
@@ -106,13 +139,14 @@ func (s *Stepper) step(ctx context.Context, l ports.Lease, a agent.ID, d cluster
 		return tx.Outbox().Append(ctx, events...)
 	})
 	if fault.CodeOf(err) == "drain_not_found" {
-		return nil // it has just ended
+		return drain.Step{}, nil // it has just ended
 	}
 	if err != nil {
-		return fmt.Errorf("release %d stacks: %w", len(next.Release), err)
+		return next, fmt.Errorf("release %d stacks: %w", len(next.Release), err)
 	}
 	s.log.InfoContext(ctx, "a drain goes on", "agent", a, "released", len(next.Release), "moving", len(next.Moving)+len(next.Release), "waiting", next.Waiting)
-	return nil
+	s.met.released.Add(float64(len(next.Release)))
+	return next, nil
 }
 
 // input reads what a step rests on. What is settled is left out: it does not come back into the budget.

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -34,6 +37,7 @@ type world struct {
 	stacks  []stack.ID
 	objects map[stack.ID]stack.ObjectID
 	budget  int
+	reg     *prometheus.Registry // of the last stepper
 }
 
 // in runs a test with n stacks on a cluster whose drain has just begun. Its time is the bubble's.
@@ -89,7 +93,8 @@ func (w *world) commit(s stack.ID, changes ...placement.Change) {
 }
 
 func (w *world) stepper(store ports.Store, holder string) *drain.Stepper {
-	return drain.New(store, holder, time.Now, slog.New(slog.DiscardHandler))
+	w.reg = prometheus.NewRegistry()
+	return drain.New(store, holder, time.Now, slog.New(slog.DiscardHandler), drain.NewMetrics(w.reg))
 }
 
 func (w *world) released() map[stack.ID]time.Time {
@@ -163,12 +168,32 @@ func (w *world) want(what string, released int) {
 	}
 }
 
+// wantMetrics fails unless the last stepper tells so many clusters and stacks.
+func (w *world) wantMetrics(when string, running, waiting, moving, released int) {
+	w.Helper()
+	want := fmt.Sprintf(`# HELP brokkr_drain_clusters Clusters that are drained, or have been and are not in use again.
+# TYPE brokkr_drain_clusters gauge
+brokkr_drain_clusters %d
+# HELP brokkr_drain_released_total Stacks whose turn to leave has come.
+# TYPE brokkr_drain_released_total counter
+brokkr_drain_released_total %d
+# HELP brokkr_drain_stacks Stacks of drains with a budget: waiting for their turn, or moving.
+# TYPE brokkr_drain_stacks gauge
+brokkr_drain_stacks{state="moving"} %d
+brokkr_drain_stacks{state="waiting"} %d
+`, running, released, moving, waiting)
+	if err := testutil.GatherAndCompare(w.reg, strings.NewReader(want)); err != nil {
+		w.Errorf("%s: %v", when, err)
+	}
+}
+
 func TestTheBudgetIsRespectedStepByStep(t *testing.T) {
 	t.Parallel()
 	in(t, 5, 2, func(w *world) {
 		s := w.stepper(w.store, "me")
 		w.must(s.Once(w.Context()))
 		w.want("at first", 2)
+		w.wantMetrics("at first", 1, 3, 2, 2)
 		w.must(s.Once(w.Context()))
 		w.want("while nothing has moved", 2)
 		first := w.moving()
@@ -185,6 +210,8 @@ func TestTheBudgetIsRespectedStepByStep(t *testing.T) {
 			w.must(s.Once(w.Context()))
 		}
 		w.want("in the end", 5)
+		w.must(s.Once(w.Context()))
+		w.wantMetrics("in the end", 1, 0, 0, 5)
 	})
 }
 
