@@ -123,7 +123,7 @@ type Agents interface {
 	ByName(ctx context.Context, name, cluster string) (agent.Agent, error)
 	// List returns live agents by name, then cluster.
 	List(ctx context.Context, scope tenancy.Scope) ([]agent.Agent, error)
-	// Page returns a page of live agents, as agent.List says. The filter generator_id passes those with an approved registration.
+	// Page returns a page of live agents, as cluster.List says. The filter generator_id passes those with an approved registration.
 	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error)
 	Insert(ctx context.Context, a agent.Agent) error
 	// Update stores name, cluster name, status and updated_at of a live agent if its version is still a.Version; else Conflict.

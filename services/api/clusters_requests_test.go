@@ -33,6 +33,7 @@ func clusterRequests() map[string]func(w *world) request {
 			must(w.t, err)
 			return request{method: "GET", path: path(w, "/cluster")}
 		},
+		"list_clusters": func(w *world) request { return request{method: "GET", path: "/clusters"} },
 		"cordon_agent": func(w *world) request {
 			return request{method: "POST", path: path(w, "/cordon"), body: `{"reason":"new disks"}`}
 		},

@@ -124,3 +124,62 @@ func TestTaints(t *testing.T) {
 	}
 	w.turnedDown("PUT", "/taints", `{"key":"one-more","effect":"NoPlace"}`, 422, "too_many_taints")
 }
+
+type clusterAnswer struct {
+	AgentName    string  `json:"agent_name"`
+	Reachability string  `json:"reachability"`
+	Freshness    string  `json:"freshness"`
+	Version      *string `json:"kubernetes_version"`
+	Nodes        *int    `json:"nodes"`
+	Requested    *struct {
+		CPU int64 `json:"cpu_millicores"`
+	} `json:"requested"`
+	Available *struct {
+		CPU int64 `json:"cpu_millicores"`
+	} `json:"available"`
+	Unknown  map[string]string `json:"unknown"`
+	Taints   []cluster.Taint   `json:"taints"`
+	Cordon   *cluster.Cordon   `json:"cordon"`
+	Drain    *cluster.Drain    `json:"drain"`
+	Assigned int               `json:"assigned_stacks"`
+}
+
+// A list of clusters tells what is known of each, null for what is not, and can be narrowed by it.
+func TestListClusters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	list := func(query string) []clusterAnswer {
+		return answer[[]clusterAnswer](w, asAdmin, "GET", "/clusters"+query, "")
+	}
+	all := list("")
+	w.drained(1)
+	w.tainted()
+	_, err := w.store.Clusters().Report(t.Context(), w.agent.ID, cluster.Status{
+		KubernetesVersion: "v1.36.3", Nodes: 3, ReadyNodes: 3, Allocatable: cluster.Resources{CPU: 4000},
+		Unknown: map[cluster.Part]string{cluster.PartRequested: "pods are forbidden"},
+	}, time.Now().UTC())
+	must(t, err)
+	got := list("?taint=maintenance&draining=true&cordoned=true&freshness=current&label=prod&name=" + w.agent.Name)
+	if len(got) != 1 || got[0].AgentName != w.agent.Name {
+		t.Fatalf("the drained cluster: got %+v", got)
+	}
+	c := got[0]
+	if c.Version == nil || *c.Version != "v1.36.3" || c.Nodes == nil || *c.Nodes != 3 || len(c.Taints) != 1 || c.Cordon == nil || c.Drain == nil || c.Drain.Budget != 1 || c.Assigned == 0 {
+		t.Errorf("got %+v", c)
+	}
+	if c.Requested != nil || c.Available != nil || c.Unknown["requested"] != "pods are forbidden" {
+		t.Errorf("what the agent may not read: got requested %v, available %v, unknown %v", c.Requested, c.Available, c.Unknown)
+	}
+	rest := list("?freshness=none")
+	if len(rest) != len(all)-1 || rest[0].Version != nil || rest[0].Nodes != nil || rest[0].Cordon != nil {
+		t.Errorf("those that have told nothing: got %+v, want the other %d with nulls", rest, len(all)-1)
+	}
+	if got := list("?draining=false"); len(got) != len(all)-1 {
+		t.Errorf("not drained: got %d, want %d", len(got), len(all)-1)
+	}
+	for _, bad := range []string{"?cordoned=maybe", "?freshness=rotten", "?reachability=far", "?status=asleep"} {
+		if rec := w.do(asAdmin, request{method: "GET", path: "/clusters" + bad}); rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
+			t.Errorf("%s: got %d %s, want 400 invalid_query", bad, rec.Code, rec.Body)
+		}
+	}
+}

@@ -69,6 +69,9 @@ func (s *state) agentPasses(id agent.ID, q page.Query) bool {
 	if g, asked := q.Is["generator_id"]; asked && !s.seesAgent(tenancy.Scope{Generator: tenancy.GeneratorID(g)}, id) {
 		return false
 	}
+	if a, _ := s.liveAgent(id); !s.known(id).Passes(q.Is, a.Liveness.LastHeartbeat != nil) {
+		return false
+	}
 	return hasAll(s.agentLabels, string(id), q.Labels) && annotated(s.agentAnnotations, string(id), q.Annotations, func(a agent.Annotation) string { return a.Value })
 }
 

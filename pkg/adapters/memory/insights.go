@@ -65,6 +65,7 @@ func (s *state) fleetRecord(id agent.ID) fleet.Record {
 		if as.State != delivery.Assigned {
 			continue
 		}
+		out.Assigned++
 		switch st.Health.Published() {
 		case delivery.HealthFailing:
 			out.HealthFailing++

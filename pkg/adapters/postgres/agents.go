@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -93,14 +94,25 @@ const (
 	agentsFound       = ` AND (position(lower(?::text) IN lower(a.name)) > 0 OR position(lower(?::text) IN lower(a.cluster_name)) > 0)`
 	agentsLabelled    = ` AND EXISTS (SELECT FROM agent_labels x WHERE x.agent_id = a.id AND x.label = ?)`
 	agentsAnnotated   = ` AND EXISTS (SELECT FROM agent_annotations x WHERE x.agent_id = a.id AND x.key = ? AND x.value = ?)`
+
+	// As cluster.Known.Passes says it.
+	agentsCordoned = ` AND (a.cordoned_at IS NOT NULL) = ?::boolean`
+	agentsDrained  = ` AND EXISTS (SELECT FROM drains x WHERE x.agent_id = a.id) = ?::boolean`
+	agentsReached  = ` AND CASE WHEN a.unreachable_since IS NOT NULL THEN 'unreachable'
+		WHEN EXISTS (SELECT FROM agent_liveness x WHERE x.agent_id = a.id AND x.last_heartbeat IS NOT NULL) THEN 'reachable' ELSE 'never_connected' END = ?::text`
+	agentsTold = ` AND CASE WHEN NOT EXISTS (SELECT FROM cluster_status x WHERE x.agent_id = a.id) THEN 'none'
+		WHEN a.unreachable_since IS NOT NULL THEN 'stale' ELSE 'current' END = ?::text`
+	agentsTainted = ` AND EXISTS (SELECT FROM agent_taints x WHERE x.agent_id = a.id AND x.key = ?)`
 )
 
 func agentPages() listing[agentRow, agent.Agent] {
 	return listing[agentRow, agent.Agent]{
-		list: agent.List(), act: "list agents", rows: selectAgents, count: countAgents, id: "a.id",
+		list: cluster.List(), act: "list agents", rows: selectAgents, count: countAgents, id: "a.id",
 		sorts: map[string]string{"name": "a.name", "cluster_name": "a.cluster_name", "created_at": "a.created_at"},
 		filters: map[string]string{
 			"name": " AND a.name = ?", "cluster_name": " AND a.cluster_name = ?", "status": " AND a.status = ?", "generator_id": agentsOfGenerator,
+			cluster.FilterCordoned: agentsCordoned, cluster.FilterDraining: agentsDrained, cluster.FilterReachability: agentsReached,
+			cluster.FilterFreshness: agentsTold, cluster.FilterTaint: agentsTainted,
 		},
 		search: agentsFound, label: agentsLabelled, annotation: agentsAnnotated, to: agentRow.agent,
 	}

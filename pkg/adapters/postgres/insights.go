@@ -44,9 +44,9 @@ func (r insights) Healths(ctx context.Context, s stack.ID) ([]delivery.HealthRec
 
 // What is counted of an agent is found by the keys that begin with it.
 const selectFleet = `SELECT a.id, a.name, a.cluster_name, a.status, l.last_heartbeat, l.k8s_reachable, l.k8s_latency_ms,
-		d.pending, d.failing, d.degraded, e.updated_at AS last_event_at, COALESCE(m.n, 0) AS pending_orders, c.n AS claimed_orders
+		d.assigned, d.pending, d.failing, d.degraded, e.updated_at AS last_event_at, COALESCE(m.n, 0) AS pending_orders, c.n AS claimed_orders
 	FROM agents a LEFT JOIN agent_liveness l ON l.agent_id = a.id
-	CROSS JOIN LATERAL (SELECT
+	CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE x.state = 'assigned') AS assigned,
 			count(*) FILTER (WHERE x.state = 'removing' OR t.phase IS DISTINCT FROM 'applied' OR t.object_id <> x.object_id) AS pending,
 			count(*) FILTER (WHERE x.state = 'assigned' AND t.health = 'failing') AS failing,
 			count(*) FILTER (WHERE x.state = 'assigned' AND t.health IN ('degraded', 'progressing')) AS degraded
@@ -84,6 +84,7 @@ type fleetRow struct {
 	LastHeartbeat *time.Time   `db:"last_heartbeat"`
 	K8sReachable  *bool        `db:"k8s_reachable"`
 	K8sLatencyMS  *int32       `db:"k8s_latency_ms"`
+	Assigned      int64        `db:"assigned"`
 	Pending       int64        `db:"pending"`
 	Failing       int64        `db:"failing"`
 	Degraded      int64        `db:"degraded"`
@@ -95,7 +96,7 @@ type fleetRow struct {
 func (r fleetRow) record() fleet.Record {
 	return fleet.Record{
 		Agent: r.ID, Name: r.Name, ClusterName: r.ClusterName, Status: r.Status, LastHeartbeat: microPtr(r.LastHeartbeat),
-		K8sReachable: r.K8sReachable, K8sLatencyMS: r.K8sLatencyMS, PendingObjects: r.Pending,
+		K8sReachable: r.K8sReachable, K8sLatencyMS: r.K8sLatencyMS, Assigned: r.Assigned, PendingObjects: r.Pending,
 		HealthFailing: r.Failing, HealthDegraded: r.Degraded, PendingWorkOrders: r.PendingOrders, ClaimedWorkOrders: r.ClaimedOrders,
 		LastEventAt: microPtr(r.LastEventAt),
 	}

@@ -19,6 +19,7 @@ type Record struct {
 	K8sReachable   *bool
 	K8sLatencyMS   *int32
 
+	Assigned          int64 // stacks
 	PendingObjects    int64 // assignments and removals that the agent has not reported as done
 	PendingWorkOrders int64
 	ClaimedWorkOrders int64

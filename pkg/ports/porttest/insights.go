@@ -117,7 +117,7 @@ func fleetRecord(w *world) {
 	}
 	base := fleet.Record{Agent: a.ID, Name: a.Name, ClusterName: a.ClusterName, Status: a.Status}
 	want := base
-	want.PendingObjects = 1
+	want.Assigned, want.PendingObjects = 1, 1
 	wantSame(w.T, "of an agent that has said nothing", record(), want)
 
 	yes, ms := true, int32(7)
@@ -125,7 +125,7 @@ func fleetRecord(w *world) {
 	base.LastHeartbeat, base.K8sReachable, base.K8sLatencyMS = &w.at, &yes, &ms
 	w.record(a.ID, w.at, w.report(p.object, delivery.PhaseApplied, delivery.HealthFailing))
 	want = base
-	want.HealthFailing = 1
+	want.Assigned, want.HealthFailing = 1, 1
 	wantSame(w.T, "of one that has applied what fails", record(), want)
 
 	for _, c := range []struct {
@@ -134,7 +134,7 @@ func fleetRecord(w *world) {
 	}{{delivery.HealthDegraded, 1}, {delivery.HealthProgressing, 1}, {delivery.HealthHealthy, 0}, {delivery.HealthUnknown, 0}} {
 		w.record(a.ID, w.at, w.report(p.object, delivery.PhaseApplied, c.health))
 		want = base
-		want.HealthDegraded = c.degraded
+		want.Assigned, want.HealthDegraded = 1, c.degraded
 		wantSame(w.T, "health "+string(c.health), record(), want)
 	}
 
@@ -144,10 +144,10 @@ func fleetRecord(w *world) {
 	w.decide(q.stack.ID, w.assign(a.ID, other))
 	w.record(a.ID, w.at, w.report(other, delivery.PhaseFailed, delivery.HealthFailing))
 	want = base
-	want.PendingObjects, want.HealthFailing = 2, 1
+	want.Assigned, want.PendingObjects, want.HealthFailing = 2, 2, 1
 	wantSame(w.T, "of one that is behind with one stack and failed with another", record(), want)
 	w.decide(q.stack.ID, w.remove(a.ID, other))
-	want.HealthFailing = 0
+	want.Assigned, want.HealthFailing = 1, 0
 	wantSame(w.T, "of one that has something to remove", record(), want)
 
 	first := w.addEvent(w.newAgentEvent(a.ID, p.object.ID, "FAILURE", 1))

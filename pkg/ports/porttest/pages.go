@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -19,6 +20,7 @@ func pageCases() map[string]func(*world) {
 		"scopes of stacks":              stackPageScopes,
 		"agents in each order":          agentPages,
 		"filters and scopes of agents":  agentPageFilters,
+		"filters of clusters":           clusterPageFilters,
 		"generators in each order":      generatorPages,
 		"objects of one stack":          objectPages,
 		"stable while others write":     pagesUnderWrites,
@@ -218,6 +220,49 @@ func agentPageFilters(w *world) {
 			got = append(got, v.ID)
 		}
 		wantSame(w.T, "agents by "+name, got, x.want)
+	}
+}
+
+// clusterPageFilters are those by what is known of a cluster.
+func clusterPageFilters(w *world) {
+	a, b, c := w.agent("a"), w.agent("b"), w.agent("c")
+	_, err := w.Clusters().Taint(w.ctx, a.ID, cluster.Taint{Key: "gpu", Effect: cluster.NoPlace, Since: w.at})
+	wantNone(w.T, "taint", err)
+	_, err = w.Clusters().Cordon(w.ctx, a.ID, &cluster.Cordon{Since: w.at, By: "admin"})
+	wantNone(w.T, "cordon", err)
+	_, err = w.Drains().Start(w.ctx, b.ID, cluster.Drain{Since: w.at, By: "admin"})
+	wantNone(w.T, "drain", err)
+	for _, v := range []agent.Agent{a, b} {
+		_, err = w.Clusters().Report(w.ctx, v.ID, cluster.Status{KubernetesVersion: "v1.36.3"}, w.at)
+		wantNone(w.T, "report", err)
+		wantNone(w.T, "beat", w.Agents().Beat(w.ctx, []agent.Heartbeat{{Agent: v.ID, At: w.at}}))
+	}
+	lost, err := w.Reachability().Lose(w.ctx, []agent.ID{b.ID}, silent)
+	wantNone(w.T, "lose", err)
+	wantSame(w.T, "lost", lost, []agent.ID{b.ID})
+	for name, x := range map[string]struct {
+		is   map[string]string
+		want []agent.ID
+	}{
+		"cordoned":        {map[string]string{cluster.FilterCordoned: "true"}, []agent.ID{a.ID, b.ID}},
+		"not cordoned":    {map[string]string{cluster.FilterCordoned: "false"}, []agent.ID{c.ID}},
+		"draining":        {map[string]string{cluster.FilterDraining: "true"}, []agent.ID{b.ID}},
+		"not draining":    {map[string]string{cluster.FilterDraining: "false"}, []agent.ID{a.ID, c.ID}},
+		"reachable":       {map[string]string{cluster.FilterReachability: string(cluster.Reachable)}, []agent.ID{a.ID}},
+		"unreachable":     {map[string]string{cluster.FilterReachability: string(cluster.Unreachable)}, []agent.ID{b.ID}},
+		"never connected": {map[string]string{cluster.FilterReachability: string(cluster.NeverConnected)}, []agent.ID{c.ID}},
+		"current":         {map[string]string{cluster.FilterFreshness: string(cluster.Current)}, []agent.ID{a.ID}},
+		"stale":           {map[string]string{cluster.FilterFreshness: string(cluster.Stale)}, []agent.ID{b.ID}},
+		"untold":          {map[string]string{cluster.FilterFreshness: string(cluster.Untold)}, []agent.ID{c.ID}},
+		"tainted":         {map[string]string{cluster.FilterTaint: "gpu"}, []agent.ID{a.ID}},
+		"another taint":   {map[string]string{cluster.FilterTaint: "GPU"}, nil},
+		"several":         {map[string]string{cluster.FilterTaint: "gpu", cluster.FilterCordoned: "true", cluster.FilterFreshness: "current"}, []agent.ID{a.ID}},
+	} {
+		var got []agent.ID
+		for _, v := range walk(w, w.Agents().Page, everything, page.Query{Limit: 2, Sort: "name", Total: true, Is: x.is}) {
+			got = append(got, v.ID)
+		}
+		wantSame(w.T, "clusters that are "+name, got, x.want)
 	}
 }
 

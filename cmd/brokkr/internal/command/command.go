@@ -109,7 +109,7 @@ manages agents and generators. Log in once, then apply:
 	f.DurationVar(&a.requestTimeout, "request-timeout", 30*time.Second, "how long to wait for the answer to one request; 0 waits for ever")
 	root.AddCommand(a.login(), a.contexts(), a.apply(), a.diff(), a.get(), a.describe(), a.status(), a.logs(), a.events(), a.placement(), a.explain(), a.plan(), a.policy(), a.rollout(), a.stack(), a.template(),
 		a.agent(), a.generator(), a.registration(), a.credentials(), a.webhook(), a.audit(), a.admin(), a.delete(), a.version(), a.waitFor(), a.diagnose(), a.doctor(), a.supportBundle(),
-		a.joinToken(), a.workOrder())
+		a.joinToken(), a.workOrder(), a.fleet(), a.cordon(), a.uncordon(), a.drain(), a.taint())
 	group(root)
 	root.InitDefaultCompletionCmd()
 	for _, sub := range root.Commands() {

@@ -19,10 +19,11 @@ import (
 const shown = 5
 
 func (a *app) describe() *cobra.Command {
-	cmd := &cobra.Command{Use: "describe", Short: "Show everything about one stack or agent"}
+	cmd := &cobra.Command{Use: "describe", Short: "Show everything about one stack, agent or cluster"}
 	cmd.AddCommand(
 		a.getOne("stack NAME|ID", nil, "Show a stack: its marks, revisions, placement and status", a.describeStack, a.completeStacks),
 		a.getOne("agent NAME|ID", nil, "Show an agent: its marks, consent, stacks and reports", a.describeAgent, a.completeAgents),
+		a.getOne("cluster NAME|ID", nil, "Show a cluster: its status, facts, taints, cordon, drain and stacks", a.describeCluster, a.completeClusters),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = exactly("NAME|ID")

@@ -15,10 +15,11 @@ import (
 )
 
 func (a *app) get() *cobra.Command {
-	cmd := &cobra.Command{Use: "get", Short: "List stacks, agents, the fleet, objects, generators or registrations"}
+	cmd := &cobra.Command{Use: "get", Short: "List stacks, agents, clusters, the fleet, objects, generators or registrations"}
 	cmd.AddCommand(
 		a.getOne("stacks [NAME|ID]", []string{"stack"}, "List stacks", a.getStacks, a.completeStacks),
 		a.getOne("agents [NAME|ID]", []string{"agent"}, "List agents", a.getAgents, a.completeAgents),
+		a.getOne("clusters [NAME|AGENT]", []string{"cluster"}, "List clusters with what is known of them; brokkr fleet has filters", a.getClusters, a.completeClusters),
 		a.getOne("fleet [AGENT|CLUSTER]", nil, "List agents with what waits for them and how their stacks fare", a.getFleet, a.completeAgents),
 		a.getOne("objects [STACK|ID]", []string{"object", "deployment-objects"}, "List the deployment objects of a stack; without one the newest of each", a.getObjects, a.completeStacks),
 		a.getOne("generators [NAME|ID]", []string{"generator"}, "List generators", a.getGenerators, a.completeGenerators),

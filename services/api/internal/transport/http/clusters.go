@@ -33,23 +33,23 @@ type (
 	}
 
 	knownJSON struct {
-		AgentID          agent.ID        `json:"agent_id"`
-		AgentName        string          `json:"agent_name"`
-		ClusterName      string          `json:"cluster_name"`
-		Reachability     string          `json:"reachability"` // reachable | unreachable | never_connected
-		UnreachableSince *time.Time      `json:"unreachable_since"`
-		LastHeartbeat    *time.Time      `json:"last_heartbeat"`
-		K8sReachable     *bool           `json:"k8s_reachable"`
-		Status           *cluster.Status `json:"status"` // null: none was reported
-		ReportedAt       *time.Time      `json:"status_reported_at"`
-		ChangedAt        *time.Time      `json:"status_changed_at"`
-		Available        *resourcesJSON  `json:"available"` // null: it is not known
-		Taints           []cluster.Taint `json:"taints"`
-		Cordon           *cluster.Cordon `json:"cordon"`
-		Drain            *drainJSON      `json:"drain"`
-		AssignedStacks   int             `json:"assigned_stacks"`
-		LeavingStacks    int             `json:"leaving_stacks"`
-		DryRun           bool            `json:"dry_run"`
+		AgentID          agent.ID             `json:"agent_id"`
+		AgentName        string               `json:"agent_name"`
+		ClusterName      string               `json:"cluster_name"`
+		Reachability     cluster.Reachability `json:"reachability"`
+		UnreachableSince *time.Time           `json:"unreachable_since"`
+		LastHeartbeat    *time.Time           `json:"last_heartbeat"`
+		K8sReachable     *bool                `json:"k8s_reachable"`
+		Status           *cluster.Status      `json:"status"` // null: none was reported
+		ReportedAt       *time.Time           `json:"status_reported_at"`
+		ChangedAt        *time.Time           `json:"status_changed_at"`
+		Available        *resourcesJSON       `json:"available"` // null: it is not known
+		Taints           []cluster.Taint      `json:"taints"`
+		Cordon           *cluster.Cordon      `json:"cordon"`
+		Drain            *drainJSON           `json:"drain"`
+		AssignedStacks   int                  `json:"assigned_stacks"`
+		LeavingStacks    int                  `json:"leaving_stacks"`
+		DryRun           bool                 `json:"dry_run"`
 	}
 	resourcesJSON = cluster.Resources
 	drainJSON     struct {
@@ -71,15 +71,10 @@ type (
 func knownOf(c app.Cluster) knownJSON {
 	k := c.Known
 	out := knownJSON{
-		AgentID: c.Agent.ID, AgentName: c.Agent.Name, ClusterName: c.Agent.ClusterName, Reachability: "reachable", UnreachableSince: k.UnreachableSince,
+		AgentID: c.Agent.ID, AgentName: c.Agent.Name, ClusterName: c.Agent.ClusterName,
+		Reachability: k.Reachability(c.Agent.Liveness.LastHeartbeat != nil), UnreachableSince: k.UnreachableSince,
 		LastHeartbeat: c.Agent.Liveness.LastHeartbeat, K8sReachable: c.Agent.Liveness.K8sReachable, ReportedAt: k.ReportedAt, ChangedAt: k.ChangedAt,
 		Taints: each(k.Taints, func(t cluster.Taint) cluster.Taint { return t }), Cordon: k.Cordon, AssignedStacks: c.Assigned, LeavingStacks: c.Leaving,
-	}
-	switch {
-	case k.UnreachableSince != nil:
-		out.Reachability = "unreachable"
-	case c.Agent.Liveness.LastHeartbeat == nil:
-		out.Reachability = "never_connected"
 	}
 	if k.ReportedAt != nil {
 		out.Status = &k.Status

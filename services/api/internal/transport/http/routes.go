@@ -21,7 +21,7 @@ func Routes(a *app.App, version string) []rpc.Route {
 		metaRoutes(a, version),
 		observationRoutes(a),
 		templateRoutes(a), templatePartRoutes(a),
-		agentRoutes(a), agentPartRoutes(a), clusterRoutes(a),
+		agentRoutes(a), agentPartRoutes(a), clusterRoutes(a), clusterListRoutes(a),
 		generatorRoutes(a), registrationRoutes(a), credentialRoutes(a), joinRoutes(a),
 		stackRoutes(a), stackPartRoutes(a), objectRoutes(a), stackViewRoutes(a), rolloutRoutes(a),
 		policyRoutes(a), policyReachRoutes(a), planRoutes(a),
