@@ -236,6 +236,30 @@ type Verdict struct {
 	AgentName string   `json:"agent_name"`
 	Picked    bool     `json:"picked"`
 	Reasons   []Reason `json:"reasons"`
+	// Of clusters that a policy compared with others (Ranked), in the order in which it compares.
+	Ranked    bool       `json:"ranked"`
+	Group     string     `json:"group,omitempty"`
+	Avoided   bool       `json:"avoided"` // by a taint PreferNoPlace
+	Spread    []Fullness `json:"spread"`
+	Score     int64      `json:"score"`
+	Scores    []Score    `json:"scores"`
+	Incumbent bool       `json:"incumbent"`
+}
+
+// Fullness is how full a cluster's domain of a spread is, when everything is chosen.
+type Fullness struct {
+	By     string `json:"by"`
+	Domain string `json:"domain,omitempty"`
+	Picked int    `json:"picked"`
+	Fewest int    `json:"fewest"` // in the emptiest domain that has clusters that fit
+}
+
+// Score is what one preference gives a cluster.
+type Score struct {
+	Name     string `json:"name"`
+	Observed string `json:"observed,omitempty"`
+	Weight   int    `json:"weight,omitempty"`
+	Points   int64  `json:"points"` // with the weight
 }
 
 // Reason is one cause of a verdict.

@@ -105,10 +105,24 @@ type Verdict struct {
 	Cluster string   `json:"cluster"`
 	Picked  bool     `json:"picked"`
 	Reasons []Reason `json:"reasons"`
-	// Of clusters that a policy ranks: the group, and the points with what they are made of.
-	Group  string  `json:"group,omitempty"`
-	Score  int64   `json:"score,omitempty"`
-	Scores []Score `json:"scores,omitempty"`
+	// Of clusters that a policy ranks, in the order in which it compares: the group, how full the domains of the spread are,
+	// the points with what they are made of, and whether the stack is there already.
+	Group     string     `json:"group,omitempty"`
+	Avoided   bool       `json:"avoided,omitempty"` // a taint says that others are taken first
+	Spread    []Fullness `json:"spread,omitempty"`
+	Score     int64      `json:"score,omitempty"`
+	Scores    []Score    `json:"scores,omitempty"`
+	Incumbent bool       `json:"incumbent,omitempty"`
+	Ranked    bool       `json:"ranked,omitempty"`
+}
+
+// Fullness is how many clusters are picked in a cluster's domain of a spread, when everything is chosen. While it is chosen,
+// emptier domains come first.
+type Fullness struct {
+	By     string `json:"by"`
+	Domain string `json:"domain,omitempty"` // empty: the cluster has no value, or it is not known
+	Picked int    `json:"picked"`
+	Fewest int    `json:"fewest"` // in any domain that has clusters that fit
 }
 
 // Score is what one preference gives a cluster.

@@ -3,6 +3,7 @@ package placement
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -182,11 +183,12 @@ func (r *run) verdict(i int, points bool) Verdict {
 	c := r.f.at(i)
 	v := Verdict{Agent: c.Agent, Cluster: c.Name, Picked: r.picked.has(i)}
 	var reasons []Reason
-	stands, _, _ := r.judge(i, &reasons)
+	stands, _, shy := r.judge(i, &reasons)
 	pinned, incumbent := r.pins.has(i), r.prior.has(i)
 	ranked := !pinned && (stands == place || (incumbent && stands != leave))
 	if ranked {
 		p := r.pick(i)
+		v.Ranked, v.Incumbent, v.Avoided = true, incumbent, shy
 		if v.Group, v.Score = p.Group, p.Score; points {
 			v.Scores = r.table(i)
 		}
@@ -231,7 +233,42 @@ func (r *run) most() int {
 
 func (r *run) verdicts() []Verdict {
 	out := make([]Verdict, 0, r.f.Len())
-	r.f.live.each(func(i int) { out = append(out, r.verdict(i, true)) })
+	low := r.fewest()
+	r.f.live.each(func(i int) {
+		v := r.verdict(i, true)
+		if v.Ranked {
+			v.Spread = r.fullness(i, low)
+		}
+		out = append(out, v)
+	})
 	slices.SortFunc(out, func(a, b Verdict) int { return cmp.Compare(a.Agent, b.Agent) })
+	return out
+}
+
+// fewest returns for each spread how many clusters are picked in its emptiest domain of those that have clusters that fit.
+func (r *run) fewest() []int32 {
+	clear(r.counts)
+	r.picked.each(func(i int) { r.counted(int32(i)) }) // what was taken back since does not count
+	out := make([]int32, len(r.domains))
+	for s, col := range r.domains {
+		low := int32(math.MaxInt32)
+		for d := range col.names {
+			if n := r.offsets[s] + d; n < len(r.seen) && r.seen[n] {
+				low = min(low, r.counts[n])
+			}
+		}
+		if low < math.MaxInt32 {
+			out[s] = low
+		}
+	}
+	return out
+}
+
+func (r *run) fullness(i int, low []int32) []Fullness {
+	var out []Fullness
+	for s, col := range r.domains {
+		d := col.of[i]
+		out = append(out, Fullness{By: r.c.document.Spread[s].By, Domain: col.names[d], Picked: int(r.counts[r.offsets[s]+int(d)]), Fewest: int(low[s])})
+	}
 	return out
 }

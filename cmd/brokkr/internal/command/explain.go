@@ -1,8 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +21,8 @@ func (a *app) explain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain STACK [CLUSTER]", Short: "Tell why a stack is in a cluster or not, now or at a past time",
 		Long: `Tells the decision about a stack: the policy that it followed, since when, what caused it, and for each cluster every rule that it
-fails, with what is wanted and what is observed. With CLUSTER (a cluster, or an agent by name or id) of that one alone. --at tells what
+fails, with what is wanted and what is observed; of those that fit, how they were compared: by group, then how full the domains of the
+spread are, then points and what they are made of, then where the stack was already. With CLUSTER (a cluster, or an agent by name or id) of that one alone. --at tells what
 had been decided until then: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h.`,
 		Example: `  brokkr explain web
   brokkr explain web cluster-7
@@ -121,6 +125,82 @@ func (a *app) writeExplanation(w io.Writer, s client.Stack, p client.Placement) 
 			}
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return a.writeRanking(w, p)
+}
+
+// writeRanking writes how the clusters that fit were compared, the best first as far as points go.
+func (a *app) writeRanking(w io.Writer, p client.Placement) error {
+	if p.Policy == nil {
+		return nil
+	}
+	var ranked []client.Verdict
+	var names []string // of what gives points, in the policy's order
+	told := true
+	for _, v := range p.Verdicts {
+		if !v.Ranked {
+			told = told && !slices.ContainsFunc(v.Reasons, func(r client.Reason) bool { return v.Picked && r.Rule == "picked" })
+			continue
+		}
+		ranked = append(ranked, v)
+		for _, s := range v.Scores {
+			if !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	if !told {
+		_, err := fmt.Fprintln(w, "ranking: the record of this decision does not hold it")
+		return err
+	}
+	if len(ranked) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w, "ranking, compared by group, spread, points and where it was already:"); err != nil {
+		return err
+	}
+	slices.SortStableFunc(ranked, func(x, y client.Verdict) int {
+		if x.Picked != y.Picked {
+			return pickInt(x.Picked, -1, 1)
+		}
+		return cmp.Or(cmp.Compare(y.Score, x.Score), strings.Compare(x.Cluster, y.Cluster))
+	})
+	titles := append([]string{"CLUSTER", "PICKED", "GROUP", "SPREAD", "POINTS"}, names...)
+	g := &render.Grid{Columns: render.Columns(append(titles, "ALREADY")...)}
+	for _, v := range ranked {
+		g.Add(rankingRow(v, names)...)
+	}
+	return g.Write(w, true, a.colour(), false)
+}
+
+func pickInt(b bool, yes, no int) int {
+	if b {
+		return yes
+	}
+	return no
+}
+
+func rankingRow(v client.Verdict, names []string) []render.Cell {
+	picked := render.Cell{Text: "no", Tone: render.Faint}
+	if v.Picked {
+		picked = render.Cell{Text: "yes", Tone: render.Good}
+	}
+	var spread []string
+	for _, s := range v.Spread {
+		spread = append(spread, fmt.Sprintf("%s %s: %d picked, fewest %d", s.By, orUnknown(s.Domain), s.Picked, s.Fewest))
+	}
+	row := []render.Cell{render.Text(v.Cluster), picked, render.Text(orNone(v.Group) + pick(v.Avoided, ", avoided", "")),
+		render.Text(orNone(strings.Join(spread, "; "))), render.Text(strconv.FormatInt(v.Score, 10))}
+	for _, name := range names {
+		cell := render.Text(render.None)
+		for _, s := range v.Scores {
+			if s.Name == name {
+				cell.Text = strconv.FormatInt(s.Points, 10) + " (" + orNone(s.Observed) + pick(s.Weight > 1, fmt.Sprintf(", weight %d", s.Weight), "") + ")"
+			}
+		}
+		row = append(row, cell)
+	}
+	return append(row, render.Text(pick(v.Incumbent, "yes", "no")))
 }

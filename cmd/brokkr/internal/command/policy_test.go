@@ -90,6 +90,13 @@ func TestExplain(t *testing.T) {
 	}
 	byID := `"policy":{"policy_id":"` + policyID + `","name":"web-eu","revision":2,"by":"stack","stack_label":null}`
 	byLabel := `"policy":{"policy_id":"` + policyID + `","name":"web-eu","revision":2,"by":"label","stack_label":"tier/web"}`
+	ranking := strings.NewReplacer(verdicts, `{"agent_id":"`+agentID+`","cluster":"cluster-1","agent_name":"edge-1","picked":true,"reasons":[{"rule":"picked","wanted":"web-eu","message":"picked by the policy \"web-eu\""}],
+			"ranked":true,"group":"primary","avoided":false,"spread":[{"by":"annotation.region","domain":"eu-west","picked":1,"fewest":0}],"score":173,"incumbent":true,
+			"scores":[{"name":"available.cpu","observed":"12","weight":1,"points":75},{"name":"facts.cost","observed":"2.5","weight":3,"points":78},{"name":"stickiness","observed":"it is here already","points":20}]},
+		{"agent_id":"`+agentID2+`","cluster":"cluster-2","agent_name":"edge-2","picked":false,"reasons":[{"rule":"outranked","wanted":"at most 1 clusters","observed":"180 points","message":"it fits, but others come first"}],
+			"ranked":true,"group":"overflow","avoided":true,"spread":[{"by":"annotation.region","picked":0,"fewest":0}],"score":180,"incumbent":false,"scores":[{"name":"available.cpu","observed":"64","weight":1,"points":100},{"name":"facts.cost","observed":"-","weight":3,"points":80}]},
+		{"agent_id":"x3","cluster":"cluster-3","agent_name":"edge-3","picked":false,"reasons":[{"rule":"label","message":"it has no label"}],"ranked":false,"avoided":false,"spread":[],"score":0,"scores":[],"incumbent":false}`).Replace(decided(byID))
+	old := strings.Replace(decided(byID), `"rule":"label","wanted":"prod"`, `"rule":"picked","wanted":"web-eu"`, 1)
 	const placement = "GET /stacks/" + stackID + "/placement"
 	stackFound := routes{getStacksByName: {list(hello)}}
 	for name, tt := range map[string]struct {
@@ -97,16 +104,20 @@ func TestExplain(t *testing.T) {
 		routes routes
 		exit   int
 	}{
-		"all":             {"explain hello", stackFound.with(routes{placement: {ok(decided(byID))}}), 0},
-		"cluster":         {"explain hello cluster-2", stackFound.with(routes{placement: {ok(decided(byLabel))}}), 0},
-		"agent":           {"explain hello edge-1 -o json", stackFound.with(routes{placement: {ok(decided(`"policy":null`))}}), 0},
-		"cluster-unknown": {"explain hello cluster-9", stackFound.with(routes{placement: {ok(decided(byID))}}), 1},
-		"at":              {"explain hello --at 2026-08-02T11:45:00Z", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(decided(byID))}}), 0},
-		"ago":             {"explain hello --at 15m", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(decided(byID))}}), 0},
-		"at-nothing":      {"explain hello --at 48h", stackFound.with(routes{placement + "?at=2026-07-31T12%3A00%3A00Z": {refused(404, "decision_not_found", "nothing")}}), 1},
-		"at-usage":        {"explain hello --at noon", nil, 2},
-		"usage":           {"explain", nil, 2},
-		"undecided":       {"explain hello", stackFound.with(routes{placement: {ok(`{"stack_id":"` + stackID + `","generation":0,"decided_at":null,"cause":"","trace_id":"","policy":null,"wake_at":null,"hold":null,"verdicts":[]}`)}}), 0},
+		"all":              {"explain hello", stackFound.with(routes{placement: {ok(decided(byID))}}), 0},
+		"cluster":          {"explain hello cluster-2", stackFound.with(routes{placement: {ok(decided(byLabel))}}), 0},
+		"agent":            {"explain hello edge-1 -o json", stackFound.with(routes{placement: {ok(decided(`"policy":null`))}}), 0},
+		"ranking":          {"explain hello", stackFound.with(routes{placement: {ok(ranking)}}), 0},
+		"ranking-one":      {"explain hello cluster-2 --at 15m", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(ranking)}}), 0},
+		"ranking-yaml":     {"explain hello cluster-1 -o yaml", stackFound.with(routes{placement: {ok(ranking)}}), 0},
+		"ranking-not-kept": {"explain hello --at 15m", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(old)}}), 0},
+		"cluster-unknown":  {"explain hello cluster-9", stackFound.with(routes{placement: {ok(decided(byID))}}), 1},
+		"at":               {"explain hello --at 2026-08-02T11:45:00Z", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(decided(byID))}}), 0},
+		"ago":              {"explain hello --at 15m", stackFound.with(routes{placement + "?at=2026-08-02T11%3A45%3A00Z": {ok(decided(byID))}}), 0},
+		"at-nothing":       {"explain hello --at 48h", stackFound.with(routes{placement + "?at=2026-07-31T12%3A00%3A00Z": {refused(404, "decision_not_found", "nothing")}}), 1},
+		"at-usage":         {"explain hello --at noon", nil, 2},
+		"usage":            {"explain", nil, 2},
+		"undecided":        {"explain hello", stackFound.with(routes{placement: {ok(`{"stack_id":"` + stackID + `","generation":0,"decided_at":null,"cause":"","trace_id":"","policy":null,"wake_at":null,"hold":null,"verdicts":[]}`)}}), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -70,14 +70,18 @@ type (
 		Verdicts   []verdictJSON    `json:"verdicts"`
 	}
 	verdictJSON struct {
-		AgentID   agent.ID           `json:"agent_id"`
-		Cluster   string             `json:"cluster"`
-		AgentName string             `json:"agent_name"`
-		Picked    bool               `json:"picked"`
-		Reasons   []placement.Reason `json:"reasons"`
-		Group     string             `json:"group,omitempty"`
-		Score     int64              `json:"score"`
-		Scores    []placement.Score  `json:"scores"`
+		AgentID   agent.ID             `json:"agent_id"`
+		Cluster   string               `json:"cluster"`
+		AgentName string               `json:"agent_name"`
+		Picked    bool                 `json:"picked"`
+		Reasons   []placement.Reason   `json:"reasons"`
+		Ranked    bool                 `json:"ranked"`
+		Group     string               `json:"group,omitempty"`
+		Avoided   bool                 `json:"avoided"`
+		Spread    []placement.Fullness `json:"spread"`
+		Score     int64                `json:"score"`
+		Scores    []placement.Score    `json:"scores"`
+		Incumbent bool                 `json:"incumbent"`
 	}
 	approvalJSON struct {
 		Fingerprint string `json:"fingerprint"`
@@ -134,7 +138,8 @@ func placementOf(p app.StackPlacement) placementJSON {
 		return verdictJSON{
 			AgentID: v.Agent, Cluster: v.Cluster, AgentName: p.Agents[v.Agent].Name, Picked: v.Picked,
 			Reasons: each(v.Reasons, func(r placement.Reason) placement.Reason { return r }),
-			Group:   v.Group, Score: v.Score, Scores: each(v.Scores, func(x placement.Score) placement.Score { return x }),
+			Ranked:  v.Ranked, Group: v.Group, Avoided: v.Avoided, Spread: each(v.Spread, func(x placement.Fullness) placement.Fullness { return x }),
+			Score: v.Score, Scores: each(v.Scores, func(x placement.Score) placement.Score { return x }), Incumbent: v.Incumbent,
 		}
 	})
 	return out
