@@ -96,8 +96,8 @@ const (
 	agentsAnnotated   = ` AND EXISTS (SELECT FROM agent_annotations x WHERE x.agent_id = a.id AND x.key = ? AND x.value = ?)`
 
 	// As cluster.Known.Passes says it.
-	agentsCordoned = ` AND (a.cordoned_at IS NOT NULL) = ?::boolean`
-	agentsDrained  = ` AND EXISTS (SELECT FROM drains x WHERE x.agent_id = a.id) = ?::boolean`
+	agentsCordoned = ` AND (a.cordoned_at IS NOT NULL)::text = ?`
+	agentsDrained  = ` AND EXISTS (SELECT FROM drains x WHERE x.agent_id = a.id)::text = ?`
 	agentsReached  = ` AND CASE WHEN a.unreachable_since IS NOT NULL THEN 'unreachable'
 		WHEN EXISTS (SELECT FROM agent_liveness x WHERE x.agent_id = a.id AND x.last_heartbeat IS NOT NULL) THEN 'reachable' ELSE 'never_connected' END = ?::text`
 	agentsTold = ` AND CASE WHEN NOT EXISTS (SELECT FROM cluster_status x WHERE x.agent_id = a.id) THEN 'none'

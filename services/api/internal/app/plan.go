@@ -149,7 +149,14 @@ func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q Pl
 		if err != nil {
 			return nil, err
 		}
-		warnings = append(more, tried...)
+		if err := a.noCycle(ctx, a.Store, stored.Generator, d, closesAll(stored.ID)); err != nil {
+			return nil, err
+		}
+		reviewed, err := a.review(ctx, a.Store, stored.Generator, d)
+		if err != nil {
+			return nil, err
+		}
+		warnings = slices.Concat(more, tried, reviewed)
 		stored.Document, stored.Revision = d, stored.Revision+1
 		if err := w.revise(a, stored); err != nil {
 			return nil, err
@@ -163,6 +170,9 @@ func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q Pl
 		v, err := a.Store.Policies().Get(ctx, tenancy.Scope{Generator: s.Generator}, q.Attach.Policy)
 		if err != nil {
 			return nil, fmt.Errorf("get placement policy: %w", err)
+		}
+		if err := a.noCycle(ctx, a.Store, s.Generator, v.Document, closesOne(s.ID)); err != nil {
+			return nil, err
 		}
 		if err := w.know(a, v); err != nil {
 			return nil, err

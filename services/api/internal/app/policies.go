@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -154,7 +155,8 @@ func (a *App) policyEvent(ctx context.Context, t event.Type, p policy.Policy, da
 	return e
 }
 
-// CreatePolicy stores a policy: a generator its own, staff one of the generator that is named, or of the admin-generator.
+// CreatePolicy stores a policy: a generator its own, staff one of the generator that is named, or of the admin-generator. What it
+// asks for and the fleet does not have is told in the warnings.
 func (a *App) CreatePolicy(ctx context.Context, p tenancy.Principal, generator string, x PolicyText) (StoredPolicy, error) {
 	d, warnings, err := a.readPolicy(x)
 	if err != nil {
@@ -164,9 +166,13 @@ func (a *App) CreatePolicy(ctx context.Context, p tenancy.Principal, generator s
 		return StoredPolicy{}, fault.New(fault.Forbidden, "placement_policy_generator_mismatch", "generator_id is not your generator; leave it out")
 	}
 	var out policy.Policy
+	var reviewed []PolicyProblem
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		g, err := a.ownerOfNew(ctx, tx, p, generator)
 		if err != nil {
+			return err
+		}
+		if reviewed, err = a.review(ctx, tx, g.ID, d); err != nil {
 			return err
 		}
 		at := a.now()
@@ -182,11 +188,11 @@ func (a *App) CreatePolicy(ctx context.Context, p tenancy.Principal, generator s
 	if err != nil {
 		return StoredPolicy{}, fmt.Errorf("create placement policy: %w", err)
 	}
-	return StoredPolicy{Policy: out, Warnings: warnings}, nil
+	return StoredPolicy{Policy: out, Warnings: append(warnings, reviewed...)}, nil
 }
 
 // UpdatePolicy stores the next revision of a policy, by staff or its owner. A document that says what the newest revision
-// says makes none. With the id of a plan it is stored only if it would still come to what the plan says.
+// says makes none. Stacks that would wait for one another for ever are Refused (dependency_cycle). With the id of a plan it is stored only if it would still come to what the plan says.
 func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.ID, x PolicyText, plan string) (StoredPolicy, error) {
 	d, warnings, err := a.readPolicy(x)
 	if err != nil {
@@ -196,7 +202,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		return StoredPolicy{}, err
 	}
 	var out policy.Policy
-	var tried []PolicyProblem
+	var tried, reviewed []PolicyProblem
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		if err := tx.Locks().Policy(ctx, id); err != nil {
 			return err
@@ -206,6 +212,9 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 			return err
 		}
 		if err := precondition.Check(ctx, PolicyTag(before)); err != nil {
+			return err
+		}
+		if reviewed, err = a.review(ctx, tx, before.Generator, d); err != nil {
 			return err
 		}
 		out = before
@@ -222,6 +231,9 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		if err := tx.Policies().Revise(ctx, next); err != nil {
 			return err
 		}
+		if err := a.noCycle(ctx, tx, before.Generator, d, closesAll(id)); err != nil {
+			return err
+		}
 		if out, err = tx.Policies().Get(ctx, tenancy.ScopeOf(p), id); err != nil {
 			return err
 		}
@@ -233,7 +245,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 	if err != nil {
 		return StoredPolicy{}, fmt.Errorf("update placement policy: %w", err)
 	}
-	return StoredPolicy{Policy: out, Warnings: append(warnings, tried...)}, nil
+	return StoredPolicy{Policy: out, Warnings: slices.Concat(warnings, tried, reviewed)}, nil
 }
 
 func saysTheSame(a, b policy.Document) (bool, error) {

@@ -46,6 +46,9 @@ func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID,
 		if err := tx.Policies().Attach(ctx, policy.Attachment{Policy: id, Stack: s, At: a.now()}); err != nil {
 			return err
 		}
+		if err := a.noCycleOf(ctx, tx, v); err != nil {
+			return err
+		}
 		return a.reaches(ctx, tx, audit.StackPolicyAttached, event.PolicyAttached, out, s, "")
 	})
 	if err != nil {
@@ -120,6 +123,9 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 			return err
 		}
 		if err := tx.Policies().AttachLabel(ctx, id, label, a.now()); err != nil {
+			return err
+		}
+		if err := a.noCycle(ctx, tx, out.Generator, out.Document, closesAll(id)); err != nil {
 			return err
 		}
 		if err := a.reaches(ctx, tx, audit.PolicyAttached, event.PolicyAttached, out, "", label); err != nil {

@@ -45,14 +45,22 @@ func (a *App) StackLabels(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	return out, nil
 }
 
-// AddStackLabel labels a stack; a label that it has already is a Conflict.
+// AddStackLabel labels a stack; a label that it has already is a Conflict. One by which a policy comes to the stack that lets
+// stacks wait for one another for ever is Refused (dependency_cycle).
 func (a *App) AddStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID, label string) (stack.Label, error) {
 	if err := stack.CheckLabel(label); err != nil {
 		return stack.Label{}, err
 	}
 	l := stack.Label{ID: stack.LabelID(newID()), Stack: s, Label: label}
 	err := a.changeStack(ctx, p, s, audit.StackLabelAdded, "add label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
-		return tx.Stacks().AddLabel(ctx, l)
+		if err := tx.Stacks().AddLabel(ctx, l); err != nil {
+			return err
+		}
+		v, err := ownStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		return a.noCycleOf(ctx, tx, v)
 	})
 	return l, err
 }

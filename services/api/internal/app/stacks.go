@@ -173,6 +173,11 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 		if err := tx.Stacks().Update(ctx, v); err != nil {
 			return err
 		}
+		if v.Name != before.Name { // others may depend on this name
+			if err := a.noCycleOf(ctx, tx, v); err != nil {
+				return err
+			}
+		}
 		if err := a.did(ctx, tx, audit.Did(audit.StackUpdated, string(s), before, v)); err != nil {
 			return err
 		}

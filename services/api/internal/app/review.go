@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// review tells what a document asks for that the clusters and the stacks of its generator do not have just now. Of what
+// belongs to others it tells nothing, not even to staff: the policy cannot use it.
+func (a *App) review(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document) ([]PolicyProblem, error) {
+	c, err := placement.Compile(d, a.Language)
+	if err != nil {
+		return nil, fmt.Errorf("compile policy %s: %w", d.Name, err)
+	}
+	seen, err := a.seen(ctx, tx, g, c)
+	if err != nil {
+		return nil, err
+	}
+	var out []PolicyProblem
+	for _, p := range c.Review(seen, a.now()) {
+		out = append(out, PolicyProblem{Path: p.Path, Message: p.Message, Warning: true})
+	}
+	return out, nil
+}
+
+func (a *App) seen(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, c *placement.Compiled) (placement.Seen, error) {
+	scope, out := tenancy.Scope{Generator: g}, placement.Seen{Stacks: map[string]bool{}}
+	agents, err := tx.Agents().List(ctx, scope)
+	if err != nil {
+		return out, fmt.Errorf("list the generator's agents: %w", err)
+	}
+	ids := make([]agent.ID, len(agents))
+	for i, v := range agents {
+		ids[i] = v.ID
+	}
+	if out.Clusters, err = tx.Facts().Clusters(ctx, ids); err != nil {
+		return out, fmt.Errorf("read the generator's clusters: %w", err)
+	}
+	if reads := c.Reads(); slices.Contains(reads, policy.KeyLoad) || slices.Contains(reads, placement.ReadsAll) {
+		if err := loaded(ctx, tx, ids, out.Clusters); err != nil {
+			return out, err
+		}
+	}
+	for _, name := range c.Names() {
+		found, err := stacksNamed(ctx, tx, g, name)
+		if err != nil {
+			return out, err
+		}
+		out.Stacks[name] = len(found) > 0
+	}
+	return out, nil
+}
+
+// loaded notes how many stacks are on each cluster.
+func loaded(ctx context.Context, tx ports.Repositories, ids []agent.ID, clusters []placement.Cluster) error {
+	records, err := tx.Insights().Fleet(ctx, tenancy.Everything(), ids)
+	if err != nil {
+		return fmt.Errorf("count what is on the clusters: %w", err)
+	}
+	load := map[agent.ID]int{}
+	for _, r := range records {
+		load[r.Agent] = int(r.Assigned)
+	}
+	for i := range clusters {
+		clusters[i].Load = load[clusters[i].Agent]
+	}
+	return nil
+}
+
+// stacksNamed returns the live stacks of a generator with this name: one or none.
+func stacksNamed(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, name string) ([]stack.Stack, error) {
+	p, err := tx.Stacks().Page(ctx, tenancy.Scope{Generator: g}, page.Query{Limit: 1, Sort: "name", Is: map[string]string{"name": name}})
+	if err != nil {
+		return nil, fmt.Errorf("find stack %s: %w", name, err)
+	}
+	return p.Items, nil
+}
+
+// noCycle refuses (Refused, dependency_cycle) what would let stacks of a generator wait for one another for ever: stacks that
+// depend as d says, if what they wait for depends, through however many stacks, on one of them. Closes says which stacks
+// those are. It is asked in the transaction that makes the change, behind the change: two changes of one generator that close
+// a cycle together are looked at one after the other. Only a label that a stack is given while a policy is attached to that very
+// label escapes; its rollout then names what it waits for.
+func (a *App) noCycle(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, closes func(stack.ID, *policy.Ref) bool) error {
+	if len(d.DependsOn) == 0 {
+		return nil
+	}
+	if err := tx.Locks().Generator(ctx, g); err != nil {
+		return err
+	}
+	w := walk{tx: tx, generator: g, closes: closes, seen: map[stack.ID]bool{}, documents: map[policy.ID]policy.Document{}}
+	return w.from(ctx, d)
+}
+
+// walk follows dependencies, depth first.
+type walk struct {
+	tx        ports.Repositories
+	generator tenancy.GeneratorID
+	closes    func(stack.ID, *policy.Ref) bool
+	seen      map[stack.ID]bool
+	documents map[policy.ID]policy.Document
+	path      []string // names, from what the first document depends on
+}
+
+func (w *walk) from(ctx context.Context, d policy.Document) error {
+	for _, x := range d.DependsOn {
+		found, err := stacksNamed(ctx, w.tx, w.generator, x.Stack)
+		if err != nil {
+			return err
+		}
+		for _, s := range found {
+			if w.seen[s.ID] {
+				continue
+			}
+			w.seen[s.ID] = true
+			w.path = append(w.path, s.Name)
+			if err := w.visit(ctx, s); err != nil {
+				return err
+			}
+			w.path = w.path[:len(w.path)-1]
+		}
+	}
+	return nil
+}
+
+func (w *walk) visit(ctx context.Context, s stack.Stack) error {
+	ref, err := w.tx.Policies().Effective(ctx, s.ID)
+	if err != nil {
+		return fmt.Errorf("get the policy of stack %s: %w", s.Name, err)
+	}
+	if w.closes(s.ID, ref) {
+		cycle := append([]string{s.Name}, w.path...)
+		text := cycle[0]
+		for _, n := range cycle[1:] {
+			text += " -> " + n
+		}
+		return fault.Newf(fault.Refused, "dependency_cycle", "the stacks would wait for one another for ever, each for the next: %s", text).With("cycle", cycle)
+	}
+	if ref == nil {
+		return nil
+	}
+	d, known := w.documents[ref.ID]
+	if !known {
+		p, err := w.tx.Policies().Get(ctx, tenancy.Scope{Generator: w.generator}, ref.ID)
+		if err != nil {
+			return fmt.Errorf("get policy %s: %w", ref.Name, err)
+		}
+		d = p.Document
+		w.documents[ref.ID] = d
+	}
+	return w.from(ctx, d)
+}
+
+// closesOne is true of one stack; closesAll of those about which a policy decides.
+func closesOne(s stack.ID) func(stack.ID, *policy.Ref) bool {
+	return func(id stack.ID, _ *policy.Ref) bool { return id == s }
+}
+
+func closesAll(p policy.ID) func(stack.ID, *policy.Ref) bool {
+	return func(_ stack.ID, ref *policy.Ref) bool { return ref != nil && ref.ID == p }
+}
+
+// noCycleOf is noCycle for what now decides about a stack, whose labels, name or policy have changed.
+func (a *App) noCycleOf(ctx context.Context, tx ports.Repositories, s stack.Stack) error {
+	ref, err := tx.Policies().Effective(ctx, s.ID)
+	if err != nil || ref == nil {
+		return err
+	}
+	p, err := tx.Policies().Get(ctx, tenancy.Scope{Generator: s.Generator}, ref.ID)
+	if err != nil {
+		return fmt.Errorf("get policy %s: %w", ref.Name, err)
+	}
+	return a.noCycle(ctx, tx, s.Generator, p.Document, closesOne(s.ID))
+}
