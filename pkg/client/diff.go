@@ -53,7 +53,8 @@ type Preview struct {
 	Unchanged        int                `json:"unchanged"`
 	Masked           int                `json:"secrets_not_compared"` // whose values you may not know
 	Clusters         []PreviewedCluster `json:"clusters"`
-	Hold             *Hold              `json:"hold"` // removals that would go on waiting for approval
+	Hold             *Hold              `json:"hold"`     // removals that would go on waiting for approval
+	Warnings         []PolicyProblem    `json:"warnings"` // of the overrides of the stack's policy
 }
 
 // Outcome returns what publishing would come to.

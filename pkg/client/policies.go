@@ -129,8 +129,22 @@ func (c *Client) PlacementAt(ctx context.Context, stack string, at time.Time) (P
 
 // PlanRequest is a change that is only thought of.
 type PlanRequest struct {
-	Policy *PlannedPolicy `json:"policy,omitempty"`
-	Agents []PlannedAgent `json:"agents,omitempty"`
+	Policy *PlannedPolicy     `json:"policy,omitempty"`
+	Attach *PlannedAttachment `json:"attach,omitempty"`
+	Agents []PlannedAgent     `json:"agents,omitempty"`
+}
+
+// PlannedAttachment is a policy for a stack.
+type PlannedAttachment struct {
+	StackID  string `json:"stack_id"`
+	PolicyID string `json:"policy_id"`
+}
+
+// PlannedTaint is a taint for a cluster.
+type PlannedTaint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Effect string `json:"effect"`
 }
 
 // PlannedPolicy is a document for a policy.
@@ -141,12 +155,16 @@ type PlannedPolicy struct {
 
 // PlannedAgent is what would be of a cluster.
 type PlannedAgent struct {
-	AgentID      string   `json:"agent_id"`
-	AddLabels    []string `json:"add_labels,omitempty"`
-	RemoveLabels []string `json:"remove_labels,omitempty"`
-	Cordon       bool     `json:"cordon,omitempty"`
-	Drain        bool     `json:"drain,omitempty"`
-	Lost         bool     `json:"lost,omitempty"`
+	AgentID           string            `json:"agent_id"`
+	AddLabels         []string          `json:"add_labels,omitempty"`
+	RemoveLabels      []string          `json:"remove_labels,omitempty"`
+	SetAnnotations    map[string]string `json:"set_annotations,omitempty"`
+	RemoveAnnotations []string          `json:"remove_annotations,omitempty"`
+	AddTaints         []PlannedTaint    `json:"add_taints,omitempty"`
+	RemoveTaints      []string          `json:"remove_taints,omitempty"` // keys
+	Cordon            bool              `json:"cordon,omitempty"`
+	Drain             bool              `json:"drain,omitempty"`
+	Lost              bool              `json:"lost,omitempty"`
 }
 
 // Plan is what a change would come to.

@@ -67,8 +67,58 @@ func TestPolicyUnderAPlan(t *testing.T) {
 	if got := decode[policyAnswer](t, w.ok(asOwner, typed)); got.Revision != 2 {
 		t.Errorf("under its plan: revision %d, want 2", got.Revision)
 	}
-	moved := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":{"name":"eu","clusters":{"labels":["nobody-has-it"]}}}}`)
+	next := `{"name":"eu","clusters":{"labels":["nobody-has-it"]}}`
+	moved := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":`+next+`}}`)
 	if len(moved.Stacks) == 0 || moved.Stacks[0].StackName != "held" || len(moved.Stacks[0].Loses) != 1 || moved.Stacks[0].Loses[0].AgentName != "a1" || !strings.Contains(moved.Stacks[0].Loses[0].Reason, "nobody-has-it") {
 		t.Errorf("a policy that no cluster fits: got %+v, want that held leaves a1 because of the label", moved)
+	}
+	w.ok(asAdmin, request{method: "POST", path: "/agents/" + string(w.agent.ID) + "/labels", body: `{"agent_id":"` + string(w.agent.ID) + `","label":"nobody-has-it"}`})
+	w.refused(asOwner, request{method: "PUT", path: path + "?plan=" + moved.ID, body: next}, http.StatusConflict, "plan_outdated")
+	if got := answer[policyAnswer](w, asOwner, "GET", path, ""); got.Revision != 2 {
+		t.Errorf("after the world has moved the plan is applied: revision %d, want 2", got.Revision)
+	}
+	fresh := answer[planAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+string(w.policyID)+`","document":`+next+`}}`)
+	w.ok(asOwner, request{method: "PUT", path: path + "?plan=" + fresh.ID, body: next})
+}
+
+// A plan tells of each change that a cluster can see.
+func TestPlanOfClusters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	policy := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"labels":["prod"],"annotations":{"region":"eu"}},"strategy":{"count":{"min":1,"max":2}},"failover":{"enabled":true,"unreachable_after":"1m"}}`)
+	w.ok(asOwner, request{method: "PUT", path: "/stacks/" + string(w.stack.ID) + "/placement-policy", body: `{"policy_id":"` + policy.ID + `"}`})
+	w.ok(asAdmin, request{method: "DELETE", path: "/agents/" + string(w.agent.ID) + "/targets/" + string(w.stack.ID)})
+	spare := w.newAgentOf("spare", "spare agent", w.owner)
+	w.ok(asAdmin, request{method: "POST", path: "/agents/" + string(spare.ID) + "/cordon"})
+	id := `"agent_id":"` + string(w.agent.ID) + `"`
+	for change, tc := range map[string]struct {
+		agents string
+		gains  string
+		loses  string // why it leaves a1; empty: it does not
+	}{
+		"label":          {`{` + id + `,"remove_labels":["prod"]}`, "", `no label "prod"`},
+		"annotation":     {`{` + id + `,"set_annotations":{"region":"us"}}`, "", "region=eu"},
+		"no annotation":  {`{` + id + `,"remove_annotations":["region"]}`, "", "region=eu"},
+		"evicting taint": {`{` + id + `,"add_taints":[{"key":"disks","value":"old","effect":"Evict"}]}`, "", "disks=old"},
+		"drain":          {`{` + id + `,"drain":true}`, "", "drained"},
+		"a taint":        {`{` + id + `,"add_taints":[{"key":"disks","effect":"NoPlace"}]}`, "", ""},
+		"a cordon":       {`{` + id + `,"cordon":true}`, "", ""},
+		"loss alone":     {`{` + id + `,"lost":true}`, "", ""}, // there is no other
+	} {
+		got := answer[planAnswer](w, asOperator, "POST", "/placement/plan", `{"agents":[`+tc.agents+`]}`)
+		reason, gains := "", ""
+		for _, s := range got.Stacks {
+			for _, c := range s.Loses {
+				if s.StackName == "web" && c.AgentName == "a1" {
+					reason = c.Reason
+				}
+			}
+			for _, c := range s.Gains {
+				gains += c.AgentName
+			}
+		}
+		if (reason == "") != (tc.loses == "") || !strings.Contains(reason, tc.loses) || gains != tc.gains {
+			t.Errorf("%s: leaves a1 because of %q, gains %q; want %q and %q", change, reason, gains, tc.loses, tc.gains)
+		}
 	}
 }

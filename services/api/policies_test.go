@@ -233,8 +233,29 @@ func TestOverridesAreTried(t *testing.T) {
 	good := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+bad.ID, document("/data"))
 	answer[reachAnswer](w, asOwner, "PUT", stack, `{"policy_id":"`+good.ID+`"}`)
 	refused("PUT", "/placement-policies/"+good.ID, document("/spec/none"))
-	if got := answer[policyAnswer](w, asOwner, "GET", "/placement-policies/"+good.ID, ""); got.Revision != 2 {
-		t.Errorf("after refused revisions: revision %d, want 2", got.Revision)
+	refused("POST", "/placement/plan", `{"policy":{"policy_id":"`+good.ID+`","document":`+document("/spec/none")+`}}`)
+
+	// Before content is published a dry run tells what the overrides would come to on it.
+	foretold := func(content string) []string {
+		t.Helper()
+		body, err := json.Marshal(map[string]string{"yaml_content": content})
+		must(t, err)
+		return warned(answer[policyAnswer](w, asOwner, "POST", "/stacks/"+string(w.stack.ID)+"/deployment-objects?dry_run=true", string(body)))
+	}
+	whole := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {k: v}\n---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\n"
+	if got := foretold(whole); len(got) != 0 {
+		t.Errorf("content that the overrides fit: got %q", got)
+	}
+	deep := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/data/k"))
+	if got := foretold(strings.Replace(whole, "data: {k: v}", "immutable: false", 1)); len(got) != 1 || !strings.HasPrefix(got[0], "overrides[0].patches[0]: stack web: ") || !strings.Contains(got[0], "would keep what they have") {
+		t.Errorf("content that an override cannot be applied to: got %q", got)
+	}
+	if deep.Revision != 3 {
+		t.Errorf("a deeper override: revision %d, want 3", deep.Revision)
+	}
+	answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/data"))
+	if got := answer[policyAnswer](w, asOwner, "GET", "/placement-policies/"+good.ID, ""); got.Revision != 4 {
+		t.Errorf("after refused revisions: revision %d, want 4", got.Revision)
 	}
 	next := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/metadata/labels"))
 	if len(next.Warnings) != 1 || next.Warnings[0].Path != "overrides[0].patches[1]" || !strings.Contains(next.Warnings[0].Message, "no object") {

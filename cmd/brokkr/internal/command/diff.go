@@ -105,6 +105,7 @@ func (a *app) diffBundle(cmd *cobra.Command, c *client.Client, s client.Stack, b
 	if err != nil {
 		return false, fmt.Errorf("ask what would change in stack %s: %w", s.Name, err)
 	}
+	a.warnings(p.Warnings)
 	base := "nothing was published yet"
 	if p.Base != nil {
 		base = "from " + revisionText(*p.Base)

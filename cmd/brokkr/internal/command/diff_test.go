@@ -30,7 +30,7 @@ func base() string {
 }
 
 func preview(base, checksum, changes, clusters, hold string) string {
-	return fmt.Sprintf(`{"stack_id":%q,"base":%s,"yaml_checksum":%q,"is_deletion_marker":false,"changes":[%s],"unchanged":1,"clusters":[%s],"hold":%s}`,
+	return fmt.Sprintf(`{"stack_id":%q,"base":%s,"yaml_checksum":%q,"is_deletion_marker":false,"changes":[%s],"unchanged":1,"clusters":[%s],"hold":%s,"warnings":[]}`,
 		stackID, base, checksum, changes, clusters, hold)
 }
 

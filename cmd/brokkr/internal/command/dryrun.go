@@ -23,13 +23,14 @@ type planned struct {
 	Unchanged int                       `json:"unchanged"`
 	Clusters  []client.PreviewedCluster `json:"clusters"`
 	Hold      *client.Hold              `json:"hold"`
+	Warnings  []client.PolicyProblem    `json:"warnings"`
 }
 
 // dryRun says what an apply would do, as the broker foretells it. A stack that is not there yet has nothing to compare with and no
 // place yet.
 func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b client.Bundle, found []client.Stack) error {
 	plan := planned{applied: applied{Stack: o.stack, Outcome: client.Created, DryRun: true, Checksum: b.Checksum(), Objects: len(b.Objects)},
-		Changes: []client.ManifestChange{}, Clusters: []client.PreviewedCluster{}}
+		Changes: []client.ManifestChange{}, Clusters: []client.PreviewedCluster{}, Warnings: []client.PolicyProblem{}}
 	known := len(found) == 1
 	if known {
 		p, err := c.PreviewBundle(cmd.Context(), found[0].ID, b)
@@ -38,6 +39,8 @@ func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b cl
 		}
 		plan.Stack, plan.StackID, plan.GeneratorID, plan.Outcome = found[0].Name, found[0].ID, found[0].GeneratorID, p.Outcome()
 		plan.Changes, plan.Unchanged, plan.Clusters, plan.Hold = p.Changes, p.Unchanged, p.Clusters, p.Hold
+		plan.Warnings = append(plan.Warnings, p.Warnings...)
+		a.warnings(p.Warnings)
 	} else {
 		for _, m := range b.Objects {
 			plan.Changes = append(plan.Changes, client.ManifestChange{Change: string(bundle.Added), APIVersion: m.APIVersion(), Kind: m.Kind(),

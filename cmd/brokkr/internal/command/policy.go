@@ -161,14 +161,23 @@ func (a *app) policyFile(path string) (name string, document json.RawMessage, er
 	return named.Name, document, nil
 }
 
-func (a *app) warnings(p client.Policy) {
-	for _, w := range p.Warnings {
+// warnings tells what does not keep a policy from being stored, or content from being published.
+func (a *app) warnings(all []client.PolicyProblem) {
+	for _, w := range all {
 		at := ""
 		if w.Path != "" {
 			at = " at " + render.Clean(w.Path)
 		}
 		a.progress("warning%s: %s", at, render.Clean(w.Message))
 	}
+}
+
+// cycleHint says what to do about stacks that would wait for one another.
+func cycleHint(err error) error {
+	if client.IsCode(err, "dependency_cycle") {
+		return hint(err, "take one of the steps out of depends_on, or attach a policy without it")
+	}
+	return err
 }
 
 func (a *app) policyApply() *cobra.Command {
@@ -205,9 +214,9 @@ func (a *app) policyApply() *cobra.Command {
 			if len(found) == 0 {
 				p, err := c.CreatePolicy(cmd.Context(), owner, document)
 				if err != nil {
-					return fmt.Errorf("store policy %s: %w", name, err)
+					return cycleHint(fmt.Errorf("store policy %s: %w", name, err))
 				}
-				a.warnings(p)
+				a.warnings(p.Warnings)
 				a.said("%s created", policyName(p))
 				return nil
 			}
@@ -226,9 +235,9 @@ func (a *app) policyApply() *cobra.Command {
 				return hint(fmt.Errorf("store policy %s: %w", name, err), "brokkr plan -f %s", path)
 			}
 			if err != nil {
-				return fmt.Errorf("store policy %s: %w", name, err)
+				return cycleHint(fmt.Errorf("store policy %s: %w", name, err))
 			}
-			a.warnings(p)
+			a.warnings(p.Warnings)
 			if p.Revision == was.Revision {
 				a.said("%s unchanged (revision %d)", policyName(p), p.Revision)
 				return nil

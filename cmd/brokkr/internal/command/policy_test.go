@@ -63,6 +63,9 @@ func TestPolicies(t *testing.T) {
 		"delete-ask":      {"policy delete web-eu --detach", "", named, 2},
 		"attach":          {"policy attach web-eu --stack hello", "", named.with(stackFound).with(routes{"PUT /stacks/" + stackID + "/placement-policy": {ok(`{"policy_id":"` + policyID + `","name":"web-eu","revision":2,"by":"stack","stack_label":null}`)}}), 0},
 		"attach-label":    {"policy attach web-eu --label tier/web", "", named.with(routes{"PUT " + one + "/stack-labels/tier%2Fweb": {ok(p)}}), 0},
+		"attach-cycle":    {"policy attach web-eu --stack hello", "", named.with(stackFound).with(routes{"PUT /stacks/" + stackID + "/placement-policy": {refused(422, "dependency_cycle", "the stacks would wait for one another for ever, each for the next: hello -> db -> hello")}}), 1},
+		"attach-warned":   {"policy attach web-eu --label tier/web", "", named.with(routes{"PUT " + one + "/stack-labels/tier%2Fweb": {ok(next)}}), 0},
+		"apply-cycle":     {"policy apply -f -", apply, named.with(routes{"PUT " + one: {refused(422, "dependency_cycle", "the stacks would wait for one another for ever, each for the next: hello -> db -> hello")}}), 1},
 		"attach-usage":    {"policy attach web-eu", "", nil, 2},
 		"detach":          {"policy detach --stack hello", "", stackFound.with(routes{"DELETE /stacks/" + stackID + "/placement-policy": {{status: 204}}}), 0},
 		"detach-label":    {"policy detach web-eu --label tier/web", "", named.with(routes{"DELETE " + one + "/stack-labels/tier%2Fweb": {{status: 204}}}), 0},
@@ -139,17 +142,27 @@ func TestPlan(t *testing.T) {
 		"loses":[{"agent_id":"` + agentID2 + `","agent_name":"edge-2","cluster_name":"cluster-2","reason":"the cluster has no label \"eu\""}],
 		"hold":null,"unmet":{"wanted":3,"picked":2,"reason":"no more clusters fit"}}]}`
 	found := routes{"GET /placement-policies?name=web-eu": {list(policyJSON(policyID, genID, 2, webEU, ""))}}
-	agents := routes{"GET /agents?name=edge-1": {list(edge1)}}
+	agents := routes{"GET /agents?q=edge-1": {list(edge1)}}
+	empty := `{"id":"x","unchanged":4,"warnings":[],"stacks":[]}`
 	for name, tt := range map[string]struct {
 		args   string
 		routes routes
 		exit   int
 	}{
-		"policy":  {"plan -f -", found.with(routes{ask: {ok(plan)}}), 0},
-		"json":    {"plan -f - -o json", found.with(routes{ask: {ok(plan)}}), 0},
-		"unknown": {"plan -f -", routes{"GET /placement-policies?name=web-eu": {list()}}, 1},
-		"drain":   {"plan --agent edge-1 --drain --unlabel prod", agents.with(routes{ask: {ok(`{"id":"x","unchanged":4,"warnings":[],"stacks":[]}`)}}), 0},
-		"usage":   {"plan --agent edge-1", nil, 2},
+		"policy":      {"plan -f -", found.with(routes{ask: {ok(plan)}}), 0},
+		"json":        {"plan -f - -o json", found.with(routes{ask: {ok(plan)}}), 0},
+		"unknown":     {"plan -f -", routes{"GET /placement-policies?name=web-eu": {list()}}, 1},
+		"drain":       {"plan --agent edge-1 --drain --unlabel prod", agents.with(routes{ask: {ok(empty)}}), 0},
+		"cluster":     {"plan --cluster edge-1 --label eu --annotation region=eu --unannotate tier --taint gpu=a100:noplace --untaint old --cordon", agents.with(routes{ask: {ok(empty)}}), 0},
+		"lost":        {"plan --cluster edge-1 --lost", agents.with(routes{ask: {ok(empty)}}), 0},
+		"attach":      {"plan --policy web-eu --stack hello", found.with(routes{getStacksByName: {list(hello)}, ask: {ok(plan)}}), 0},
+		"cycle":       {"plan --policy web-eu --stack hello", found.with(routes{getStacksByName: {list(hello)}, ask: {refused(422, "dependency_cycle", "the stacks would wait for one another for ever, each for the next: hello -> db -> hello")}}), 1},
+		"override":    {"plan -f -", found.with(routes{ask: {{status: 400, body: `{"code":"invalid_policy","message":"overrides[0].patches[0]: stack hello: /spec/replicas is not there","details":{"problems":[{"path":"overrides[0].patches[0]","message":"stack hello: /spec/replicas is not there"}]}}`}}}), 1},
+		"warned":      {"plan -f -", found.with(routes{ask: {ok(`{"id":"x","unchanged":4,"stacks":[],"warnings":[{"path":"clusters.labels[0]","message":"none of the 3 clusters that the generator may use has the label \"prod\""}]}`)}}), 0},
+		"usage":       {"plan --agent edge-1", nil, 2},
+		"usage-taint": {"plan --cluster edge-1 --taint gpu-", nil, 2},
+		"usage-half":  {"plan --policy web-eu", nil, 2},
+		"usage-both":  {"plan -f - --cluster edge-1 --drain", nil, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -49,9 +49,11 @@ func (a *app) policyAttach() *cobra.Command {
 				return err
 			}
 			if r.label != "" {
-				if _, err := c.AttachPolicyLabel(cmd.Context(), p.ID, r.label); err != nil {
-					return fmt.Errorf("attach %s to the label %s: %w", policyName(p), r.label, err)
+				after, err := c.AttachPolicyLabel(cmd.Context(), p.ID, r.label)
+				if err != nil {
+					return cycleHint(fmt.Errorf("attach %s to the label %s: %w", policyName(p), r.label, err))
 				}
+				a.warnings(after.Warnings)
 				a.said("%s attached to the label %s", policyName(p), r.label)
 				return nil
 			}
@@ -60,7 +62,7 @@ func (a *app) policyAttach() *cobra.Command {
 				return err
 			}
 			if _, err := c.AttachPolicy(cmd.Context(), s.ID, p.ID); err != nil {
-				return fmt.Errorf("attach %s to stack %s: %w", policyName(p), s.Name, err)
+				return cycleHint(fmt.Errorf("attach %s to stack %s: %w", policyName(p), s.Name, err))
 			}
 			a.said("%s attached to stack/%s", policyName(p), s.Name)
 			return nil

@@ -30,6 +30,7 @@ type Preview struct {
 	Masked   int             // Secrets whose values were not compared, because the caller may not know them
 	Clusters []Move          // that have the stack or would get it, by name
 	Hold     *placement.Hold // removals that wait for approval and would go on waiting
+	Warnings []PolicyProblem // what the overrides of the stack's policy would do to it, or fail to do
 }
 
 // Effect is what a publication would do to the stack in a cluster.
@@ -89,11 +90,33 @@ func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID
 	if out.Difference, out.Masked, err = difference(before, content, sees); err != nil {
 		return Preview{}, fmt.Errorf("compare with the newest object: %w", err)
 	}
-	out.Clusters, err = a.moves(ctx, p, sub, out)
+	if out.Clusters, err = a.moves(ctx, p, sub, out); err != nil {
+		return Preview{}, err
+	}
 	if marker {
 		out.Hold = nil // what a user names himself is not braked
+		return out, nil
 	}
+	out.Warnings, err = a.foretell(ctx, sub, content)
 	return out, err
+}
+
+// foretell tells what the overrides of the policy that decides about a stack would come to on this content. One that fails does
+// not keep it from being published: the clusters that the override is for keep what they have.
+func (a *App) foretell(ctx context.Context, sub placement.Subject, content []byte) ([]PolicyProblem, error) {
+	if sub.Policy == nil {
+		return nil, nil
+	}
+	v, err := a.Store.Policies().Get(ctx, tenancy.Scope{Generator: sub.Generator}, sub.Policy.ID)
+	if err != nil {
+		return nil, fmt.Errorf("get the stack's policy: %w", err)
+	}
+	warnings, errs := problemsOf(sub.Name, content, v.Document)
+	for _, e := range errs {
+		e.Message += " (the clusters of this override would keep what they have)"
+		warnings = append(warnings, e)
+	}
+	return warnings, nil
 }
 
 // moves decides as the scheduler would if the previewed object were the newest. It knows no brake: what is held now is told

@@ -106,9 +106,13 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 		return StoredPolicy{}, err
 	}
 	var out policy.Policy
+	var reviewed []PolicyProblem
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		var err error
 		if out, err = ownPolicy(ctx, tx, p, id); err != nil {
+			return err
+		}
+		if reviewed, err = a.review(ctx, tx, out.Generator, out.Document); err != nil {
 			return err
 		}
 		for _, l := range out.Labels {
@@ -137,7 +141,9 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 	if err != nil {
 		return StoredPolicy{}, fmt.Errorf("attach the placement policy to a label: %w", err)
 	}
-	return a.withWarnings(p, out)
+	stored, err := a.withWarnings(p, out)
+	stored.Warnings = append(stored.Warnings, reviewed...)
+	return stored, err
 }
 
 // DetachPolicyLabel undoes AttachPolicyLabel.

@@ -42,6 +42,7 @@ type (
 		Masked    int                  `json:"secrets_not_compared"`
 		Clusters  []moveJSON           `json:"clusters"`
 		Hold      *placement.Hold      `json:"hold"`
+		Warnings  []problemJSON        `json:"warnings"`
 	}
 	moveJSON struct {
 		AgentID     agent.ID           `json:"agent_id"`
@@ -74,6 +75,7 @@ func baseOf(o stack.Object) baseJSON {
 func previewOf(p app.Preview) previewJSON {
 	out := previewJSON{
 		StackID: p.Stack, Checksum: p.Checksum, Marker: p.Marker, Changes: each(p.Changes, changeOf), Unchanged: p.Unchanged, Masked: p.Masked, Hold: holdOf(p.Hold),
+		Warnings: each(p.Warnings, func(w app.PolicyProblem) problemJSON { return problemJSON{w.Path, w.Message} }),
 		Clusters: each(p.Clusters, func(m app.Move) moveJSON {
 			return moveJSON{AgentID: m.Agent, AgentName: m.Name, ClusterName: m.Cluster, Effect: m.Effect, Reasons: m.Reasons}
 		}),
