@@ -105,6 +105,8 @@ type Deps struct {
 	Retention time.Duration // of events and logs; the longest if zero
 	// CEL reads the expressions of policies; nil: a policy with one is refused.
 	CEL func(expression string) (placement.Expr, error)
+	// Brake is the scheduler's, by which plans foretell what would be held; that of its defaults if zero.
+	Brake placement.Brake
 	// Reload reads the configuration of the process anew; nil: it has no file to read.
 	Reload func(ctx context.Context) config.Outcome
 	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
@@ -152,6 +154,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			_, err := d.CEL(expression)
 			return err
 		}}
+	}
+	if cases.Brake = d.Brake; d.Brake == (placement.Brake{}) {
+		cases.Brake = UsualBrake()
 	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
 	s.certs = d.AgentCertificates

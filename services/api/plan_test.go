@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/services/api"
 )
 
 type planAnswer struct {
@@ -120,5 +123,39 @@ func TestPlanOfClusters(t *testing.T) {
 		if (reason == "") != (tc.loses == "") || !strings.Contains(reason, tc.loses) || gains != tc.gains {
 			t.Errorf("%s: leaves a1 because of %q, gains %q; want %q and %q", change, reason, gains, tc.loses, tc.gains)
 		}
+	}
+}
+
+// A plan foretells holds by the scheduler's own brake.
+func TestPlanKnowsTheBrake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	type held struct {
+		Stacks []struct {
+			StackName string `json:"stack_name"`
+			Hold      *struct {
+				Reason string `json:"reason"`
+			} `json:"hold"`
+		} `json:"stacks"`
+	}
+	drain := `{"agents":[{"agent_id":"` + string(w.agent.ID) + `","drain":true}]}`
+	of := func() string {
+		for _, s := range answer[held](w, asOwner, "POST", "/placement/plan", drain).Stacks {
+			if s.StackName == "web" && s.Hold != nil {
+				return s.Hold.Reason
+			}
+		}
+		return ""
+	}
+	if got := of(); got != "" {
+		t.Errorf("with the usual brake one removal is held: %s", got)
+	}
+	store, ok := w.store.(*memory.Store)
+	if !ok {
+		t.Fatalf("the world's store is a %T", w.store)
+	}
+	w.handler = w.handlerOf(store, func(d *api.Deps) { d.Brake = api.BrakeOf(0.5, 1) })
+	if got := of(); !strings.Contains(got, "more than 50 %") {
+		t.Errorf("with a brake at one removal: held by %q, want by a share of 50 %%", got)
 	}
 }

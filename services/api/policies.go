@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout/window"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -25,6 +26,14 @@ func (p policies) Read(content []byte, _ bool) (policy.Document, []app.PolicyPro
 		out = append(out, app.PolicyProblem{Path: x.Path, Message: message, Warning: x.Severity == policy.Warning})
 	}
 	return d, out
+}
+
+// UsualBrake is that of a scheduler whose configuration says nothing of it.
+func UsualBrake() placement.Brake { return BrakeOf(0.2, 5) }
+
+// BrakeOf is the brake over one stack. What the window of the whole fleet admits is known to the scheduler alone.
+func BrakeOf(share float64, atLeast int) placement.Brake {
+	return placement.Brake{Share: share, AtOne: atLeast, FleetLeft: -1}
 }
 
 func checkCron(expression string) error {

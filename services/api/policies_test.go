@@ -240,7 +240,7 @@ func TestOverridesAreTried(t *testing.T) {
 		t.Helper()
 		body, err := json.Marshal(map[string]string{"yaml_content": content})
 		must(t, err)
-		return warned(answer[policyAnswer](w, asOwner, "POST", "/stacks/"+string(w.stack.ID)+"/deployment-objects?dry_run=true", string(body)))
+		return warned(answer[warnedAnswer](w, asOwner, "POST", "/stacks/"+string(w.stack.ID)+"/deployment-objects?dry_run=true", string(body)))
 	}
 	whole := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {k: v}\n---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\n"
 	if got := foretold(whole); len(got) != 0 {

@@ -18,8 +18,17 @@ import (
 	"github.com/colliery-io/brokkr/services/api"
 )
 
+// warnedAnswer is what answers with warnings have in common.
+type warnedAnswer struct {
+	ID       string `json:"id"`
+	Warnings []struct {
+		Path    string `json:"path"`
+		Message string `json:"message"`
+	} `json:"warnings"`
+}
+
 // warned returns the warnings of an answer as "path: message".
-func warned(p policyAnswer) []string {
+func warned(p warnedAnswer) []string {
 	var out []string
 	for _, w := range p.Warnings {
 		out = append(out, w.Path+": "+w.Message)
@@ -55,12 +64,12 @@ func TestPoliciesAreReviewedAgainstTheFleet(t *testing.T) {
 			[]string{`clusters.expressions[0].values[1]: no cluster that the generator may use has the cluster.name "c-a2"`}},
 	} {
 		for as, query := range map[string]string{asOwner: "", asAdmin: "?generator_id=" + string(w.owner.ID)} {
-			made := answer[policyAnswer](w, as, "POST", "/placement-policies"+query, tc.document)
+			made := answer[warnedAnswer](w, as, "POST", "/placement-policies"+query, tc.document)
 			if diff := cmp.Diff(tc.want, warned(made)); diff != "" {
 				t.Errorf("%s, as %s (-want +got):\n%s", reason, as, diff)
 			}
-			again := answer[policyAnswer](w, as, "PUT", "/placement-policies/"+made.ID, tc.document)
-			plan := answer[policyAnswer](w, as, "POST", "/placement/plan", `{"policy":{"policy_id":"`+made.ID+`","document":`+tc.document+`}}`)
+			again := answer[warnedAnswer](w, as, "PUT", "/placement-policies/"+made.ID, tc.document)
+			plan := answer[warnedAnswer](w, as, "POST", "/placement/plan", `{"policy":{"policy_id":"`+made.ID+`","document":`+tc.document+`}}`)
 			if diff := cmp.Diff([][]string{tc.want, tc.want}, [][]string{warned(again), warned(plan)}); diff != "" {
 				t.Errorf("%s, as %s, written again and planned (-want +got):\n%s", reason, as, diff)
 			}
@@ -68,7 +77,7 @@ func TestPoliciesAreReviewedAgainstTheFleet(t *testing.T) {
 		}
 	}
 	w.ok(asAdmin, request{method: "DELETE", path: "/agents/" + string(w.agent.ID)})
-	got := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"labels":["prod"]}}`)
+	got := answer[warnedAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"labels":["prod"]}}`)
 	if want := []string{": no agent has an approved registration with the generator, so that no cluster fits"}; !slices.Equal(warned(got), want) {
 		t.Errorf("without an agent: got %q, want %q", warned(got), want)
 	}
@@ -180,7 +189,7 @@ func TestExpressionsOfPoliciesAreChecked(t *testing.T) {
 		"cluster.load > 0":        nil,
 		"cluster.nodes.ready > 3": {"clusters.cel: whether cluster.nodes.ready > 3 holds is known of none of the 1 clusters that the generator may use"},
 	} {
-		got := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"cel":"`+expression+`"}}`)
+		got := answer[warnedAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"cel":"`+expression+`"}}`)
 		if diff := cmp.Diff(want, warned(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", expression, diff)
 		}

@@ -39,6 +39,7 @@ type App struct {
 	Templates TemplateEngine
 	Policies  PolicyReader
 	Language  placement.Deps      // of policies
+	Brake     placement.Brake     // of the scheduler, for what plans foretell
 	Sender    ports.WebhookSender // only who tests webhooks needs it
 	Reload    Reloader            // nil: the process has no configuration file
 }

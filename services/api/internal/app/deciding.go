@@ -45,7 +45,7 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 		return nil, fmt.Errorf("read stacks: %w", err)
 	}
 	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, named: map[stackName]stack.ID{},
-		policies: map[policy.ID]*placement.Compiled{}, brake: usualBrake()}
+		policies: map[policy.ID]*placement.Compiled{}, brake: a.Brake}
 	if w.priors, err = f.Prior(ctx, ids); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
@@ -102,9 +102,6 @@ func (w *deciding) copy() *deciding {
 	out.clusters, out.subjects, out.policies, out.fleet = maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.policies), nil
 	return &out
 }
-
-// usualBrake is that of a scheduler whose configuration says nothing of it, over one stack.
-func usualBrake() placement.Brake { return placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: -1} }
 
 // revise makes v the newest revision of its policy.
 func (w *deciding) revise(a *App, v policy.Policy) error {

@@ -28,7 +28,12 @@ type Settings struct {
 	Limits   api.Config   `koanf:"limits"`
 	Webhooks api.Webhooks `koanf:"webhooks"`
 	CORS     process.CORS `koanf:"cors"`
-	Broker   struct {
+	// What plans foretell with: the scheduler's, of which it has more.
+	Scheduler struct {
+		BrakeShare   float64 `koanf:"brake_share"`
+		BrakeAtLeast int     `koanf:"brake_at_least"`
+	} `koanf:"scheduler"`
+	Broker struct {
 		PAKHash   config.Secret `koanf:"pak_hash"`   // of an admin's PAK; empty: the first start mints one and prints it
 		JoinToken config.Secret `koanf:"join_token"` // by which agents join on the first day of a database; empty: none
 	} `koanf:"broker"`
@@ -44,6 +49,8 @@ func (s *Settings) Validate() error {
 	}
 	process.AgentTLS{TLS: s.API.TLS}.Check(&p, "api")
 	s.CORS.Check(&p)
+	p.Add(s.Scheduler.BrakeShare <= 0 || s.Scheduler.BrakeShare > 1, "scheduler.brake_share", "is %v, not above 0 and at most 1", s.Scheduler.BrakeShare)
+	p.Add(s.Scheduler.BrakeAtLeast < 1, "scheduler.brake_at_least", "is %d, less than 1", s.Scheduler.BrakeAtLeast)
 	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
 	return p.Err()
 }
@@ -51,6 +58,8 @@ func (s *Settings) Validate() error {
 func load(environ []string) (*Settings, error) {
 	s := &Settings{Common: process.Defaults("127.0.0.1:9090"), Limits: api.Defaults(), Webhooks: api.WebhookDefaults()}
 	s.API.Addr = ":3000"
+	usual := api.UsualBrake()
+	s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast = usual.Share, usual.AtOne
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker.addr", "broker.state_dir", "broker.tls_cert", "broker.tls_key", "broker.tls_client_ca", "gateway", "scheduler", "agent"}}); err != nil {
 		return nil, err
@@ -90,7 +99,7 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile, Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast),
 	}
 	if reload := p.AddReload(live); file {
 		deps.Reload = reload.Reload

@@ -103,14 +103,9 @@ func (w *world) peers(s placement.Subject, p *placement.Compiled) map[string]pla
 		return nil
 	}
 	out := make(map[string]placement.Prior, len(names))
-	for id, x := range w.subjects {
-		if x.Generator != s.Generator || x.Deleted {
-			continue
-		}
-		for _, n := range names {
-			if x.Name == n {
-				out[n] = w.priors[id]
-			}
+	for _, n := range names {
+		if id, live := w.index.names[own{s.Generator, n}]; live {
+			out[n] = w.priors[id]
 		}
 	}
 	return out
@@ -135,16 +130,15 @@ func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Tim
 
 // stir makes the stacks dirty whose policies look at where s is.
 func (e *Engine) stir(s placement.Subject) {
-	for id, x := range e.world.subjects {
-		if x.Generator != s.Generator || x.Policy == nil || id == s.Stack {
+	for p, stacks := range e.world.index.policies {
+		r, ok := e.ready[p]
+		if !ok || !slices.Contains(r.compiled.Peers(), s.Name) {
 			continue
 		}
-		r, ok := e.ready[x.Policy.ID]
-		if !ok {
-			continue
-		}
-		if _, dirty := e.dirty[id]; !dirty && slices.Contains(r.compiled.Peers(), s.Name) {
-			e.dirty[id] = cause{event: "affinity"}
+		for id := range stacks {
+			if _, dirty := e.dirty[id]; !dirty && id != s.Stack && e.world.subjects[id].Generator == s.Generator {
+				e.dirty[id] = cause{event: "affinity"}
+			}
 		}
 	}
 }

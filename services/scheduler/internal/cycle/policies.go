@@ -15,8 +15,11 @@ func (w *world) reached(ev event.Event) []stack.ID {
 	}
 	id, _ := ev.Data["policy_id"].(string)
 	label, _ := ev.Data["stack_label"].(string)
-	for s, sub := range w.subjects {
-		if sub.Generator == ev.Generator && (sub.Policy != nil && sub.Policy.ID == policy.ID(id) || label != "" && sub.Labels[label]) {
+	for s := range w.index.policies[policy.ID(id)] {
+		out = append(out, s)
+	}
+	if label != "" {
+		for s := range w.index.labels[own{ev.Generator, label}] {
 			out = append(out, s)
 		}
 	}

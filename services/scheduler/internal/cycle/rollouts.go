@@ -183,9 +183,9 @@ func (e *Engine) reports(ctx context.Context, s placement.Subject, doc *policy.D
 		names = doc.DependsOn
 	}
 	ids := map[string]stack.ID{}
-	for id, other := range e.world.subjects {
-		if other.Generator == s.Generator && !other.Deleted && slices.ContainsFunc(names, func(d policy.Dependency) bool { return d.Stack == other.Name }) {
-			ids[other.Name] = id
+	for _, n := range names {
+		if id, live := e.world.index.names[own{s.Generator, n.Stack}]; live {
+			ids[n.Stack] = id
 		}
 	}
 	depends := slices.Sorted(maps.Values(ids))

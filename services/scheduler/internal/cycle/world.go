@@ -21,6 +21,7 @@ type world struct {
 	fleet    *placement.Fleet    // of clusters, for policies
 	promises map[agent.ID][]promise
 	subjects map[stack.ID]placement.Subject
+	index    index // of subjects
 	priors   map[stack.ID]placement.Prior
 	rollouts map[stack.ID]rollout.Rollout // that govern
 	depends  map[stack.ID][]stack.ID      // whose reports the rollout of a stack waits for, beside its own
@@ -29,7 +30,7 @@ type world struct {
 
 // load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
-	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{},
+	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(),
 		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: map[agent.ID][]promise{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
@@ -47,6 +48,7 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 	}
 	for _, s := range subjects {
 		w.subjects[s.Stack] = s
+		w.index.add(s)
 	}
 	w.relist()
 	w.fleet = placement.NewFleet(w.list)
@@ -106,11 +108,13 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	}
 	for _, id := range ids {
 		w.assigned -= assigned(w.priors[id])
+		w.index.remove(w.subjects[id])
 		delete(w.subjects, id)
 		delete(w.priors, id)
 	}
 	for _, s := range subjects {
 		w.subjects[s.Stack] = s
+		w.index.add(s)
 	}
 	for id, p := range priors {
 		w.priors[id] = p
