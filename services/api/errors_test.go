@@ -174,10 +174,13 @@ func TestErrors(t *testing.T) {
 		"no such audit entry": {asAdmin, func(w *world) request { return request{method: "GET", path: "/admin/audit-logs/" + string(w.stack.ID)} }, 404, "audit_log_not_found", ""},
 		"approval of nothing": {asOwner, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.stack.ID) + "/placement/approve", body: `{"fingerprint":"f1"}`}
-		}, 422, "nothing_to_approve", ""},
+		}, 422, "nothing_to_approve", "holds nothing back"},
+		"approval before any decision": {asOwner, func(w *world) request {
+			return request{method: "POST", path: "/stacks/" + string(w.unpinned.ID) + "/placement/approve", body: `{"fingerprint":"f1"}`}
+		}, 422, "nothing_to_approve", "nothing has been decided"},
 		"approval of something else": {asOwner, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.held.ID) + "/placement/approve", body: `{"fingerprint":"f2"}`}
-		}, 422, "nothing_to_approve", ""},
+		}, 422, "nothing_to_approve", "another decision waits, since"},
 		"approval without fingerprint": {asOwner, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.held.ID) + "/placement/approve", body: `{}`}
 		}, 400, "invalid_approval", ""},

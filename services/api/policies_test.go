@@ -246,6 +246,7 @@ func TestOverridesAreTried(t *testing.T) {
 	if got := foretold(whole); len(got) != 0 {
 		t.Errorf("content that the overrides fit: got %q", got)
 	}
+	w.ok(asOwner, publishing("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {k: v}\n", "")(w))
 	deep := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/data/k"))
 	if got := foretold(strings.Replace(whole, "data: {k: v}", "immutable: false", 1)); len(got) != 1 || !strings.HasPrefix(got[0], "overrides[0].patches[0]: stack web: ") || !strings.Contains(got[0], "would keep what they have") {
 		t.Errorf("content that an override cannot be applied to: got %q", got)

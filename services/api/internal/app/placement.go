@@ -137,8 +137,28 @@ func (a *App) ApprovePlacement(ctx context.Context, p tenancy.Principal, s stack
 		e.Stack, e.Generator = s, sub.Generator
 		return tx.Outbox().Append(ctx, e)
 	})
+	if fault.CodeOf(err) == "nothing_to_approve" {
+		err = a.notWaiting(ctx, s, err)
+	}
 	if err != nil {
 		return StackPlacement{}, fmt.Errorf("approve the held decision: %w", err)
 	}
 	return a.StackPlacement(ctx, p, s, nil)
+}
+
+// notWaiting says what is the case instead of what somebody wanted to approve.
+func (a *App) notWaiting(ctx context.Context, s stack.ID, because error) error {
+	rec, hold, err := a.Store.Decisions().Latest(ctx, s)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return fault.New(fault.Refused, "nothing_to_approve", "nothing has been decided about the stack yet, so that nothing waits").Because(because).With("state", "undecided")
+	case err != nil:
+		return fmt.Errorf("get the decision: %w", err)
+	case hold != nil:
+		return fault.Newf(fault.Refused, "nothing_to_approve", "another decision waits, since %s: %s", hold.Since.UTC().Format(time.RFC3339), hold.Reason).
+			Because(because).With("state", "held").With("fingerprint", hold.Fingerprint).With("generation", rec.Generation)
+	default:
+		return fault.Newf(fault.Refused, "nothing_to_approve", "nothing waits any more: decision %d of %s holds nothing back", rec.Generation, rec.At.UTC().Format(time.RFC3339)).
+			Because(because).With("state", "decided").With("generation", rec.Generation)
+	}
 }
