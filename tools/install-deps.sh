@@ -44,6 +44,7 @@ install_debian() {
   local sudo=() policy=/usr/sbin/policy-rc.d made_policy= no_cluster=/etc/postgresql-common/createcluster.d/brokkr-none.conf
   if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
+      say "missing: $* (not found in PATH nor where systems keep it), and there is no sudo to install it with"
       say "run as root: apt-get install -y --no-install-recommends $*"
       exit 1
     fi

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,27 +19,28 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// cluster is one of the two, reached as its administrator: what a person with kubectl would be.
+// cluster is one of the demo's, reached as its administrator: what a person with kubectl would be.
 type cluster struct {
 	name       string
 	kubeconfig string
 	client     dynamic.Interface
+	made       []string // namespaces
 }
 
-// bootClusters starts the test control planes and waits until both answer.
+// bootClusters starts the test control planes and waits until all answer.
 func (d *demo) bootClusters(ctx context.Context) ([]string, error) {
 	dir := filepath.Join(d.dir, "clusters")
-	if _, err := d.procs.start("clusters", d.kubecluster, nil, "up", "--dir", dir, "--count", "2"); err != nil {
+	if _, err := d.procs.start("clusters", d.kubecluster, nil, "up", "--dir", dir, "--count", strconv.Itoa(clusterCount)); err != nil {
 		return nil, err
 	}
 	var paths []string
-	err := d.procs.until(ctx, 3*time.Minute, "boot two Kubernetes control planes", func(context.Context) (bool, error) {
+	err := d.procs.until(ctx, 3*time.Minute, "boot the Kubernetes control planes", func(context.Context) (bool, error) {
 		b, err := os.ReadFile(filepath.Join(dir, "ready"))
 		if err != nil {
 			return false, err
 		}
 		paths = strings.Split(strings.TrimSpace(string(b)), ",")
-		return len(paths) == 2, nil
+		return len(paths) == clusterCount, nil
 	})
 	return paths, err
 }
@@ -57,6 +60,87 @@ func newCluster(name, kubeconfig string) (*cluster, error) {
 		return nil, fmt.Errorf("reach the cluster of %s: %w", path, err)
 	}
 	return &cluster{name: name, kubeconfig: path, client: client}, nil
+}
+
+// identity tells clusters apart, whatever way leads to them.
+func (c *cluster) identity(ctx context.Context) (types.UID, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	o, err := c.client.Resource(namespaces()).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("the cluster %s, which kubeconfig %s leads to, does not answer: %w", c.name, c.kubeconfig, err)
+	}
+	return o.GetUID(), nil
+}
+
+// makeNamespaces makes those that the demo keeps to. What an earlier run left is removed first; a namespace of somebody else is left alone.
+func (c *cluster) makeNamespaces(ctx context.Context) error {
+	for _, name := range []string{namespace, agentNamespace} {
+		client := c.client.Resource(namespaces())
+		there, err := client.Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("look for namespace %s in %s: %w", name, c.name, err)
+		case there.GetLabels()[madeByLabel] != madeByDemo:
+			return fmt.Errorf("namespace %s in %s (kubeconfig %s) was not made by the demo, which would put its own things there: delete or rename it, or use another cluster", name, c.name, c.kubeconfig)
+		default:
+			say("removing namespace %s, which an earlier run left in %s", name, c.name)
+			if err := c.deleteNamespace(ctx, name); err != nil {
+				return err
+			}
+		}
+		made := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace",
+			"metadata": map[string]any{"name": name, "labels": map[string]any{madeByLabel: madeByDemo}}}}
+		if _, err := client.Create(ctx, made, metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("make namespace %s in %s: %w", name, c.name, err)
+		}
+		c.made = append(c.made, name)
+	}
+	return nil
+}
+
+// removeNamespaces removes those that this run made, with all that is in them.
+func (c *cluster) removeNamespaces(ctx context.Context) error {
+	var errs []error
+	for _, name := range c.made {
+		errs = append(errs, c.deleteNamespace(ctx, name))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *cluster) deleteNamespace(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, removalLimit)
+	defer cancel()
+	client := c.client.Resource(namespaces())
+	err := client.Delete(ctx, name, metav1.DeleteOptions{})
+	for err == nil {
+		select {
+		case <-time.After(200 * time.Millisecond):
+			_, err = client.Get(ctx, name, metav1.GetOptions{})
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("remove namespace %s from %s: %w; kubectl --kubeconfig %s delete namespace %s does it by hand", name, c.name, err, c.kubeconfig, name)
+}
+
+// state says something of the cluster as its owner, with an annotated ConfigMap.
+func (c *cluster) state(ctx context.Context, name string, facts map[string]any) error {
+	m := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": facts,
+		"metadata": map[string]any{"name": name, "annotations": map[string]any{"brokkr.io/facts": "true"}}}}
+	_, err := c.client.Resource(configMaps()).Namespace(agentNamespace).Apply(ctx, name, m, metav1.ApplyOptions{FieldManager: "owner", Force: true})
+	if err != nil {
+		return fmt.Errorf("state facts of %s: %w", c.name, err)
+	}
+	return nil
+}
+
+func namespaces() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 }
 
 func deployments() schema.GroupVersionResource {
@@ -87,6 +171,15 @@ func (c *cluster) deface(ctx context.Context) error {
 		return fmt.Errorf("change the page by hand in %s: %w", c.name, err)
 	}
 	return nil
+}
+
+// written returns what changes with every write to the page, whoever writes.
+func (c *cluster) written(ctx context.Context) (string, error) {
+	o, err := c.client.Resource(configMaps()).Namespace(namespace).Get(ctx, demoStack, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read the page in %s: %w", c.name, err)
+	}
+	return o.GetResourceVersion(), nil
 }
 
 // deploymentUID returns which Deployment there is; empty if there is none.

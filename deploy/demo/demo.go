@@ -14,23 +14,49 @@ import (
 )
 
 const (
-	demoStack   = "hello" // and the name of the sample's objects
-	demoLabel   = "demo"
-	namespace   = "default" // the sample names none
-	exampleDir  = "deploy/examples/hello"
-	brokerPort  = 3000
-	metricsPort = 9095
-	agentPort   = 8080
+	demoStack      = "hello" // and the name of the sample's objects
+	demoLabel      = "demo"
+	canaryLabel    = "canary"
+	namespace      = "brokkr-demo"       // of the sample
+	agentNamespace = "brokkr-demo-agent" // of the agents' inventories, leases and facts
+	madeByLabel    = "app.kubernetes.io/part-of"
+	madeByDemo     = "brokkr-demo"
+	exampleDir     = "deploy/examples/hello"
+	policyFile     = "deploy/demo/policy.yaml"
+	brokerPort     = 3000
+	metricsPort    = 9095
+	agentPort      = 8080 // of the first; the others follow
+	clusterCount   = 3
+	leastClusters  = 2
+	answerLimit    = 20 * time.Second // of a cluster
+	removalLimit   = 2 * time.Minute  // of a namespace
+	changeLimit    = 3 * time.Minute  // of what an agent has to do; images may have to be pulled
 )
+
+// site is what the demo says of a cluster: labels and annotation by which policies find it, and a fact that its owner states.
+type site struct {
+	name, region, price string
+	labels              []string
+}
+
+func sites() []site {
+	return []site{
+		{name: "east", region: "east", price: "1", labels: []string{demoLabel, canaryLabel}},
+		{name: "west", region: "west", price: "2", labels: []string{demoLabel}},
+		{name: "north", region: "west", price: "9", labels: []string{demoLabel}},
+	}
+}
 
 // What the sample's page says at first, after the change, and after the sabotage.
 const (
 	firstPage  = "Hello from Brokkr"
 	secondPage = "Good news from Brokkr"
+	thirdPage  = "Better news from Brokkr"
+	brokenPage = "Broken news from Brokkr"
 	wrongPage  = "Nothing to see here"
 )
 
-// demo is one run: a folder that holds everything, processes, two clusters, and the admin's way in.
+// demo is one run: a folder that holds everything, processes, clusters, and the admin's way in.
 type demo struct {
 	options
 	dir      string
@@ -62,6 +88,14 @@ func newDemo(o options) (*demo, error) {
 	return &demo{options: o, dir: dir, procs: newProcs(logs), started: time.Now()}, nil
 }
 
+// clusterCount is how many clusters the demo has, booted or not.
+func (d *demo) clusterCount() int {
+	if d.ownClusters {
+		return len(d.kubeconfigs)
+	}
+	return clusterCount
+}
+
 // say tells the person at the terminal what happens.
 func say(format string, args ...any) {
 	fmt.Printf("\033[1m==\033[0m "+format+"\n", args...)
@@ -72,22 +106,47 @@ func (d *demo) env() []string {
 	return []string{"BROKKR_URL=" + d.url, "BROKKR_PAK=" + d.pak, "XDG_CONFIG_HOME=" + filepath.Join(d.dir, "config")}
 }
 
-// cli shows a command as one would type it, and runs it.
+// cli shows a command as one would type it in the demo's folder, and runs it.
 func (d *demo) cli(ctx context.Context, args ...string) error {
-	fmt.Printf("\n   $ brokkr %s\n", strings.Join(args, " "))
-	out, err := d.output(ctx, args...)
-	for line := range strings.SplitSeq(strings.TrimRight(out, "\n"), "\n") {
-		fmt.Println("   " + line)
-	}
-	fmt.Println()
-	if err != nil {
-		return fmt.Errorf("brokkr %s: %w", strings.Join(args, " "), err)
+	_, err := d.shown(ctx, args...)
+	return err
+}
+
+// refused is cli for a command that has to end badly, and to say this.
+func (d *demo) refused(ctx context.Context, says string, args ...string) error {
+	out, err := d.shown(ctx, args...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return fmt.Errorf("brokkr %s: it ended well, and should not", strings.Join(args, " "))
+	case !errors.As(err, &exit):
+		return err
+	case !strings.Contains(out, says):
+		return fmt.Errorf("%w, and does not say %q", err, says)
 	}
 	return nil
 }
 
+func (d *demo) shown(ctx context.Context, args ...string) (string, error) {
+	fmt.Printf("\n   $ brokkr %s\n", strings.Join(args, " "))
+	out, err := d.output(ctx, args...)
+	indent(out)
+	if err != nil {
+		return out, fmt.Errorf("brokkr %s: %w", strings.Join(args, " "), err)
+	}
+	return out, nil
+}
+
+func indent(text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Println("   " + line)
+	}
+	fmt.Println()
+}
+
 func (d *demo) output(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "brokkr"), args...)
+	cmd.Dir = d.dir
 	cmd.Env = append(os.Environ(), d.env()...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -103,7 +162,7 @@ func (d *demo) startBroker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.url = fmt.Sprintf("http://localhost:%d", public)
+	d.url = fmt.Sprintf("http://127.0.0.1:%d", public)
 	// The demo's own database, whatever is configured for other brokers in this shell.
 	env := []string{"DATABASE_URL=", "BROKKR__DATABASE__URL=", "REDIS_URL=", "BROKKR__REDIS__URL=", "BROKKR_CONFIG_FILE="}
 	broker, err := d.procs.start("broker", filepath.Join(d.bin, "brokkr-broker"), env, "serve",
@@ -136,39 +195,38 @@ func (d *demo) startBroker(ctx context.Context) error {
 	return nil
 }
 
-// startAgent creates an agent for the cluster and starts it.
-func (d *demo) startAgent(ctx context.Context, c *cluster) error {
-	key, err := d.output(ctx, "agent", "create", "--name", c.name, "--cluster-name", c.name, "--label", demoLabel,
-		"--generator", "admin-generator", "-o", "json")
+// startAgent creates an agent for one of the clusters and starts it.
+func (d *demo) startAgent(ctx context.Context, i int) error {
+	c, s := d.clusters[i], sites()[i]
+	args := []string{"agent", "create", "--name", c.name, "--cluster-name", c.name, "--annotation", "region=" + s.region, "--generator", "admin-generator", "-o", "json"}
+	for _, l := range s.labels {
+		args = append(args, "--label", l)
+	}
+	key, err := d.output(ctx, args...)
 	if err != nil {
 		return fmt.Errorf("create agent %s: %w: %s", c.name, err, key)
 	}
 	pak := regexp.MustCompile(`brokkr_BR\w+_\w+`).FindString(key)
-	health, err := port(agentPort, "the health endpoint of agent "+c.name)
+	health, err := port(agentPort+i, "the health endpoint of agent "+c.name)
 	if err != nil {
 		return err
 	}
 	_, err = d.procs.start("agent-"+c.name, filepath.Join(d.bin, "brokkr-agent"), []string{
 		"KUBECONFIG=" + c.kubeconfig, "BROKKR_CONFIG_FILE=", "BROKKR__AGENT__PAK=" + pak, "BROKKR__AGENT__BROKER_URL=" + d.url,
+		"BROKKR__AGENT__NAMESPACE=" + agentNamespace, "BROKKR__AGENT__STATUS_EVERY=5s",
 		fmt.Sprintf("BROKKR__AGENT__ADDR=127.0.0.1:%d", health),
 	}, "start")
 	return err
 }
 
-// end takes everything away: the stacks from clusters that are not ours, the processes, the folder.
+// end takes everything away: the processes, the demo's namespaces in clusters that are not its own, the folder.
 func (d *demo) end(ctx context.Context) error {
 	say("cleaning up")
-	var errs []error
-	if d.ownClusters && d.pak != "" {
-		for _, s := range []string{demoStack, latencyStack} {
-			if _, err := d.output(ctx, "get", "stack", s); err != nil {
-				continue // it is not there
-			}
-			if out, err := d.output(ctx, "delete", "stack", s, "--yes", "--wait", "--timeout", "1m"); err != nil {
-				errs = append(errs, fmt.Errorf("remove stack %s from your clusters: %w: %s", s, err, out))
-			}
+	errs := []error{d.procs.stop()} // first the agents: they would put back what is taken away
+	if d.ownClusters {
+		for _, c := range d.clusters {
+			errs = append(errs, c.removeNamespaces(ctx))
 		}
 	}
-	errs = append(errs, d.procs.stop(), os.RemoveAll(d.dir))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
 }

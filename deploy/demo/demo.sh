@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prepares the demo and runs it: installs what is missing, compiles with progress from the first second, then hands over to
 # the program in this folder.
-#   KUBECONFIGS=a,b   two clusters of yours instead of the test control planes
-#   DEMO_EXIT=1       end by itself with an exit code instead of waiting for Ctrl-C; so does CI=true
+#   KUBECONFIGS=a,b,c   three clusters of yours instead of the test control planes; with two, what needs a third is left out
+#   DEMO_EXIT=1         end by itself with an exit code instead of waiting for Ctrl-C; so does CI=true
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -36,6 +36,21 @@ compile() {
   fi
 }
 
+# What is wrong is told before anything is compiled.
+if [ -n "${KUBECONFIGS:-}" ]; then
+  IFS=, read -ra given <<<"$KUBECONFIGS"
+  if [ ${#given[@]} -lt 2 ] || [ ${#given[@]} -gt 3 ]; then
+    echo "demo: KUBECONFIGS names ${#given[@]} kubeconfigs; it takes three, or two and leaves something out: KUBECONFIGS=a,b,c make demo" >&2
+    exit 1
+  fi
+  for file in "${given[@]}"; do
+    if [ ! -f "$file" ] || [ ! -r "$file" ]; then
+      echo "demo: KUBECONFIGS names '$file', which is not a file that can be read (from $PWD)" >&2
+      exit 1
+    fi
+  done
+fi
+
 say "looking for PostgreSQL and Go"
 tools/install-deps.sh
 say "compiling Brokkr (a few minutes the first time, seconds later on)"
@@ -44,7 +59,7 @@ compile -o bin/ ./cmd/brokkr ./cmd/brokkr-broker ./services/agent/cmd/brokkr-age
 compile -o bin/brokkr-demo ./deploy/demo
 kubecluster=
 if [ -z "${KUBECONFIGS:-}" ]; then
-  say "two Kubernetes control planes: etcd, API server, controllers and scheduler, as processes"
+  say "three Kubernetes control planes: etcd, API server, controllers and scheduler, as processes"
   kubecluster=$(test/kubecluster/build.sh)
 fi
 rm -f "$log"

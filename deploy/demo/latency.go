@@ -17,10 +17,10 @@ const (
 	latencyRounds  = 20
 	latencyStack   = "demo-latency"
 	latencyLimit   = 30 * time.Second
-	latencyPublish = `{"yaml_content":"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: demo-latency\n  namespace: default\ndata:\n  round: \"%d\"\n"}`
+	latencyPublish = `{"yaml_content":"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: demo-latency\n  namespace: brokkr-demo\ndata:\n  round: \"%d\"\n"}`
 )
 
-// measure publishes one ConfigMap again and again and prints the time from the call to the moment when a watch at both
+// measure publishes one ConfigMap again and again and prints the time from the call to the moment when a watch at all
 // API servers shows the new content. The processes are warm by now; nothing else is left out.
 func (d *demo) measure(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
@@ -60,7 +60,7 @@ func (d *demo) measure(ctx context.Context) error {
 	at := func(share float64) time.Duration {
 		return took[min(len(took)-1, int(share*float64(len(took))))].Round(time.Millisecond)
 	}
-	say("published -> visible in both clusters, %d times: median %s, p90 %s, longest %s", len(took), at(0.5), at(0.9), took[len(took)-1].Round(time.Millisecond))
+	say("published -> visible in each of %d clusters, %d times: median %s, p90 %s, longest %s", len(d.clusters), len(took), at(0.5), at(0.9), took[len(took)-1].Round(time.Millisecond))
 	return d.cli(ctx, "delete", "stack", latencyStack, "--yes")
 }
 

@@ -1,5 +1,6 @@
-// Command demo shows Brokkr at work on two real Kubernetes API servers: a stack is published, travels, is changed, broken
-// by hand and repaired. demo.sh compiles it together with everything that it starts.
+// Command demo shows Brokkr at work on three real Kubernetes API servers: a stack is published, travels, is changed, broken
+// by hand and repaired; a policy places it, a rollout fails and turns back, a cluster is drained. demo.sh compiles it together with everything
+// that it starts.
 package main
 
 import (
@@ -13,12 +14,23 @@ import (
 	"syscall"
 )
 
+// interrupted is the exit code after a signal that came before the end of the story.
+const interrupted = 130
+
+var errInterrupted = errors.New("interrupted before its end")
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A terminal that is closed ends the demo as Ctrl-C does: its processes do not hear of it.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
+	}
+	switch {
+	case errors.Is(err, errInterrupted):
+		os.Exit(interrupted)
+	case err != nil:
 		os.Exit(1)
 	}
 }
@@ -39,8 +51,8 @@ func run(ctx context.Context) error {
 	flag.Parse()
 	if list := os.Getenv("KUBECONFIGS"); list != "" {
 		o.kubeconfigs, o.ownClusters = strings.Split(list, ","), true
-		if len(o.kubeconfigs) != 2 {
-			return fmt.Errorf("KUBECONFIGS names %d kubeconfigs; the demo needs two, separated by a comma", len(o.kubeconfigs))
+		if n := len(o.kubeconfigs); n < leastClusters || n > clusterCount {
+			return fmt.Errorf("KUBECONFIGS names %d kubeconfigs; the demo takes three, or two and leaves something out: KUBECONFIGS=a,b,c make demo", n)
 		}
 	}
 	o.stay = !truthy(os.Getenv("CI")) && !truthy(os.Getenv("DEMO_EXIT"))
@@ -50,16 +62,17 @@ func run(ctx context.Context) error {
 		return err
 	}
 	err = d.tell(ctx)
-	if err == nil && o.stay {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		fmt.Println()
+		return errors.Join(errInterrupted, d.end(context.WithoutCancel(ctx)))
+	case err == nil && o.stay:
 		d.invite()
 		select {
 		case <-ctx.Done():
 			fmt.Println()
 		case err = <-d.procs.failed:
 		}
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = nil
 	}
 	if err != nil {
 		d.procs.showLogs()

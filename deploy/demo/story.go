@@ -7,33 +7,30 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
-// tell runs the demo from nothing to a broker and two clusters at work.
+// tell runs the demo from nothing to a broker and its clusters at work.
 func (d *demo) tell(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{d.setUp, d.publish, d.change, d.sabotage, d.measureAll} {
+	steps := []func(context.Context) error{d.setUp, d.publish, d.change, d.sabotage, d.measureAll}
+	if d.clusterCount() == clusterCount {
+		steps = append(steps, d.place, d.rollOut, d.rollBack, d.drain)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
+	}
+	if d.clusterCount() < clusterCount {
+		say("left out, for want of a third cluster: a policy that refuses a cluster, a rollout that turns back, a drain (KUBECONFIGS=a,b,c)")
 	}
 	return nil
 }
 
 func (d *demo) setUp(ctx context.Context) error {
-	if !d.ownClusters {
-		say("booting two Kubernetes clusters (their nodes are simulated, everything else is real)")
-		paths, err := d.bootClusters(ctx)
-		if err != nil {
-			return err
-		}
-		d.kubeconfigs = paths
-	}
-	for i, name := range []string{"east", "west"} {
-		c, err := newCluster(name, d.kubeconfigs[i])
-		if err != nil {
-			return err
-		}
-		d.clusters = append(d.clusters, c)
+	if err := d.openClusters(ctx); err != nil {
+		return err
 	}
 	say("starting the broker with a private PostgreSQL in %s", filepath.Join(d.dir, "state"))
 	if err := d.startBroker(ctx); err != nil {
@@ -43,17 +40,58 @@ func (d *demo) setUp(ctx context.Context) error {
 		return err
 	}
 	say("the broker serves on %s; creating and starting an agent for each cluster", d.url)
-	for _, c := range d.clusters {
-		if err := d.startAgent(ctx, c); err != nil {
+	for i := range d.clusters {
+		if err := d.startAgent(ctx, i); err != nil {
 			return err
 		}
 	}
 	return d.cli(ctx, "get", "agents")
 }
 
+// openClusters boots clusters, or reaches those that were given, and makes the demo's namespaces in them.
+func (d *demo) openClusters(ctx context.Context) error {
+	if !d.ownClusters {
+		say("booting three Kubernetes clusters (their nodes are simulated, everything else is real)")
+		paths, err := d.bootClusters(ctx)
+		if err != nil {
+			return err
+		}
+		d.kubeconfigs = paths
+	}
+	seen := map[types.UID]*cluster{}
+	for i, path := range d.kubeconfigs {
+		c, err := newCluster(sites()[i].name, path)
+		if err != nil {
+			return err
+		}
+		uid, err := c.identity(ctx)
+		if err != nil {
+			return err
+		}
+		if other := seen[uid]; other != nil {
+			return fmt.Errorf("the kubeconfigs %s and %s lead to the same cluster; the demo needs different ones", other.kubeconfig, c.kubeconfig)
+		}
+		seen[uid] = c
+		d.clusters = append(d.clusters, c)
+	}
+	for i, c := range d.clusters { // when all answer: nothing is made in any unless the demo can begin
+		if err := c.makeNamespaces(ctx); err != nil {
+			return err
+		}
+		if err := c.state(ctx, "prices", map[string]any{"price": sites()[i].price}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *demo) publish(ctx context.Context) error {
+	dir, err := d.manifests("hello-1")
+	if err != nil {
+		return err
+	}
 	say("publishing %s: one command, every cluster whose agent shares the label %q", exampleDir, demoLabel)
-	if err := d.cli(ctx, "apply", "-f", exampleDir, "--stack", demoStack, "--label", demoLabel, "--wait"); err != nil {
+	if err := d.cli(ctx, "apply", "-f", dir, "--stack", demoStack, "--label", demoLabel, "--wait"); err != nil {
 		return err
 	}
 	say("where it went")
@@ -66,57 +104,21 @@ func (d *demo) publish(ctx context.Context) error {
 
 // change publishes the sample with another page.
 func (d *demo) change(ctx context.Context) error {
-	changed := filepath.Join(d.dir, "hello-changed")
-	if err := rewrite(exampleDir, changed, firstPage, secondPage); err != nil {
+	dir, err := d.manifests("hello-2", firstPage, secondPage)
+	if err != nil {
 		return err
 	}
 	say("changing it: the page says %q now", secondPage)
-	if err := d.cli(ctx, "apply", "-f", changed, "--stack", demoStack, "--wait"); err != nil {
+	if err := d.cli(ctx, "apply", "-f", dir, "--stack", demoStack, "--wait"); err != nil {
 		return err
 	}
 	for _, c := range d.clusters {
-		if err := d.expectPage(ctx, c); err != nil {
+		if err := d.expectPage(ctx, c, secondPage); err != nil {
 			return err
 		}
 		say("%s has the new page", c.name)
 	}
 	return nil
-}
-
-// rewrite copies the manifests with one text replaced.
-func rewrite(from, to, old, text string) error {
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
-	}
-	files, err := filepath.Glob(filepath.Join(to, "*.yaml"))
-	if err != nil {
-		return fmt.Errorf("list %s: %w", to, err)
-	}
-	changed := false
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			return fmt.Errorf("change the sample: %w", err)
-		}
-		if !strings.Contains(string(b), old) {
-			continue
-		}
-		changed = true
-		if err := os.WriteFile(f, []byte(strings.ReplaceAll(string(b), old, text)), 0o600); err != nil {
-			return fmt.Errorf("change the sample: %w", err)
-		}
-	}
-	if !changed {
-		return fmt.Errorf("%q is nowhere in %s", old, from)
-	}
-	return nil
-}
-
-func (d *demo) expectPage(ctx context.Context, c *cluster) error {
-	return d.procs.until(ctx, time.Minute, "the new page in "+c.name, func(ctx context.Context) (bool, error) {
-		page, err := c.page(ctx)
-		return strings.Contains(page, secondPage), err
-	})
 }
 
 // sabotage breaks the sample behind Brokkr's back, twice, and waits for the repairs.
@@ -127,7 +129,7 @@ func (d *demo) sabotage(ctx context.Context) error {
 	if err := c.deface(ctx); err != nil {
 		return err
 	}
-	if err := d.expectPage(ctx, c); err != nil {
+	if err := d.expectPage(ctx, c, secondPage); err != nil {
 		return err
 	}
 	say("the agent has put the page right after %s", time.Since(start).Round(time.Millisecond))
@@ -138,7 +140,7 @@ func (d *demo) sabotage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.procs.until(ctx, time.Minute, "the Deployment again in "+c.name, func(ctx context.Context) (bool, error) {
+	err = d.procs.until(ctx, changeLimit, "the Deployment again in "+c.name, func(ctx context.Context) (bool, error) {
 		uid, err := c.deploymentUID(ctx)
 		return uid != "" && uid != gone, err
 	})
@@ -150,7 +152,7 @@ func (d *demo) sabotage(ctx context.Context) error {
 }
 
 func (d *demo) measureAll(ctx context.Context) error {
-	say("how fast is it? Publishing a ConfigMap again and again, watching both API servers")
+	say("how fast is it? Publishing a ConfigMap again and again, watching all API servers")
 	return d.measure(ctx)
 }
 
@@ -174,13 +176,14 @@ func (d *demo) writeEnv() error {
 func (d *demo) invite() {
 	say("ready after %s. Everything stays up until Ctrl-C. In another terminal:", time.Since(d.started).Round(time.Second))
 	fmt.Printf(`
-   source %s
+   cd %s && source env
    brokkr status %s --watch
    brokkr describe stack %s
-   brokkr apply -f %s --stack %s --wait
+   brokkr explain %s
+   brokkr apply -f hello-1 --stack %s --wait
    brokkr delete stack %s --wait
-   kubectl --kubeconfig $EAST get all
-   tail -f %s
-`, filepath.Join(d.dir, "env"), demoStack, demoStack, exampleDir, demoStack, demoStack, filepath.Join(d.procs.dir, "*.log"))
+   kubectl --kubeconfig $EAST --namespace %s get all
+   tail -f logs/*.log
+`, d.dir, demoStack, demoStack, demoStack, demoStack, demoStack, namespace)
 	fmt.Println()
 }
