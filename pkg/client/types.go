@@ -107,38 +107,13 @@ type Annotation struct {
 type Target = wire.TargetFrame
 
 // Event is what an agent reported about one deployment object.
-type Event struct {
-	ID                 string    `json:"id"`
-	CreatedAt          time.Time `json:"created_at"`
-	UpdatedAt          time.Time `json:"updated_at"`
-	AgentID            string    `json:"agent_id"`
-	DeploymentObjectID string    `json:"deployment_object_id"`
-	EventType          string    `json:"event_type"`
-	Status             string    `json:"status"`
-	Message            *string   `json:"message"`
-}
+type Event = wire.AgentEvent
 
 // Object is a deployment object: one immutable revision of a stack.
-type Object struct {
-	ID               string     `json:"id"`
-	CreatedAt        time.Time  `json:"created_at"`
-	UpdatedAt        time.Time  `json:"updated_at"`
-	DeletedAt        *time.Time `json:"deleted_at"`
-	SequenceID       int64      `json:"sequence_id"`
-	StackID          string     `json:"stack_id"`
-	YAMLContent      string     `json:"yaml_content"`
-	YAMLChecksum     string     `json:"yaml_checksum"`
-	SubmittedAt      time.Time  `json:"submitted_at"`
-	IsDeletionMarker bool       `json:"is_deletion_marker"`
-	Template         *Origin    `json:"template,omitempty"` // nil: it was published as it is
-}
+type Object = wire.DeploymentObject
 
 // Origin is what a deployment object was made of.
-type Origin struct {
-	TemplateID       string `json:"id"`
-	Version          int    `json:"version"`
-	ParametersSHA256 string `json:"parameters_sha256"`
-}
+type Origin = wire.Origin
 
 // Registration is the consent between an agent and a generator.
 type Registration struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 )
 
@@ -40,43 +41,18 @@ func authOf(p tenancy.Principal) authResponse {
 	return out
 }
 
-type agentEvent struct {
-	ID                 string     `json:"id"`
-	CreatedAt          time.Time  `json:"created_at"`
-	UpdatedAt          time.Time  `json:"updated_at"`
-	DeletedAt          *time.Time `json:"deleted_at"`
-	AgentID            string     `json:"agent_id"`
-	DeploymentObjectID string     `json:"deployment_object_id"`
-	EventType          string     `json:"event_type"`
-	Status             string     `json:"status"`
-	Message            *string    `json:"message"`
-}
-
-func eventOf(e agent.Event) agentEvent {
-	return agentEvent{
+func eventOf(e agent.Event) wire.AgentEvent {
+	return wire.AgentEvent{
 		ID: string(e.ID), CreatedAt: e.CreatedAt.UTC(), UpdatedAt: e.UpdatedAt.UTC(), AgentID: string(e.Agent),
 		DeploymentObjectID: string(e.Object), EventType: e.Type, Status: e.Status, Message: e.Message,
 	}
 }
 
-type deploymentObject struct {
-	ID               string     `json:"id"`
-	CreatedAt        time.Time  `json:"created_at"`
-	UpdatedAt        time.Time  `json:"updated_at"`
-	DeletedAt        *time.Time `json:"deleted_at"`
-	SequenceID       int64      `json:"sequence_id"`
-	StackID          string     `json:"stack_id"`
-	YAMLContent      string     `json:"yaml_content"`
-	YAMLChecksum     string     `json:"yaml_checksum"`
-	SubmittedAt      time.Time  `json:"submitted_at"`
-	IsDeletionMarker bool       `json:"is_deletion_marker"`
-}
-
 // emptyChecksum is the SHA-256 of no bytes: what a removal carries.
 const emptyChecksum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-func objectOf(d app.Desired) deploymentObject {
-	out := deploymentObject{
+func objectOf(d app.Desired) wire.DeploymentObject {
+	out := wire.DeploymentObject{
 		ID: string(d.ID), CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), DeletedAt: d.DeletedAt, SequenceID: int64(d.Sequence),
 		StackID: string(d.Stack), YAMLContent: string(d.Content), YAMLChecksum: string(d.Checksum), SubmittedAt: d.SubmittedAt.UTC(),
 		IsDeletionMarker: d.Removal,

@@ -68,17 +68,17 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return rpc.Empty{}, g.Heartbeat(ctx, identity.Of(ctx), r.id, r.body.K8sReachable, r.body.K8sAPILatencyMS)
 			}),
 		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: identity.Operate(identity.AgentSelf)},
-			mode, func(ctx context.Context, r with[string]) ([]deploymentObject, error) {
+			mode, func(ctx context.Context, r with[string]) ([]wire.DeploymentObject, error) {
 				list, err := g.TargetState(ctx, identity.Of(ctx), r.id, r.body)
 				return each(list, objectOf), err
 			}),
 		rpc.New(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: identity.View(identity.AgentSelf)},
-			path, func(ctx context.Context, id string) ([]agentEvent, error) {
+			path, func(ctx context.Context, id string) ([]wire.AgentEvent, error) {
 				list, err := g.Events(ctx, identity.Of(ctx), id)
 				return each(list, eventOf), err
 			}),
 		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: identity.AgentSelf},
-			body(rpc.LooseJSON[wire.AgentEventFrame]), func(ctx context.Context, r with[wire.AgentEventFrame]) (agentEvent, error) {
+			body(rpc.LooseJSON[wire.AgentEventFrame]), func(ctx context.Context, r with[wire.AgentEventFrame]) (wire.AgentEvent, error) {
 				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
 					Agent: r.body.AgentID, Object: r.body.DeploymentObjectID, Type: r.body.EventType, Status: r.body.Status, Message: r.body.Message,
 				})
