@@ -83,32 +83,20 @@ func (a *app) runAgentCreate(cmd *cobra.Command, o *agentCreateOptions) error {
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
-	pairs, err := parseAnnotations(cmd, o.annotations)
+	annotations, err := annotationsOf(cmd, o.annotations)
 	if err != nil {
 		return err
 	}
-	n := client.NewAgent{Name: o.name, ClusterName: o.cluster, Labels: o.labels, Status: pick(o.activate, statusActive, statusInactive)}
-	for _, p := range pairs {
-		if n.Annotations == nil {
-			n.Annotations = map[string]string{}
-		}
-		n.Annotations[p.key] = p.value
-	}
+	n := client.NewAgent{Name: o.name, ClusterName: o.cluster, Labels: o.labels, Annotations: annotations, Status: pick(o.activate, statusActive, statusInactive)}
 	c, err := a.connect()
 	if err != nil {
 		return err
 	}
-	if o.brokerURL == "" {
-		o.brokerURL = c.URL()
-	} else if _, err := client.ParseURL(o.brokerURL); err != nil {
-		return usagef(cmd, "--broker-url: %v", err)
+	if o.brokerURL, err = agentsBroker(cmd, c, o.brokerURL); err != nil {
+		return err
 	}
-	for _, ref := range o.generators {
-		g, err := findGenerator(cmd.Context(), c, ref)
-		if err != nil {
-			return err
-		}
-		n.GeneratorIDs = append(n.GeneratorIDs, g.ID)
+	if n.GeneratorIDs, err = generatorIDs(cmd.Context(), c, o.generators); err != nil {
+		return err
 	}
 	made, err := c.CreateAgent(cmd.Context(), n)
 	if err != nil {
@@ -163,6 +151,9 @@ func (a *app) agentRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if brokerURL, err = agentsBroker(cmd, c, brokerURL); err != nil {
+				return err
+			}
 			g, err := findAgent(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
@@ -170,9 +161,6 @@ func (a *app) agentRotate() *cobra.Command {
 			made, err := c.RotateAgent(cmd.Context(), g.ID, grace)
 			if err != nil {
 				return rotateError(err, "agent "+g.Name)
-			}
-			if brokerURL == "" {
-				brokerURL = c.URL()
 			}
 			return a.showAgentPAK(cmd, &o, made, brokerURL, "has a new key")
 		},
@@ -269,4 +257,15 @@ func isIn(all []string, s string) bool {
 // said writes the outcome of a change to standard output.
 func (a *app) said(format string, args ...any) {
 	_, _ = fmt.Fprintln(a.env.Out, strings.TrimRight(fmt.Sprintf(format, args...), "\n")) // the change has happened all the same
+}
+
+// agentsBroker returns where an agent is to look for the broker: given, or where c does.
+func agentsBroker(cmd *cobra.Command, c *client.Client, given string) (string, error) {
+	if given == "" {
+		return c.URL(), nil
+	}
+	if _, err := client.ParseURL(given); err != nil {
+		return "", usagef(cmd, "--broker-url: %v", err)
+	}
+	return given, nil
 }

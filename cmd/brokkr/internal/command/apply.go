@@ -97,13 +97,8 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
-	pairs, err := parseAnnotations(cmd, o.annotations)
-	if err != nil {
+	if o.pairs, err = annotationsOf(cmd, o.annotations); err != nil {
 		return err
-	}
-	o.pairs = map[string]string{}
-	for _, p := range pairs {
-		o.pairs[p.key] = p.value
 	}
 	b, err := a.manifests(cmd, &o.manifests, o.stack)
 	if err != nil {

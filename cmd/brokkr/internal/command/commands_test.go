@@ -99,6 +99,7 @@ func TestCommands(t *testing.T) {
 		"agent-create-exists":   {"agent create edge-1 --cluster-name cluster-1", gens.with(routes{"POST /agents": {refused(409, "unique_violation", "an agent edge-1 of cluster cluster-1 exists")}}), 1},
 		"agent-create-usage":    {"agent create edge-1", nil, 2},
 		"agent-rotate":          {"agent rotate edge-1", agents.with(routes{"POST /agents/" + agentID + "/rotate-pak": {ok(`{"agent":` + edge1 + `,"pak":` + pak + `}`)}}), 0},
+		"agent-rotate-url":      {"agent rotate edge-1 --broker-url broker", nil, 2},
 		"agent-rotate-lost":     {"agent rotate edge-1", agents.with(routes{"POST /agents/" + agentID + "/rotate-pak": {{status: 502}}}), 1},
 		"agent-label":           {"agent label edge-1 prod eu/west old-", agents.with(routes{"POST /agents/" + agentID + "/labels": {created(`{}`), refused(409, "unique_violation", "x")}, "DELETE /agents/" + agentID + "/labels/old": {{status: 204}}}), 0},
 		"agent-annotate":        {"agent annotate edge-1 a=1 b-", agents.with(routes{"POST /agents/" + agentID + "/annotations": {created(`{}`)}, "DELETE /agents/" + agentID + "/annotations/b": {{status: 204}}}), 0},

@@ -76,32 +76,20 @@ func (a *app) runJoinTokenCreate(cmd *cobra.Command, name string, o *joinTokenOp
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
-	pairs, err := parseAnnotations(cmd, o.annotations)
+	annotations, err := annotationsOf(cmd, o.annotations)
 	if err != nil {
 		return err
 	}
-	n := client.NewJoinToken{Name: name, MaxUses: o.uses, TTLSeconds: int64(o.ttl / time.Second), Labels: o.labels, Activate: &o.activate}
-	for _, p := range pairs {
-		if n.Annotations == nil {
-			n.Annotations = map[string]string{}
-		}
-		n.Annotations[p.key] = p.value
-	}
+	n := client.NewJoinToken{Name: name, MaxUses: o.uses, TTLSeconds: int64(o.ttl / time.Second), Labels: o.labels, Annotations: annotations, Activate: &o.activate}
 	c, err := a.connect()
 	if err != nil {
 		return err
 	}
-	if o.brokerURL == "" {
-		o.brokerURL = c.URL()
-	} else if _, err := client.ParseURL(o.brokerURL); err != nil {
-		return usagef(cmd, "--broker-url: %v", err)
+	if o.brokerURL, err = agentsBroker(cmd, c, o.brokerURL); err != nil {
+		return err
 	}
-	for _, ref := range o.generators {
-		g, err := findGenerator(cmd.Context(), c, ref)
-		if err != nil {
-			return err
-		}
-		n.GeneratorIDs = append(n.GeneratorIDs, g.ID)
+	if n.GeneratorIDs, err = generatorIDs(cmd.Context(), c, o.generators); err != nil {
+		return err
 	}
 	made, err := c.CreateJoinToken(cmd.Context(), n)
 	if err != nil {

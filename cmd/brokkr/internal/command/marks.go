@@ -43,6 +43,19 @@ func parseAnnotations(cmd *cobra.Command, texts []string) ([]pair, error) {
 	return pairs, nil
 }
 
+// annotationsOf returns annotations that were given as key=value; nil if there are none.
+func annotationsOf(cmd *cobra.Command, texts []string) (map[string]string, error) {
+	pairs, err := parseAnnotations(cmd, texts)
+	if err != nil || len(pairs) == 0 {
+		return nil, err
+	}
+	out := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		out[p.key] = p.value
+	}
+	return out, nil
+}
+
 // marked is what can carry labels and annotations: an agent or a stack.
 type marked struct {
 	what        string // kind/name

@@ -184,3 +184,16 @@ func stackNames(ctx context.Context, c *client.Client) (book, error) {
 	}
 	return b, nil
 }
+
+// generatorIDs returns the ids of generators that are named by name or id.
+func generatorIDs(ctx context.Context, c *client.Client, refs []string) ([]string, error) {
+	var ids []string
+	for _, ref := range refs {
+		g, err := findGenerator(ctx, c, ref)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, g.ID)
+	}
+	return ids, nil
+}

@@ -85,7 +85,7 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return err
 	}
-	pairs, err := parseAnnotations(cmd, o.annotations)
+	annotations, err := annotationsOf(cmd, o.annotations)
 	if err != nil {
 		return err
 	}
@@ -93,13 +93,7 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 	if err != nil {
 		return err
 	}
-	n := client.NewWorkOrder{WorkType: o.kind, YAMLContent: string(b.Content), Targeting: &client.WorkOrderTargeting{Labels: o.labels}}
-	for _, p := range pairs {
-		if n.Targeting.Annotations == nil {
-			n.Targeting.Annotations = map[string]string{}
-		}
-		n.Targeting.Annotations[p.key] = p.value
-	}
+	n := client.NewWorkOrder{WorkType: o.kind, YAMLContent: string(b.Content), Targeting: &client.WorkOrderTargeting{Labels: o.labels, Annotations: annotations}}
 	if cmd.Flags().Changed("max-retries") {
 		n.MaxRetries = &o.retries
 	}
