@@ -53,6 +53,36 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
+// The rows that need no simulated fleet, on a real broker: telemetry with people who watch, webhooks beside one that hangs, long lists.
+func TestSmokeOfOtherRows(t *testing.T) {
+	postgres, redis := testenv.Postgres(t), testenv.NewRedisServer(t).URL()
+	env := map[string]string{"BROKKR_TEST_POSTGRES": postgres, "BROKKR_TEST_REDIS": redis}
+	dir := t.TempDir()
+	err := command(t.Context(), []string{"bench", "--all-in-one", "--programs", filepath.Dir(testenv.Build(t, "./cmd/brokkr-broker")), "--rows", "13,14,18", "--scale", "0.01", "--out", dir},
+		func(name string) string { return env[name] }, testWriter{t}, testWriter{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bench.Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	wanted := map[string]string{"13": "lines", "14": "calls_that_hang", "18": "stacks_ms_p99"}
+	for _, r := range report.Results {
+		if r.Value <= 0 || r.Full || r.Times == nil || r.Times.P50 <= 0 || r.Ratio.Value <= 0 || r.Details[wanted[r.Row]] <= 0 || r.Details["lines_lost"] != 0 || r.Details["lines_not_shown"] != 0 {
+			t.Errorf("row %s says nothing, or lines were lost: %+v", r.Row, r)
+		}
+		delete(wanted, r.Row)
+	}
+	if len(wanted) != 0 {
+		t.Errorf("rows %v were not measured", wanted)
+	}
+}
+
 type testWriter struct{ testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {

@@ -42,6 +42,9 @@ func groups() []group {
 		{"rollouts", []string{"8"}, rollouts},
 		{"1,000 agents", []string{"2", "9", "12"}, thousand},
 		{"10,000 agents", []string{"3", "10"}, tenThousand},
+		{"telemetry", []string{"13"}, telemetry},
+		{"webhooks", []string{"14"}, webhooks},
+		{"lists", []string{"18"}, lists},
 	}
 }
 
@@ -104,8 +107,8 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 
 func runGroup(ctx context.Context, o Options, dir string, g group, results *[]Result) (err error) {
 	r := &run{results: results}
-	// Agents of the fixtures are silent while others are measured.
-	r.stage, err = newStage(ctx, o, dir, "BROKKR__SCHEDULER__UNREACHABLE_AFTER=1h")
+	// Agents of the fixtures are silent while others are measured, and receivers of webhooks are here.
+	r.stage, err = newStage(ctx, o, dir, "BROKKR__SCHEDULER__UNREACHABLE_AFTER=1h", "BROKKR__WEBHOOKS__ALLOW_NETWORKS=127.0.0.0/8")
 	if err != nil {
 		return err
 	}
