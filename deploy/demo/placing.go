@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -113,11 +112,11 @@ func (d *demo) drain(ctx context.Context) error {
 		return err
 	}
 	say("%s needs maintenance. What would come of draining it?", leaving.name)
-	if err := d.cli(ctx, "plan", "--agent", leaving.name, "--drain"); err != nil {
+	if err := d.cli(ctx, "drain", leaving.name, "--dry-run"); err != nil {
 		return err
 	}
 	say("then so be it")
-	if err := d.startDrain(ctx, leaving.name); err != nil {
+	if err := d.cli(ctx, "drain", leaving.name, "--reason", "maintenance", "--wait"); err != nil {
 		return err
 	}
 	if err := d.expectPage(ctx, dear, thirdPage); err != nil {
@@ -127,23 +126,4 @@ func (d *demo) drain(ctx context.Context) error {
 		return err
 	}
 	return d.cli(ctx, "status", demoStack)
-}
-
-func (d *demo) startDrain(ctx context.Context, name string) error {
-	var agents []struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
-	}
-	if err := d.call(ctx, http.MethodGet, "/api/v1/agents", "", &agents); err != nil {
-		return err
-	}
-	for _, a := range agents {
-		if a.Name != name {
-			continue
-		}
-		path := "/api/v1/agents/" + a.ID + "/drain"
-		fmt.Printf("\n   $ curl -X POST %s%s -H \"Authorization: Bearer $BROKKR_PAK\"\n\n", d.url, path)
-		return d.call(ctx, http.MethodPost, path, "{}", nil)
-	}
-	return fmt.Errorf("there is no agent %s", name)
 }
