@@ -45,6 +45,7 @@ func (c *change) commit(co ports.Commit, revisions map[agent.ID]delivery.Revisio
 	}
 	d, _ := c.decisions.get(one(co.Stack))
 	d.generation = co.Generation + 1
+	d.moved = placement.Recent(d.moved, micro(co.Record.At), co.Record.Decision.Moves)
 	d.approved, d.hold, d.record = 0, copyHold(co.Hold), copyRecord(co.Record)
 	d.record.Stack, d.record.Generation = co.Stack, d.generation
 	c.decisions.put(one(co.Stack), d)
@@ -92,9 +93,13 @@ func (c *change) mayChange(id stack.ID, ch placement.Change) error {
 
 func (c *change) assign(co ports.Commit, ch placement.Change, rev delivery.Revision) {
 	k := two{string(ch.Agent), string(co.Stack)}
+	placed := micro(co.Record.At)
+	if was, ok := c.assignments.get(k); ok && was.State == ch.State {
+		placed = was.Placed
+	}
 	c.assignments.put(k, delivery.Assignment{
 		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, Variant: ch.Variant, State: ch.State, Revision: rev, Reason: ch.Reason,
-		Traceparent: co.Record.Traceparent, Since: micro(co.Record.At),
+		Traceparent: co.Record.Traceparent, Since: micro(co.Record.At), Placed: placed,
 	})
 	c.stackAgents.put(two{string(co.Stack), string(ch.Agent)}, nothing{})
 }

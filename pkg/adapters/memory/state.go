@@ -126,6 +126,7 @@ type decision struct {
 	approved   int64
 	hold       *placement.Hold
 	record     placement.Record
+	moved      []time.Time // in the hour before the record
 }
 
 func newState(now func() time.Time) *state {

@@ -22,11 +22,12 @@ type assignmentRow struct {
 	Reason      string            `db:"reason"`
 	Traceparent string            `db:"traceparent"`
 	Since       time.Time         `db:"since"`
+	Placed      time.Time         `db:"placed"`
 }
 
 func (r assignmentRow) assignment() delivery.Assignment {
 	a := delivery.Assignment{
-		Agent: r.Agent, Stack: r.Stack, Object: r.Object, State: r.State, Revision: r.Revision, Reason: r.Reason, Traceparent: r.Traceparent, Since: micro(r.Since),
+		Agent: r.Agent, Stack: r.Stack, Object: r.Object, State: r.State, Revision: r.Revision, Reason: r.Reason, Traceparent: r.Traceparent, Since: micro(r.Since), Placed: micro(r.Placed),
 	}
 	if r.Variant != nil {
 		a.Variant = checksumOf(r.Variant)
@@ -72,7 +73,7 @@ func (r wantedRow) wanted() delivery.Wanted {
 const (
 	wantedColumns = `COALESCE(x.agent_id::text, '') AS agent_id, COALESCE(x.stack_id::text, '') AS stack_id,
 	COALESCE(x.object_id::text, '') AS object_id, x.variant, COALESCE(x.state, '') AS state, COALESCE(x.revision, 0) AS revision,
-	COALESCE(x.reason, '') AS reason, COALESCE(x.traceparent, '') AS traceparent, COALESCE(x.since, 'epoch') AS since,
+	COALESCE(x.reason, '') AS reason, COALESCE(x.traceparent, '') AS traceparent, COALESCE(x.since, 'epoch') AS since, COALESCE(x.placed, x.since, 'epoch') AS placed,
 	COALESCE(s.name, '') AS stack_name, COALESCE(s.generator_id::text, '') AS generator_id,
 	COALESCE(o.sequence_id, 0) AS sequence_id, COALESCE(x.variant, o.checksum, '') AS checksum, COALESCE(b.size, o.size, 0) AS size,
 	COALESCE(o.is_deletion_marker, false) AS is_deletion_marker,

@@ -210,14 +210,15 @@ const assignAgents = `WITH grown AS (
 		ON CONFLICT (agent_id) DO UPDATE SET revision = r.revision + 1
 		RETURNING r.agent_id, r.revision),
 	put AS (
-		INSERT INTO assignments (agent_id, stack_id, object_id, variant, state, revision, reason, traceparent, since)
-		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), c.state, g.revision, c.reason, c.traceparent, c.since
+		INSERT INTO assignments AS x (agent_id, stack_id, object_id, variant, state, revision, reason, traceparent, since, placed)
+		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), c.state, g.revision, c.reason, c.traceparent, c.since, c.since
 		FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
 			AS c (agent_id, stack_id, object_id, state, reason, variant, traceparent, since)
 		JOIN grown g ON g.agent_id = c.agent_id
 		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
 			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
-			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since)
+			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since,
+			placed = CASE WHEN x.state = EXCLUDED.state THEN COALESCE(x.placed, x.since) ELSE EXCLUDED.placed END)
 	SELECT agent_id, revision FROM grown`
 
 func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]delivery.Revision, error) {
@@ -238,10 +239,11 @@ func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]
 
 // Empty texts stand for what there is none of.
 const recordDecisions = `WITH c AS (
-		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
-			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed)),
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::int[])
+			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed, moves)),
 	p AS (
-		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb
+		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb,
+			moved = ARRAY(SELECT t FROM unnest(p.moved) AS t WHERE t > c.decided_at - interval '1 hour' ORDER BY t) || array_fill(c.decided_at, ARRAY[c.moves])
 		FROM c WHERE p.stack_id = c.stack_id
 		RETURNING p.stack_id, p.generation)
 	INSERT INTO decisions (stack_id, generation, object_id, packed, cause, traceparent, decided_at)
@@ -274,7 +276,8 @@ func (s session) record(ctx context.Context, commits []ports.Commit) error {
 		column(rows, func(r decidedRow) string { return printable(r.Record.Cause) }),
 		column(rows, func(r decidedRow) string { return r.Record.Traceparent }),
 		column(rows, func(r decidedRow) time.Time { return micro(r.Record.At) }),
-		column(rows, func(r decidedRow) string { return r.followed }))
+		column(rows, func(r decidedRow) string { return r.followed }),
+		column(rows, func(r decidedRow) int64 { return int64(r.Record.Decision.Moves) }))
 	return err
 }
 

@@ -79,6 +79,7 @@ type subjectRow struct {
 	Approved    int64               `db:"approved"`
 	Hold        []byte              `db:"hold"`
 	Followed    []byte              `db:"followed"`
+	Moved       []byte              `db:"moved"`
 	Newest      []byte              `db:"newest"`
 	refRow
 }
@@ -86,7 +87,7 @@ type subjectRow struct {
 const selectSubjects = `SELECT s.id AS subject_id, s.name, s.generator_id, s.version, s.deleted_at,
 	ARRAY(SELECT l.label FROM stack_labels l WHERE l.stack_id = s.id) AS labels,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM stack_annotations n WHERE n.stack_id = s.id), '{}') AS annotations,
-	p.generation, p.approved, p.hold, p.followed, ` + refColumns + `,
+	p.generation, p.approved, p.hold, p.followed, to_jsonb(p.moved) AS moved, ` + refColumns + `,
 	(SELECT jsonb_build_object('ID', o.id, 'Stack', o.stack_id, 'Sequence', o.sequence_id, 'Checksum', encode(o.checksum, 'hex'),
 			'Size', o.size, 'Traceparent', o.traceparent, 'Marker', o.is_deletion_marker,
 			'SubmittedAt', o.submitted_at, 'CreatedAt', o.created_at, 'UpdatedAt', o.updated_at)
@@ -132,6 +133,15 @@ func (r subjectRow) subject() (placement.Subject, error) {
 			return p, fmt.Errorf("what its decision followed: %w", err)
 		}
 	}
+	if err := json.Unmarshal(r.Moved, &p.Moved); err != nil {
+		return p, fmt.Errorf("when it moved: %w", err)
+	}
+	for i, t := range p.Moved {
+		p.Moved[i] = micro(t)
+	}
+	if len(p.Moved) == 0 {
+		p.Moved = nil
+	}
 	if r.Newest == nil {
 		return p, nil
 	}
@@ -144,7 +154,8 @@ func (r subjectRow) subject() (placement.Subject, error) {
 	return p, nil
 }
 
-const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.variant, x.state, x.revision, x.reason, x.traceparent, x.since FROM assignments x`
+const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.variant, x.state, x.revision, x.reason, x.traceparent, x.since, COALESCE(x.placed, x.since) AS placed
+	FROM assignments x`
 
 const somePrior = selectPrior + ` WHERE x.stack_id = ANY ($1::uuid[])`
 

@@ -34,6 +34,7 @@ type Assignment struct {
 	Reason      string   // why it is assigned or removed, as placement recorded it
 	Traceparent string
 	Since       time.Time // of this object or state
+	Placed      time.Time // since when the stack is in the cluster, whatever its object
 }
 
 // Wanted is an assignment with what an agent needs to act on it.

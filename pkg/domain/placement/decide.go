@@ -32,7 +32,6 @@ type Input struct {
 	Policy *Compiled        // nil: plain matching
 	Fleet  *Fleet           // the clusters, indexed, for a policy; nil: made of Clusters
 	Peers  map[string]Prior // where the stacks are that Policy.Peers names; one that is missing is not known
-	Moved  []time.Time      // when decisions of the last hour moved the stack, once for each of Decision.Moves
 }
 
 // Decide decides where one stack runs. With a policy the clusters are those that it says; explicit targets stay as pins.

@@ -8,6 +8,21 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 )
 
+// Recent returns which of the times at which a stack moved count at now, with as many more moves at now: those of the last
+// hour. moved stays as it is.
+func Recent(moved []time.Time, now time.Time, more int) []time.Time {
+	var out []time.Time
+	for _, t := range moved {
+		if t.After(now.Add(-time.Hour)) {
+			out = append(out, t)
+		}
+	}
+	for range more {
+		out = append(out, now)
+	}
+	return out
+}
+
 // settle chooses, and holds back moves that stickiness forbids. It returns how many picks there are and how many clusters
 // that fit were left for better ones.
 func (r *run) settle() (picks, moves int) {
@@ -51,7 +66,7 @@ func (r *run) protect(s *policy.Stickiness, losers, surplus int) bool {
 		if !c.incumbent || c.tier == math.MaxInt32 {
 			continue
 		}
-		if end := r.in.Prior[r.f.at(int(c.slot)).Agent].Since.Add(time.Duration(s.MinDwell)); end.After(r.now) {
+		if end := r.in.Prior[r.f.at(int(c.slot)).Agent].Placed.Add(time.Duration(s.MinDwell)); end.After(r.now) {
 			if r.picked.has(int(c.slot)) {
 				c.must, any = true, true
 				continue
@@ -65,7 +80,7 @@ func (r *run) protect(s *policy.Stickiness, losers, surplus int) bool {
 	}
 	recent := 0
 	var oldest time.Time
-	for _, t := range r.in.Moved {
+	for _, t := range r.in.Subject.Moved {
 		if end := t.Add(time.Hour); end.After(r.now) {
 			recent++
 			oldest = sooner(oldest, end)

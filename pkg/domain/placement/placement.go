@@ -50,6 +50,7 @@ type Subject struct {
 	Hold        *Hold
 	Policy      *policy.Ref // the revision of the policy that decides; nil: plain matching
 	Decided     *policy.Ref // what the newest record followed
+	Moved       []time.Time // when decisions of the last hour moved it, once for each of Decision.Moves
 }
 
 // Prior is a stack's assignments as they stand.

@@ -94,7 +94,7 @@ func drawPrior(t *rapid.T, clusters []placement.Cluster) placement.Prior {
 	p := placement.Prior{}
 	for _, c := range clusters {
 		if st := rapid.SampledFrom([]delivery.State{"", "", delivery.Assigned, delivery.Removing}).Draw(t, "prior"); st != "" {
-			p[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: web, State: st, Object: "o1", Since: now.Add(-time.Duration(rapid.IntRange(0, 120).Draw(t, "since")) * time.Minute)}
+			p[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: web, State: st, Object: "o1", Placed: now.Add(-time.Duration(rapid.IntRange(0, 120).Draw(t, "since")) * time.Minute)}
 		}
 	}
 	return p
@@ -115,11 +115,11 @@ func after(p placement.Prior, d placement.Decision) placement.Prior {
 		out[a] = x
 	}
 	for _, ch := range d.Changes {
-		since := now
+		placed := now
 		if was, ok := p[ch.Agent]; ok && was.State == ch.State {
-			since = was.Since
+			placed = was.Placed
 		}
-		out[ch.Agent] = delivery.Assignment{Agent: ch.Agent, Stack: web, Object: ch.Object, State: ch.State, Since: since}
+		out[ch.Agent] = delivery.Assignment{Agent: ch.Agent, Stack: web, Object: ch.Object, State: ch.State, Placed: placed}
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -25,12 +26,24 @@ var update = flag.Bool("update", false, "write what is decided into the scenario
 type scenario struct {
 	Because  string                     `json:"because"`
 	Policy   policy.Document            `json:"policy"`
+	Moved    []policy.Duration          `json:"moved,omitempty"` // so long ago
+	Peers    map[string][]agent.ID      `json:"peers,omitempty"` // where other stacks are
+	Brake    *scenarioBrake             `json:"brake,omitempty"`
 	Clusters map[string]scenarioCluster `json:"clusters"`
 	Decided  map[string]string          `json:"decided,omitempty"` // by cluster
 }
 
+type scenarioBrake struct {
+	Share float64 `json:"share"`
+	AtOne int     `json:"at_one"`
+}
+
+// Durations are how long it has been so; long, if it is not said.
 type scenarioCluster struct {
 	Here        bool              `json:"here,omitempty"` // the stack is assigned to it
+	HereFor     policy.Duration   `json:"here_for,omitempty"`
+	DownFor     policy.Duration   `json:"unreachable_for,omitempty"`
+	TaintedFor  policy.Duration   `json:"tainted_for,omitempty"`
 	Labels      []string          `json:"labels,omitempty"`
 	Region      string            `json:"region,omitempty"`
 	Cordoned    bool              `json:"cordoned,omitempty"`
@@ -43,6 +56,12 @@ func (s scenario) decide(t *testing.T) map[string]string {
 	var clusters []placement.Cluster
 	prior := placement.Prior{}
 	long := now.Add(-1e12)
+	ago := func(d policy.Duration) time.Time {
+		if d == 0 {
+			return long
+		}
+		return now.Add(-time.Duration(d))
+	}
 	for name, x := range s.Clusters {
 		c := cluster(name)
 		c.Labels, c.Annotations = map[string]bool{}, map[string]string{"region": x.Region}
@@ -52,22 +71,36 @@ func (s scenario) decide(t *testing.T) map[string]string {
 		if x.Cordoned {
 			c.Cordon = &domain.Cordon{Since: long}
 		}
-		if x.Unreachable {
-			c.UnreachableSince = &long
+		if x.Unreachable || x.DownFor != 0 {
+			since := ago(x.DownFor)
+			c.UnreachableSince = &since
 		}
 		if x.CPU > 0 {
 			c.ReportedAt, c.Reported.Allocatable.CPU = &long, x.CPU*1000
 		}
 		for k, e := range x.Taints {
-			c.Taints = append(c.Taints, domain.Taint{Key: k, Effect: domain.Effect(e), Since: long})
+			c.Taints = append(c.Taints, domain.Taint{Key: k, Effect: domain.Effect(e), Since: ago(x.TaintedFor)})
 		}
-		if x.Here {
-			prior[agent.ID(name)] = delivery.Assignment{Agent: agent.ID(name), Stack: web, Object: "o1", State: delivery.Assigned, Since: long}
+		if x.Here || x.HereFor != 0 {
+			prior[agent.ID(name)] = delivery.Assignment{Agent: agent.ID(name), Stack: web, Object: "o1", State: delivery.Assigned, Placed: ago(x.HereFor)}
 		}
 		clusters = append(clusters, c)
 	}
-	d := placement.Explain(placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: compiled(t, s.Policy),
-		Brake: placement.Brake{Share: 0.9, AtOne: 50, FleetLeft: -1}}, now)
+	in := placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: compiled(t, s.Policy), Peers: map[string]placement.Prior{},
+		Brake: placement.Brake{Share: 0.9, AtOne: 50, FleetLeft: -1}}
+	for _, m := range s.Moved {
+		in.Subject.Moved = append(in.Subject.Moved, ago(m))
+	}
+	for name, agents := range s.Peers {
+		in.Peers[name] = placement.Prior{}
+		for _, a := range agents {
+			in.Peers[name][a] = delivery.Assignment{Agent: a, State: delivery.Assigned}
+		}
+	}
+	if b := s.Brake; b != nil {
+		in.Brake.Share, in.Brake.AtOne = b.Share, b.AtOne
+	}
+	d := placement.Explain(in, now)
 	out := map[string]string{}
 	for _, v := range d.Verdicts {
 		var rules []string
@@ -82,6 +115,9 @@ func (s scenario) decide(t *testing.T) map[string]string {
 	}
 	if d.Hold != nil {
 		out["held"] = d.Hold.Reason
+	}
+	if d.WakeAt != nil {
+		out["again"] = "in " + d.WakeAt.Sub(now).String()
 	}
 	if d.Unmet != nil {
 		out["unmet"] = fmt.Sprintf("%d of %d", d.Unmet.Picked, d.Unmet.Wanted)

@@ -34,7 +34,7 @@ func assignmentsOfAgent(w *world) {
 	want := delivery.Wanted{
 		Assignment: delivery.Assignment{
 			Agent: a.ID, Stack: p.stack.ID, Object: p.object.ID, State: delivery.Assigned, Revision: rev, Reason: "pinned",
-			Traceparent: traceparent, Since: got.Since,
+			Traceparent: traceparent, Since: got.Since, Placed: got.Placed,
 		},
 		StackName: "web", Generator: p.generator.ID, Sequence: p.object.Sequence, Checksum: p.object.Checksum, Size: p.object.Size,
 	}

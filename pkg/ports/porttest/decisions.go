@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -28,6 +29,8 @@ func decisionCases() map[string]func(*world) {
 		"unknown stacks and objects are refused":    decisionUnknown,
 		"an agent that two stacks share is in step": decisionShared,
 		"several at once":                           decisionTogether,
+		"moves of the last hour are known":          decisionMoves,
+		"since when a stack is in a cluster":        decisionPlaced,
 		"several at once, or none":                  decisionTogetherOrNone,
 	}
 	for name, spoil := range staleCommits() {
@@ -131,6 +134,62 @@ func decisionTogetherOrNone(w *world) {
 		w.Fatalf("one stack twice: got %v, want that it is invalid", err)
 	}
 	wantSame(w.T, "after one stack twice", w.placement(p), before)
+}
+
+// decisionMoves commits decisions that moved the stack: those of the last hour are told with the stack, by time.
+func decisionMoves(w *world) {
+	p := w.place(1)
+	wantSame(w.T, "moves of a stack that has not moved", len(w.subject(p.stack.ID).Moved), 0)
+	move := func(moves int, at time.Time) []time.Time {
+		w.Helper()
+		c := w.decision(p.stack.ID, w.assign(p.agents[0].ID, p.object))
+		c.Record.Decision.Moves, c.Record.At = moves, at
+		_, err := w.Decisions().Commit(w.ctx, c)
+		wantNone(w.T, "commit", err)
+		return w.subject(p.stack.ID).Moved
+	}
+	first, then := w.at, w.at.Add(30*time.Minute)
+	wantSame(w.T, "two moves", move(2, first), []time.Time{first, first})
+	wantSame(w.T, "one more", move(1, then), []time.Time{first, first, then})
+	wantSame(w.T, "none more, an hour after the first", move(0, first.Add(time.Hour)), []time.Time{then})
+	all, err := w.Facts().Subjects(w.ctx, nil)
+	wantNone(w.T, "subjects", err)
+	wantSame(w.T, "among all", all[0].Moved, []time.Time{then})
+}
+
+// decisionPlaced: a newer object does not count as another stay; coming back does.
+func decisionPlaced(w *world) {
+	p := w.place(1)
+	a := p.agents[0].ID
+	placed := func() (since, placed time.Time) {
+		w.Helper()
+		prior, err := w.Facts().Prior(w.ctx, []stack.ID{p.stack.ID})
+		wantNone(w.T, "prior", err)
+		x := prior[p.stack.ID][a]
+		_, held := w.held(a)
+		wantSame(w.T, "placed, as the agent's", held[p.stack.ID].Placed, x.Placed)
+		return x.Since, x.Placed
+	}
+	commit := func(at time.Time, ch placement.Change) {
+		w.Helper()
+		c := w.decision(p.stack.ID, ch)
+		c.Record.At = at
+		_, err := w.Decisions().Commit(w.ctx, c)
+		wantNone(w.T, "commit", err)
+	}
+	since, first := placed()
+	wantSame(w.T, "placed", first, since)
+	next, err := w.Objects().Insert(w.ctx, w.newObject(p.stack.ID, "next"))
+	wantNone(w.T, "insert", err)
+	at := w.at.Add(time.Minute)
+	commit(at, w.assign(a, next))
+	since, is := placed()
+	wantSame(w.T, "since, after a newer object", since, at)
+	wantSame(w.T, "placed, after a newer object", is, first)
+	commit(at.Add(time.Minute), w.remove(a, next))
+	commit(at.Add(2*time.Minute), w.assign(a, next))
+	_, is = placed()
+	wantSame(w.T, "placed, after it came back", is, at.Add(2*time.Minute))
 }
 
 func decisionRevisions(w *world) {

@@ -116,7 +116,7 @@ func (w *deciding) revise(a *App, v policy.Policy) error {
 	return w.know(a, v)
 }
 
-// decide decides as the scheduler would, with a verdict on every cluster. What moved a stack in the last hour it does not know.
+// decide decides as the scheduler would, with a verdict on every cluster.
 func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
 	s := w.subjects[id]
 	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brake}

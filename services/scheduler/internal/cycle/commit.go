@@ -182,7 +182,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 		return nil, nil
 	}
 	e.settled(s, d, now)
-	e.world.committed(d, s.Generation+1, revisions)
+	e.world.committed(d, s.Generation+1, revisions, now)
 	if c.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
 		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
-	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
@@ -19,13 +18,6 @@ import (
 type ready struct {
 	revision int
 	compiled *placement.Compiled
-}
-
-// promise is what was decided for a cluster and is perhaps not in its status yet.
-type promise struct {
-	stack stack.ID
-	needs cluster.Resources
-	at    time.Time
 }
 
 // compiled returns the policy of ref, compiled once a revision; nil without one.
@@ -64,16 +56,6 @@ func (e *Engine) asked(ctx context.Context, id stack.ID, now time.Time) (placeme
 		return in, err
 	}
 	in.Policy, in.Fleet, in.Peers = p, e.world.fleet, e.world.peers(in.Subject, p)
-	recent := e.moves[id][:0]
-	for _, t := range e.moves[id] {
-		if now.Sub(t) < time.Hour {
-			recent = append(recent, t)
-		}
-	}
-	if e.moves[id] = recent; len(recent) == 0 {
-		delete(e.moves, id)
-	}
-	in.Moved = recent
 	return in, nil
 }
 
@@ -111,12 +93,9 @@ func (w *world) peers(s placement.Subject, p *placement.Compiled) map[string]pla
 	return out
 }
 
-// settled notes what a committed decision means for others: what it promised of clusters, how often it moved, and which
-// stacks look at where this one is.
+// settled notes what a committed decision means for others: what it promised of clusters, and which stacks look at where this
+// one is.
 func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Time) {
-	for range d.Moves {
-		e.moves[s.Stack] = append(e.moves[s.Stack], now)
-	}
 	if len(d.Changes) == 0 {
 		return
 	}
@@ -145,9 +124,16 @@ func (e *Engine) stir(s placement.Subject) {
 
 // heed brings what other replicas have decided into the snapshot: our stacks may depend on where theirs are.
 func (e *Engine) heed(ctx context.Context, decided []stack.ID) error {
+	if len(decided) == 0 {
+		return nil
+	}
 	if err := e.world.refreshStacks(ctx, e.store.Facts(), decided); err != nil {
 		return err
 	}
+	if err := e.learn(ctx); err != nil {
+		return err
+	}
+	e.pledge(decided)
 	for _, id := range decided {
 		for _, waits := range e.awaiting(id) {
 			if _, dirty := e.dirty[waits]; !dirty && waits != id {
@@ -171,64 +157,6 @@ func (e *Engine) theirs(ev event.Event) bool {
 		generation = int64(n)
 	}
 	return generation > e.world.subjects[ev.Stack].Generation
-}
-
-// promised brings load and promises of the clusters to where the decision leaves them.
-func (w *world) promised(d placement.Decision, needs cluster.Resources, now time.Time) {
-	var changed []placement.Cluster
-	prior := w.priors[d.Stack]
-	for _, ch := range d.Changes {
-		c, ok := w.clusters[ch.Agent]
-		if !ok {
-			continue
-		}
-		was := prior[ch.Agent].State == delivery.Assigned
-		switch {
-		case ch.State == delivery.Assigned && !was:
-			c.Load++
-			if needs != (cluster.Resources{}) {
-				w.promises[ch.Agent] = append(w.promises[ch.Agent], promise{stack: d.Stack, needs: needs, at: now})
-			}
-		case ch.State == delivery.Removing && was:
-			c.Load = max(c.Load-1, 0)
-			w.forget(ch.Agent, d.Stack)
-		default:
-			continue
-		}
-		c.Assumed = w.assumed(c)
-		w.clusters[ch.Agent] = c
-		changed = append(changed, c)
-	}
-	if len(changed) > 0 {
-		w.fleet = w.fleet.With(changed, nil)
-		w.relist()
-	}
-}
-
-func (w *world) forget(a agent.ID, s stack.ID) {
-	keep := w.promises[a][:0]
-	for _, p := range w.promises[a] {
-		if p.stack != s {
-			keep = append(keep, p)
-		}
-	}
-	w.promises[a] = keep
-}
-
-// assumed is the sum of what was promised of a cluster after it last told its status; older promises are forgotten.
-func (w *world) assumed(c placement.Cluster) cluster.Resources {
-	var sum cluster.Resources
-	keep := w.promises[c.Agent][:0]
-	for _, p := range w.promises[c.Agent] {
-		if c.ReportedAt == nil || p.at.After(*c.ReportedAt) {
-			keep = append(keep, p)
-			sum.CPU, sum.Memory, sum.Pods, sum.GPU = sum.CPU+p.needs.CPU, sum.Memory+p.needs.Memory, sum.Pods+p.needs.Pods, sum.GPU+p.needs.GPU
-		}
-	}
-	if w.promises[c.Agent] = keep; len(keep) == 0 {
-		delete(w.promises, c.Agent)
-	}
-	return sum
 }
 
 // some returns these clusters as the snapshot knows them.

@@ -81,7 +81,6 @@ type Engine struct {
 
 	policies map[policy.ID]policy.Policy // as they were last read
 	ready    map[policy.ID]ready         // as they were last used
-	moves    map[stack.ID][]time.Time    // of the last hour
 	variants map[variantKey]variant
 	alarms   alarms
 	unmet    map[stack.ID]int // clusters that our stacks lack of what their policies want
@@ -103,7 +102,7 @@ type removal struct {
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, moves: map[stack.ID][]time.Time{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -205,16 +204,15 @@ func (e *Engine) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.world != nil { // what was promised holds until the clusters tell
-		w.promises = e.world.promises
-		for a, c := range w.clusters {
-			c.Assumed = w.assumed(c)
-			w.clusters[a] = c
-		}
-		w.relist()
-		w.fleet = placement.NewFleet(w.list)
+	if e.world == nil && len(e.removed) == 0 {
+		e.removed = w.removals()
 	}
 	e.world, e.cursor = w, end
+	if err := e.learn(ctx); err != nil {
+		e.world = nil
+		return err
+	}
+	e.pledge(nil)
 	if err := e.refreshRollouts(ctx, nil); err != nil {
 		e.world = nil
 		return err

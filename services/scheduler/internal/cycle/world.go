@@ -5,6 +5,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
@@ -124,9 +125,10 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 }
 
 // committed brings the snapshot to where the commit left the store.
-func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision) {
+func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision, now time.Time) {
 	s := w.subjects[d.Stack]
 	s.Generation, s.Hold, s.Approved, s.Decided = generation, d.Hold, 0, d.Policy
+	s.Moved = placement.Recent(s.Moved, now, d.Moves)
 	w.subjects[d.Stack] = s
 	prior := make(placement.Prior, len(w.priors[d.Stack])+len(d.Changes))
 	for a, p := range w.priors[d.Stack] {
@@ -134,7 +136,12 @@ func (w *world) committed(d placement.Decision, generation int64, revisions map[
 	}
 	w.assigned -= assigned(prior)
 	for _, c := range d.Changes {
-		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, State: c.State, Revision: revisions[c.Agent], Reason: c.Reason}
+		placed := now
+		if was, ok := prior[c.Agent]; ok && was.State == c.State {
+			placed = was.Placed
+		}
+		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, State: c.State, Revision: revisions[c.Agent],
+			Reason: c.Reason, Since: now, Placed: placed}
 	}
 	w.assigned += assigned(prior)
 	w.priors[d.Stack] = prior
@@ -148,4 +155,20 @@ func assigned(p placement.Prior) int {
 		}
 	}
 	return n
+}
+
+// removals are those that agents have not acknowledged, but for what users named themselves.
+func (w *world) removals() []removal {
+	var out []removal
+	for id, prior := range w.priors {
+		if over(w.subjects[id]) {
+			continue
+		}
+		for _, a := range prior {
+			if a.State == delivery.Removing {
+				out = append(out, removal{at: a.Since, n: 1})
+			}
+		}
+	}
+	return out
 }

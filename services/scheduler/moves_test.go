@@ -1,0 +1,93 @@
+package scheduler_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+)
+
+// cores is what an agent tells of a cluster with so many of them.
+func cores(n int64) cluster.Status {
+	return cluster.Status{Nodes: 1, ReadyNodes: 1, Allocatable: cluster.Resources{CPU: n * 1000}}
+}
+
+// How often a stack has moved, and since when it is where it is, outlives the scheduler: one that starts anew moves it no more
+// often, and no sooner, than the one before.
+func TestARestartMovesNothingMoreOften(t *testing.T) {
+	t.Parallel()
+	for name, sticky := range map[string]policy.Stickiness{
+		"moves an hour": {MaxMovesPerHour: 1}, "dwell": {MinDwell: policy.Duration(50 * time.Minute)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				stop := f.start(f.store)
+				settle()
+				a, b := f.agent("a"), f.agent("b")
+				f.says(a, cores(8))
+				f.says(b, cores(4))
+				s := f.stack("web")
+				f.follow(s, policy.Document{Name: "p", Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}, Stickiness: &sticky,
+					Prefer: []policy.Preference{{Property: "allocatable.cpu", Range: &[2]float64{0, 16}}}})
+				f.publish(s, "content")
+				settle()
+				f.wantOn("at first", s, a)
+				time.Sleep(time.Hour)
+				f.says(b, cores(12))
+				f.wantOn("b is better, and the stack may move", s, b)
+				moved := time.Now()
+				f.publish(s, "newer content") // is no other stay
+				settle()
+
+				stop()
+				stop = f.start(f.store)
+				defer func() { stop() }()
+				settle()
+				time.Sleep(10 * time.Minute)
+				f.says(a, cores(16))
+				f.wantOn("a is better again, and the scheduler was started anew", s, b)
+				stop()
+				stop = f.start(f.store)
+				settle()
+				f.wantOn("and once more", s, b)
+				time.Sleep(time.Until(moved.Add(49 * time.Minute)))
+				f.wantOn("just before", s, b)
+				time.Sleep(12 * time.Minute)
+				f.wantOn("by itself, when it may move", s, a)
+			})
+		})
+	}
+}
+
+// What a scheduler has promised of a cluster's room holds also for the one that is started after it, until the cluster tells.
+func TestARestartKeepsPromises(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		stop := f.start(f.store)
+		settle()
+		a := f.agent("a")
+		f.says(a, cores(4))
+		needs := policy.Document{Name: "p", Requires: &policy.Requirements{CPU: "3"}, Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}}
+		first := f.stack("first")
+		f.follow(first, needs)
+		f.publish(first, "content")
+		settle()
+		f.wantOn("there is room for three cores of four", first, a)
+		stop()
+		defer f.start(f.store)()
+		settle()
+		second := f.stack("second")
+		f.follow(second, needs)
+		f.publish(second, "content")
+		settle()
+		f.wantOn("three of the four cores are promised", second, []agent.ID{}...)
+		f.says(a, cores(8))
+		f.wantOn("the cluster has grown", second, a)
+	})
+}
