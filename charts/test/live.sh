@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Installs the charts where pods really run, and looks whether Brokkr works: install, helm test, a stack that becomes healthy, upgrade,
 # rollback, uninstall, and what is left.
-#   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, tls, oci
+#   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, tls, oci, upgrade, quickstart
 # The cluster has to find the images of charts/*/values.yaml, at TAG. LOAD is a command that is called with each of these
 # names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to.
+# upgrade installs the charts of the git revision FROM first (default: the newest tag before this commit). quickstart runs docs/quickstart.md as
+# it is printed, in the namespace of the kubeconfig. VOLUME is a folder of the node that everybody may write to, for the database's
+# volume where the cluster has no default StorageClass; without one the database has no volume there.
 # BROKKR is the command line to use, by default one that is built. Each variant makes a namespace of its own and deletes it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,6 +18,7 @@ work=$(mktemp -d)
 namespaces=() forward=
 cleanup() {
   [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
+  [ ${#volumes[@]} -eq 0 ] || "$kubectl" delete persistentvolume "${volumes[@]}" --ignore-not-found --wait=false >/dev/null
   [ ${#namespaces[@]} -eq 0 ] || "$kubectl" delete namespace "${namespaces[@]}" --ignore-not-found --wait=false >/dev/null
   rm -rf "$work"
 }
@@ -28,7 +32,26 @@ if [ -n "${LOAD:-}" ]; then
   for name in brokkr-broker brokkr-api brokkr-gateway brokkr-scheduler brokkr-agent brokkr-cli; do $LOAD "ghcr.io/colliery-io/$name:$tag"; done
 fi
 persistence=false
+volumes=()
 "$kubectl" get storageclass -o jsonpath='{.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}' | grep -q true && persistence=true
+
+# A volume on the node for the claim of one namespace, where nobody makes volumes by themselves.
+volume() {
+  local name=$1
+  volumes+=("$name")
+  "$kubectl" apply -f - >/dev/null <<Y
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: $name}
+spec:
+  capacity: {storage: 8Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  claimRef: {namespace: $name, name: data-brokkr-broker-postgresql-0}
+  hostPath: {path: $VOLUME/$name, type: DirectoryOrCreate}
+Y
+}
 
 # What of the installation is in the namespace, without what Kubernetes puts into every one.
 remains() {
@@ -78,6 +101,8 @@ variant() {
   "$kubectl" delete namespace "$ns" --ignore-not-found >/dev/null
   "$kubectl" create namespace "$ns" >/dev/null
   "$kubectl" label namespace "$ns" pod-security.kubernetes.io/enforce=restricted >/dev/null
+  local persistence=$persistence
+  if [ "$persistence" = false ] && [ -n "${VOLUME:-}" ] && [ "$name" = all-in-one ]; then volume "$ns"; persistence=true; fi
   broker=(--set "global.image.tag=$tag" --set postgresql.enabled=true --set "postgresql.persistence.enabled=$persistence")
   agent=(--set "image.tag=$tag" --set broker.url=http://brokkr-broker:3000)
   case $name in
@@ -99,6 +124,12 @@ variant() {
   oci)
     charts/package.sh "${tag#v}" "$work/charts" "oci://$registry/charts" >/dev/null 2>&1
     from=oci://$registry/charts/ plain=(--plain-http --version "${tag#v}")
+    ;;
+  upgrade)
+    from_revision=${FROM:-$(git describe --tags --abbrev=0 HEAD^)}
+    mkdir -p "$work/former"
+    git archive "$from_revision" charts | tar -x -C "$work/former"
+    from=$work/former/charts/
     ;;
   *) echo "no variant $name" >&2; exit 2 ;;
   esac
@@ -130,6 +161,17 @@ Y
   [ "$took" -lt "$limit" ] || failed "it took more than $limit s"
   "$helm" test brokkr-broker -n "$ns" --timeout 2m >"$work/test" 2>&1 || { "$kubectl" -n "$ns" logs brokkr-broker-test >&2 || true; failed "helm test"; }
   echo "   helm test passed"
+  if [ "$name" = all-in-one ] && [ "$persistence" = true ]; then
+    "$kubectl" -n "$ns" delete pod brokkr-broker-postgresql-0 --wait >/dev/null
+    "$kubectl" -n "$ns" rollout status statefulset/brokkr-broker-postgresql --timeout=2m >/dev/null || failed "the database is back on its volume"
+    for _ in $(seq 60); do "$brokkr" status hello >"$work/kept" 2>&1 && break; sleep 1; done
+    grep -q hello "$work/kept" || { cat "$work/kept" >&2; failed "what was stored before the database's pod went"; }
+    echo "   the database's pod is another one, on the same volume"
+  fi
+  if [ "$name" = upgrade ]; then # to the charts of this checkout; the rollback goes back to the former ones
+    from=charts/
+    echo "   upgrading from the charts of $from_revision"
+  fi
   local before; before=$(secrets)
   "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --set global.config.log.level=debug --wait --timeout 5m >/dev/null || failed "upgrade"
   [ "$before" = "$(secrets)" ] || failed "the upgrade changed secrets"
@@ -138,6 +180,13 @@ Y
   connect 13001
   "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy after upgrade and rollback"; }
   echo "   upgraded and rolled back, secrets kept, still healthy"
+  if [ "$name" = upgrade ]; then
+    "$helm" upgrade brokkr-broker charts/brokkr-broker -n "$ns" "${broker[@]}" --wait --timeout 5m >/dev/null || failed "upgrade again"
+    "$helm" upgrade brokkr-agent charts/brokkr-agent -n "$ns" "${agent[@]}" --wait --timeout 3m >/dev/null || failed "upgrade of the agent"
+    connect 13002
+    "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy with the new agent"; }
+    echo "   broker and agent upgraded, the agent keeps its key, still healthy"
+  fi
   "$brokkr" delete stack hello --wait --yes >"$work/delete" 2>&1 || { cat "$work/delete" >&2; failed "delete the stack"; }
   "$helm" uninstall brokkr-agent -n "$ns" --wait >/dev/null
   "$helm" uninstall brokkr-broker -n "$ns" --wait >/dev/null
@@ -151,6 +200,33 @@ Y
   echo "   uninstalled, nothing left"
 }
 
+# The page as it is printed, by somebody who has helm and kubectl on his path.
+quickstart() {
+  echo "== quickstart"
+  local begin=$SECONDS
+  mkdir -p "$work/bin" "$work/checkout"
+  ln -sf "$helm" "$work/bin/helm"
+  ln -sf "$(command -v "$kubectl")" "$work/bin/kubectl"
+  ln -sf "$(readlink -f "$brokkr")" "$work/bin/brokkr"
+  ln -s "$PWD"/* "$work/checkout/"
+  rm -f "$work/checkout/bin"
+  ns=$("$kubectl" config view --minify -o jsonpath='{.contexts[0].context.namespace}')
+  ns=${ns:-default}
+  { echo 'set -euxo pipefail'
+    echo "trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT"
+    awk '/^```bash$/ { inside = 1; next } /^```$/ { inside = 0 } inside' docs/quickstart.md
+  } >"$work/quickstart"
+  # Where a broker is reached a moment after port-forward was begun, a person would type slower.
+  sed -i.bak -e 's/^kubectl port-forward .*&$/& sleep 3/' -e "s#^go build .*#export PATH=$work/bin:\$PATH#" "$work/quickstart"
+  local volumes_off=
+  if [ "$persistence" = false ]; then # as the page says
+    sed -i.bak -e 's/postgresql.enabled=true/& --set postgresql.persistence.enabled=false/' "$work/quickstart"
+    volumes_off=" (without a volume)"
+  fi
+  (cd "$work/checkout" && PATH=$work/bin:$PATH bash "$work/quickstart") >"$work/quickstart.log" 2>&1 || { tail -40 "$work/quickstart.log" >&2; failed "the quick start"; }
+  echo "   done in $((SECONDS - begin)) s$volumes_off"
+}
+
 [ $# -gt 0 ] || set -- all-in-one microservices external-postgres namespaced tls
-for name in "$@"; do variant "$name"; done
+for name in "$@"; do if [ "$name" = quickstart ]; then quickstart; else variant "$name"; fi; done
 echo "all well: $*"

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:5000", "loopback address to listen on")
+	addr := flag.String("addr", "127.0.0.1:5000", "loopback address to listen on, which it prints; port 0: any")
 	flag.Parse()
 	if err := serve(*addr); err != nil {
 		fmt.Fprintln(os.Stderr, "registry:", err)
@@ -33,6 +33,11 @@ func serve(addr string) error {
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return errors.New("it lets everybody in, and so listens on loopback addresses alone")
 	}
-	s := &http.Server{Addr: addr, Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: 10 * time.Second}
-	return s.ListenAndServe()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	s := &http.Server{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0))), ReadHeaderTimeout: 10 * time.Second}
+	return s.Serve(l)
 }
