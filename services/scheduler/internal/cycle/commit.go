@@ -24,48 +24,192 @@ import (
 // conflicts in a row after which a stack waits for the next poll
 const maxTries = 5
 
-// decideDirty decides every dirty stack of our shards. A conflict reads the stack and its agents again and decides anew;
-// signals go out as soon as a decision is committed. The error names what has to be tried again.
-func (e *Engine) decideDirty(ctx context.Context) error {
+// resync is the cause of stacks that are only looked at again.
+const resync event.Type = "resync"
+
+// pending is a decision, or a step of a rollout, that is to be stored.
+type pending struct {
+	subject  placement.Subject // before
+	cause    cause
+	decision placement.Decision
+	step     stepped
+	news     bool // the decision is to be stored, not only the step
+	commit   ports.Commit
+	now      time.Time
+	span     trace.Span
+}
+
+// decideDirty decides about dirty stacks of our shards for a turn, the urgent ones first, and commits many decisions together; more
+// says whether some are left that were not tried. Signals go out as soon as a decision is committed. The error names what has to be
+// tried again.
+func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
+	defer func() { e.metrics.dirty.Set(float64(len(e.dirty))) }()
+	var b batch
+	defer func() { e.abandon(&b) }() // what a failure leaves
 	var errs []error
-	for id, c := range e.dirty {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	// away reports whether the store is: the others would only wait for it too.
+	away := func(err error) bool {
+		if err != nil {
+			errs = append(errs, err)
 		}
-		lease, ours := e.shards.Lease(e.shards.Of(id))
-		if !ours {
-			delete(e.dirty, id) // whoever gains the shard reads everything
-			continue
+		return ctx.Err() != nil || fault.Is(err, fault.Unavailable)
+	}
+	end := time.Now().Add(turn)
+	for {
+		ids, urgent := e.order()
+		if len(ids) == 0 {
+			return false, errors.Join(errs...)
 		}
-		err := e.settle(ctx, id, c, lease)
-		switch {
-		case err == nil:
-			delete(e.dirty, id)
-			delete(e.retry, id)
-		case fault.Is(err, fault.Conflict): // it stays dirty
-			e.retry[id]++
-			e.log.DebugContext(ctx, "a decision lost a race", "stack", id, "tries", e.retry[id], "error", err.Error())
-		default:
-			errs = append(errs, fmt.Errorf("decide stack %s: %w", id, err))
-			if fault.Is(err, fault.Unavailable) {
-				return errors.Join(errs...) // the store is away: the others would only wait for it too
+		for i, id := range ids {
+			late := time.Now().After(end)
+			if (late || i == urgent || b.full()) && away(e.flush(ctx, &b)) {
+				return false, errors.Join(errs...)
+			}
+			if late {
+				return true, errors.Join(errs...)
+			}
+			if away(e.attend(ctx, &b, id, ids[i:])) {
+				return false, errors.Join(errs...)
 			}
 		}
+		if away(e.flush(ctx, &b)) {
+			return false, errors.Join(errs...)
+		}
 	}
-	e.metrics.dirty.Set(float64(len(e.dirty)))
+}
+
+// attend decides about one stack and puts what is to be stored into the batch. What cannot be decided together with others is
+// decided by itself.
+func (e *Engine) attend(ctx context.Context, b *batch, id stack.ID, ahead []stack.ID) error {
+	c := e.dirty[id]
+	lease, ours := e.shards.Lease(e.shards.Of(id))
+	if !ours {
+		delete(e.dirty, id) // whoever gains the shard reads everything
+		return nil
+	}
+	if err := e.foresee(ctx, id, ahead); err != nil {
+		e.passed[id] = true
+		return fmt.Errorf("decide stack %s: %w", id, err)
+	}
+	p, err := e.prepare(ctx, id, c, lease)
+	switch {
+	case fault.Is(err, fault.Conflict): // what it rests on is read again, for which the snapshot may not be ahead of the store
+		return errors.Join(e.flush(ctx, b), e.alone(ctx, id, c))
+	case err != nil:
+		e.passed[id] = true
+		return fmt.Errorf("decide stack %s: %w", id, err)
+	case p == nil:
+		delete(e.dirty, id)
+		delete(e.retry, id)
+		if len(b.list) > 0 {
+			b.settled[id] = c
+		}
+	default:
+		e.stage(b, p)
+	}
+	return nil
+}
+
+// flush commits the batch. If it loses a race, each of its decisions is made again by itself.
+func (e *Engine) flush(ctx context.Context, b *batch) error {
+	list := b.list
+	if len(list) == 0 {
+		return nil
+	}
+	within := ctx
+	if len(list) == 1 { // its trace shows the commit
+		within = trace.ContextWithSpan(ctx, list[0].span)
+	}
+	start := time.Now()
+	revisions, err := e.write(within, list)
+	for range list {
+		telemetry.Observe(within, e.metrics.commit, time.Since(start).Seconds())
+	}
+	if err == nil {
+		for _, p := range list {
+			e.finish(ctx, p, revisions)
+			delete(e.retry, p.subject.Stack)
+		}
+		*b = batch{}
+		e.announce(ctx, revisions)
+		return nil
+	}
+	e.abandon(b)
+	if !fault.Is(err, fault.Conflict) {
+		for _, p := range list {
+			e.passed[p.subject.Stack] = true
+		}
+		return fmt.Errorf("commit decisions about %d stacks, the first being %s: %w", len(list), list[0].subject.Stack, err)
+	}
+	e.metrics.conflicts.Inc()
+	var errs []error
+	for _, p := range list {
+		err := e.reread(ctx, p.subject.Stack)
+		if err != nil {
+			err = fmt.Errorf("decide stack %s: %w", p.subject.Stack, err)
+			e.passed[p.subject.Stack] = true
+		} else {
+			err = e.alone(ctx, p.subject.Stack, p.cause)
+		}
+		if errs = append(errs, err); ctx.Err() != nil || fault.Is(err, fault.Unavailable) {
+			break
+		}
+	}
 	return errors.Join(errs...)
 }
 
+// abandon brings the snapshot back to where the store is; what was decided on it is dirty again.
+func (e *Engine) abandon(b *batch) {
+	if len(b.list) == 0 {
+		return
+	}
+	b.undo.back(e)
+	for _, p := range b.list {
+		p.span.End()
+		e.soil(p.subject.Stack, p.cause)
+	}
+	for id, c := range b.settled {
+		e.soil(id, c)
+	}
+	*b = batch{}
+}
+
+// soil makes a stack dirty again, unless there is newer cause.
+func (e *Engine) soil(id stack.ID, c cause) {
+	if _, ok := e.dirty[id]; !ok {
+		e.dirty[id] = c
+	}
+}
+
+// alone decides about a stack and commits by itself, again after each race that it loses.
+func (e *Engine) alone(ctx context.Context, id stack.ID, c cause) error {
+	lease, ours := e.shards.Lease(e.shards.Of(id))
+	if !ours {
+		delete(e.dirty, id)
+		return nil
+	}
+	err := e.settle(ctx, id, c, lease)
+	switch {
+	case err == nil:
+		delete(e.retry, id)
+		return nil
+	case fault.Is(err, fault.Conflict): // it stays dirty
+		e.retry[id]++
+		e.log.DebugContext(ctx, "a decision lost a race", "stack", id, "tries", e.retry[id], "error", err.Error())
+		err = nil
+	default:
+		err = fmt.Errorf("decide stack %s: %w", id, err)
+	}
+	e.soil(id, c)
+	e.passed[id] = true
+	return err
+}
+
 func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.Lease) error {
-	ctx, span := e.tracer.Start(telemetry.Remote(ctx, c.traceparent), "scheduler.decide",
-		trace.WithAttributes(attribute.String("brokkr.stack_id", string(id)), attribute.String("brokkr.cause", string(c.event))))
-	defer span.End()
 	for try := 1; ; try++ {
-		revisions, err := e.decideOnce(ctx, id, c, lease)
+		delete(e.dirty, id) // from here on others may make it dirty again
+		err := e.decideOnce(ctx, id, c, lease)
 		if !fault.Is(err, fault.Conflict) {
-			if err == nil {
-				e.announce(ctx, revisions)
-			}
 			return err
 		}
 		e.metrics.conflicts.Inc()
@@ -108,13 +252,45 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	return e.world.refreshStacks(ctx, f, []stack.ID{id})
 }
 
-// decideOnce decides and commits; without news it writes nothing and returns no revisions.
-func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease ports.Lease) (map[agent.ID]delivery.Revision, error) {
+// decideOnce decides and commits; without news it writes nothing.
+func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease ports.Lease) error {
+	p, err := e.prepare(ctx, id, c, lease)
+	if err != nil || p == nil {
+		return err
+	}
+	start := time.Now()
+	within := trace.ContextWithSpan(ctx, p.span)
+	revisions, err := e.write(within, []*pending{p})
+	telemetry.Observe(within, e.metrics.commit, time.Since(start).Seconds())
+	if err != nil {
+		p.span.End()
+		return err
+	}
+	e.apply(p)
+	e.finish(ctx, p, revisions)
+	e.announce(ctx, revisions)
+	return nil
+}
+
+// prepare decides. It returns what is to be stored, nil if that is nothing.
+func (e *Engine) prepare(ctx context.Context, id stack.ID, c cause, lease ports.Lease) (*pending, error) {
 	s, ok := e.world.subjects[id]
 	if !ok {
 		return nil, nil
 	}
-	start := time.Now()
+	ctx, span := e.tracer.Start(telemetry.Remote(ctx, c.traceparent), "scheduler.decide",
+		trace.WithAttributes(attribute.String("brokkr.stack_id", string(id)), attribute.String("brokkr.cause", string(c.event))))
+	p, err := e.weigh(ctx, s, c, lease)
+	if p == nil {
+		span.End()
+		return nil, err
+	}
+	p.span = span
+	return p, nil
+}
+
+func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease ports.Lease) (*pending, error) {
+	start, id := time.Now(), s.Stack
 	now := e.now()
 	d, in, err := e.decide(ctx, id, now)
 	if err != nil {
@@ -126,7 +302,6 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	former, known := e.world.depends[id]
 	step.rewatch = known && !slices.Equal(former, step.depends)
-	e.world.depends[id] = step.depends // also if nothing changes: a snapshot that was read anew does not know it
 	if err := e.vary(ctx, s, &d, step.rolling(), now); err != nil {
 		return nil, err
 	}
@@ -135,6 +310,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	d.Policy = s.Policy
 	news := d.News(s) || !policy.Same(s.Policy, s.Decided) // what another policy says is recorded, even if it says the same
 	if !news && !step.moved() {
+		e.world.depends[id] = step.depends // a snapshot that was read anew does not know it
 		e.awake(id, d, step)
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
@@ -142,64 +318,33 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	if news {
 		d = explained(d, in, now)
 	}
-	commit := ports.Commit{
+	p := &pending{subject: s, cause: c, decision: d, step: step, news: news, now: now, commit: ports.Commit{
 		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Policy: s.Policy, Changes: d.Changes, Hold: d.Hold,
 		Record: placement.Record{Stack: id, Generation: s.Generation + 1, Decision: d, Cause: string(c.event), Traceparent: telemetry.TraceParent(ctx), At: now},
-	}
+	}}
 	if s.Newest != nil {
-		commit.Record.Object = s.Newest.ID
+		p.commit.Record.Object = s.Newest.ID
 	}
-	var revisions map[agent.ID]delivery.Revision
-	start = time.Now()
-	err = e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		if !news { // else the commit checks it
-			if err := tx.Leases().Check(ctx, lease); err != nil {
-				return err
-			}
-		}
-		if err := step.save(ctx, tx, s, now); err != nil || !news {
-			return err
-		}
-		var err error
-		if revisions, err = tx.Decisions().Commit(ctx, commit); err != nil {
-			return err
-		}
-		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementDecided, Stack: id, Generator: s.Generator,
-			Traceparent: commit.Record.Traceparent, At: now, Data: map[string]any{"generation": s.Generation + 1, "changes": len(d.Changes), "held": d.Hold != nil}})
-	})
-	telemetry.Observe(ctx, e.metrics.commit, time.Since(start).Seconds())
-	if err != nil {
-		return nil, err
-	}
-	e.world.rolled(id, step)
-	e.metrics.standing.stepped(step, now)
-	for _, t := range step.out.Transitions {
-		e.log.InfoContext(ctx, "rollout moved", "stack", id, "name", s.Name, "rollout", t.Rollout, "from", t.From, "to", t.To, "wave", t.Wave, "reason", t.Reason)
-	}
-	e.awake(id, d, step)
-	if !news {
-		e.metrics.decisions.WithLabelValues("unchanged").Inc()
-		return nil, nil
-	}
-	e.settled(s, d, now)
-	e.world.committed(d, s.Generation+1, revisions, now)
-	if c.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
-		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))
-	}
-	e.count(ctx, s, d, now)
-	return revisions, nil
+	return p, nil
 }
 
-func (e *Engine) count(ctx context.Context, s placement.Subject, d placement.Decision, now time.Time) {
-	removals := 0
-	for _, c := range d.Changes {
-		if c.State == delivery.Removing {
-			removals++
-		}
+// finish tells of what has been stored.
+func (e *Engine) finish(ctx context.Context, p *pending, revisions map[agent.ID]delivery.Revision) {
+	defer p.span.End()
+	ctx = trace.ContextWithSpan(ctx, p.span)
+	s, d := p.subject, p.decision
+	e.metrics.standing.stepped(p.step, p.now)
+	for _, t := range p.step.out.Transitions {
+		e.log.InfoContext(ctx, "rollout moved", "stack", s.Stack, "name", s.Name, "rollout", t.Rollout, "from", t.From, "to", t.To, "wave", t.Wave, "reason", t.Reason)
 	}
-	// What a user named himself (a deleted stack, a deletion marker) does not use up the window.
-	if removals > 0 && !s.Deleted && (s.Newest == nil || !s.Newest.Marker) {
-		e.removed = append(e.removed, removal{at: now, n: removals})
+	e.awake(s.Stack, d, p.step)
+	if !p.news {
+		e.metrics.decisions.WithLabelValues("unchanged").Inc()
+		return
+	}
+	e.world.revised(d, revisions)
+	if p.cause.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
+		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))
 	}
 	outcome := "changed"
 	if d.Hold != nil {
@@ -207,7 +352,7 @@ func (e *Engine) count(ctx context.Context, s placement.Subject, d placement.Dec
 		e.log.WarnContext(ctx, "removals are held for approval", "stack", s.Stack, "name", s.Name, "reason", d.Hold.Reason, "removes", len(d.Hold.Removes))
 	}
 	e.metrics.decisions.WithLabelValues(outcome).Inc()
-	e.log.InfoContext(ctx, "decided", "stack", s.Stack, "name", s.Name, "changes", len(d.Changes), "removals", removals)
+	e.log.InfoContext(ctx, "decided", "stack", s.Stack, "name", s.Name, "changes", len(d.Changes), "removals", removals(d))
 }
 
 // announce tells gateways which agents have news, also what it could not tell before: a gateway that hears signals

@@ -37,6 +37,9 @@ func (e *Engine) compiled(ctx context.Context, ref *policy.Ref) (*placement.Comp
 		return nil, fmt.Errorf("compile revision %d of policy %s: %w", ref.Revision, ref.Name, err)
 	}
 	e.ready[ref.ID] = ready{revision: ref.Revision, compiled: c}
+	if delete(e.peering, ref.ID); len(c.Peers()) > 0 {
+		e.peering[ref.ID] = true
+	}
 	return c, nil
 }
 
@@ -49,11 +52,16 @@ func over(s placement.Subject) bool {
 func (e *Engine) asked(ctx context.Context, id stack.ID, now time.Time) (placement.Input, error) {
 	in := e.input(id, now)
 	if over(in.Subject) {
+		in.Clusters = e.world.all()
 		return in, nil
 	}
 	p, err := e.compiled(ctx, in.Subject.Policy)
-	if err != nil || p == nil {
+	if err != nil {
 		return in, err
+	}
+	if p == nil {
+		in.Clusters = e.world.all()
+		return in, nil
 	}
 	in.Policy, in.Fleet, in.Peers = p, e.world.fleet, e.world.peers(in.Subject, p)
 	return in, nil
@@ -109,12 +117,11 @@ func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Tim
 
 // stir makes the stacks dirty whose policies look at where s is.
 func (e *Engine) stir(s placement.Subject) {
-	for p, stacks := range e.world.index.policies {
-		r, ok := e.ready[p]
-		if !ok || !slices.Contains(r.compiled.Peers(), s.Name) {
+	for p := range e.peering {
+		if !slices.Contains(e.ready[p].compiled.Peers(), s.Name) {
 			continue
 		}
-		for id := range stacks {
+		for id := range e.world.index.policies[p] {
 			if _, dirty := e.dirty[id]; !dirty && id != s.Stack && e.world.subjects[id].Generator == s.Generator {
 				e.dirty[id] = cause{event: "affinity"}
 			}

@@ -75,12 +75,14 @@ type Engine struct {
 	world   *world
 	cursor  ports.Cursor
 	dirty   map[stack.ID]cause
-	retry   map[stack.ID]int // failed tries in a row of what is dirty
-	removed []removal        // in the window
+	retry   map[stack.ID]int  // failed tries in a row of what is dirty
+	passed  map[stack.ID]bool // dirty, and not tried again before something else happens: it has just failed
+	removed []removal         // in the window
 	unsent  map[agent.ID]delivery.Revision
 
 	policies map[policy.ID]policy.Policy // as they were last read
 	ready    map[policy.ID]ready         // as they were last used
+	peering  map[policy.ID]bool          // of these, those that look at where other stacks are
 	variants map[variantKey]variant
 	alarms   alarms
 	unmet    map[stack.ID]int // clusters that our stacks lack of what their policies want
@@ -101,8 +103,8 @@ type removal struct {
 // New returns an engine.
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
-		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
+		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, passed: map[stack.ID]bool{}, unsent: map[agent.ID]delivery.Revision{},
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be
@@ -114,18 +116,27 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	poll := time.NewTicker(e.opt.Poll)
 	defer poll.Stop()
-	resync := time.NewTimer(0)
+	resync := time.NewTimer(e.opt.Poll) // until then there are shards, or others have them all
 	defer resync.Stop()
 	alarm := time.NewTimer(e.opt.Resync)
 	defer alarm.Stop()
+	more, closed := false, make(chan struct{})
+	close(closed)
 	for {
 		full := false
+		var on <-chan struct{}
+		if more {
+			on = closed
+		}
 		if d, ok := e.alarms.next(e.now()); ok {
 			alarm.Reset(d)
 		}
+		fresh := true
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-on:
+			fresh = false
 		case _, ok := <-wakeups:
 			if !ok {
 				wakeups = nil // ctx is ending
@@ -138,7 +149,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-resync.C:
 			full = true
 		}
-		if err := e.round(ctx, full); err != nil {
+		if fresh {
+			clear(e.passed)
+		}
+		if more, err = e.round(ctx, full); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -162,36 +176,43 @@ func jitter(d time.Duration) time.Duration {
 	return d*9/10 + time.Duration(rand.Int64N(int64(d)/5+1)) //nolint:gosec // spreads load, secures nothing
 }
 
-// gained collects further shards that are waiting and reports that the snapshot must be read anew: what others decided
-// meanwhile is not in it.
+// gather is how long further shards are waited for after one was gained: they come one after the other, and everything is
+// read once for all of them.
+const gather = 50 * time.Millisecond
+
+// gained collects further shards and reports that the snapshot must be read anew: what others decided meanwhile is not in it.
 func (e *Engine) gained(ctx context.Context, first int) bool {
 	n := 1
+	last := time.NewTimer(gather)
+	defer last.Stop()
 	for {
 		select {
 		case <-e.shards.Gained():
 			n++
+			last.Reset(gather)
 			continue
+		case <-last.C:
 		case <-ctx.Done():
-		default:
 		}
 		e.log.DebugContext(ctx, "reading everything for new shards", "first", first, "shards", n)
 		return true
 	}
 }
 
-func (e *Engine) round(ctx context.Context, full bool) error {
+// round brings the snapshot up to date and decides for a turn; more says that dirty stacks are left.
+func (e *Engine) round(ctx context.Context, full bool) (more bool, err error) {
 	if full || e.world == nil {
 		if err := e.reload(ctx); err != nil {
-			return err
+			return false, err
 		}
 	} else if err := e.catchUp(ctx); err != nil {
-		return err
+		return false, err
 	}
 	e.rouse()
 	e.metrics.snapshot(len(e.world.clusters), len(e.world.subjects), e.world.assigned)
-	err := e.decideDirty(ctx)
+	more, err = e.decideDirty(ctx)
 	e.observe(e.now())
-	return err
+	return more, err
 }
 
 // reload reads the outbox's end first, so that what commits while the facts are read is seen again as an event.
@@ -220,18 +241,19 @@ func (e *Engine) reload(ctx context.Context) error {
 	clear(e.alarms)
 	for id := range w.subjects {
 		if _, ok := e.dirty[id]; !ok {
-			e.dirty[id] = cause{event: "resync"}
+			e.dirty[id] = cause{event: resync}
 		}
 	}
 	return nil
 }
 
-const batch = 500
+// outboxPage is how many events are read at a time.
+const outboxPage = 500
 
 // catchUp applies the events since the last round to the snapshot.
 func (e *Engine) catchUp(ctx context.Context) error {
 	for {
-		events, cursor, err := e.store.Outbox().Read(ctx, e.cursor, e.now(), e.opt.GapFor, batch)
+		events, cursor, err := e.store.Outbox().Read(ctx, e.cursor, e.now(), e.opt.GapFor, outboxPage)
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
@@ -239,7 +261,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 			return err // the cursor stays: the same events are read again
 		}
 		e.cursor = cursor
-		if len(events) < batch {
+		if len(events) < outboxPage {
 			return nil
 		}
 	}
@@ -345,7 +367,7 @@ func (e *Engine) fleetLeft(now time.Time) int {
 
 func (e *Engine) input(id stack.ID, now time.Time) placement.Input {
 	return placement.Input{
-		Subject: e.world.subjects[id], Clusters: e.world.list, Prior: e.world.priors[id],
+		Subject: e.world.subjects[id], Prior: e.world.priors[id],
 		Brake: placement.Brake{Share: e.opt.Share, AtOne: e.opt.AtOne, FleetLeft: e.fleetLeft(now)},
 	}
 }

@@ -81,7 +81,7 @@ func (e *Engine) pledge(ids []stack.ID) {
 	}
 	if len(changed) > 0 {
 		e.world.fleet = e.world.fleet.With(changed, nil)
-		e.world.relist()
+		e.world.list = nil
 	}
 }
 
@@ -113,7 +113,7 @@ func (w *world) promised(d placement.Decision, needs cluster.Resources, now time
 	}
 	if len(changed) > 0 {
 		w.fleet = w.fleet.With(changed, nil)
-		w.relist()
+		w.list = nil
 	}
 }
 

@@ -80,6 +80,45 @@ func (e *Engine) lookAtRollouts() {
 	}
 }
 
+// foreseen is how many policies are read at a time.
+const foreseen = 500
+
+// foresee reads the policies of a stack and of the next ones, unless the first one's is known: one by one they would cost a
+// query each.
+func (e *Engine) foresee(ctx context.Context, id stack.ID, ahead []stack.ID) error {
+	missing := func(id stack.ID) *policy.Ref {
+		s := e.world.subjects[id]
+		if s.Policy == nil || over(s) {
+			return nil
+		}
+		if p, ok := e.policies[s.Policy.ID]; ok && p.Revision == s.Policy.Revision {
+			return nil
+		}
+		return s.Policy
+	}
+	if missing(id) == nil {
+		return nil
+	}
+	seen := map[policy.ID]bool{}
+	var ids []policy.ID
+	for _, s := range ahead {
+		if ref := missing(s); ref != nil && !seen[ref.ID] {
+			seen[ref.ID] = true
+			if ids = append(ids, ref.ID); len(ids) == foreseen {
+				break
+			}
+		}
+	}
+	list, err := e.store.Policies().Live(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read %d policies: %w", len(ids), err)
+	}
+	for _, p := range list {
+		e.policies[p.ID] = p
+	}
+	return nil
+}
+
 // document returns the policy that decides about the stack; nil if none does.
 func (e *Engine) document(ctx context.Context, ref *policy.Ref) (*policy.Document, error) {
 	if ref == nil {

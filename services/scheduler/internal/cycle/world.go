@@ -18,7 +18,7 @@ import (
 // world is the snapshot. One goroutine owns it.
 type world struct {
 	clusters map[agent.ID]placement.Cluster
-	list     []placement.Cluster // of clusters, remade when they change
+	list     []placement.Cluster // of clusters, nil when they have changed: see all
 	fleet    *placement.Fleet    // of clusters, for policies
 	promises map[agent.ID][]promise
 	subjects map[stack.ID]placement.Subject
@@ -51,19 +51,22 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 		w.subjects[s.Stack] = s
 		w.index.add(s)
 	}
-	w.relist()
-	w.fleet = placement.NewFleet(w.list)
+	w.fleet = placement.NewFleet(w.all())
 	for _, p := range w.priors {
 		w.assigned += assigned(p)
 	}
 	return w, nil
 }
 
-func (w *world) relist() {
-	w.list = make([]placement.Cluster, 0, len(w.clusters))
-	for _, c := range w.clusters {
-		w.list = append(w.list, c)
+// all is the list of the clusters, made when it is asked for.
+func (w *world) all() []placement.Cluster {
+	if w.list == nil {
+		w.list = make([]placement.Cluster, 0, len(w.clusters))
+		for _, c := range w.clusters {
+			w.list = append(w.list, c)
+		}
 	}
+	return w.list
 }
 
 // refreshClusters reads these agents again.
@@ -90,7 +93,7 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 		}
 	}
 	w.fleet = w.fleet.With(got, gone)
-	w.relist()
+	w.list = nil
 	return nil
 }
 
@@ -145,6 +148,16 @@ func (w *world) committed(d placement.Decision, generation int64, revisions map[
 	}
 	w.assigned += assigned(prior)
 	w.priors[d.Stack] = prior
+}
+
+// revised notes in which revisions of their agents the changes came.
+func (w *world) revised(d placement.Decision, revisions map[agent.ID]delivery.Revision) {
+	prior := w.priors[d.Stack]
+	for _, c := range d.Changes {
+		a := prior[c.Agent]
+		a.Revision = revisions[c.Agent]
+		prior[c.Agent] = a
+	}
 }
 
 func assigned(p placement.Prior) int {

@@ -1,0 +1,217 @@
+package cycle
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+const (
+	// A batch is committed when it has so many decisions or changes, or its first decision has waited for so long.
+	batchDecisions = 128
+	batchChanges   = 4000
+	batchAge       = 100 * time.Millisecond
+
+	// turn is how long is decided before the outbox is read again: what is published while thousands of stacks are decided
+	// about waits no longer.
+	turn = 250 * time.Millisecond
+)
+
+// batch is decisions that are committed together. Each is decided on the snapshot that the ones before it leave, so that the
+// snapshot is ahead of the store until the commit; if that fails, undo brings it back.
+type batch struct {
+	list    []*pending
+	changes int
+	began   time.Time
+	settled map[stack.ID]cause // needed nothing, going by what the batch did before them
+	undo    *undo
+}
+
+func (b *batch) full() bool {
+	return len(b.list) >= batchDecisions || b.changes >= batchChanges || (len(b.list) > 0 && time.Since(b.began) >= batchAge)
+}
+
+// stage brings the snapshot to where the decision leaves the store, before it is there.
+func (e *Engine) stage(b *batch, p *pending) {
+	if len(b.list) == 0 {
+		b.began, b.settled, b.undo = time.Now(), map[stack.ID]cause{}, e.remember()
+	}
+	b.undo.before(e, p)
+	e.apply(p)
+	b.list, b.changes = append(b.list, p), b.changes+len(p.decision.Changes)
+	delete(e.dirty, p.subject.Stack) // from here on others may make it dirty again
+}
+
+// apply brings the snapshot to where the decision leaves the store.
+func (e *Engine) apply(p *pending) {
+	id := p.subject.Stack
+	e.world.depends[id] = p.step.depends
+	e.world.rolled(id, p.step)
+	if !p.news {
+		return
+	}
+	e.settled(p.subject, p.decision, p.now)
+	e.world.committed(p.decision, p.subject.Generation+1, nil, p.now)
+	if n := removals(p.decision); n > 0 && !p.subject.Deleted && (p.subject.Newest == nil || !p.subject.Newest.Marker) {
+		// What a user named himself (a deleted stack, a deletion marker) does not use up the window.
+		e.removed = append(e.removed, removal{at: p.now, n: n})
+	}
+}
+
+func removals(d placement.Decision) int {
+	n := 0
+	for _, c := range d.Changes {
+		if c.State == delivery.Removing {
+			n++
+		}
+	}
+	return n
+}
+
+// write stores the decisions, all or none, and returns the new revisions of the agents that they concern.
+func (e *Engine) write(ctx context.Context, list []*pending) (map[agent.ID]delivery.Revision, error) {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(x, y *pending) int { return strings.Compare(string(x.subject.Stack), string(y.subject.Stack)) })
+	var revisions map[agent.ID]delivery.Revision
+	err := e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		var commits []ports.Commit
+		var events []event.Event
+		for _, p := range list {
+			if !p.news { // else the commit checks it
+				if err := tx.Leases().Check(ctx, p.commit.Lease); err != nil {
+					return err
+				}
+			}
+			if err := p.step.save(ctx, tx, p.subject, p.now); err != nil {
+				return err
+			}
+			if p.news {
+				commits, events = append(commits, p.commit), append(events, p.event())
+			}
+		}
+		revisions = nil
+		if len(commits) == 0 {
+			return nil
+		}
+		var err error
+		if revisions, err = tx.Decisions().Commit(ctx, commits...); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, events...)
+	})
+	return revisions, err
+}
+
+func (p *pending) event() event.Event {
+	return event.Event{Type: event.PlacementDecided, Stack: p.subject.Stack, Generator: p.subject.Generator, Traceparent: p.commit.Record.Traceparent, At: p.now,
+		Data: map[string]any{"generation": p.subject.Generation + 1, "changes": len(p.decision.Changes), "held": p.decision.Hold != nil}}
+}
+
+// order returns the dirty stacks that are not passed over: first those that something has happened to, or that nobody has
+// decided about since; how many these are; then those that are only looked at again.
+func (e *Engine) order() (ids []stack.ID, urgent int) {
+	var rest []stack.ID
+	for id, c := range e.dirty {
+		switch {
+		case e.passed[id]:
+		case c.event != resync || e.undecided(id):
+			ids = append(ids, id)
+		default:
+			rest = append(rest, id)
+		}
+	}
+	return append(ids, rest...), len(ids)
+}
+
+// undecided reports whether what a stack has now was never decided about, as far as its assignments show.
+func (e *Engine) undecided(id stack.ID) bool {
+	s := e.world.subjects[id]
+	if s.Generation == 0 || !policy.Same(s.Policy, s.Decided) {
+		return true
+	}
+	if s.Newest == nil {
+		return false
+	}
+	for _, a := range e.world.priors[id] {
+		if a.Object != s.Newest.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// undo is the snapshot as it was, as far as a batch changes it.
+type undo struct {
+	fleet    *placement.Fleet
+	assigned int
+	removed  []removal
+	subjects map[stack.ID]placement.Subject
+	priors   map[stack.ID]placement.Prior
+	rollouts map[stack.ID]rollout.Rollout // absent: there was none
+	depends  map[stack.ID][]stack.ID      // absent: it was not known
+	clusters map[agent.ID]placement.Cluster
+	promises map[agent.ID][]promise
+}
+
+func (e *Engine) remember() *undo {
+	return &undo{fleet: e.world.fleet, assigned: e.world.assigned, removed: slices.Clone(e.removed),
+		subjects: map[stack.ID]placement.Subject{}, priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{},
+		depends: map[stack.ID][]stack.ID{}, clusters: map[agent.ID]placement.Cluster{}, promises: map[agent.ID][]promise{}}
+}
+
+// before keeps what the decision changes. A stack is decided about once in a batch, a cluster perhaps often.
+func (u *undo) before(e *Engine, p *pending) {
+	id, w := p.subject.Stack, e.world
+	u.subjects[id], u.priors[id] = w.subjects[id], w.priors[id]
+	if r, ok := w.rollouts[id]; ok {
+		u.rollouts[id] = r
+	}
+	if d, ok := w.depends[id]; ok {
+		u.depends[id] = d
+	}
+	for _, ch := range p.decision.Changes {
+		if _, kept := u.clusters[ch.Agent]; kept {
+			continue
+		}
+		if c, ok := w.clusters[ch.Agent]; ok {
+			u.clusters[ch.Agent], u.promises[ch.Agent] = c, slices.Clone(w.promises[ch.Agent])
+		}
+	}
+}
+
+// back brings the snapshot back.
+func (u *undo) back(e *Engine) {
+	w := e.world
+	w.fleet, w.assigned, e.removed = u.fleet, u.assigned, u.removed
+	maps.Copy(w.subjects, u.subjects)
+	maps.Copy(w.clusters, u.clusters)
+	for id := range u.subjects {
+		restore(w.priors, u.priors, id)
+		restore(w.rollouts, u.rollouts, id)
+		restore(w.depends, u.depends, id)
+	}
+	for a := range u.clusters {
+		restore(w.promises, u.promises, a)
+	}
+	w.list = nil
+}
+
+// restore makes m have of a key what old has.
+func restore[K comparable, V any](m, old map[K]V, key K) {
+	if v, ok := old[key]; ok {
+		m[key] = v
+	} else {
+		delete(m, key)
+	}
+}
