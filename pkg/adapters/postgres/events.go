@@ -41,8 +41,10 @@ const insertAgentEvent = `INSERT INTO agent_events (id, agent_id, object_id, eve
 func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, error) {
 	message := printablePtr(e.Message)
 	return writes(ctx, r.s, func(ctx context.Context, in session) (agent.Event, error) {
-		if _, err := in.lockReportOrder(ctx, e.Agent); err != nil {
-			return e, err
+		if !in.tx.hasOrdered(e.Agent) {
+			if _, err := in.lockReportOrder(ctx, e.Agent); err != nil {
+				return e, err
+			}
 		}
 		again, err := many[agentEventRow](ctx, in, "repeat event of agent", repeatAgentEvent,
 			uid(e.Agent), uid(e.Object), printable(e.Type), printable(e.Status), message, micro(e.UpdatedAt))

@@ -18,14 +18,11 @@ import (
 
 type outbox struct{ s session }
 
-// The notification is part of the transaction: the server sends it when that commits, once however often it was asked.
-const appendEvents = `WITH put AS (
-		INSERT INTO outbox (id, type, agent_id, stack_id, object_id, generator_id, traceparent, data, at)
-		SELECT e.id, e.type, e.agent_id, e.stack_id, e.object_id, e.generator_id, e.traceparent, e.data, COALESCE(e.at, clock_timestamp())
-		FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::timestamptz[])
-			WITH ORDINALITY AS e (id, type, agent_id, stack_id, object_id, generator_id, traceparent, data, at, ordinal)
-		ORDER BY e.ordinal)
-	SELECT pg_notify($10, '')`
+const appendEvents = `INSERT INTO outbox (id, type, agent_id, stack_id, object_id, generator_id, traceparent, data, at)
+	SELECT e.id, e.type, e.agent_id, e.stack_id, e.object_id, e.generator_id, e.traceparent, e.data, COALESCE(e.at, clock_timestamp())
+	FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::timestamptz[])
+		WITH ORDINALITY AS e (id, type, agent_id, stack_id, object_id, generator_id, traceparent, data, at, ordinal)
+	ORDER BY e.ordinal`
 
 // Append implements ports.Outbox.
 func (r outbox) Append(ctx context.Context, events ...event.Event) error {
@@ -53,8 +50,10 @@ func (r outbox) Append(ctx context.Context, events ...event.Event) error {
 			column(events, func(e event.Event) *string { return uidPtr(e.Generator) }),
 			column(events, func(e event.Event) string { return e.Traceparent }),
 			pq.Array(data),
-			column(events, func(e event.Event) *time.Time { return setTime(e.At) }),
-			ports.OutboxGrew)
+			column(events, func(e event.Event) *time.Time { return setTime(e.At) }))
+		if err == nil {
+			in.tx.noteGrown()
+		}
 		return err
 	})
 }

@@ -23,14 +23,29 @@ type orderRow struct {
 }
 
 func (s session) lockReportOrder(ctx context.Context, a agent.ID) (orderRow, error) {
-	return one[orderRow](ctx, s, "lock report order of agent", noAgent(a), lockReportOrder, uid(a))
+	row, err := one[orderRow](ctx, s, "lock report order of agent", noAgent(a), lockReportOrder, uid(a))
+	if err == nil {
+		s.tx.noteOrdered(a)
+	}
+	return row, err
 }
+
+// Most reports follow one of the same process.
+const followReportOrder = `UPDATE agent_report_order SET seq = $3, updated_at = $4 WHERE agent_id = $1 AND boot = $2 AND seq < $3`
 
 const storeReportOrder = `UPDATE agent_report_order SET boot = $2, seq = $3, former = $4, updated_at = $5 WHERE agent_id = $1`
 
 // Advance implements ports.Reports.
 func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (bool, error) {
 	return writes(ctx, r.s, func(ctx context.Context, in session) (bool, error) {
+		n, err := in.exec(ctx, "follow report order of agent", followReportOrder, uid(a), m.Boot, m.Seq, micro(at))
+		if err != nil {
+			return false, err
+		}
+		if n > 0 {
+			in.tx.noteOrdered(a)
+			return true, nil
+		}
 		row, err := in.lockReportOrder(ctx, a)
 		if err != nil {
 			return false, err

@@ -71,6 +71,7 @@ type Store struct {
 	timeout time.Duration // of a connection attempt
 	shelf   atomic.Int64  // Unix time of the hour whose shelves are known to be there
 	maxIdle int
+	bell    bell
 }
 
 var (

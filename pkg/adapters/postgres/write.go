@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -24,6 +25,36 @@ const (
 type transaction struct {
 	mu      sync.Mutex // one statement at a time; also guards failure
 	failure error      // of the first statement that failed: from then on the server refuses everything
+	grown   bool       // the outbox has more events
+
+	ordered map[agent.ID]bool // whose report order is locked
+}
+
+func (t *transaction) noteOrdered(a agent.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ordered == nil {
+		t.ordered = map[agent.ID]bool{}
+	}
+	t.ordered[a] = true
+}
+
+func (t *transaction) hasOrdered(a agent.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ordered[a]
+}
+
+func (t *transaction) noteGrown() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.grown = true
+}
+
+func (t *transaction) hasGrown() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.grown
 }
 
 func (t *transaction) noteFailure(err error) {
@@ -70,7 +101,11 @@ func (s *Store) runOnce(ctx context.Context, fn func(ctx context.Context, in ses
 	if err := fn(ctx, session{store: s, on: tx, tx: shared}); err != nil {
 		return isCollision(err) || isCollision(shared.failure), err
 	}
-	if err := tx.Commit(); err != nil {
+	err = tx.Commit()
+	if shared.hasGrown() { // after a failure, too: it may have been made
+		s.bell.ring(s)
+	}
+	if err != nil {
 		return isCollision(err) || isCollision(shared.failure), s.commitFault(ctx, err, shared.failure)
 	}
 	return false, nil
