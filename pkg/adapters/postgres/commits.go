@@ -258,9 +258,10 @@ type decidedRow struct {
 
 func (s session) record(ctx context.Context, commits []ports.Commit) error {
 	rows := make([]decidedRow, len(commits))
+	var p placement.Packer
 	for i, c := range commits {
 		var err error
-		if rows[i], err = recorded(c); err != nil {
+		if rows[i], err = recorded(c, &p); err != nil {
 			return err
 		}
 	}
@@ -281,7 +282,7 @@ func (s session) record(ctx context.Context, commits []ports.Commit) error {
 	return err
 }
 
-func recorded(c ports.Commit) (decidedRow, error) {
+func recorded(c ports.Commit, p *placement.Packer) (decidedRow, error) {
 	row := decidedRow{Commit: c}
 	var err error
 	if c.Hold != nil {
@@ -303,6 +304,6 @@ func recorded(c ports.Commit) (decidedRow, error) {
 			return row, err
 		}
 	}
-	row.packed, err = d.Pack()
+	row.packed, err = p.Pack(d)
 	return row, err
 }

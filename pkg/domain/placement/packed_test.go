@@ -1,6 +1,8 @@
 package placement_test
 
 import (
+	"bytes"
+	"compress/flate"
 	"crypto/sha256"
 	"fmt"
 	"testing"
@@ -46,6 +48,74 @@ func TestPackedDecisionsComeBack(t *testing.T) {
 		if diff := cmp.Diff(d, got); diff != "" {
 			t.Errorf("%d verdicts (-packed +unpacked):\n%s", len(d.Verdicts), diff)
 		}
+	}
+}
+
+// A packer that is used again forgets what it packed before, and every field and text comes back.
+func TestAPackerIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	var p placement.Packer
+	full := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{
+		{Agent: "a", Cluster: "\"quoted\" \\ back", Picked: true, Reasons: []placement.Reason{}, Group: "größer", Score: -3, Scores: []placement.Score{
+			{Name: "facts.price", Observed: "0.5", Weight: 3, Points: 150}, {Name: "balance", Points: -1}, {Name: "stickiness"}}},
+		{Agent: "b", Cluster: "line\nbreak\tand <tags> & \u2028", Reasons: nil},
+		{Agent: "c", Cluster: "\x00\x1f\x7f", Reasons: []placement.Reason{{Rule: placement.RuleCEL, Wanted: "a < b && c", Observed: "日本", Message: "no"}, {Rule: placement.RuleSpread}}},
+		{Agent: "d", Cluster: "like b", Reasons: nil},
+		{Agent: "e", Cluster: "like a", Scores: []placement.Score{
+			{Name: "facts.price", Observed: "0.75", Weight: 3, Points: 75}, {Name: "balance", Points: 100}, {Name: "stickiness", Observed: "new\x00"}}},
+		{Agent: "f", Cluster: "in another group", Group: "b", Scores: []placement.Score{{Name: "balance", Weight: 2, Points: 7}}},
+	}}
+	for i, d := range []placement.Decision{decided(1000), full, {}, decided(3), full} {
+		b, err := p.Pack(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := placement.Unpack(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(d, got); diff != "" {
+			t.Errorf("decision %d (-packed +unpacked):\n%s", i, diff)
+		}
+	}
+}
+
+// Records of earlier releases have the scores with the verdicts.
+func TestEarlierRecordsAreRead(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(`{"d":{"stack_id":"s","verdicts":null,"changes":null},"a":["x"],"c":["one"],` +
+		`"s":[{"agent_id":"","cluster":"","picked":true,"reasons":null,"score":5,"scores":[{"name":"balance","observed":"3","points":5}]}],"w":[0]}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := placement.Unpack(b.Bytes())
+	want := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{{Agent: "x", Cluster: "one", Picked: true, Score: 5, Scores: []placement.Score{{Name: "balance", Observed: "3", Points: 5}}}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func BenchmarkPack(b *testing.B) {
+	d := decided(1000)
+	for i := range d.Verdicts {
+		d.Verdicts[i].Score = int64(i)
+		d.Verdicts[i].Scores = []placement.Score{{Name: "available.cpu", Observed: fmt.Sprint(i%64, ".25"), Weight: 5, Points: int64(i)}, {Name: "balance", Observed: fmt.Sprint(i % 40), Points: int64(i % 100)}}
+	}
+	var p placement.Packer
+	b.ReportAllocs()
+	for b.Loop() {
+		text, err := p.Pack(d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(text)), "bytes")
 	}
 }
 
