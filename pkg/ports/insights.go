@@ -6,6 +6,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -19,8 +20,7 @@ type Insights interface {
 	Fleet(ctx context.Context, scope tenancy.Scope, ids []agent.ID) ([]fleet.Record, error)
 	// Event returns an agent's event; NotFound, code agent_event_not_found, if there is none.
 	Event(ctx context.Context, id agent.EventID) (agent.Event, error)
-	// Feed returns at most limit events of all agents about objects that scope sees, newest first, beginning behind the mark
-	// that an earlier call returned (0: with the newest), and the mark behind them, which is 0 when there are no more.
-	// An agent's scope sees its own events. Events that are added meanwhile are never in later pages.
-	Feed(ctx context.Context, scope tenancy.Scope, after int64, limit int) ([]agent.Event, int64, error)
+	// Feed returns a page of all agents' events about objects that scope sees, as agent.EventList says. An agent's scope sees
+	// its own events. Events that are added meanwhile are never in later pages of the newest first.
+	Feed(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Event], error)
 }

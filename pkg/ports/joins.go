@@ -6,14 +6,14 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 )
 
 // JoinTokens are the tokens by which agents join. They belong to no tenant.
 type JoinTokens interface {
 	Get(ctx context.Context, id join.TokenID) (join.Token, error)
-	// List returns tokens, newest first, then by id descending, at most limit, behind the one that was made at before with
-	// the id beforeID (empty: from the start).
-	List(ctx context.Context, before time.Time, beforeID join.TokenID, limit int) ([]join.Token, error)
+	// Page returns a page of tokens, as join.List says.
+	Page(ctx context.Context, q page.Query) (page.Page[join.Token], error)
 	// Insert stores t with its generators. A short token that exists is a Conflict, an unknown generator NotFound.
 	Insert(ctx context.Context, t join.Token) error
 	// Revoke ends a token from at on; an end that was earlier stays.

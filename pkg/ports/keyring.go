@@ -4,27 +4,16 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
-
-// CredentialFilter narrows a list of credentials; what is empty does not.
-type CredentialFilter struct {
-	Role      tenancy.Role
-	Generator tenancy.GeneratorID
-	Agent     tenancy.AgentID
-	UsableAt  time.Time // only those that may authenticate then
-	// Before and BeforeID are creation time and id of the last credential of the page before; zero: the first page.
-	Before   time.Time
-	BeforeID tenancy.CredentialID
-	Limit    int // at most so many; required
-}
 
 // Keyring is the credentials one by one, as those see them who manage them.
 type Keyring interface {
 	// Get returns the credential if it is inside scope: All, or the generator's or agent's own. Else NotFound.
 	Get(ctx context.Context, scope tenancy.Scope, id tenancy.CredentialID) (tenancy.Credential, error)
-	// List returns credentials inside scope, newest first, then by id descending.
-	List(ctx context.Context, scope tenancy.Scope, f CredentialFilter) ([]tenancy.Credential, error)
+	// Page returns a page of the credentials inside scope, as tenancy.CredentialList says.
+	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Credential], error)
 	// End revokes one credential from at on and announces it; an end that was earlier stays. It reports whether it
 	// changed something. An admin's credential is Refused (code last_admin_credential) unless another one is usable at
 	// that time and not revoked: of racers that end the last two, one is refused.

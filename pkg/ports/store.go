@@ -222,8 +222,6 @@ type Reports interface {
 	// AddEvent stores e, or updates time and count of the agent's last event for this object if type, status and
 	// message are the same. The object must exist (else NotFound, code deployment_object_not_found).
 	AddEvent(ctx context.Context, e agent.Event) (agent.Event, error)
-	// Events returns the agent's events, newest first.
-	Events(ctx context.Context, a agent.ID) ([]agent.Event, error)
 }
 
 // Facts are what placement reads, in bulk. Deleted stacks that still have assignments are included.

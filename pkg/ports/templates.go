@@ -14,9 +14,7 @@ import (
 type Templates interface {
 	// Get returns a live version.
 	Get(ctx context.Context, scope tenancy.Scope, id template.ID) (template.Template, error)
-	// List returns live versions by name, the platform's before generators', the newest version first.
-	List(ctx context.Context, scope tenancy.Scope) ([]template.Template, error)
-	// Page returns a page of what List returns, by template.List.
+	// Page returns a page of the live versions, as template.List says: a generator's scope sees its own and the platform's.
 	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error)
 	// Newest returns the live version of this name with the highest number, of this owner (empty: the platform); NotFound without one.
 	Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (template.Template, error)
@@ -25,6 +23,8 @@ type Templates interface {
 	Insert(ctx context.Context, t template.Template) (template.Template, error)
 	// Delete soft-deletes one version; its labels and annotations go. Deployment objects go on naming it.
 	Delete(ctx context.Context, id template.ID, at time.Time) error
+	// DeleteOf does that with all versions that the generator owns, and returns how many were live.
+	DeleteOf(ctx context.Context, owner tenancy.GeneratorID, at time.Time) (int, error)
 
 	// Labels returns a version's labels in order.
 	Labels(ctx context.Context, id template.ID) ([]template.Label, error)

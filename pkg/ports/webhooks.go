@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 )
 
@@ -28,16 +28,6 @@ type Webhooks interface {
 	Target(ctx context.Context, id webhook.ID) (webhook.Target, error)
 }
 
-// DeliveryQuery selects deliveries; zero fields select everything.
-type DeliveryQuery struct {
-	Subscription webhook.ID
-	Status       webhook.Status
-	EventType    event.Type
-	Before       int64 // ordinals below this one only
-	Limit        int
-	Offset       int
-}
-
 // Quota bounds what one claim takes.
 type Quota struct {
 	Limit int                // in all
@@ -52,8 +42,8 @@ type Deliveries interface {
 	// how many are new, and rings (Works) if some are for agents.
 	Enqueue(ctx context.Context, deliveries []webhook.Delivery) (int, error)
 	Get(ctx context.Context, id webhook.DeliveryID) (webhook.Delivery, error)
-	// List returns deliveries, newest first.
-	List(ctx context.Context, q DeliveryQuery) ([]webhook.Delivery, error)
+	// Page returns a page of deliveries, as webhook.DeliveryList says.
+	Page(ctx context.Context, q page.Query) (page.Page[webhook.Delivery], error)
 	// Claim takes due deliveries of enabled subscriptions without labels, those of one subscription by when they became due.
 	// Each is the caller's until its subscription's timeout and grace are over, and counts as one more attempt. Callers never
 	// wait for each other, nor get the same delivery. One whose last attempt never ended is not claimed again. One whose target

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
@@ -13,8 +14,8 @@ import (
 // for it; a generator's sees none.
 type WorkOrders interface {
 	Get(ctx context.Context, scope tenancy.Scope, id workorder.ID) (workorder.Order, error)
-	// List returns the orders in this status and of this type (empty: any), newest first.
-	List(ctx context.Context, status workorder.Status, kind string) ([]workorder.Order, error)
+	// Page returns a page of all orders, as workorder.List says.
+	Page(ctx context.Context, q page.Query) (page.Page[workorder.Order], error)
 	// Claimable returns at most limit pending orders for the agent, of this type (empty: any), oldest first.
 	Claimable(ctx context.Context, a agent.ID, kind string, limit int) ([]workorder.Order, error)
 	// ClaimedBy returns the orders that the agent has claimed, oldest claim first.
@@ -34,19 +35,11 @@ type WorkOrders interface {
 	Delete(ctx context.Context, id workorder.ID) error
 }
 
-// WorkOrderFilter chooses entries of the log; what is empty or nil does not matter.
-type WorkOrderFilter struct {
-	Type    string
-	Success *bool
-	Agent   agent.ID
-	Limit   int // at most this many; at least 1
-}
-
 // WorkOrderLog is what became of work orders. An agent's scope sees its own entries; a generator's sees none.
 type WorkOrderLog interface {
 	Get(ctx context.Context, scope tenancy.Scope, id workorder.ID) (workorder.Entry, error)
-	// List returns entries, the last completed first.
-	List(ctx context.Context, f WorkOrderFilter) ([]workorder.Entry, error)
+	// Page returns a page of all entries, as workorder.LogList says.
+	Page(ctx context.Context, q page.Query) (page.Page[workorder.Entry], error)
 	// Trim deletes at most limit entries that were completed before, and returns how many.
 	Trim(ctx context.Context, before time.Time, limit int) (int, error)
 }

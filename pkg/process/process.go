@@ -129,6 +129,7 @@ type Process struct {
 	Signals   ports.Signals
 	Targets   ports.TargetCache
 	Live      ports.Live
+	Channels  ports.Channels
 	Verifier  *identity.Verifier
 	Group     *lifecycle.Group
 }
@@ -178,6 +179,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	}.watch(tel.Registry, "database", "PostgreSQL")
 	if c.Redis.URL == "" {
 		p.Signals, p.Targets, p.Live = memory.NewSignals(), memory.NewTargetCache(targetMemory), memory.NewLive()
+		p.Channels = memory.NewChannels(time.Now)
 	} else {
 		client, err := redis.Open(c.Redis.URL.Reveal())
 		if err != nil {
@@ -185,7 +187,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 			return nil, err
 		}
 		p.Signals, p.Targets = redis.NewSignals(client, tel.Log), redis.NewTargetCache(client, targetTTL)
-		p.Live = redis.NewLive(client, tel.Log)
+		p.Live, p.Channels = redis.NewLive(client, tel.Log), redis.NewChannels(client)
 		p.Group.AddClose("redis", func(context.Context) error { return client.Close() })
 		stats := client.PoolStats
 		pool{

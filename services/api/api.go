@@ -98,7 +98,8 @@ type Deps struct {
 	// Verifier is shared with other services of the process and run by whoever made it; nil: the api makes and runs one.
 	Verifier  *identity.Verifier
 	Sender    ports.WebhookSender
-	Webhooks  Webhooks // zero fields mean the defaults
+	Webhooks  Webhooks       // zero fields mean the defaults
+	Channels  ports.Channels // by which gateways tell who is connected; nil: nobody is
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time // time.Now if nil
 	Version   string
@@ -159,6 +160,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		cases.Brake = UsualBrake()
 	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
+	cases.Connected = (&channels{port: d.Channels, log: s.log}).since
 	s.certs = d.AgentCertificates
 	s.guard = identity.NewGuard(verifier, c.guard(s.certs), d.Telemetry)
 	s.handler = transport.New(transport.Parts{

@@ -20,6 +20,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -213,6 +214,43 @@ func TestAgentEventsFeed(t *testing.T) {
 	}
 }
 
+// away is a cache that does not answer.
+type away struct{ ports.Channels }
+
+func (away) Since(context.Context, []agent.ID) (map[agent.ID]time.Time, error) {
+	return nil, fault.New(fault.Unavailable, "unavailable", "away")
+}
+
+// The fleet view tells who is connected, as gateways say; when nobody can tell, it tells the rest.
+func TestTheFleetTellsWhoIsConnected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	port := memory.NewChannels(time.Now)
+	since := time.Now().Add(-time.Minute).UTC().Truncate(time.Microsecond)
+	_, err := port.Announce(t.Context(), "a gateway", ports.Announcement{Opened: map[agent.ID]time.Time{w.agent.ID: since}, For: time.Hour})
+	must(t, err)
+	store := w.store.(*memory.Store) //nolint:forcetypeassert // newWorld's is one
+	for name, c := range map[string]struct {
+		port ports.Channels
+		want bool
+	}{"told": {port, true}, "cannot be told": {away{port}, false}} {
+		h := w.handlerOf(store, func(d *api.Deps) { d.Channels = c.port })
+		seen := map[agent.ID]fleet.View{}
+		for _, v := range decode[[]fleet.View](t, w.on(h, asAdmin, request{method: "GET", path: "/fleet?limit=3"})) {
+			seen[v.Agent] = v
+		}
+		one := decode[struct{ Record fleet.View }](t, w.on(h, asAdmin, request{method: "GET", path: "/agents/" + string(w.agent.ID) + "/fleet-status"})).Record
+		for what, v := range map[string]fleet.View{"list": seen[w.agent.ID], "status": one} {
+			if v.Agent != w.agent.ID || v.Connected != c.want || (v.ConnectedSince != nil) != c.want || (c.want && !v.ConnectedSince.Equal(since)) {
+				t.Errorf("%s, %s: got %+v, want it connected: %t", name, what, v, c.want)
+			}
+		}
+		if v := seen[w.otherAgent.ID]; v.Agent != w.otherAgent.ID || v.Connected || v.ConnectedSince != nil {
+			t.Errorf("%s: the other agent: got %+v, want it not connected", name, v)
+		}
+	}
+}
+
 // breaking fails from the second page of the feed on.
 type breaking struct{ *memory.Store }
 
@@ -220,17 +258,17 @@ type breakingInsights struct{ ports.Insights }
 
 func (s breaking) Insights() ports.Insights { return breakingInsights{s.Store.Insights()} }
 
-func (x breakingInsights) Feed(ctx context.Context, scope tenancy.Scope, after int64, limit int) ([]agent.Event, int64, error) {
-	if after != 0 {
-		return nil, 0, fault.New(fault.Unavailable, "database_unavailable", "gone")
+func (x breakingInsights) Feed(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Event], error) {
+	if q.After != nil {
+		return page.Page[agent.Event]{}, fault.New(fault.Unavailable, "database_unavailable", "gone")
 	}
-	return x.Insights.Feed(ctx, scope, after, limit)
+	return x.Insights.Feed(ctx, scope, q)
 }
 
 func TestAFeedThatBreaksIsNotTakenForWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorldOf(t, loadContract(t), api.Config{}, breaking{memory.New(time.Now)})
-	for range 501 {
+	for range 1001 {
 		w.says(w.agent, "STEP")
 	}
 	server := httptest.NewServer(w.handler)

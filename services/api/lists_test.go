@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,50 +17,135 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api"
+	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
 // listed is what the OpenAPI document says of a list.
 type listed struct {
-	op    string
-	sorts []string
+	op      string
+	service any // nil: the api
+	sorts   []string
 }
 
-// lists returns the api's operations that answer an array in pages.
+// noPages are the operations that answer a list, or look as if they did, and have no pages, each with its reason.
+func noPages() map[string]string {
+	const queue = "the head of a queue: what the agent may take now, bounded by the server, and taken away by taking it"
+	return map[string]string{
+		"list_pending_for_agent":     queue,
+		"get_pending_agent_webhooks": queue,
+		"get_pending_diagnostics":    queue,
+		"list_claimed_for_agent":     "what one agent works at, by ?after=, for the agent that starts anew",
+		"get_target_state":           "the target is one state: a part of it must never be taken for the whole",
+		"list_event_types":           "the closed set of words that this server knows",
+		"list_audit_logs":            "the published answer is an object that holds its page; the headers are as everywhere: TestAuditLogsHavePages",
+		"list_telemetry_events":      "the published answer is an object with the newest of what is kept for hours, by ?since= and ?limit=",
+		"list_telemetry_logs":        "the published answer is an object with the newest of what is kept for hours, by ?since= and ?limit=",
+		"list_ws_connections":        "the published answer is an object: the live channels of the replica that answers",
+	}
+}
+
+// lists returns the operations that answer a list in pages. It fails for those that have none and no reason.
 func lists(t *testing.T, doc *openapi3.T) []listed {
 	t.Helper()
 	var out []listed
+	reasons := noPages()
 	for _, item := range doc.Paths.Map() {
 		op := item.Get
-		if op == nil || op.Extensions["x-brokkr-service"] != nil {
+		if op == nil {
 			continue
 		}
 		ok := op.Responses.Value("200")
-		if ok == nil || ok.Value.Content.Get("application/json") == nil || !ok.Value.Content.Get("application/json").Schema.Value.Type.Is("array") {
+		array := ok != nil && ok.Value.Content.Get("application/json") != nil && ok.Value.Content.Get("application/json").Schema.Value.Type.Is("array")
+		if !array && !strings.HasPrefix(op.OperationID, "list_") {
+			continue
+		}
+		if reasons[op.OperationID] != "" {
+			delete(reasons, op.OperationID)
 			continue
 		}
 		sort := op.Parameters.GetByInAndName("query", page.ParamSort)
-		if sort == nil || op.Parameters.GetByInAndName("query", page.ParamLimit) == nil || op.Parameters.GetByInAndName("query", page.ParamCursor) == nil {
-			t.Logf("%s answers a list without limit, cursor and sort: give it pages, see CONTRIBUTING.md", op.OperationID)
+		if !array || sort == nil || op.Parameters.GetByInAndName("query", page.ParamLimit) == nil || op.Parameters.GetByInAndName("query", page.ParamCursor) == nil {
+			t.Errorf("%s answers a list without limit, cursor and sort: give it pages, see CONTRIBUTING.md", op.OperationID)
 			continue
 		}
-		l := listed{op: op.OperationID}
+		l := listed{op: op.OperationID, service: op.Extensions["x-brokkr-service"]}
 		for _, v := range sort.Schema.Value.Enum {
 			l.sorts = append(l.sorts, v.(string)) //nolint:forcetypeassert // an enum of strings
 		}
 		if ok.Value.Headers["Link"] == nil || ok.Value.Headers["X-Total-Count"] == nil {
 			t.Errorf("%s does not document its headers Link and X-Total-Count", op.OperationID)
 		}
+		if op.Responses.Value("400") == nil {
+			t.Errorf("%s does not document that it refuses bad queries", op.OperationID)
+		}
 		out = append(out, l)
 	}
+	for op := range reasons {
+		t.Errorf("%s is said to have no pages, but is no list of the document", op)
+	}
+	if len(out) < 30 {
+		t.Errorf("found %d lists, want all of them", len(out))
+	}
 	return out
+}
+
+// Each list is asked for by the parameters that the document has, and a published one is answered whole when none is given.
+func TestListsAreAsDocumentedAndPublishedOnesWhole(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	routes := map[string]*rpc.ListInfo{}
+	for _, r := range transport.Routes(nil, "") {
+		routes[r.Op] = r.List
+	}
+	ownPages := map[string]int{"list_work_order_log": 100, "list_deliveries": 50} // as published
+	wholes := map[string]bool{}
+	for _, f := range published(t) {
+		wholes[f.id] = f.list && ownPages[f.id] == 0
+	}
+	ops := map[string]*openapi3.Operation{}
+	for _, item := range c.doc.Paths.Map() {
+		if item.Get != nil {
+			ops[item.Get.OperationID] = item.Get
+		}
+	}
+	for _, l := range lists(t, c.doc) {
+		if l.service != nil {
+			continue // the gateway has a test of its own
+		}
+		info := routes[l.op]
+		if info == nil {
+			t.Errorf("%s: the route knows nothing of pages", l.op)
+			continue
+		}
+		for _, name := range info.Params {
+			if ops[l.op].Parameters.GetByInAndName("query", name) == nil {
+				t.Errorf("%s: the parameter %s is not documented", l.op, name)
+			}
+		}
+		for _, p := range ops[l.op].Parameters {
+			if own := map[string]bool{"at": true, "after": true}; p.Value.In == "query" && !slices.Contains(info.Params, p.Value.Name) && !own[p.Value.Name] {
+				t.Errorf("%s: the parameter %s is documented and not read", l.op, p.Value.Name)
+			}
+		}
+		if wholes[l.op] && info.Page != 0 {
+			t.Errorf("%s: %d items when no page is asked for, want all as published", l.op, info.Page)
+		}
+		if want := ownPages[l.op]; want != 0 && info.Page != want {
+			t.Errorf("%s: %d items when no page is asked for, want %d as published", l.op, info.Page, want)
+		}
+	}
 }
 
 // pagesOf asks for a list a page at a time and returns the items of all pages.
@@ -76,7 +162,7 @@ func (w *world) pagesOf(q request, limit int) []json.RawMessage {
 		if total == "" {
 			total = rec.Header().Get("X-Total-Count")
 		}
-		if len(items) > limit || rec.Header().Get("X-Total-Count") != total {
+		if len(items) > limit || total == "" || rec.Header().Get("X-Total-Count") != total {
 			w.t.Fatalf("%s: %d items and a total of %s, want at most %d of %s", next, len(items), rec.Header().Get("X-Total-Count"), limit, total)
 		}
 		out, next = append(out, items...), nextLink(w.t, rec)
@@ -113,6 +199,9 @@ func TestEveryListHasPages(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
 	for _, l := range lists(t, c.doc) {
+		if l.service != nil {
+			continue
+		}
 		t.Run(l.op, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, c)
@@ -137,6 +226,61 @@ func TestEveryListHasPages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAuditLogsHavePages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	for i := range 5 {
+		w.ok(asAdmin, request{method: http.MethodPost, path: "/generators", body: fmt.Sprintf(`{"name":"made-%d"}`, i)})
+	}
+	type answer struct {
+		Logs []struct{ ID string }
+	}
+	whole := decode[answer](t, w.ok(asAdmin, request{method: "GET", path: "/admin/audit-logs?action=generator.created"}))
+	var paged answer
+	for next := "/admin/audit-logs?action=generator.created&limit=2&offset=1"; next != ""; {
+		rec := w.ok(asAdmin, request{method: "GET", path: next})
+		if got := rec.Header().Get("X-Total-Count"); got != strconv.Itoa(len(whole.Logs)) {
+			t.Fatalf("%s: X-Total-Count %q, want %d", next, got, len(whole.Logs))
+		}
+		paged.Logs = append(paged.Logs, decode[answer](t, rec).Logs...)
+		next = nextLink(t, rec)
+	}
+	if diff := cmp.Diff(whole.Logs[1:], paged.Logs); len(whole.Logs) < 5 || diff != "" {
+		t.Errorf("behind the first (-whole +pages):\n%s", diff)
+	}
+}
+
+// What published clients ask for by an offset goes on by cursors, which are not shifted by what comes meanwhile.
+func TestDeliveriesByOffset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	q := successes()["list_deliveries"](w)
+	hook := webhook.ID(strings.Split(q.path, "/")[2])
+	deliver := func(n int) {
+		var list []webhook.Delivery
+		for range n {
+			list = append(list, webhook.Delivery{ID: webhook.DeliveryID(uuid.NewString()), Subscription: hook, EventType: event.StackCreated, EventID: uuid.NewString(), Payload: "{}"})
+		}
+		_, err := w.store.Deliveries().Enqueue(t.Context(), list)
+		must(t, err)
+	}
+	deliver(60)
+	whole := decode[[]json.RawMessage](t, w.ok(asAdmin, request{method: "GET", path: q.path + "?limit=1000"}))
+	if got := decode[[]json.RawMessage](t, w.ok(asAdmin, q)); len(got) != 50 {
+		t.Errorf("without a page: %d items, want 50 as published", len(got))
+	}
+	rec := w.ok(asAdmin, request{method: "GET", path: q.path + "?limit=10&offset=7"})
+	got := decode[[]json.RawMessage](t, rec)
+	deliver(3)
+	for next := nextLink(t, rec); next != ""; next = nextLink(t, rec) {
+		rec = w.ok(asAdmin, request{method: "GET", path: next})
+		got = append(got, decode[[]json.RawMessage](t, rec)...)
+	}
+	if diff := cmp.Diff(whole[7:], got); diff != "" {
+		t.Errorf("behind 7 (-want +got):\n%s", diff)
 	}
 }
 

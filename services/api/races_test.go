@@ -95,16 +95,16 @@ func TestRotationLosesAgainstRevocation(t *testing.T) {
 	w := newWorldOf(t, loadContract(t), api.Config{}, inner)
 	made := w.mint(asAdmin, "deploy", `{"name":"deploy","role":"operator"}`)
 	q := request{method: http.MethodPost, path: "/credentials/" + string(made.Credential.ID) + "/rotate", body: `{"grace_seconds":60}`}
-	before, err := inner.Keyring().List(t.Context(), tenancy.Everything(), ports.CredentialFilter{Limit: 100})
+	before, err := inner.Keyring().Page(t.Context(), tenancy.Everything(), tenancy.CredentialList().All(100))
 	must(t, err)
 	rec := w.on(w.handlerOf(revoking{inner, made.Credential.ID}), asAdmin, q)
 	if rec.Code != http.StatusUnprocessableEntity || code(t, rec) != "credential_ended" {
 		t.Fatalf("got %d %s, want 422 credential_ended", rec.Code, rec.Body)
 	}
-	after, err := inner.Keyring().List(t.Context(), tenancy.Everything(), ports.CredentialFilter{Limit: 100})
+	after, err := inner.Keyring().Page(t.Context(), tenancy.Everything(), tenancy.CredentialList().All(100))
 	must(t, err)
-	if len(after) != len(before) {
-		t.Errorf("%d credentials after %d: it has a successor", len(after), len(before))
+	if len(after.Items) != len(before.Items) {
+		t.Errorf("%d credentials after %d: it has a successor", len(after.Items), len(before.Items))
 	}
 }
 

@@ -25,7 +25,7 @@ type (
 )
 
 func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64, keep time.Duration) *app.App {
-	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Trace: telemetry.TraceParent, Keep: keep}
+	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Connected: (&channels{}).since, Trace: telemetry.TraceParent, Keep: keep}
 }
 
 func direct(store ports.Store, now func() time.Time, random io.Reader) *app.App {

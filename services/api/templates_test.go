@@ -247,10 +247,10 @@ func TestDeletedGeneratorLeavesNoTemplates(t *testing.T) {
 	w := newWorld(t, loadContract(t))
 	p := w.newTemplate(nil, "platform", "x")
 	w.ok(asAdmin, request{method: "DELETE", path: "/generators/" + string(w.owner.ID)})
-	all, err := w.store.Templates().List(t.Context(), tenancy.Everything())
+	all, err := w.store.Templates().Page(t.Context(), tenancy.Everything(), template.List().All(10))
 	must(t, err)
-	if len(all) != 1 || all[0].ID != p.ID {
-		t.Errorf("left: %+v, want the platform's alone", all)
+	if len(all.Items) != 1 || all.Items[0].ID != p.ID {
+		t.Errorf("left: %+v, want the platform's alone", all.Items)
 	}
 }
 

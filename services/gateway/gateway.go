@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/certificate"
@@ -27,6 +26,7 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
+	"github.com/colliery-io/brokkr/services/gateway/internal/channels"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
 	"github.com/colliery-io/brokkr/services/gateway/internal/intake"
 	"github.com/colliery-io/brokkr/services/gateway/internal/live"
@@ -86,6 +86,7 @@ type Deps struct {
 	Signals   ports.Signals
 	Targets   ports.TargetCache
 	Live      ports.Live
+	Channels  ports.Channels // where the fleet view learns who is connected
 	Verifier  *identity.Verifier
 	Telemetry *telemetry.Telemetry
 	Clock     func() time.Time
@@ -97,21 +98,22 @@ type Deps struct {
 
 // Service is a gateway replica.
 type Service struct {
-	log     *slog.Logger
-	hub     *hub.Hub
-	beats   *beat.Buffer
-	intake  *intake.Intake
-	targets *target.Reader
-	watcher *watch.Watcher
-	live    *live.Hub
-	sockets *sockets.Registry
-	fleet   *live.Fleet
-	pusher  *push.Pusher
-	orders  *push.Orders
-	health  *health.Checker
-	guard   *identity.Guard
-	certs   bool // agents have to show one
-	handler http.Handler
+	log      *slog.Logger
+	hub      *hub.Hub
+	beats    *beat.Buffer
+	intake   *intake.Intake
+	targets  *target.Reader
+	watcher  *watch.Watcher
+	live     *live.Hub
+	sockets  *sockets.Registry
+	fleet    *live.Fleet
+	channels *channels.Announcer
+	pusher   *push.Pusher
+	orders   *push.Orders
+	health   *health.Checker
+	guard    *identity.Guard
+	certs    bool // agents have to show one
+	handler  http.Handler
 }
 
 // Reloadable are the settings of the gateway that may change while it runs.
@@ -138,7 +140,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	})
 	s.live = live.New(d.Live, c.LiveWatchers, live.Gap, d.Clock, log)
 	s.sockets = sockets.New(d.Live, s.live.Offer, c.AgentSockets, s.live.Subscribers, d.Clock)
-	s.fleet = live.NewFleet(d.Store.Insights(), s.connected, d.Clock, log)
+	s.fleet = live.NewFleet(d.Store.Insights(), d.Channels, d.Clock, log)
+	s.channels = channels.New(d.Channels, d.Clock, log, s.sockets.Connected, s.hub.Connected)
 	s.pusher = push.New(d.Signals, d.Store, s.sockets, d.Clock, log)
 	app.Watch(d.Telemetry.Registry, s.sockets.Count, s.live.Subscribers, s.intake.Waiting, s.live.Dropped)
 	revocations := live.NewRevocations()
@@ -173,15 +176,6 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Fallback: fallback, Edge: d.Admin == nil && c.ProxyAdmin,
 	})
 	return s, nil
-}
-
-// connected tells since when agents are connected, to any replica that answers.
-func (s *Service) connected(ctx context.Context) map[agent.ID]time.Time {
-	out := map[agent.ID]time.Time{}
-	for _, c := range s.sockets.Everywhere(ctx).Connections {
-		out[c.Agent] = c.Since
-	}
-	return out
 }
 
 func (c Config) guard(certs bool) identity.GuardConfig {
@@ -232,6 +226,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Add("live", s.live.Run)
 	g.Add("sockets", s.sockets.Run)
 	g.Add("fleet", s.fleet.Run)
+	g.Add("channels", s.channels.Run)
 	g.Add("pushes", s.pusher.Run)
 	g.Add("pushed work orders", s.orders.Run)
 	g.Add("target cache", s.targets.Run)

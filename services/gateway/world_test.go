@@ -36,10 +36,11 @@ const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 // world is a system of record with signals, in which gateways are replicas.
 type world struct {
 	*testing.T
-	store   *memory.Store
-	signals *memory.Signals
-	cache   ports.TargetCache
-	live    ports.Live
+	store    *memory.Store
+	signals  *memory.Signals
+	cache    ports.TargetCache
+	live     ports.Live
+	channels ports.Channels
 	// silent: decisions are not signalled
 	silent   bool
 	replicas []*replica
@@ -49,7 +50,7 @@ type world struct {
 func inBubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, store: memory.New(time.Now), signals: memory.NewSignals(), cache: memory.NewTargetCache(1 << 20), live: memory.NewLive()}
+		w := &world{T: t, store: memory.New(time.Now), signals: memory.NewSignals(), cache: memory.NewTargetCache(1 << 20), live: memory.NewLive(), channels: memory.NewChannels(time.Now)}
 		defer func() {
 			for _, r := range w.replicas {
 				r.stop()
@@ -172,13 +173,14 @@ type replica struct {
 
 // options change what a replica sees of the world.
 type options struct {
-	store   ports.Store
-	wakeups ports.Wakeups
-	signals ports.Signals
-	cache   ports.TargetCache
-	config  func(*gateway.Config)
-	admin   http.Handler
-	fails   bool // Run may end with an error, because the store is faulty
+	store    ports.Store
+	wakeups  ports.Wakeups
+	signals  ports.Signals
+	cache    ports.TargetCache
+	config   func(*gateway.Config)
+	admin    http.Handler
+	channels ports.Channels
+	fails    bool // Run may end with an error, because the store is faulty
 }
 
 // gateway starts a replica and waits until it has settled.
@@ -196,6 +198,9 @@ func (w *world) gateway(o options) *replica {
 	if o.cache == nil {
 		o.cache = w.cache
 	}
+	if o.channels == nil {
+		o.channels = w.channels
+	}
 	r := &replica{w: w, spans: tracetest.NewInMemoryExporter()}
 	tel, err := telemetry.New(w.Context(), telemetry.Config{Service: "test", Version: "test", LogLevel: "error", Output: w.Output(), Exporter: r.spans})
 	w.must(err)
@@ -207,7 +212,7 @@ func (w *world) gateway(o options) *replica {
 		o.config(&c)
 	}
 	r.svc, err = gateway.New(w.Context(), c, gateway.Deps{
-		Store: seen, Wakeups: o.wakeups, Signals: o.signals, Targets: o.cache, Live: w.live, Verifier: r.verify, Telemetry: tel,
+		Store: seen, Wakeups: o.wakeups, Signals: o.signals, Targets: o.cache, Live: w.live, Channels: o.channels, Verifier: r.verify, Telemetry: tel,
 		Clock: time.Now, Version: "test", Admin: o.admin,
 	})
 	w.must(err)

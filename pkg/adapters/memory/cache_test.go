@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -141,4 +143,13 @@ func TestTargetCacheAccounting(t *testing.T) {
 	if len(left) != len(ids) {
 		t.Fatalf("%d of %d entries that fit are there", len(left), len(ids))
 	}
+}
+
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	porttest.Channels(t, func(*testing.T) (ports.Channels, ports.Channels, func(time.Duration)) {
+		var passed atomic.Int64
+		c := memory.NewChannels(func() time.Time { return time.Unix(0, passed.Load()) })
+		return c, c, func(d time.Duration) { passed.Add(int64(d)) }
+	})
 }

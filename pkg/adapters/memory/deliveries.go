@@ -7,6 +7,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -70,28 +71,12 @@ func (r deliveries) Get(ctx context.Context, id webhook.DeliveryID) (webhook.Del
 	})
 }
 
-func (r deliveries) List(ctx context.Context, q ports.DeliveryQuery) ([]webhook.Delivery, error) {
-	return read(ctx, r.s, func(s *state) ([]webhook.Delivery, error) {
-		var out []webhook.Delivery
-		skip, from := q.Offset, int64(maxSequence)
-		if q.Before > 0 {
-			from = q.Before - 1
-		}
-		s.deliveryOrder.back(numbered{n: from}, func(_ numbered, id webhook.DeliveryID) bool {
-			d, _ := s.deliveries.get(one(id))
-			switch {
-			case len(out) >= q.Limit:
-				return false
-			case (q.Subscription != "" && d.Subscription != q.Subscription) || (q.Status != "" && d.Status != q.Status) ||
-				(q.EventType != "" && d.EventType != q.EventType):
-			case skip > 0:
-				skip--
-			default:
-				out = append(out, copyDelivery(d.Delivery))
-			}
+func (r deliveries) Page(ctx context.Context, q page.Query) (page.Page[webhook.Delivery], error) {
+	return pageOf(ctx, r.s, webhook.DeliveryList(), q, func(s *state, keep func(webhook.Delivery)) {
+		s.deliveries.each(func(_ one, d queued) bool {
+			keep(copyDelivery(d.Delivery))
 			return true
 		})
-		return out, nil
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
@@ -112,32 +113,16 @@ func (r insights) Event(ctx context.Context, id agent.EventID) (agent.Event, err
 	})
 }
 
-func (r insights) Feed(ctx context.Context, scope tenancy.Scope, after int64, limit int) ([]agent.Event, int64, error) {
-	var next int64
-	out, err := read(ctx, r.s, func(s *state) ([]agent.Event, error) {
-		type row struct {
-			n int64
-			e agent.Event
-		}
-		var rows []row
-		s.events.each(func(k numbered, e agent.Event) bool {
-			if (after == 0 || k.n < after) && s.seesEvent(scope, e) {
-				rows = append(rows, row{k.n, e})
+func (r insights) Feed(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Event], error) {
+	owner, asked := q.Is["generator_id"]
+	return pageOf(ctx, r.s, agent.EventList(), q, func(s *state, keep func(agent.Event)) {
+		s.events.each(func(_ numbered, e agent.Event) bool {
+			if s.seesEvent(scope, e) && (!asked || s.seesEvent(tenancy.Scope{Generator: tenancy.GeneratorID(owner)}, e)) {
+				keep(copyEvent(e))
 			}
 			return true
 		})
-		slices.SortFunc(rows, func(x, y row) int { return cmp.Compare(y.n, x.n) })
-		if len(rows) >= limit {
-			rows = rows[:limit]
-			next = rows[limit-1].n
-		}
-		out := make([]agent.Event, len(rows))
-		for i, r := range rows {
-			out[i] = copyEvent(r.e)
-		}
-		return out, nil
 	})
-	return out, next, err
 }
 
 // seesEvent reports whether scope sees what an agent said: the agent itself, or the owner of the object's stack.

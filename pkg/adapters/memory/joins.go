@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 )
 
 type (
@@ -35,20 +35,12 @@ func (r joinTokens) Get(ctx context.Context, id join.TokenID) (join.Token, error
 	})
 }
 
-func (r joinTokens) List(ctx context.Context, before time.Time, beforeID join.TokenID, limit int) ([]join.Token, error) {
-	return read(ctx, r.s, func(s *state) ([]join.Token, error) {
-		var out []join.Token
+func (r joinTokens) Page(ctx context.Context, q page.Query) (page.Page[join.Token], error) {
+	return pageOf(ctx, r.s, join.List(), q, func(s *state, keep func(join.Token)) {
 		s.joinTokens.each(func(_ one, t join.Token) bool {
-			order := cmp.Or(t.CreatedAt.Compare(micro(before)), cmp.Compare(t.ID, beforeID))
-			if beforeID == "" || order < 0 {
-				out = append(out, copyJoinToken(t))
-			}
+			keep(copyJoinToken(t))
 			return true
 		})
-		slices.SortFunc(out, func(x, y join.Token) int {
-			return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(y.ID, x.ID))
-		})
-		return out[:min(len(out), limit)], nil
 	})
 }
 

@@ -1,12 +1,12 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -27,30 +27,16 @@ func (r keyring) Get(ctx context.Context, scope tenancy.Scope, id tenancy.Creden
 	})
 }
 
-func (r keyring) List(ctx context.Context, scope tenancy.Scope, f ports.CredentialFilter) ([]tenancy.Credential, error) {
-	return read(ctx, r.s, func(s *state) ([]tenancy.Credential, error) {
-		var out []tenancy.Credential
+func (r keyring) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Credential], error) {
+	at, asked := q.Is["state"]
+	return pageOf(ctx, r.s, tenancy.CredentialList(), q, func(s *state, keep func(tenancy.Credential)) {
 		s.credentials.each(func(_ one, c tenancy.Credential) bool {
-			if scope.Holds(c) && matches(f, c) {
-				out = append(out, copyCredential(c))
+			if scope.Holds(c) && (!asked || c.Ends().IsZero() || page.Time(c.Ends()) > at) {
+				keep(copyCredential(c))
 			}
 			return true
 		})
-		slices.SortFunc(out, func(x, y tenancy.Credential) int {
-			return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(y.ID, x.ID))
-		})
-		return out[:min(len(out), f.Limit)], nil
 	})
-}
-
-func matches(f ports.CredentialFilter, c tenancy.Credential) bool {
-	if f.BeforeID != "" {
-		if order := c.CreatedAt.Compare(micro(f.Before)); order > 0 || (order == 0 && c.ID >= f.BeforeID) {
-			return false
-		}
-	}
-	return (f.Role == "" || c.Role == f.Role) && (f.Generator == "" || c.Generator == f.Generator) &&
-		(f.Agent == "" || c.Agent == f.Agent) && (f.UsableAt.IsZero() || c.Usable(f.UsableAt))
 }
 
 func (r keyring) End(ctx context.Context, id tenancy.CredentialID, at time.Time) (bool, error) {

@@ -95,6 +95,7 @@ func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, erro
 		}
 		e.Count = 1
 		n := c.sequences.event.Add(1)
+		e.Ordinal = n
 		c.events.put(numbered{string(e.Agent), n}, e)
 		c.lastEvents.put(last, n)
 		return copyEvent(e), nil
@@ -106,18 +107,4 @@ func sameText(x, y *string) bool {
 		return x == y
 	}
 	return *x == *y
-}
-
-func (r reports) Events(ctx context.Context, a agent.ID) ([]agent.Event, error) {
-	return read(ctx, r.s, func(s *state) ([]agent.Event, error) {
-		var out []agent.Event
-		s.events.back(numbered{string(a), maxSequence}, func(k numbered, e agent.Event) bool {
-			if k.a != string(a) {
-				return false
-			}
-			out = append(out, copyEvent(e))
-			return true
-		})
-		return out, nil
-	})
 }

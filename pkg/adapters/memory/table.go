@@ -2,6 +2,7 @@ package memory
 
 import (
 	"cmp"
+	"context"
 
 	"github.com/google/btree"
 
@@ -133,4 +134,13 @@ func annotated[V any](t table[two, V], a string, pairs []page.Pair, value func(V
 		}
 	}
 	return true
+}
+
+// pageOf answers q out of what gather keeps: copies of what whoever asks may see and of what passes filters that l knows nothing of.
+func pageOf[T any](ctx context.Context, in session, l page.List[T], q page.Query, gather func(s *state, keep func(T))) (page.Page[T], error) {
+	return read(ctx, in, func(s *state) (page.Page[T], error) {
+		var all []T
+		gather(s, func(v T) { all = append(all, v) })
+		return l.Cut(all, q), nil
+	})
 }

@@ -1,9 +1,7 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/page"
@@ -38,41 +36,31 @@ func (r templates) Get(ctx context.Context, scope tenancy.Scope, id template.ID)
 	})
 }
 
-func (r templates) List(ctx context.Context, scope tenancy.Scope) ([]template.Template, error) {
-	return read(ctx, r.s, func(s *state) ([]template.Template, error) {
-		var out []template.Template
+func (r templates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error) {
+	return pageOf(ctx, r.s, template.List(), q, func(s *state, keep func(template.Template)) {
 		s.templates.each(func(_ one, t template.Template) bool {
 			if t.DeletedAt == nil && t.VisibleTo(scope) {
-				out = append(out, copyTemplate(t))
+				keep(copyTemplate(t))
 			}
 			return true
 		})
-		slices.SortFunc(out, func(x, y template.Template) int {
-			return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(ownerOf(x), ownerOf(y)), cmp.Compare(y.Version, x.Version))
-		})
-		return out, nil
 	})
 }
 
-func (r templates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error) {
-	all, err := r.List(ctx, scope)
-	if err != nil {
-		return page.Page[template.Template]{}, err
-	}
-	return template.List().Cut(all, q), nil
-}
-
 func (r templates) Newest(ctx context.Context, owner tenancy.GeneratorID, name string) (template.Template, error) {
-	all, err := r.List(ctx, tenancy.Everything())
-	if err != nil {
-		return template.Template{}, err
-	}
-	for _, t := range all { // the newest version comes first
-		if t.Name == name && (t.Generator == nil && owner == "" || t.Generator != nil && *t.Generator == owner) {
-			return t, nil
+	return read(ctx, r.s, func(s *state) (template.Template, error) {
+		var found template.Template
+		s.templates.each(func(_ one, t template.Template) bool {
+			if t.DeletedAt == nil && t.Name == name && ownerOf(t) == string(owner) && t.Version > found.Version {
+				found = copyTemplate(t)
+			}
+			return true
+		})
+		if found.Version == 0 {
+			return template.Template{}, noTemplate(name)
 		}
-	}
-	return template.Template{}, noTemplate(name)
+		return found, nil
+	})
 }
 
 func (r templates) Insert(ctx context.Context, t template.Template) (template.Template, error) {
@@ -101,16 +89,36 @@ func (r templates) Delete(ctx context.Context, id template.ID, at time.Time) err
 		if !ok {
 			return noTemplate(id)
 		}
-		at = micro(at)
-		t.DeletedAt, t.UpdatedAt = &at, at
-		c.templates.put(one(id), t)
-		for _, label := range keysOf(c.templateLabels, string(id)) {
-			c.templateLabels.drop(two{string(id), label})
-		}
-		for _, key := range keysOf(c.templateAnnotations, string(id)) {
-			c.templateAnnotations.drop(two{string(id), key})
-		}
+		c.deleteTemplate(t, micro(at))
 		return nil
+	})
+}
+
+func (c *change) deleteTemplate(t template.Template, at time.Time) {
+	id := string(t.ID)
+	t.DeletedAt, t.UpdatedAt = &at, at
+	c.templates.put(one(id), t)
+	for _, label := range keysOf(c.templateLabels, id) {
+		c.templateLabels.drop(two{id, label})
+	}
+	for _, key := range keysOf(c.templateAnnotations, id) {
+		c.templateAnnotations.drop(two{id, key})
+	}
+}
+
+func (r templates) DeleteOf(ctx context.Context, owner tenancy.GeneratorID, at time.Time) (int, error) {
+	return write(ctx, r.s, func(c *change) (int, error) {
+		var owned []template.Template
+		c.templates.each(func(_ one, t template.Template) bool {
+			if t.DeletedAt == nil && t.Generator != nil && *t.Generator == owner {
+				owned = append(owned, t)
+			}
+			return true
+		})
+		for _, t := range owned {
+			c.deleteTemplate(t, micro(at))
+		}
+		return len(owned), nil
 	})
 }
 

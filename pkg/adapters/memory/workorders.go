@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -81,12 +82,13 @@ func (r workOrders) Get(ctx context.Context, scope tenancy.Scope, id workorder.I
 	})
 }
 
-// List implements ports.WorkOrders.
-func (r workOrders) List(ctx context.Context, status workorder.Status, kind string) ([]workorder.Order, error) {
-	return r.chosen(ctx, 0, func(x, y workorder.Order) int {
-		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(y.ID, x.ID))
-	}, func(_ *state, o workorder.Order) bool {
-		return (status == "" || o.Status == status) && (kind == "" || o.Type == kind)
+// Page implements ports.WorkOrders.
+func (r workOrders) Page(ctx context.Context, q page.Query) (page.Page[workorder.Order], error) {
+	return pageOf(ctx, r.s, workorder.List(), q, func(s *state, keep func(workorder.Order)) {
+		s.workOrders.each(func(_ one, o workorder.Order) bool {
+			keep(copyOrder(o))
+			return true
+		})
 	})
 }
 
@@ -199,20 +201,13 @@ func (r workOrderLog) Get(ctx context.Context, scope tenancy.Scope, id workorder
 	})
 }
 
-// List implements ports.WorkOrderLog.
-func (r workOrderLog) List(ctx context.Context, f ports.WorkOrderFilter) ([]workorder.Entry, error) {
-	return read(ctx, r.s, func(s *state) ([]workorder.Entry, error) {
-		var out []workorder.Entry
+// Page implements ports.WorkOrderLog.
+func (r workOrderLog) Page(ctx context.Context, q page.Query) (page.Page[workorder.Entry], error) {
+	return pageOf(ctx, r.s, workorder.LogList(), q, func(s *state, keep func(workorder.Entry)) {
 		s.workOrderLog.each(func(_ one, e workorder.Entry) bool {
-			if (f.Type == "" || e.Type == f.Type) && (f.Success == nil || e.Success == *f.Success) && (f.Agent == "" || e.ClaimedBy == f.Agent) {
-				out = append(out, copyEntry(e))
-			}
+			keep(copyEntry(e))
 			return true
 		})
-		slices.SortFunc(out, func(x, y workorder.Entry) int {
-			return cmp.Or(y.CompletedAt.Compare(x.CompletedAt), cmp.Compare(y.ID, x.ID))
-		})
-		return out[:min(len(out), f.Limit)], nil
 	})
 }
 

@@ -143,10 +143,10 @@ func (x observedKeyring) Get(ctx context.Context, p1 tenancy.Scope, p2 tenancy.C
 	return r0, err
 }
 
-func (x observedKeyring) List(ctx context.Context, p1 tenancy.Scope, p2 ports.CredentialFilter) (r0 []tenancy.Credential, err error) {
-	ctx, done := x.o.start(ctx, "Keyring", "List")
+func (x observedKeyring) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[tenancy.Credential], err error) {
+	ctx, done := x.o.start(ctx, "Keyring", "Page")
 	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1, p2)
+	r0, err = x.in.Page(ctx, p1, p2)
 	return r0, err
 }
 
@@ -180,10 +180,10 @@ func (x observedJoinTokens) Get(ctx context.Context, p1 join.TokenID) (r0 join.T
 	return r0, err
 }
 
-func (x observedJoinTokens) List(ctx context.Context, p1 time.Time, p2 join.TokenID, p3 int) (r0 []join.Token, err error) {
-	ctx, done := x.o.start(ctx, "JoinTokens", "List")
+func (x observedJoinTokens) Page(ctx context.Context, p1 page.Query) (r0 page.Page[join.Token], err error) {
+	ctx, done := x.o.start(ctx, "JoinTokens", "Page")
 	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1, p2, p3)
+	r0, err = x.in.Page(ctx, p1)
 	return r0, err
 }
 
@@ -590,10 +590,10 @@ func (x observedDeliveries) Get(ctx context.Context, p1 webhook.DeliveryID) (r0 
 	return r0, err
 }
 
-func (x observedDeliveries) List(ctx context.Context, p1 ports.DeliveryQuery) (r0 []webhook.Delivery, err error) {
-	ctx, done := x.o.start(ctx, "Deliveries", "List")
+func (x observedDeliveries) Page(ctx context.Context, p1 page.Query) (r0 page.Page[webhook.Delivery], err error) {
+	ctx, done := x.o.start(ctx, "Deliveries", "Page")
 	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1)
+	r0, err = x.in.Page(ctx, p1)
 	return r0, err
 }
 
@@ -723,13 +723,6 @@ func (x observedTemplates) Get(ctx context.Context, p1 tenancy.Scope, p2 templat
 	return r0, err
 }
 
-func (x observedTemplates) List(ctx context.Context, p1 tenancy.Scope) (r0 []template.Template, err error) {
-	ctx, done := x.o.start(ctx, "Templates", "List")
-	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1)
-	return r0, err
-}
-
 func (x observedTemplates) Page(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[template.Template], err error) {
 	ctx, done := x.o.start(ctx, "Templates", "Page")
 	defer func() { done(err) }()
@@ -756,6 +749,13 @@ func (x observedTemplates) Delete(ctx context.Context, p1 template.ID, p2 time.T
 	defer func() { done(err) }()
 	err = x.in.Delete(ctx, p1, p2)
 	return err
+}
+
+func (x observedTemplates) DeleteOf(ctx context.Context, p1 tenancy.GeneratorID, p2 time.Time) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Templates", "DeleteOf")
+	defer func() { done(err) }()
+	r0, err = x.in.DeleteOf(ctx, p1, p2)
+	return r0, err
 }
 
 func (x observedTemplates) Labels(ctx context.Context, p1 template.ID) (r0 []template.Label, err error) {
@@ -1019,13 +1019,6 @@ func (x observedReports) AddEvent(ctx context.Context, p1 agent.Event) (r0 agent
 	return r0, err
 }
 
-func (x observedReports) Events(ctx context.Context, p1 agent.ID) (r0 []agent.Event, err error) {
-	ctx, done := x.o.start(ctx, "Reports", "Events")
-	defer func() { done(err) }()
-	r0, err = x.in.Events(ctx, p1)
-	return r0, err
-}
-
 func (r repositories) Observations() ports.Observations {
 	return observedObservations{r.o, r.in.Observations()}
 }
@@ -1119,11 +1112,11 @@ func (x observedInsights) Event(ctx context.Context, p1 agent.EventID) (r0 agent
 	return r0, err
 }
 
-func (x observedInsights) Feed(ctx context.Context, p1 tenancy.Scope, p2 int64, p3 int) (r0 []agent.Event, r1 int64, err error) {
+func (x observedInsights) Feed(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[agent.Event], err error) {
 	ctx, done := x.o.start(ctx, "Insights", "Feed")
 	defer func() { done(err) }()
-	r0, r1, err = x.in.Feed(ctx, p1, p2, p3)
-	return r0, r1, err
+	r0, err = x.in.Feed(ctx, p1, p2)
+	return r0, err
 }
 
 func (r repositories) Diagnostics() ports.Diagnostics {
@@ -1468,10 +1461,10 @@ func (x observedWorkOrders) Get(ctx context.Context, p1 tenancy.Scope, p2 workor
 	return r0, err
 }
 
-func (x observedWorkOrders) List(ctx context.Context, p1 workorder.Status, p2 string) (r0 []workorder.Order, err error) {
-	ctx, done := x.o.start(ctx, "WorkOrders", "List")
+func (x observedWorkOrders) Page(ctx context.Context, p1 page.Query) (r0 page.Page[workorder.Order], err error) {
+	ctx, done := x.o.start(ctx, "WorkOrders", "Page")
 	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1, p2)
+	r0, err = x.in.Page(ctx, p1)
 	return r0, err
 }
 
@@ -1540,10 +1533,10 @@ func (x observedWorkOrderLog) Get(ctx context.Context, p1 tenancy.Scope, p2 work
 	return r0, err
 }
 
-func (x observedWorkOrderLog) List(ctx context.Context, p1 ports.WorkOrderFilter) (r0 []workorder.Entry, err error) {
-	ctx, done := x.o.start(ctx, "WorkOrderLog", "List")
+func (x observedWorkOrderLog) Page(ctx context.Context, p1 page.Query) (r0 page.Page[workorder.Entry], err error) {
+	ctx, done := x.o.start(ctx, "WorkOrderLog", "Page")
 	defer func() { done(err) }()
-	r0, err = x.in.List(ctx, p1)
+	r0, err = x.in.Page(ctx, p1)
 	return r0, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -95,25 +96,22 @@ func (r deliveries) Get(ctx context.Context, id webhook.DeliveryID) (webhook.Del
 }
 
 const (
-	deliveriesThat = ` WHERE ordinal < $1 AND ($2 = '' OR status = $2) AND ($3 = '' OR event_type = $3)`
-	pageOf         = ` ORDER BY ordinal DESC LIMIT $4 OFFSET $5`
-
-	listDeliveries           = selectDeliveries + deliveriesThat + pageOf
-	deliveriesOfSubscription = selectDeliveries + deliveriesThat + ` AND subscription_id = $6` + pageOf
+	listDeliveries  = selectDeliveries + ` WHERE true`
+	countDeliveries = `SELECT count(*) FROM webhook_deliveries WHERE true`
 )
 
-// List implements ports.Deliveries.
-func (r deliveries) List(ctx context.Context, q ports.DeliveryQuery) ([]webhook.Delivery, error) {
-	before := q.Before
-	if before <= 0 {
-		before = 1<<63 - 1
+func deliveryPages() listing[deliveryRow, webhook.Delivery] {
+	return listing[deliveryRow, webhook.Delivery]{
+		list: webhook.DeliveryList(), act: "list deliveries", rows: listDeliveries, count: countDeliveries,
+		sorts: map[string]string{"created_at": "ordinal"}, alone: true,
+		filters: map[string]string{"subscription_id": " AND subscription_id = ?", "status": " AND status = ?", "event_type": " AND event_type = ?"},
+		to:      deliveryRow.delivery,
 	}
-	statement, args := listDeliveries, []any{before, string(q.Status), string(q.EventType), max(0, q.Limit), max(0, q.Offset)}
-	if q.Subscription != "" {
-		statement, args = deliveriesOfSubscription, append(args, uid(q.Subscription))
-	}
-	rows, err := many[deliveryRow](ctx, r.s, "list deliveries", statement, args...)
-	return convert(rows, err, deliveryRow.delivery)
+}
+
+// Page implements ports.Deliveries.
+func (r deliveries) Page(ctx context.Context, q page.Query) (page.Page[webhook.Delivery], error) {
+	return deliveryPages().page(ctx, r.s, part{}, q)
 }
 
 type callRow struct {

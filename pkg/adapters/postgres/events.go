@@ -18,6 +18,7 @@ type agentEventRow struct {
 	Count     int64          `db:"count"`
 	CreatedAt time.Time      `db:"created_at"`
 	UpdatedAt time.Time      `db:"updated_at"`
+	Ordinal   int64          `db:"ordinal"`
 }
 
 func (r agentEventRow) event() agent.Event {
@@ -26,7 +27,7 @@ func (r agentEventRow) event() agent.Event {
 	return e
 }
 
-const agentEventColumns = `id, agent_id, object_id, event_type, status, message, count, created_at, updated_at`
+const agentEventColumns = `id, agent_id, object_id, event_type, status, message, count, created_at, updated_at, ordinal`
 
 const repeatAgentEvent = `UPDATE agent_events SET count = count + 1, updated_at = $6
 	WHERE id = (SELECT id FROM agent_events WHERE agent_id = $1 AND object_id = $2 ORDER BY ordinal DESC LIMIT 1)
@@ -58,12 +59,4 @@ func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, erro
 			printable(e.Type), printable(e.Status), message, micro(e.CreatedAt), micro(e.UpdatedAt))
 		return row.event(), err
 	})
-}
-
-const eventsOfAgent = `SELECT ` + agentEventColumns + ` FROM agent_events WHERE agent_id = $1 ORDER BY ordinal DESC`
-
-// Events implements ports.Reports.
-func (r reports) Events(ctx context.Context, a agent.ID) ([]agent.Event, error) {
-	rows, err := many[agentEventRow](ctx, r.s, "list events of agent", eventsOfAgent, uid(a))
-	return convert(rows, err, agentEventRow.event)
 }

@@ -90,7 +90,7 @@ func generatorPages() listing[generatorRow, tenancy.Generator] {
 	return listing[generatorRow, tenancy.Generator]{
 		list: tenancy.GeneratorList(), act: "list generators", rows: selectGenerators, count: countGenerators, id: "g.id",
 		sorts:   map[string]string{"name": "g.name", "created_at": "g.created_at"},
-		filters: map[string]string{"name": generatorsByName}, search: generatorsFound, to: generatorRow.generator,
+		filters: map[string]string{"name": generatorsByName, "system": " AND g.is_system = ?::boolean"}, search: generatorsFound, to: generatorRow.generator,
 	}
 }
 

@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -124,41 +124,26 @@ func (r insights) Event(ctx context.Context, id agent.EventID) (agent.Event, err
 	return row.event(), err
 }
 
-const selectFeed = `SELECT e.ordinal, e.id, e.agent_id, e.object_id, e.event_type, e.status, e.message, e.count, e.created_at, e.updated_at
-	FROM agent_events e`
-
 const (
-	orderFeed       = ` ORDER BY e.ordinal DESC LIMIT $2`
-	feed            = selectFeed + ` WHERE e.ordinal < $1` + orderFeed
-	feedOfGenerator = selectFeed + ` JOIN deployment_objects o ON o.id = e.object_id JOIN stacks s ON s.id = o.stack_id
-		WHERE e.ordinal < $1 AND s.generator_id = $3` + orderFeed
-	feedOfAgent = selectFeed + ` WHERE e.ordinal < $1 AND e.agent_id = $3` + orderFeed
+	listFeed        = `SELECT e.id, e.agent_id, e.object_id, e.event_type, e.status, e.message, e.count, e.created_at, e.updated_at, e.ordinal FROM agent_events e WHERE true`
+	countFeed       = `SELECT count(*) FROM agent_events e WHERE true`
+	feedOfGenerator = ` AND EXISTS (SELECT FROM deployment_objects o JOIN stacks s ON s.id = o.stack_id WHERE o.id = e.object_id AND s.generator_id = ?)`
+	feedOfAgent     = ` AND e.agent_id = ?`
 )
 
-type feedRow struct {
-	Ordinal int64 `db:"ordinal"`
-	agentEventRow
+func feedPages() listing[agentEventRow, agent.Event] {
+	return listing[agentEventRow, agent.Event]{
+		list: agent.EventList(), act: "read feed of agent events", rows: listFeed, count: countFeed,
+		sorts: map[string]string{"created_at": "e.ordinal"}, alone: true,
+		filters: map[string]string{
+			"agent_id": feedOfAgent, "deployment_object_id": " AND e.object_id = ?", "event_type": " AND e.event_type = ?", "status": " AND e.status = ?",
+			"generator_id": feedOfGenerator,
+		},
+		to: agentEventRow.event,
+	}
 }
 
 // Feed implements ports.Insights.
-func (r insights) Feed(ctx context.Context, scope tenancy.Scope, after int64, limit int) ([]agent.Event, int64, error) {
-	if after == 0 {
-		after = math.MaxInt64
-	}
-	query, args, ok := views{feed, feedOfGenerator, feedOfAgent}.of(scope, after, limit)
-	if !ok {
-		return nil, 0, nil
-	}
-	rows, err := many[feedRow](ctx, r.s, "read feed of agent events", query, args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	out := make([]agent.Event, len(rows))
-	for i, row := range rows {
-		out[i] = row.event()
-	}
-	if len(rows) < limit {
-		return out, 0, nil
-	}
-	return out, rows[limit-1].Ordinal, nil
+func (r insights) Feed(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Event], error) {
+	return feedPages().page(ctx, r.s, views{"", feedOfGenerator, feedOfAgent}.only(scope), q)
 }

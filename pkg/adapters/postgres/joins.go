@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
@@ -66,7 +67,9 @@ const selectJoinTokens = `SELECT t.id, t.name, t.short, t.hash, t.max_uses, t.us
 const (
 	getJoinToken     = selectJoinTokens + ` WHERE t.id = $1`
 	joinTokenByShort = selectJoinTokens + ` WHERE t.short = $1`
-	listJoinTokens   = selectJoinTokens + ` WHERE (t.created_at, t.id) < ($1, $2) ORDER BY t.created_at DESC, t.id DESC LIMIT $3`
+	listJoinTokens   = selectJoinTokens + ` WHERE true`
+	countJoinTokens  = `SELECT count(*) FROM join_tokens t WHERE true`
+	joinTokensFound  = ` AND position(lower(?::text) IN lower(t.name)) > 0`
 )
 
 // Get implements ports.JoinTokens.
@@ -78,21 +81,19 @@ func (r joinTokens) Get(ctx context.Context, id join.TokenID) (join.Token, error
 	return row.token()
 }
 
-// List implements ports.JoinTokens.
-func (r joinTokens) List(ctx context.Context, at time.Time, id join.TokenID, limit int) ([]join.Token, error) {
-	rows, err := many[joinTokenRow](ctx, r.s, "list join tokens", listJoinTokens, before(at, string(id)), beforeID(string(id)), limit)
-	if err != nil {
-		return nil, err
+func joinTokenPages() listing[joinTokenRow, joinTokenRow] {
+	return listing[joinTokenRow, joinTokenRow]{
+		list: page.Of(join.List(), func(r joinTokenRow) join.Token { return join.Token{ID: r.ID, CreatedAt: r.CreatedAt} }),
+		act:  "list join tokens", rows: listJoinTokens, count: countJoinTokens, id: "t.id",
+		sorts: map[string]string{"created_at": "t.created_at"}, filters: map[string]string{"name": " AND t.name = ?"},
+		search: joinTokensFound, to: same[joinTokenRow],
 	}
-	var out []join.Token
-	for _, row := range rows {
-		t, err := row.token()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, t)
-	}
-	return out, nil
+}
+
+// Page implements ports.JoinTokens.
+func (r joinTokens) Page(ctx context.Context, q page.Query) (page.Page[join.Token], error) {
+	rows, err := joinTokenPages().page(ctx, r.s, part{}, q)
+	return read(rows, err, joinTokenRow.token)
 }
 
 const (

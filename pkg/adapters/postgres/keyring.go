@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -33,43 +34,28 @@ func (r keyring) Get(ctx context.Context, scope tenancy.Scope, id tenancy.Creden
 }
 
 const (
-	listCredentials = selectCredentials + ` WHERE ($1 = '' OR role = $1) AND ($2 = '' OR generator_id::text = $2) AND ($3 = '' OR agent_id::text = $3)
-		AND ($4::timestamptz IS NULL OR ((revoked_at IS NULL OR revoked_at > $4) AND (expires_at IS NULL OR expires_at > $4)))
-		AND (created_at, id) < ($5, $6) `
-	newestCredentials         = ` ORDER BY created_at DESC, id DESC LIMIT $7`
-	listCredentialsOfAll      = listCredentials + newestCredentials
-	listCredentialsOfTenant   = listCredentials + ` AND generator_id = $8` + newestCredentials
-	listCredentialsOfTheAgent = listCredentials + ` AND agent_id = $8` + newestCredentials
+	listCredentials     = selectCredentials + ` WHERE true`
+	countCredentials    = `SELECT count(*) FROM credentials WHERE true`
+	credentialsOfTenant = ` AND generator_id = ?`
+	credentialsOfAgent  = ` AND agent_id = ?`
+	credentialsUsable   = ` AND COALESCE(LEAST(revoked_at, expires_at), 'infinity') > ?::timestamptz` // LEAST ignores what is null
+	credentialsFound    = ` AND position(lower(?::text) IN lower(name)) > 0`
 )
 
-// List implements ports.Keyring.
-func (r keyring) List(ctx context.Context, scope tenancy.Scope, f ports.CredentialFilter) ([]tenancy.Credential, error) {
-	var usable *time.Time
-	if !f.UsableAt.IsZero() {
-		usable = microPtr(&f.UsableAt)
+func credentialPages() listing[credentialRow, tenancy.Credential] {
+	return listing[credentialRow, tenancy.Credential]{
+		list: tenancy.CredentialList(), act: "list credentials", rows: listCredentials, count: countCredentials, id: "id",
+		sorts: map[string]string{"created_at": "created_at"},
+		filters: map[string]string{
+			"name": " AND name = ?", "role": " AND role = ?", "generator_id": credentialsOfTenant, "agent_id": credentialsOfAgent, "state": credentialsUsable,
+		},
+		search: credentialsFound, to: credentialRow.credential,
 	}
-	query, args, ok := views{listCredentialsOfAll, listCredentialsOfTenant, listCredentialsOfTheAgent}.of(scope,
-		string(f.Role), string(f.Generator), string(f.Agent), usable, before(f.Before, string(f.BeforeID)), beforeID(string(f.BeforeID)), f.Limit)
-	if !ok {
-		return nil, nil
-	}
-	rows, err := many[credentialRow](ctx, r.s, "list credentials", query, args...)
-	return convert(rows, err, credentialRow.credential)
 }
 
-// before and beforeID are where a list of the newest goes on: behind everything on the first page.
-func before(t time.Time, id string) any {
-	if id == "" {
-		return "infinity"
-	}
-	return micro(t)
-}
-
-func beforeID(id string) any {
-	if id == "" {
-		return "ffffffff-ffff-ffff-ffff-ffffffffffff"
-	}
-	return uid(id)
+// Page implements ports.Keyring.
+func (r keyring) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Credential], error) {
+	return credentialPages().page(ctx, r.s, views{"", credentialsOfTenant, credentialsOfAgent}.only(scope), q)
 }
 
 const (

@@ -19,6 +19,7 @@ type listing[R, T any] struct {
 	id         string            // column
 	sorts      map[string]string // order -> column, which has an index with the id behind it
 	filters    map[string]string // filter -> condition on its value
+	alone      bool              // no two have the same key: the id need not break ties
 	search     string            // condition on what is looked for
 	label      string            // condition on a label
 	annotation string            // condition on a key and a value
@@ -35,6 +36,7 @@ type part struct {
 const (
 	ascending, descending = ` ASC`, ` DESC`
 	atMost                = ` LIMIT ?`
+	behind                = ` OFFSET ?`
 	nobody                = ` AND false`
 )
 
@@ -57,7 +59,7 @@ func (l listing[R, T]) page(ctx context.Context, s session, only part, q page.Qu
 		return page.Page[T]{}, err
 	}
 	total := len(items)
-	if q.Total && (q.After != nil || len(items) > q.Limit) {
+	if q.Total && (q.After != nil || q.Skip > 0 || len(items) > q.Limit) {
 		query, args := compose(append([]part{{text: l.count}}, narrowed...))
 		if total, err = one[int](ctx, s, l.act, nil, query, args...); err != nil {
 			return page.Page[T]{}, err
@@ -68,6 +70,22 @@ func (l listing[R, T]) page(ctx context.Context, s session, only part, q page.Qu
 	}
 	return l.list.Trim(q, items, total), nil
 }
+
+// read is a page of rows as what they hold.
+func read[R, T any](rows page.Page[R], err error, to func(R) (T, error)) (page.Page[T], error) {
+	if err != nil {
+		return page.Page[T]{}, err
+	}
+	out := page.Page[T]{Items: make([]T, len(rows.Items)), Next: rows.Next, Total: rows.Total}
+	for i, row := range rows.Items {
+		if out.Items[i], err = to(row); err != nil {
+			return page.Page[T]{}, err
+		}
+	}
+	return out, nil
+}
+
+func same[R any](r R) R { return r }
 
 func (l listing[R, T]) narrow(q page.Query) []part {
 	var out []part
@@ -100,12 +118,21 @@ func (l listing[R, T]) window(q page.Query) []part {
 		compared, direction = " < ", descending
 	}
 	var out []part
-	if q.After != nil {
+	order := " ORDER BY " + column + direction
+	switch {
+	case l.alone && q.After != nil:
+		out = append(out, part{" AND " + column + compared + "?", []any{q.After.Key}})
+	case q.After != nil:
 		out = append(out, part{" AND (" + column + ", " + l.id + ")" + compared + "(?, ?)", []any{q.After.Key, uid(q.After.ID)}})
 	}
-	return append(out,
-		part{text: " ORDER BY " + column + direction + ", " + l.id + direction},
-		part{atMost, []any{q.Limit + 1}})
+	if !l.alone {
+		order += ", " + l.id + direction
+	}
+	out = append(out, part{text: order}, part{atMost, []any{q.Limit + 1}})
+	if q.Skip > 0 {
+		out = append(out, part{behind, []any{q.Skip}})
+	}
+	return out
 }
 
 // compose joins the parts and numbers their arguments.

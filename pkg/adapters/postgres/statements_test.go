@@ -139,11 +139,11 @@ func TestStatementsAreConstants(t *testing.T) {
 func readsAll() map[string]bool {
 	return map[string]bool{
 		"selectGenerators": true, "listGenerators": true, "listGeneratorsAny": true, "selectAgents": true, "listAgents": true,
-		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "listTemplates": true, "selectBlobs": true, "selectCredentials": true, "selectJoinTokens": true,
+		"selectStacks": true, "listStacks": true, "selectObjects": true, "selectTemplates": true, "selectBlobs": true, "selectCredentials": true, "listCredentials": true, "selectJoinTokens": true, "listJoinTokens": true,
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
-		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "selectWorkOrderLog": true,
-		"selectFleet": true, "listFleet": true, "selectFeed": true, "selectDiagnostics": true,
-		"selectPolicies": true, "selectRollouts": true, "allGoverning": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true,
+		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "listWorkOrders": true, "selectWorkOrderLog": true, "listWorkOrderLog": true,
+		"selectFleet": true, "listFleet": true, "listFeed": true, "selectDiagnostics": true,
+		"selectPolicies": true, "selectRollouts": true, "allGoverning": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true, "listDeliveries": true,
 		"selectKnown": true, "silence": true, "runningDrains": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,

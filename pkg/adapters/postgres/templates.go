@@ -40,10 +40,6 @@ const selectTemplates = `SELECT t.id, t.generator_id, t.name, t.description, t.v
 const (
 	getTemplate            = selectTemplates + ` AND t.id = $1`
 	getTemplateOfGenerator = selectTemplates + ` AND t.id = $1 AND (t.generator_id IS NULL OR t.generator_id = $2)`
-
-	templateOrder            = ` ORDER BY t.name, t.generator_id NULLS FIRST, t.version DESC`
-	listTemplates            = selectTemplates + templateOrder
-	listTemplatesOfGenerator = selectTemplates + ` AND (t.generator_id IS NULL OR t.generator_id = $1)` + templateOrder
 )
 
 // Get implements ports.Templates.
@@ -57,16 +53,6 @@ func (r templates) Get(ctx context.Context, scope tenancy.Scope, id template.ID)
 		return template.Template{}, err
 	}
 	return row.template(), nil
-}
-
-// List implements ports.Templates.
-func (r templates) List(ctx context.Context, scope tenancy.Scope) ([]template.Template, error) {
-	query, args, ok := views{all: listTemplates, generator: listTemplatesOfGenerator}.of(scope)
-	if !ok || query == "" {
-		return nil, nil
-	}
-	rows, err := many[templateRow](ctx, r.s, "list templates", query, args...)
-	return convert(rows, err, templateRow.template)
 }
 
 const (
@@ -143,10 +129,14 @@ func (r templates) Insert(ctx context.Context, t template.Template) (template.Te
 	})
 }
 
-const deleteTemplate = `WITH gone AS (UPDATE templates SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id),
+const (
+	goneTemplates = ` AND deleted_at IS NULL RETURNING id),
 	labels AS (DELETE FROM template_labels WHERE template_id IN (SELECT id FROM gone)),
 	annotations AS (DELETE FROM template_annotations WHERE template_id IN (SELECT id FROM gone))
 	SELECT count(*) FROM gone`
+	deleteTemplate    = `WITH gone AS (UPDATE templates SET deleted_at = $2, updated_at = $2 WHERE id = $1` + goneTemplates
+	deleteTemplatesOf = `WITH gone AS (UPDATE templates SET deleted_at = $2, updated_at = $2 WHERE generator_id = $1` + goneTemplates
+)
 
 // Delete implements ports.Templates.
 func (r templates) Delete(ctx context.Context, id template.ID, at time.Time) error {
@@ -156,6 +146,13 @@ func (r templates) Delete(ctx context.Context, id template.ID, at time.Time) err
 			return noTemplate(id)
 		}
 		return err
+	})
+}
+
+// DeleteOf implements ports.Templates.
+func (r templates) DeleteOf(ctx context.Context, owner tenancy.GeneratorID, at time.Time) (int, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		return one[int](ctx, in, "delete templates of generator", nil, deleteTemplatesOf, uid(owner), micro(at))
 	})
 }
 

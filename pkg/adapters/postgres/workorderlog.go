@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type workOrderLog struct{ s session }
@@ -58,13 +58,23 @@ func (r workOrderLog) Get(ctx context.Context, scope tenancy.Scope, id workorder
 	return row.entry(), nil
 }
 
-const listWorkOrderLog = selectWorkOrderLog + ` WHERE ($1 = '' OR work_type = $1) AND ($2::boolean IS NULL OR success = $2)
-	AND ($3 = '' OR claimed_by::text = $3) ORDER BY completed_at DESC, id DESC LIMIT $4`
+const (
+	listWorkOrderLog  = selectWorkOrderLog + ` WHERE true`
+	countWorkOrderLog = `SELECT count(*) FROM work_order_log WHERE true`
+)
 
-// List implements ports.WorkOrderLog.
-func (r workOrderLog) List(ctx context.Context, f ports.WorkOrderFilter) ([]workorder.Entry, error) {
-	rows, err := many[workOrderLogRow](ctx, r.s, "list the work order log", listWorkOrderLog, f.Type, f.Success, string(f.Agent), f.Limit)
-	return convert(rows, err, workOrderLogRow.entry)
+func workOrderLogPages() listing[workOrderLogRow, workorder.Entry] {
+	return listing[workOrderLogRow, workorder.Entry]{
+		list: workorder.LogList(), act: "list the work order log", rows: listWorkOrderLog, count: countWorkOrderLog, id: "id",
+		sorts:   map[string]string{"completed_at": "completed_at"},
+		filters: map[string]string{"work_type": " AND work_type = ?", "success": " AND success = ?::boolean", "agent_id": " AND claimed_by = ?"},
+		to:      workOrderLogRow.entry,
+	}
+}
+
+// Page implements ports.WorkOrderLog.
+func (r workOrderLog) Page(ctx context.Context, q page.Query) (page.Page[workorder.Entry], error) {
+	return workOrderLogPages().page(ctx, r.s, part{}, q)
 }
 
 const trimWorkOrderLog = `DELETE FROM work_order_log WHERE id = ANY (ARRAY(

@@ -10,6 +10,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
@@ -109,11 +110,25 @@ func (r workOrders) Get(ctx context.Context, scope tenancy.Scope, id workorder.I
 	return row.order()
 }
 
-const listWorkOrders = selectWorkOrders + ` WHERE ($1 = '' OR w.status = $1) AND ($2 = '' OR w.work_type = $2) ORDER BY w.created_at DESC, w.id DESC`
+const (
+	listWorkOrders  = selectWorkOrders + ` WHERE true`
+	countWorkOrders = `SELECT count(*) FROM work_orders w WHERE true`
+)
 
-// List implements ports.WorkOrders.
-func (r workOrders) List(ctx context.Context, status workorder.Status, kind string) ([]workorder.Order, error) {
-	return ordersOf(many[workOrderRow](ctx, r.s, "list work orders", listWorkOrders, string(status), kind))
+func workOrderPages() listing[workOrderRow, workOrderRow] {
+	return listing[workOrderRow, workOrderRow]{
+		list: page.Of(workorder.List(), func(r workOrderRow) workorder.Order { return workorder.Order{ID: r.ID, CreatedAt: r.CreatedAt} }),
+		act:  "list work orders", rows: listWorkOrders, count: countWorkOrders, id: "w.id",
+		sorts:   map[string]string{"created_at": "w.created_at"},
+		filters: map[string]string{"status": " AND w.status = ?", "work_type": " AND w.work_type = ?", "agent_id": " AND w.claimed_by = ?"},
+		to:      same[workOrderRow],
+	}
+}
+
+// Page implements ports.WorkOrders.
+func (r workOrders) Page(ctx context.Context, q page.Query) (page.Page[workorder.Order], error) {
+	rows, err := workOrderPages().page(ctx, r.s, part{}, q)
+	return read(rows, err, workOrderRow.order)
 }
 
 const claimableWorkOrders = selectWorkOrders + ` WHERE w.status = 'PENDING' AND ($1 = '' OR w.work_type = $1) AND ` + forAgent + `

@@ -53,3 +53,14 @@ func TestLive(t *testing.T) {
 		return replica(), replica()
 	})
 }
+
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	porttest.Channels(t, func(t *testing.T) (ports.Channels, ports.Channels, func(time.Duration)) {
+		url := testenv.Redis(t)
+		process := func() ports.Channels {
+			return redis.NewChannels(open(t, url), redis.WithPrefix(t.Name()+":"))
+		}
+		return process(), process(), time.Sleep // the server's clock is the one that counts
+	})
+}

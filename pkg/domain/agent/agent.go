@@ -106,6 +106,7 @@ type Event struct {
 	Count     int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	Ordinal   int64 // grows from one that is stored to the next; given by the store
 }
 
 // CheckLabel refuses labels that are empty, longer than 64 bytes, or hold white space or control characters.

@@ -23,6 +23,22 @@ func List() page.List[Agent] {
 	}
 }
 
+// EventList says how agents' events are listed: in the order in which they were stored, the newest first. No two have the same key.
+func EventList() page.List[Event] {
+	return page.List[Event]{
+		ID:    func(e Event) string { return string(e.ID) },
+		Sorts: []page.Sort[Event]{{Name: "created_at", Kind: page.Number, Key: func(e Event) string { return page.Integer(e.Ordinal) }}},
+		Filters: []page.Filter[Event]{
+			{Name: "agent_id", Parse: page.ID("agent_id"), Of: func(e Event) string { return string(e.Agent) }},
+			{Name: "deployment_object_id", Parse: page.ID("deployment_object_id"), Of: func(e Event) string { return string(e.Object) }},
+			{Name: "event_type", Of: func(e Event) string { return e.Type }},
+			{Name: "status", Of: func(e Event) string { return e.Status }},
+			{Name: "generator_id", Alias: "pak_id", Parse: page.ID("generator_id")}, // which owns the stack of the object
+		},
+		Descending: true,
+	}
+}
+
 // LabelList says how the labels of an agent are listed.
 func LabelList() page.List[Label] {
 	return page.List[Label]{

@@ -58,7 +58,9 @@ type List[T any] struct {
 	Labels      bool             // can be filtered by label
 	Annotations bool             // can be filtered by annotation
 	Chunk       int              // items that are read at a time, by a page or by a whole list; 0: MaxLimit. Small where they are large
-	InPages     bool             // answered by DefaultLimit if no page is asked for; else whole, as published clients expect
+	InPages     bool             // answered by Default if no page is asked for; else whole, as published clients expect
+	Default     int              // items of a page whose size is not asked for; 0: DefaultLimit
+	Skips       bool             // can be entered behind an offset, as published clients do; needs InPages
 }
 
 // Pair is a key and its value.
@@ -71,6 +73,7 @@ type Mark struct{ Key, ID string }
 type Query struct {
 	Limit       int // at least 1
 	After       *Mark
+	Skip        int // items before the page that are passed over; without After only
 	Sort        string
 	Descending  bool
 	Is          map[string]string // filter -> value
@@ -98,6 +101,30 @@ const momentLayout = "2006-01-02T15:04:05.000000Z"
 // All returns the query for everything in the default order, limit items at a time.
 func (l List[T]) All(limit int) Query {
 	return Query{Limit: limit, Sort: l.Sorts[0].Name, Descending: l.Descending}
+}
+
+// Of returns the list of items that each hold one of l's, such as a row, or one with its contents.
+func Of[U, T any](l List[T], in func(U) T) List[U] {
+	text := func(of func(T) string) func(U) string {
+		if of == nil {
+			return nil
+		}
+		return func(v U) string { return of(in(v)) }
+	}
+	out := List[U]{
+		ID: text(l.ID), Descending: l.Descending, Labels: l.Labels, Annotations: l.Annotations,
+		Chunk: l.Chunk, InPages: l.InPages, Default: l.Default, Skips: l.Skips,
+	}
+	for _, s := range l.Sorts {
+		out.Sorts = append(out.Sorts, Sort[U]{Name: s.Name, Kind: s.Kind, Key: text(s.Key)})
+	}
+	for _, f := range l.Filters {
+		out.Filters = append(out.Filters, Filter[U]{Name: f.Name, Alias: f.Alias, Parse: f.Parse, Of: text(f.Of)})
+	}
+	for _, s := range l.Search {
+		out.Search = append(out.Search, text(s))
+	}
+	return out
 }
 
 // By returns the order with this name; the default for one that is not known.
@@ -141,6 +168,7 @@ func (l List[T]) Cut(all []T, q Query) Page[T] {
 	if q.After != nil {
 		items = items[firstAfter(items, func(v T) bool { return order(by.Key(v), l.ID(v), *q.After) > 0 }):]
 	}
+	items = items[min(q.Skip, len(items)):]
 	return l.Trim(q, items, total)
 }
 

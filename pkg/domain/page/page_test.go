@@ -118,6 +118,61 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A list that can be entered at an offset goes on from there by cursors.
+func TestOffset(t *testing.T) {
+	t.Parallel()
+	l := page.List[thing]{ID: things().ID, Sorts: things().Sorts, InPages: true, Default: 2, Skips: true}
+	var all []thing
+	for i := range 7 {
+		all = append(all, thing{id: uuid(i), name: fmt.Sprint(i)})
+	}
+	asked, err := l.Read(url.Values{"offset": {"3"}})
+	if err != nil || asked.Whole || asked.Limit != 2 || asked.Skip != 3 {
+		t.Fatalf("read: got %+v, %v; want a page of 2 behind 3", asked, err)
+	}
+	p := l.Cut(all, asked.Query)
+	if len(p.Items) != 2 || p.Items[0].name != "3" || p.Total != 7 {
+		t.Errorf("page: got %+v, want 3 and 4 of 7", p)
+	}
+	next, err := l.Read(url.Values{"cursor": {asked.Cursor(*p.Next, p.Total)}})
+	if err != nil || next.Skip != 0 || l.Cut(all, next.Query).Items[0].name != "5" {
+		t.Errorf("next page: got %+v, %v; want it to begin with 5", next, err)
+	}
+	asked.Skip = 99
+	if p := l.Cut(all, asked.Query); len(p.Items) != 0 || p.Next != nil || p.Total != 7 {
+		t.Errorf("behind the end: got %+v, want nothing of 7", p)
+	}
+	if asked, err = things().Read(url.Values{"offset": {"3"}}); err != nil || asked.Skip != 0 {
+		t.Errorf("a list without offsets: got %+v, %v; want it somebody else's parameter", asked, err)
+	}
+	for name, params := range map[string]url.Values{
+		"negative": {"offset": {"-1"}}, "no number": {"offset": {"x"}}, "too large": {"offset": {"4294967296"}},
+		"with a cursor": {"offset": {"1"}, "cursor": {asked.Cursor(page.Mark{Key: "0", ID: uuid(0)}, 7)}},
+	} {
+		if _, err := l.Read(params); fault.CodeOf(err) != "invalid_query" {
+			t.Errorf("%s: got %v, want invalid_query", name, err)
+		}
+	}
+}
+
+// A list of what holds things is as that of the things.
+func TestOf(t *testing.T) {
+	t.Parallel()
+	type box struct{ in thing }
+	l := page.Of(things(), func(b box) thing { return b.in })
+	if diff := cmp.Diff(things().Params(), l.Params()); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	q, err := l.Read(url.Values{"sort": {"-size"}, "q": {"B"}, "name": {"b"}})
+	if err != nil {
+		t.Fatalf("read: %v", err)
+	}
+	p := l.Cut([]box{{thing{id: uuid(1), name: "b", size: 1}}, {thing{id: uuid(2), name: "b", size: 2}}, {thing{id: uuid(3), name: "c"}}}, q.Query)
+	if len(p.Items) != 2 || p.Items[0].in.size != 2 {
+		t.Errorf("got %+v, want both named b, the larger first", p.Items)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	plain := page.List[thing]{ID: things().ID, Sorts: things().Sorts}

@@ -20,6 +20,7 @@ import (
 const (
 	ParamLimit      = "limit"
 	ParamCursor     = "cursor"
+	ParamOffset     = "offset"
 	ParamSort       = "sort"
 	ParamSearch     = "q"
 	ParamLabel      = "label"
@@ -46,7 +47,7 @@ const maxCursor = 2048 // bytes
 // Read reads a query from the parameters of a request. What the list does not have, a value that is none, or a cursor that
 // is garbage or of another query is Invalid, code invalid_query. Parameters with other names are somebody else's.
 func (l List[T]) Read(params map[string][]string) (Asked, error) {
-	out := Asked{Query: l.All(DefaultLimit)}
+	out := Asked{Query: l.All(cmp.Or(l.Default, DefaultLimit))}
 	limit, after := one(params[ParamLimit]), one(params[ParamCursor])
 	out.Whole = limit == "" && after == "" && !l.InPages
 	if limit != "" {
@@ -67,6 +68,16 @@ func (l List[T]) Read(params map[string][]string) (Asked, error) {
 	if err := l.readFilters(params, &out.Query); err != nil {
 		return Asked{}, err
 	}
+	if offset := one(params[ParamOffset]); offset != "" && l.Skips {
+		n, err := strconv.ParseUint(offset, 10, 31)
+		if err != nil {
+			return Asked{}, bad(ParamOffset, "%q is not a whole number from 0 on", offset)
+		}
+		if n > 0 && after != "" {
+			return Asked{}, bad(ParamOffset, "a cursor is given too; it says already where the page begins")
+		}
+		out.Skip = int(n)
+	}
 	if after != "" {
 		if err := l.resume(after, &out); err != nil {
 			return Asked{}, err
@@ -74,6 +85,24 @@ func (l List[T]) Read(params map[string][]string) (Asked, error) {
 	}
 	out.Total = out.After == nil
 	return out, nil
+}
+
+// Params returns the names of the parameters that Read looks at, but those that it only refuses.
+func (l List[T]) Params() []string {
+	out := []string{ParamLimit, ParamCursor, ParamSort}
+	for _, f := range l.Filters {
+		out = append(out, f.Name)
+		if f.Alias != "" {
+			out = append(out, f.Alias)
+		}
+	}
+	for name, has := range map[string]bool{ParamOffset: l.Skips, ParamSearch: len(l.Search) > 0, ParamLabel: l.Labels, ParamAnnotation: l.Annotations} {
+		if has {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // one returns the first of the values of a parameter; what is given empty is not given.

@@ -25,3 +25,19 @@ func List() page.List[Template] {
 		Chunk:  50,
 	}
 }
+
+// LabelList says how the labels of a template are listed.
+func LabelList() page.List[Label] {
+	return page.List[Label]{
+		ID:    func(l Label) string { return string(l.ID) },
+		Sorts: []page.Sort[Label]{{Name: "label", Key: func(l Label) string { return l.Label }}},
+	}
+}
+
+// AnnotationList says how the annotations of a template are listed.
+func AnnotationList() page.List[Annotation] {
+	return page.List[Annotation]{
+		ID:    func(a Annotation) string { return string(a.ID) },
+		Sorts: []page.Sort[Annotation]{{Name: "key", Key: func(a Annotation) string { return a.Key }}},
+	}
+}

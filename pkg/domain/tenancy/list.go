@@ -1,6 +1,10 @@
 package tenancy
 
-import "github.com/colliery-io/brokkr/pkg/domain/page"
+import (
+	"strconv"
+
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+)
 
 // GeneratorList says how generators are listed.
 func GeneratorList() page.List[Generator] {
@@ -11,8 +15,33 @@ func GeneratorList() page.List[Generator] {
 			{Name: "name", Key: name},
 			{Name: "created_at", Kind: page.Moment, Key: func(g Generator) string { return page.Time(g.CreatedAt) }},
 		},
-		Filters: []page.Filter[Generator]{{Name: "name", Of: name}},
-		Search:  []func(Generator) string{name},
+		Filters: []page.Filter[Generator]{
+			{Name: "name", Of: name},
+			{Name: "system", Parse: page.OneOf("system", "true", "false"), Of: func(g Generator) string { return strconv.FormatBool(g.System) }},
+		},
+		Search: []func(Generator) string{name},
+	}
+}
+
+// UsableNow is the one value of the filter state of credentials. A store is given a moment (page.Time) in its place: it passes
+// those that may authenticate then.
+const UsableNow = "usable"
+
+// CredentialList says how credentials are listed: the newest first.
+func CredentialList() page.List[Credential] {
+	name := func(c Credential) string { return c.Name }
+	return page.List[Credential]{
+		ID:    func(c Credential) string { return string(c.ID) },
+		Sorts: []page.Sort[Credential]{{Name: "created_at", Kind: page.Moment, Key: func(c Credential) string { return page.Time(c.CreatedAt) }}},
+		Filters: []page.Filter[Credential]{
+			{Name: "name", Of: name},
+			{Name: "role", Of: func(c Credential) string { return string(c.Role) }},
+			{Name: "generator_id", Parse: page.ID("generator_id"), Of: func(c Credential) string { return string(c.Generator) }},
+			{Name: "agent_id", Parse: page.ID("agent_id"), Of: func(c Credential) string { return string(c.Agent) }},
+			{Name: "state", Parse: page.OneOf("state", UsableNow)},
+		},
+		Search:     []func(Credential) string{name},
+		Descending: true, InPages: true,
 	}
 }
 

@@ -34,6 +34,18 @@ type asked[Req any] struct {
 // ListOf makes a route that answers a list. A whole one is streamed: a page of the store at a time, of which each has to be
 // read within half a minute. An error after the first of them aborts the connection, so that nobody takes a part for the whole.
 func ListOf[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister[Req, T], to func(T) J) Route {
+	return FilledList(info, l, d, use, page.MaxLimit, func(_ context.Context, items []T) ([]J, error) {
+		out := make([]J, len(items))
+		for i, v := range items {
+			out[i] = to(v)
+		}
+		return out, nil
+	})
+}
+
+// FilledList is ListOf for items that are large by what belongs to them: fill gets that for a batch of them at a time, as they are
+// written, so that never more than a batch is in memory, however long the page or the list is.
+func FilledList[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister[Req, T], batch int, fill func(ctx context.Context, items []T) ([]J, error)) Route {
 	decode := func(r *http.Request) (asked[Req], error) {
 		req, err := d(r)
 		if err != nil {
@@ -45,22 +57,38 @@ func ListOf[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister
 		}
 		return asked[Req]{req: req, query: q, url: r.URL}, err
 	}
+	info.List = &ListInfo{Params: l.Params()}
+	if l.InPages {
+		info.List.Page = cmp.Or(l.Default, page.DefaultLimit)
+	}
 	return New(info, decode, func(ctx context.Context, a asked[Req]) (Responder, error) {
 		p, err := use(ctx, a.req, a.query.Query)
 		if err != nil {
 			return nil, err
 		}
-		s := &stream[T, J]{page: p, query: a.query, url: a.url, to: to}
+		s := &stream[T, J]{page: p, query: a.query, url: a.url, batch: batch}
 		if s.query.Total {
 			s.query.Count = p.Total
 		}
+		if s.ready, err = fill(ctx, p.Items[:min(batch, len(p.Items))]); err != nil {
+			return nil, err
+		}
+		// The operation's own context, with its deadline, has ended when the answer is written.
+		values := context.WithoutCancel(ctx)
+		within := func(ctx context.Context) (context.Context, func()) {
+			both, cancel := context.WithTimeout(values, patience)
+			stop := context.AfterFunc(ctx, cancel)
+			return both, func() { stop(); cancel() }
+		}
+		s.fill = func(ctx context.Context, items []T) ([]J, error) {
+			both, done := within(ctx)
+			defer done()
+			return fill(both, items)
+		}
 		if a.query.Whole {
-			// The operation's own context, with its deadline, has ended when the answer is written.
-			values := context.WithoutCancel(ctx)
 			s.more = func(ctx context.Context, q page.Query) (page.Page[T], error) {
-				both, cancel := context.WithTimeout(values, patience)
-				defer cancel()
-				defer context.AfterFunc(ctx, cancel)()
+				both, done := within(ctx)
+				defer done()
 				return use(both, a.req, q)
 			}
 		}
@@ -84,7 +112,9 @@ type stream[T, J any] struct {
 	page  page.Page[T]
 	query page.Asked
 	url   *url.URL
-	to    func(T) J
+	batch int
+	ready []J // the first batch
+	fill  func(ctx context.Context, items []T) ([]J, error)
 	more  func(ctx context.Context, q page.Query) (page.Page[T], error)
 }
 
@@ -110,24 +140,42 @@ func (s *stream[T, J]) Respond(ctx context.Context, w http.ResponseWriter, statu
 
 func (s *stream[T, J]) next() string {
 	q := s.url.Query()
+	q.Del(page.ParamOffset)
 	q.Set(page.ParamCursor, s.query.Cursor(*s.page.Next, s.query.Count))
 	q.Set(page.ParamLimit, strconv.Itoa(s.query.Limit))
 	u := url.URL{Path: s.url.Path, RawPath: s.url.RawPath, RawQuery: q.Encode()}
 	return "<" + u.String() + `>; rel="next"`
 }
 
+// filled returns the next batch of what is to be written.
+func (s *stream[T, J]) filled(ctx context.Context, rest []T) ([]J, error) {
+	if first := s.ready; first != nil {
+		s.ready = nil
+		return first, nil
+	}
+	return s.fill(ctx, rest[:min(s.batch, len(rest))])
+}
+
 func (s *stream[T, J]) write(ctx context.Context, control *http.ResponseController, out *bufio.Writer) error {
 	open := byte('[')
+	_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
 	for q := s.query.Query; ; {
-		_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
-		for _, v := range s.page.Items {
-			if err := out.WriteByte(open); err != nil {
+		for rest := s.page.Items; len(rest) > 0; {
+			batch, err := s.filled(ctx, rest)
+			if err != nil {
 				return err
 			}
-			open = ','
-			if err := writeItem(out, s.to(v)); err != nil {
-				return err
+			_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
+			for _, v := range batch {
+				if err := out.WriteByte(open); err != nil {
+					return err
+				}
+				open = ','
+				if err := writeItem(out, v); err != nil {
+					return err
+				}
 			}
+			rest = rest[min(s.batch, len(rest)):]
 		}
 		if s.more == nil || s.page.Next == nil {
 			break

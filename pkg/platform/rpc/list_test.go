@@ -73,6 +73,42 @@ func TestListOf(t *testing.T) {
 	}
 }
 
+// What belongs to the items is got a batch at a time, on a page as in a whole list.
+func TestFilledListFillsInBatches(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for path, want := range map[string]int{"/n": 2345, "/n?limit=7": 7, "/n?limit=1&sort=-n": 1} {
+		var batches []int
+		r := rpc.FilledList(rpc.Info{Op: "list", Method: http.MethodGet, Path: "/n", Status: http.StatusOK}, numbers(false),
+			func(*http.Request) (struct{}, error) { return struct{}{}, nil },
+			rpc.Short(numbers(false), func(context.Context, struct{}) ([]int, error) { return upTo(2345), nil }), 3,
+			func(_ context.Context, items []int) ([]string, error) {
+				batches = append(batches, len(items))
+				out := make([]string, len(items))
+				for i, n := range items {
+					out[i] = fmt.Sprintf("<%d>", n)
+				}
+				return out, nil
+			})
+		rec, err := serve(t, r, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		if err != nil || strings.Count(rec.Body.String(), "<") != want || len(batches) < want/3 {
+			t.Errorf("%s: got %d items in batches %v, %v; want %d", path, strings.Count(rec.Body.String(), "<"), batches, err, want)
+		}
+		for _, n := range batches {
+			if n > 3 {
+				t.Errorf("%s: a batch of %d, want 3 at most", path, n)
+			}
+		}
+	}
+	r := rpc.FilledList(rpc.Info{Op: "list", Method: http.MethodGet, Path: "/n", Status: http.StatusOK}, numbers(false),
+		func(*http.Request) (struct{}, error) { return struct{}{}, nil },
+		rpc.Short(numbers(false), func(context.Context, struct{}) ([]int, error) { return upTo(5), nil }), 3,
+		func(context.Context, []int) ([]string, error) { return nil, broken })
+	if _, err := serve(t, r, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/n", http.NoBody)); !errors.Is(err, broken) {
+		t.Errorf("an error of the first batch: got %v, want it answered", err)
+	}
+}
+
 func TestListOfReportsWhatItCannot(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

@@ -36,6 +36,13 @@ type Info struct {
 	IfMatch bool
 	// Secret says that the answer shows what is shown once, such as a key: nobody keeps a copy of it.
 	Secret bool
+	List   *ListInfo // nil: the answer is no list
+}
+
+// ListInfo describes a list.
+type ListInfo struct {
+	Params []string // by which it is asked for pages, orders and filters
+	Page   int      // items that are answered if no page is asked for; 0: all of them
 }
 
 // ShowsSecret marks a route whose answer shows what is shown once.

@@ -1,12 +1,17 @@
 package porttest
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -48,34 +53,45 @@ func deliveryOnce(w *world) {
 	for _, err := range errs {
 		wantNone(w.T, "enqueue", err)
 	}
-	list, err := w.Deliveries().List(w.ctx, ports.DeliveryQuery{Subscription: s.ID, Limit: 10})
+	p, err := w.Deliveries().Page(w.ctx, page.Query{Limit: 10, Is: only{"subscription_id": string(s.ID)}})
 	wantNone(w.T, "list", err)
-	wantSame(w.T, "deliveries", len(list), 2)
+	wantSame(w.T, "deliveries", len(p.Items), 2)
 }
 
 func deliveryLists(w *world) {
 	s, other := w.webhook("s"), w.webhook("other")
 	ids := w.enqueue(s.ID, 5)
-	w.enqueue(other.ID, 2)
-	list := func(q ports.DeliveryQuery) []webhook.DeliveryID {
+	all := append(slices.Clone(ids), w.enqueue(other.ID, 2)...)
+	list := func(skip int, is only) []webhook.DeliveryID {
 		w.Helper()
-		rows, err := w.Deliveries().List(w.ctx, q)
+		q := webhook.DeliveryList().All(2)
+		q.Is, q.Skip, q.Total = is, skip, true
+		p, err := w.Deliveries().Page(w.ctx, q)
 		wantNone(w.T, "list", err)
-		var out []webhook.DeliveryID
-		for _, d := range rows {
+		out := []webhook.DeliveryID{webhook.DeliveryID(fmt.Sprint(p.Total, " in all"))}
+		for _, d := range p.Items {
 			out = append(out, d.ID)
 		}
 		return out
 	}
-	wantSame(w.T, "all", len(list(ports.DeliveryQuery{Limit: 100})), 7)
-	wantSame(w.T, "newest", list(ports.DeliveryQuery{Subscription: s.ID, Limit: 2}), []webhook.DeliveryID{ids[4], ids[3]})
-	wantSame(w.T, "a page", list(ports.DeliveryQuery{Subscription: s.ID, Limit: 2, Offset: 2}), []webhook.DeliveryID{ids[2], ids[1]})
-	wantSame(w.T, "what is before", list(ports.DeliveryQuery{Subscription: s.ID, Limit: 9, Before: w.seeDelivery(ids[2]).Ordinal}), []webhook.DeliveryID{ids[1], ids[0]})
-	wantSame(w.T, "of a status", len(list(ports.DeliveryQuery{Status: webhook.Pending, Limit: 100})), 7)
-	wantSame(w.T, "of another status", len(list(ports.DeliveryQuery{Status: webhook.Dead, Limit: 100})), 0)
-	wantSame(w.T, "of a type", len(list(ports.DeliveryQuery{EventType: event.StackCreated, Subscription: other.ID, Limit: 100})), 2)
-	wantSame(w.T, "of another type", len(list(ports.DeliveryQuery{EventType: event.StackDeleted, Limit: 100})), 0)
-	wantSame(w.T, "of what is unknown", len(list(ports.DeliveryQuery{Subscription: newID[webhook.ID](), Limit: 100})), 0)
+	mine := only{"subscription_id": string(s.ID)}
+	wantSame(w.T, "newest", list(0, mine), []webhook.DeliveryID{"5 in all", ids[4], ids[3]})
+	wantSame(w.T, "a page", list(2, mine), []webhook.DeliveryID{"5 in all", ids[2], ids[1]})
+	wantSame(w.T, "the last page", list(4, mine), []webhook.DeliveryID{"5 in all", ids[0]})
+	wantSame(w.T, "behind the last page", list(7, mine), []webhook.DeliveryID{"5 in all"})
+	wantSame(w.T, "of a status", list(0, only{"status": "pending"})[0], "7 in all")
+	wantSame(w.T, "of another status", list(0, only{"status": "dead"})[0], "0 in all")
+	wantSame(w.T, "of a type", list(0, only{"event_type": string(event.StackCreated), "subscription_id": string(other.ID)})[0], "2 in all")
+	wantSame(w.T, "of another type", list(0, only{"event_type": string(event.StackDeleted)})[0], "0 in all")
+	wantSame(w.T, "of what is unknown", list(0, only{"subscription_id": string(newID[webhook.ID]())})[0], "0 in all")
+	of := func(ctx context.Context, _ tenancy.Scope, q page.Query) (page.Page[webhook.Delivery], error) {
+		return w.Deliveries().Page(ctx, q)
+	}
+	var rows []webhook.Delivery
+	for _, id := range all {
+		rows = append(rows, w.seeDelivery(id))
+	}
+	everyOrder(w, webhook.DeliveryList(), of, rows)
 }
 
 // claimOne claims the one delivery that is due.

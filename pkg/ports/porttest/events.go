@@ -6,6 +6,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
 func eventCases() map[string]func(*world) {
@@ -33,9 +34,7 @@ func (w *world) addEvent(e agent.Event) agent.Event {
 
 func (w *world) events(a agent.ID) []agent.Event {
 	w.Helper()
-	list, err := w.Reports().Events(w.ctx, a)
-	wantNone(w.T, "events", err)
-	return list
+	return walk(w, w.Insights().Feed, tenancy.Scope{Agent: a}, agent.EventList().All(10))
 }
 
 func eventOrder(w *world) {
@@ -46,7 +45,7 @@ func eventOrder(w *world) {
 	for n, o := range []stack.ObjectID{p.object.ID, next.ID} {
 		e := w.newAgentEvent(a, o, "SUCCESS", n)
 		got := w.addEvent(e)
-		e.Count = 1
+		e.Count, e.Ordinal = 1, got.Ordinal
 		wantSame(w.T, "event", got, e)
 		want = append([]agent.Event{e}, want...)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -22,11 +23,11 @@ func (x faultyKeyring) Get(ctx context.Context, scope tenancy.Scope, id tenancy.
 	return x.in.Get(ctx, scope, id)
 }
 
-func (x faultyKeyring) List(ctx context.Context, scope tenancy.Scope, f ports.CredentialFilter) (v []tenancy.Credential, err error) {
+func (x faultyKeyring) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[tenancy.Credential], err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, scope, f)
+	return x.in.Page(ctx, scope, q)
 }
 
 func (x faultyKeyring) End(ctx context.Context, id tenancy.CredentialID, at time.Time) (v bool, err error) {
@@ -55,11 +56,11 @@ func (x faultyJoinTokens) Get(ctx context.Context, id join.TokenID) (v join.Toke
 	return x.in.Get(ctx, id)
 }
 
-func (x faultyJoinTokens) List(ctx context.Context, before time.Time, beforeID join.TokenID, limit int) (v []join.Token, err error) {
+func (x faultyJoinTokens) Page(ctx context.Context, q page.Query) (v page.Page[join.Token], err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, before, beforeID, limit)
+	return x.in.Page(ctx, q)
 }
 
 func (x faultyJoinTokens) Insert(ctx context.Context, t join.Token) error {

@@ -77,13 +77,6 @@ func (x faultyReports) AddEvent(ctx context.Context, e agent.Event) (v agent.Eve
 	return x.in.AddEvent(ctx, e)
 }
 
-func (x faultyReports) Events(ctx context.Context, a agent.ID) (v []agent.Event, err error) {
-	if err = x.f.next(); err != nil {
-		return v, err
-	}
-	return x.in.Events(ctx, a)
-}
-
 type faultyFacts struct {
 	in ports.Facts
 	f  *faults

@@ -6,6 +6,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -37,9 +38,9 @@ func (x faultyInsights) Event(ctx context.Context, id agent.EventID) (v agent.Ev
 	return x.in.Event(ctx, id)
 }
 
-func (x faultyInsights) Feed(ctx context.Context, scope tenancy.Scope, after int64, limit int) (v []agent.Event, n int64, err error) {
+func (x faultyInsights) Feed(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[agent.Event], err error) {
 	if err = x.f.next(); err != nil {
-		return v, n, err
+		return v, err
 	}
-	return x.in.Feed(ctx, scope, after, limit)
+	return x.in.Feed(ctx, scope, q)
 }

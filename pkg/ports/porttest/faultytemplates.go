@@ -36,11 +36,11 @@ func (x faultyTemplates) Newest(ctx context.Context, owner tenancy.GeneratorID, 
 	return x.in.Newest(ctx, owner, name)
 }
 
-func (x faultyTemplates) List(ctx context.Context, scope tenancy.Scope) (v []template.Template, err error) {
+func (x faultyTemplates) DeleteOf(ctx context.Context, owner tenancy.GeneratorID, at time.Time) (v int, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, scope)
+	return x.in.DeleteOf(ctx, owner, at)
 }
 
 func (x faultyTemplates) Insert(ctx context.Context, t template.Template) (v template.Template, err error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -75,11 +76,11 @@ func (x faultyDeliveries) Get(ctx context.Context, id webhook.DeliveryID) (v web
 	return x.in.Get(ctx, id)
 }
 
-func (x faultyDeliveries) List(ctx context.Context, q ports.DeliveryQuery) (v []webhook.Delivery, err error) {
+func (x faultyDeliveries) Page(ctx context.Context, q page.Query) (v page.Page[webhook.Delivery], err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, q)
+	return x.in.Page(ctx, q)
 }
 
 func (x faultyDeliveries) Claim(ctx context.Context, grace time.Duration, q ports.Quota) (v []webhook.Call, err error) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -22,11 +23,11 @@ func (x faultyWorkOrders) Get(ctx context.Context, scope tenancy.Scope, id worko
 	return x.in.Get(ctx, scope, id)
 }
 
-func (x faultyWorkOrders) List(ctx context.Context, status workorder.Status, kind string) (v []workorder.Order, err error) {
+func (x faultyWorkOrders) Page(ctx context.Context, q page.Query) (v page.Page[workorder.Order], err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, status, kind)
+	return x.in.Page(ctx, q)
 }
 
 func (x faultyWorkOrders) Claimable(ctx context.Context, a agent.ID, kind string, limit int) (v []workorder.Order, err error) {
@@ -90,11 +91,11 @@ func (x faultyWorkOrderLog) Get(ctx context.Context, scope tenancy.Scope, id wor
 	return x.in.Get(ctx, scope, id)
 }
 
-func (x faultyWorkOrderLog) List(ctx context.Context, f ports.WorkOrderFilter) (v []workorder.Entry, err error) {
+func (x faultyWorkOrderLog) Page(ctx context.Context, q page.Query) (v page.Page[workorder.Entry], err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}
-	return x.in.List(ctx, f)
+	return x.in.Page(ctx, q)
 }
 
 func (x faultyWorkOrderLog) Trim(ctx context.Context, before time.Time, limit int) (v int, err error) {

@@ -39,8 +39,7 @@ func (w *world) insightMethods() map[string]method {
 			return discard(r.Insights().Event(ctx, newID[agent.EventID]()))
 		},
 		"Insights.Feed": func(ctx context.Context, r ports.Repositories) error {
-			_, _, err := r.Insights().Feed(ctx, everything, 0, 10)
-			return err
+			return discard(r.Insights().Feed(ctx, everything, agent.EventList().All(10)))
 		},
 	}
 }
@@ -174,11 +173,13 @@ func fleetScope(w *world) {
 	w.consent(stranger.ID, p.generator.ID, tenancy.RegistrationPending)
 	both := []agent.ID{p.agents[0].ID, p.agents[1].ID}
 	mine, other := tenancy.Scope{Generator: p.generator.ID}, tenancy.Scope{Generator: newID[tenancy.GeneratorID]()}
-	wantSame(w.T, "everybody's", agentsOf(w.fleet(everything)), append(slices.Clone(both), stranger.ID))
-	wantSame(w.T, "the generator's", agentsOf(w.fleet(mine)), both)
-	wantSame(w.T, "another's", agentsOf(w.fleet(other)), nil)
-	wantSame(w.T, "the agent's", agentsOf(w.fleet(tenancy.Scope{Agent: both[1]})), both[1:])
-	wantSame(w.T, "nobody's", agentsOf(w.fleet(tenancy.Scope{})), nil)
+	for _, ids := range [][]agent.ID{nil, {both[0], both[1], stranger.ID, gone.ID}} {
+		wantSame(w.T, "everybody's", agentsOf(w.fleet(everything, ids...)), append(slices.Clone(both), stranger.ID))
+		wantSame(w.T, "the generator's", agentsOf(w.fleet(mine, ids...)), both)
+		wantSame(w.T, "another's", agentsOf(w.fleet(other, ids...)), nil)
+		wantSame(w.T, "the agent's", agentsOf(w.fleet(tenancy.Scope{Agent: both[1]}, ids...)), both[1:])
+		wantSame(w.T, "nobody's", agentsOf(w.fleet(tenancy.Scope{}, ids...)), nil)
+	}
 	wantSame(w.T, "some of them", agentsOf(w.fleet(everything, stranger.ID, both[0], newID[agent.ID]())), []agent.ID{both[0], stranger.ID})
 	wantSame(w.T, "some of the generator's", agentsOf(w.fleet(mine, stranger.ID, both[0])), both[:1])
 	wantSame(w.T, "another one than the agent", agentsOf(w.fleet(tenancy.Scope{Agent: both[1]}, both[0])), nil)
@@ -190,20 +191,7 @@ func fleetScope(w *world) {
 // feed returns the whole feed, read in pages of this size.
 func (w *world) feed(scope tenancy.Scope, limit int) []agent.Event {
 	w.Helper()
-	var out []agent.Event
-	var mark int64
-	for {
-		page, next, err := w.Insights().Feed(w.ctx, scope, mark, limit)
-		wantNone(w.T, "feed", err)
-		if len(page) > limit {
-			w.Fatalf("a page has %d events, want at most %d", len(page), limit)
-		}
-		out = append(out, page...)
-		if next == 0 {
-			return out
-		}
-		mark = next
-	}
+	return walk(w, w.Insights().Feed, scope, agent.EventList().All(limit))
 }
 
 // chatter adds events of two agents about two stacks and returns them, newest first.
@@ -231,22 +219,40 @@ func feedOrder(w *world) {
 
 func feedPages(w *world) {
 	p, _, all := chatter(w)
-	page, mark, err := w.Insights().Feed(w.ctx, everything, 0, 2)
+	q := agent.EventList().All(2)
+	first, err := w.Insights().Feed(w.ctx, everything, q)
 	wantNone(w.T, "feed", err)
-	wantSame(w.T, "first page", page, all[:2])
+	wantSame(w.T, "first page", first.Items, all[:2])
 	w.addEvent(w.newAgentEvent(p.agents[0].ID, p.object.ID, "LATE", 9))
-	page, _, err = w.Insights().Feed(w.ctx, everything, mark, 2)
+	q.After = first.Next
+	second, err := w.Insights().Feed(w.ctx, everything, q)
 	wantNone(w.T, "feed", err)
-	wantSame(w.T, "second page", page, all[2:4])
+	wantSame(w.T, "second page", second.Items, all[2:4])
 }
 
 func feedScope(w *world) {
 	p, q, all := chatter(w)
-	only := func(a agent.ID) []agent.Event {
+	of := func(a agent.ID) []agent.Event {
 		return slices.DeleteFunc(slices.Clone(all), func(e agent.Event) bool { return e.Agent != a })
 	}
-	wantSame(w.T, "the owner's", w.feed(tenancy.Scope{Generator: p.generator.ID}, 2), only(p.agents[0].ID))
-	wantSame(w.T, "the agent's", w.feed(tenancy.Scope{Agent: q.agents[0].ID}, 2), only(q.agents[0].ID))
+	everyOrder(w, agent.EventList(), w.Insights().Feed, all)
+	for name, c := range map[string]struct {
+		is   only
+		want []agent.Event
+	}{
+		"agent":        {only{"agent_id": string(p.agents[0].ID)}, of(p.agents[0].ID)},
+		"object":       {only{"deployment_object_id": string(q.object.ID), "event_type": "DEPLOY"}, of(q.agents[0].ID)},
+		"owner":        {only{"generator_id": string(q.generator.ID)}, of(q.agents[0].ID)},
+		"status":       {only{"status": "STEP"}, all},
+		"other status": {only{"status": "FAILURE"}, nil},
+		"other type":   {only{"event_type": "REMOVE"}, nil},
+	} {
+		wanted := agent.EventList().All(2)
+		wanted.Is = c.is
+		wantSame(w.T, "filtered by "+name, walk(w, w.Insights().Feed, everything, wanted), c.want)
+	}
+	wantSame(w.T, "the owner's", w.feed(tenancy.Scope{Generator: p.generator.ID}, 2), of(p.agents[0].ID))
+	wantSame(w.T, "the agent's", w.feed(tenancy.Scope{Agent: q.agents[0].ID}, 2), of(q.agents[0].ID))
 	wantSame(w.T, "another's", w.feed(tenancy.Scope{Generator: newID[tenancy.GeneratorID]()}, 2), nil)
 	wantSame(w.T, "nobody's", w.feed(tenancy.Scope{}, 2), nil)
 }

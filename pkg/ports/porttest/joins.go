@@ -1,6 +1,8 @@
 package porttest
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -8,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
@@ -81,29 +84,20 @@ func joinTokenUnknown(w *world) {
 }
 
 func joinTokenList(w *world) {
+	var all []join.Token
 	for i := range 5 {
-		w.joinToken(func(t *join.Token) { t.CreatedAt = w.at.Add(time.Duration(i/2) * time.Minute) })
+		t := w.joinToken(func(t *join.Token) {
+			t.CreatedAt, t.Name = w.at.Add(time.Duration(i/2)*time.Minute), fmt.Sprint("token-", i%2)
+		})
+		got, err := w.JoinTokens().Get(w.ctx, t.ID)
+		wantNone(w.T, "get", err)
+		all = append(all, got)
 	}
-	all, err := w.JoinTokens().List(w.ctx, time.Time{}, "", 100)
-	wantNone(w.T, "list", err)
-	wantSame(w.T, "how many", len(all), 5)
-	var paged []join.Token
-	at, id := time.Time{}, join.TokenID("")
-	for range 10 {
-		page, err := w.JoinTokens().List(w.ctx, at, id, 2)
-		wantNone(w.T, "list", err)
-		if len(page) == 0 {
-			break
-		}
-		paged = append(paged, page...)
-		at, id = page[len(page)-1].CreatedAt, page[len(page)-1].ID
+	of := func(ctx context.Context, _ tenancy.Scope, q page.Query) (page.Page[join.Token], error) {
+		return w.JoinTokens().Page(ctx, q)
 	}
-	wantSame(w.T, "all pages", paged, all)
-	for i := 1; i < len(all); i++ {
-		if all[i].CreatedAt.After(all[i-1].CreatedAt) {
-			w.Errorf("not newest first: %v", all)
-		}
-	}
+	everyOrder(w, join.List(), of, all)
+	wantSame(w.T, "by name", len(walk(w, of, everything, page.Query{Limit: 2, Sort: "created_at", Is: only{"name": "token-0"}, Search: "TOKEN"})), 3)
 }
 
 func joinTokenUse(w *world) {

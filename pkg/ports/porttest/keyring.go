@@ -3,11 +3,13 @@ package porttest
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -29,13 +31,13 @@ func (w *world) accessMethods() map[string]method {
 		"Keyring.Get": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Keyring().Get(ctx, everything, id))
 		},
-		"Keyring.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Keyring().List(ctx, everything, ports.CredentialFilter{Limit: 1}))
+		"Keyring.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Keyring().Page(ctx, everything, tenancy.CredentialList().All(1)))
 		},
 		"Keyring.End":    func(ctx context.Context, r ports.Repositories) error { return discard(r.Keyring().End(ctx, id, w.at)) },
 		"JoinTokens.Get": func(ctx context.Context, r ports.Repositories) error { return discard(r.JoinTokens().Get(ctx, token)) },
-		"JoinTokens.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.JoinTokens().List(ctx, time.Time{}, "", 1))
+		"JoinTokens.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.JoinTokens().Page(ctx, join.List().All(1)))
 		},
 		"JoinTokens.Insert": func(ctx context.Context, r ports.Repositories) error {
 			return r.JoinTokens().Insert(ctx, w.newJoinToken())
@@ -84,14 +86,14 @@ func keyringGet(w *world) {
 	}
 }
 
-func (w *world) listed(scope tenancy.Scope, f ports.CredentialFilter) []tenancy.Credential {
+// only are filters of a list.
+type only = map[string]string
+
+func (w *world) listed(scope tenancy.Scope, is only) []tenancy.Credential {
 	w.Helper()
-	if f.Limit == 0 {
-		f.Limit = 100
-	}
-	list, err := w.Keyring().List(w.ctx, scope, f)
-	wantNone(w.T, "list", err)
-	return list
+	q := tenancy.CredentialList().All(2)
+	q.Is = is
+	return walk(w, w.Keyring().Page, scope, q)
 }
 
 func keyringList(w *world) {
@@ -109,7 +111,7 @@ func keyringList(w *world) {
 	ended := w.newCredential(tenancy.RoleGenerator, g.ID, "")
 	ended.RevokedAt = &past
 	wantNone(w.T, "insert", w.Credentials().Insert(w.ctx, ended))
-	sorted := w.listed(everything, ports.CredentialFilter{})
+	sorted := w.listed(everything, nil)
 	wantSame(w.T, "how many", len(sorted), len(all)+1)
 	if !slices.IsSortedFunc(sorted, func(x, y tenancy.Credential) int {
 		if c := y.CreatedAt.Compare(x.CreatedAt); c != 0 {
@@ -122,25 +124,19 @@ func keyringList(w *world) {
 	}) {
 		w.Errorf("not newest first: %v", sorted)
 	}
-	wantSame(w.T, "usable ones", len(w.listed(everything, ports.CredentialFilter{UsableAt: w.at})), len(all))
-	wantSame(w.T, "of the role", len(w.listed(everything, ports.CredentialFilter{Role: tenancy.RoleGenerator})), 3)
-	wantSame(w.T, "of the generator", len(w.listed(everything, ports.CredentialFilter{Generator: g.ID, UsableAt: w.at})), 2)
-	wantSame(w.T, "of the agent", w.listed(everything, ports.CredentialFilter{Agent: a.ID}), []tenancy.Credential{all[2]})
-	wantSame(w.T, "in the agent's scope", w.listed(tenancy.Scope{Agent: a.ID}, ports.CredentialFilter{}), []tenancy.Credential{all[2]})
-	wantSame(w.T, "in the generator's scope", len(w.listed(tenancy.Scope{Generator: g.ID}, ports.CredentialFilter{})), 3)
-	wantSame(w.T, "of another in the generator's scope", len(w.listed(tenancy.Scope{Generator: g.ID}, ports.CredentialFilter{Agent: a.ID})), 0)
-	wantSame(w.T, "in no scope", len(w.listed(tenancy.Scope{}, ports.CredentialFilter{})), 0)
-	var paged []tenancy.Credential
-	for f := (ports.CredentialFilter{Limit: 2}); ; {
-		page := w.listed(everything, f)
-		if len(page) == 0 {
-			break
-		}
-		paged = append(paged, page...)
-		last := page[len(page)-1]
-		f.Before, f.BeforeID = last.CreatedAt, last.ID
+	wantSame(w.T, "usable ones", len(w.listed(everything, only{"state": page.Time(w.at)})), len(all))
+	wantSame(w.T, "of the role", len(w.listed(everything, only{"role": string(tenancy.RoleGenerator)})), 3)
+	wantSame(w.T, "of the generator", len(w.listed(everything, only{"generator_id": string(g.ID), "state": page.Time(w.at)})), 2)
+	wantSame(w.T, "of the agent", w.listed(everything, only{"agent_id": string(a.ID)}), []tenancy.Credential{all[2]})
+	wantSame(w.T, "in the agent's scope", w.listed(tenancy.Scope{Agent: a.ID}, nil), []tenancy.Credential{all[2]})
+	wantSame(w.T, "in the generator's scope", len(w.listed(tenancy.Scope{Generator: g.ID}, nil)), 3)
+	wantSame(w.T, "of another in the generator's scope", len(w.listed(tenancy.Scope{Generator: g.ID}, only{"agent_id": string(a.ID)})), 0)
+	wantSame(w.T, "in no scope", len(w.listed(tenancy.Scope{}, nil)), 0)
+	everyOrder(w, tenancy.CredentialList(), w.Keyring().Page, sorted)
+	found := walk(w, w.Keyring().Page, everything, page.Query{Limit: 1, Sort: "created_at", Search: strings.ToUpper(sorted[0].Name), Is: only{"name": sorted[0].Name}})
+	if len(found) == 0 || found[0].Name != sorted[0].Name {
+		w.Errorf("found by its name: %+v, want %s", found, sorted[0].Name)
 	}
-	wantSame(w.T, "all pages", paged, sorted)
 }
 
 func keyringEnd(w *world) {
@@ -205,7 +201,7 @@ func keyringRacingAdmins(w *world) {
 		}
 	}
 	wantSame(w.T, "refused", refused, 1)
-	wantSame(w.T, "left", len(w.listed(everything, ports.CredentialFilter{Role: tenancy.RoleAdmin, UsableAt: w.at})), 1)
+	wantSame(w.T, "left", len(w.listed(everything, only{"role": string(tenancy.RoleAdmin), "state": page.Time(w.at)})), 1)
 }
 
 func keyringPurge(w *world) {

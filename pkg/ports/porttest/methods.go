@@ -270,9 +270,6 @@ func (w *world) deliveryMethods() map[string]method {
 			e := agent.Event{ID: newID[agent.EventID](), Agent: a, Object: o, Type: "DEPLOY", Status: "SUCCESS", CreatedAt: w.at, UpdatedAt: w.at}
 			return discard(r.Reports().AddEvent(ctx, e))
 		},
-		"Reports.Events": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Reports().Events(ctx, a))
-		},
 		"Facts.Clusters": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Facts().Clusters(ctx, nil))
 		},

@@ -34,8 +34,8 @@ func (w *world) webhookMethods() map[string]method {
 		"Deliveries.Get": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Deliveries().Get(ctx, d))
 		},
-		"Deliveries.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Deliveries().List(ctx, ports.DeliveryQuery{Limit: 1}))
+		"Deliveries.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Deliveries().Page(ctx, webhook.DeliveryList().All(1)))
 		},
 		"Deliveries.Claim": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Deliveries().Claim(ctx, time.Second, ports.Quota{Limit: 1, Each: 1}))

@@ -149,15 +149,11 @@ func templateScopes(w *world) {
 		"an agent":          {tenancy.Scope{Agent: a.ID}, nil},
 		"nobody":            {tenancy.Scope{}, nil},
 	} {
-		list, err := w.Templates().List(w.ctx, c.scope)
-		wantNone(w.T, reason+": list", err)
 		var got []template.ID
-		for _, t := range list {
+		for _, t := range walk(w, w.Templates().Page, c.scope, page.Query{Limit: 1, Sort: "name"}) {
 			got = append(got, t.ID)
 		}
-		wantSame(w.T, reason+": list", got, c.want)
-		p := walk(w, w.Templates().Page, c.scope, page.Query{Limit: 1, Sort: "name"})
-		wantSame(w.T, reason+": pages", len(p), len(c.want))
+		wantSame(w.T, reason+": pages", got, c.want)
 		for _, id := range []template.ID{own.ID, platform.ID} {
 			_, err := w.Templates().Get(w.ctx, c.scope, id)
 			if slices.Contains(c.want, id) {
@@ -171,20 +167,12 @@ func templateScopes(w *world) {
 
 func templateList(w *world) {
 	g := w.generator("ci")
-	w.template(g.ID, "b")
-	w.template(g.ID, "a")
-	w.template(g.ID, "a")
-	w.template("", "a")
-	w.template("", "B")
-	list, err := w.Templates().List(w.ctx, everything)
-	wantNone(w.T, "list", err)
-	var got []string
-	for _, t := range list {
-		owner := "platform"
-		if t.Generator != nil {
-			owner = "ci"
-		}
-		got = append(got, fmt.Sprint(t.Name, " ", owner, " ", t.Version))
+	var list []template.Template
+	for _, t := range []struct {
+		owner tenancy.GeneratorID
+		name  string
+	}{{g.ID, "b"}, {g.ID, "a"}, {g.ID, "a"}, {"", "a"}, {"", "B"}} {
+		list = append(list, w.template(t.owner, t.name))
 	}
 	everyOrder(w, template.List(), w.Templates().Page, list)
 	found := walk(w, w.Templates().Page, everything, page.Query{Limit: 1, Sort: "name", Is: map[string]string{"name": "a", "generator_id": string(g.ID)}, Search: "A"})
@@ -192,12 +180,12 @@ func templateList(w *world) {
 	newest, err := w.Templates().Newest(w.ctx, g.ID, "a")
 	wantNone(w.T, "newest", err)
 	wantSame(w.T, "newest", newest, list[2])
+	wantSame(w.T, "its version", newest.Version, 2)
 	newest, err = w.Templates().Newest(w.ctx, "", "a")
 	wantNone(w.T, "newest of the platform", err)
-	wantSame(w.T, "newest of the platform", newest, list[1])
+	wantSame(w.T, "newest of the platform", newest, list[3])
 	_, err = w.Templates().Newest(w.ctx, "", "b")
 	wantCode(w.T, "newest of no name", err, fault.NotFound, "template_not_found")
-	wantSame(w.T, "order", got, []string{"B platform 1", "a platform 1", "a ci 2", "a ci 1", "b ci 1"})
 }
 
 func templateDelete(w *world) {
@@ -221,6 +209,22 @@ func templateDelete(w *world) {
 	if got, err := w.Templates().Get(w.ctx, everything, second.ID); err != nil || got.Version != 2 {
 		w.Fatalf("the other version: got %+v, %v", got, err)
 	}
+	other, platform := w.template(w.generator("other").ID, "web"), w.template("", "web")
+	wantNone(w.T, "label", w.Templates().AddLabel(w.ctx, w.newTemplateLabel(second.ID, "x")))
+	for _, want := range []int{1, 0} {
+		n, err := w.Templates().DeleteOf(w.ctx, g.ID, w.at)
+		wantNone(w.T, "delete all of a generator", err)
+		wantSame(w.T, "how many", n, want)
+	}
+	labels, err = w.Templates().Labels(w.ctx, second.ID)
+	wantNone(w.T, "labels", err)
+	wantSame(w.T, "labels of what is gone", len(labels), 0)
+	var left []template.ID
+	for _, t := range walk(w, w.Templates().Page, everything, page.Query{Limit: 9, Sort: "created_at"}) {
+		left = append(left, t.ID)
+	}
+	slices.Sort(left)
+	wantSame(w.T, "what others have", left, slices.Sorted(slices.Values([]template.ID{other.ID, platform.ID})))
 }
 
 func (w *world) newTemplateLabel(id template.ID, label string) template.Label {
@@ -300,8 +304,8 @@ func (w *world) templateMethods() map[string]method {
 		"Templates.Get": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Templates().Get(ctx, everything, id))
 		},
-		"Templates.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.Templates().List(ctx, everything))
+		"Templates.DeleteOf": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Templates().DeleteOf(ctx, newID[tenancy.GeneratorID](), w.at))
 		},
 		"Templates.Page": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Templates().Page(ctx, everything, page.Query{Limit: 1}))

@@ -1,14 +1,15 @@
 package porttest
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 func workOrderLogCases() map[string]func(*world) {
@@ -37,26 +38,25 @@ func entryList(w *world) {
 	one := w.entry(a.ID, "custom", true, w.at.Add(time.Second))
 	two := w.entry(b.ID, "build", false, w.at.Add(2*time.Second))
 	three := w.entry(a.ID, "build", true, w.at.Add(3*time.Second))
-	yes, no := true, false
-	for name, tc := range map[string]struct {
-		filter ports.WorkOrderFilter
-		want   []workorder.Entry
-	}{
-		"all":      {ports.WorkOrderFilter{}, []workorder.Entry{three, two, one}},
-		"two":      {ports.WorkOrderFilter{Limit: 2}, []workorder.Entry{three, two}},
-		"type":     {ports.WorkOrderFilter{Type: "build"}, []workorder.Entry{three, two}},
-		"success":  {ports.WorkOrderFilter{Success: &yes}, []workorder.Entry{three, one}},
-		"failure":  {ports.WorkOrderFilter{Success: &no}, []workorder.Entry{two}},
-		"agent":    {ports.WorkOrderFilter{Agent: a.ID, Type: "build"}, []workorder.Entry{three}},
-		"no match": {ports.WorkOrderFilter{Agent: newID[agent.ID]()}, nil},
-	} {
-		if tc.filter.Limit == 0 {
-			tc.filter.Limit = 10
-		}
-		got, err := w.WorkOrderLog().List(w.ctx, tc.filter)
-		wantNone(w.T, "list", err)
-		wantSame(w.T, name, got, tc.want)
+	of := func(ctx context.Context, _ tenancy.Scope, q page.Query) (page.Page[workorder.Entry], error) {
+		return w.WorkOrderLog().Page(ctx, q)
 	}
+	for name, tc := range map[string]struct {
+		is   only
+		want []workorder.Entry
+	}{
+		"all":      {nil, []workorder.Entry{three, two, one}},
+		"type":     {only{"work_type": "build"}, []workorder.Entry{three, two}},
+		"success":  {only{"success": "true"}, []workorder.Entry{three, one}},
+		"failure":  {only{"success": "false"}, []workorder.Entry{two}},
+		"agent":    {only{"agent_id": string(a.ID), "work_type": "build"}, []workorder.Entry{three}},
+		"no match": {only{"agent_id": string(newID[agent.ID]())}, nil},
+	} {
+		q := workorder.LogList().All(2)
+		q.Is = tc.is
+		wantSame(w.T, name, walk(w, of, everything, q), tc.want)
+	}
+	everyOrder(w, workorder.LogList(), of, []workorder.Entry{one, two, three})
 }
 
 func entryScope(w *world) {
@@ -81,7 +81,7 @@ func entryTrim(w *world) {
 		wantNone(w.T, "trim", err)
 		wantSame(w.T, "trimmed", n, want)
 	}
-	left, err := w.WorkOrderLog().List(w.ctx, ports.WorkOrderFilter{Limit: 10})
+	left, err := w.WorkOrderLog().Page(w.ctx, page.Query{Limit: 10, Total: true})
 	wantNone(w.T, "list", err)
-	wantSame(w.T, "left", len(left), 1)
+	wantSame(w.T, "left", left.Total, 1)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
@@ -290,6 +291,9 @@ func workOrderList(w *world) {
 		all = append(all, o.ID)
 	}
 	w.claimOrder(all[2], a.ID, w.at)
+	of := func(ctx context.Context, _ tenancy.Scope, q page.Query) (page.Page[workorder.Order], error) {
+		return w.WorkOrders().Page(ctx, q)
+	}
 	for name, tc := range map[string]struct {
 		status workorder.Status
 		kind   string
@@ -301,10 +305,17 @@ func workOrderList(w *world) {
 		"both":     {status: workorder.Claimed, kind: "custom", want: []workorder.ID{all[2]}},
 		"no match": {status: workorder.RetryPending},
 	} {
-		list, err := w.WorkOrders().List(w.ctx, tc.status, tc.kind)
-		wantNone(w.T, "list", err)
-		wantSame(w.T, name, ids(list), tc.want)
+		is := only{}
+		if tc.status != "" {
+			is["status"] = string(tc.status)
+		}
+		if tc.kind != "" {
+			is["work_type"] = tc.kind
+		}
+		wantSame(w.T, name, ids(walk(w, of, everything, page.Query{Limit: 2, Sort: "created_at", Descending: true, Is: is})), tc.want)
 	}
+	wantSame(w.T, "claimed by the agent", ids(walk(w, of, everything, page.Query{Limit: 2, Sort: "created_at", Is: only{"agent_id": string(a.ID)}})), all[2:])
+	everyOrder(w, workorder.List(), of, walk(w, of, everything, page.Query{Limit: 2, Sort: "created_at"}))
 }
 
 func workOrderPending(w *world) {

@@ -34,8 +34,8 @@ func (w *world) workMethods() map[string]method {
 		"WorkOrders.Get": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.WorkOrders().Get(ctx, everything, o))
 		},
-		"WorkOrders.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.WorkOrders().List(ctx, "", ""))
+		"WorkOrders.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrders().Page(ctx, workorder.List().All(1)))
 		},
 		"WorkOrders.Claimable": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.WorkOrders().Claimable(ctx, a, "", 1))
@@ -61,8 +61,8 @@ func (w *world) workMethods() map[string]method {
 		"WorkOrderLog.Get": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.WorkOrderLog().Get(ctx, everything, o))
 		},
-		"WorkOrderLog.List": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.WorkOrderLog().List(ctx, ports.WorkOrderFilter{Limit: 1}))
+		"WorkOrderLog.Page": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.WorkOrderLog().Page(ctx, workorder.LogList().All(1)))
 		},
 		"WorkOrderLog.Trim": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.WorkOrderLog().Trim(ctx, w.at, 1))

@@ -104,7 +104,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 		return nil, err
 	}
 	deps := api.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(), CEL: expressions.Compile,
 		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast),
@@ -117,7 +117,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 		return nil, err
 	}
 	edge, err := gateway.New(ctx, s.Gateway, gateway.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
+		Store: p.Store, Wakeups: p.Wakeups, Signals: p.Signals, Targets: p.Targets, Live: p.Live, Channels: p.Channels, Verifier: p.Verifier,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version, Admin: admin.Handler(), AgentCertificates: certs.OfAgents(),
 	})
 	if err != nil {

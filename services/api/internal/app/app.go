@@ -36,6 +36,9 @@ type App struct {
 	Trace  TraceParent
 	Keep   time.Duration // how long observations are kept
 
+	// Connected returns since when these agents have a live channel; those that have none are absent.
+	Connected func(ctx context.Context, agents []agent.ID) map[agent.ID]time.Time
+
 	Templates TemplateEngine
 	Policies  PolicyReader
 	Language  placement.Deps      // of policies

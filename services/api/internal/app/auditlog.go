@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 )
 
 // AuditPage is a part of the audit log.
@@ -42,23 +44,46 @@ func (a *App) AuditChains(ctx context.Context) ([]audit.Chain, error) {
 	return out, nil
 }
 
-// AuditChain returns the entries of a chain behind seq, at most limit; NotFound if there is no such chain.
-func (a *App) AuditChain(ctx context.Context, p audit.Period, seq int64, limit int) ([]audit.Entry, error) {
+// ChainEntryList says how the entries of a chain are listed: in its order, and in no other.
+func ChainEntryList() page.List[audit.Entry] {
+	return page.List[audit.Entry]{
+		ID:      func(e audit.Entry) string { return string(e.ID) },
+		Sorts:   []page.Sort[audit.Entry]{{Name: "sequence", Kind: page.Number, Key: func(e audit.Entry) string { return page.Integer(e.Seq) }}},
+		InPages: true, Default: page.MaxLimit,
+	}
+}
+
+// AuditChain returns a page of the entries of a chain behind seq; NotFound if there is no such chain.
+func (a *App) AuditChain(ctx context.Context, p audit.Period, seq int64, q page.Query) (page.Page[audit.Entry], error) {
+	if q.Descending {
+		return page.Page[audit.Entry]{}, fault.New(fault.Invalid, "invalid_query", "query parameter sort: a chain is read in its own order alone").With("parameter", page.ParamSort)
+	}
+	if q.After != nil {
+		last, err := strconv.ParseInt(q.After.Key, 10, 64)
+		if err != nil {
+			return page.Page[audit.Entry]{}, fmt.Errorf("read the cursor: %w", err)
+		}
+		seq = last
+	}
 	chains, err := a.AuditChains(ctx)
 	if err != nil {
-		return nil, err
+		return page.Page[audit.Entry]{}, err
 	}
 	for _, c := range chains {
 		if c.Period != p {
 			continue
 		}
-		out, err := a.Store.AuditLog().Sealed(ctx, p, seq, limit)
+		out, err := a.Store.AuditLog().Sealed(ctx, p, seq, q.Limit+1)
 		if err != nil {
-			return nil, fmt.Errorf("read audit chain: %w", err)
+			return page.Page[audit.Entry]{}, fmt.Errorf("read audit chain: %w", err)
 		}
-		return out, nil
+		total := int(c.Entries)
+		if c.DroppedAt != nil {
+			total = 0
+		}
+		return ChainEntryList().Trim(q, out, total), nil
 	}
-	return nil, fault.Newf(fault.NotFound, "audit_chain_not_found", "audit chain %s is not there", p)
+	return page.Page[audit.Entry]{}, fault.Newf(fault.NotFound, "audit_chain_not_found", "audit chain %s is not there", p)
 }
 
 // AuditReport is what a verification found.

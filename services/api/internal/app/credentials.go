@@ -3,27 +3,18 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
-
-// CredentialFilter narrows a list of credentials; what is empty does not.
-type CredentialFilter struct {
-	Role      tenancy.Role
-	Generator tenancy.GeneratorID
-	Agent     tenancy.AgentID
-	Usable    bool // only those that may authenticate now
-	Before    time.Time
-	BeforeID  tenancy.CredentialID // the last one of the page before
-	Limit     int
-}
 
 // PrefixOf returns the part of c's key that may be shown, by which its owner recognises it; false for one of which only
 // the hash was ever known.
@@ -31,18 +22,17 @@ func PrefixOf(c tenancy.Credential) (string, bool) {
 	return pak.Prefix + "_" + c.Short, c.Short != c.Hash
 }
 
-// ListCredentials returns a page of the credentials that p sees, newest first, and whether there are more: staff see all,
-// a generator and an agent their own.
-func (a *App) ListCredentials(ctx context.Context, p tenancy.Principal, f CredentialFilter) ([]tenancy.Credential, bool, error) {
-	q := ports.CredentialFilter{Role: f.Role, Generator: f.Generator, Agent: f.Agent, Before: f.Before, BeforeID: f.BeforeID, Limit: f.Limit + 1}
-	if f.Usable {
-		q.UsableAt = a.now()
+// ListCredentials returns a page of the credentials that p sees: staff see all, a generator and an agent their own.
+func (a *App) ListCredentials(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[tenancy.Credential], error) {
+	if _, usable := q.Is["state"]; usable {
+		q.Is = maps.Clone(q.Is)
+		q.Is["state"] = page.Time(a.now())
 	}
-	all, err := a.Store.Keyring().List(ctx, tenancy.ScopeOf(p), q)
+	out, err := a.Store.Keyring().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, false, fmt.Errorf("list credentials: %w", err)
+		return out, fmt.Errorf("list credentials: %w", err)
 	}
-	return all[:min(len(all), f.Limit)], len(all) > f.Limit, nil
+	return out, nil
 }
 
 // GetCredential returns a credential that p sees.

@@ -230,8 +230,8 @@ func (a *App) dropGenerator(ctx context.Context, tx ports.Repositories, v tenanc
 			return err
 		}
 	}
-	if err := a.dropTemplates(ctx, tx, g); err != nil {
-		return err
+	if _, err := tx.Templates().DeleteOf(ctx, g, at); err != nil {
+		return fmt.Errorf("delete its templates: %w", err)
 	}
 	if err := a.dropPolicies(ctx, tx, g); err != nil {
 		return err

@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -104,33 +106,70 @@ func (a *App) StackHealth(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	return out, nil
 }
 
-// Fleet returns a record of each agent by name, or of those that are registered with one tenant, to an admin.
-func (a *App) Fleet(ctx context.Context, p tenancy.Principal, tenant tenancy.GeneratorID) ([]fleet.Record, error) {
-	scope, err := a.tenantScope(ctx, p, tenant)
-	if err != nil {
-		return nil, err
-	}
-	all, err := a.Store.Insights().Fleet(ctx, scope, nil)
-	if err != nil {
-		return nil, fmt.Errorf("list the fleet: %w", err)
-	}
-	return all, nil
+// FleetMember is an agent with its record.
+type FleetMember struct {
+	Agent  agent.Agent
+	Record fleet.Record
 }
 
-// tenantScope is what p sees, cut down to one tenant if that is named: NotFound if p sees no such generator, Forbidden if it is
-// the system's, which is no tenant.
-func (a *App) tenantScope(ctx context.Context, p tenancy.Principal, tenant tenancy.GeneratorID) (tenancy.Scope, error) {
-	if tenant == "" {
-		return tenancy.ScopeOf(p), nil
+// FleetList says how the fleet is listed: as agents are.
+func FleetList() page.List[FleetMember] {
+	return page.Of(agent.List(), func(m FleetMember) agent.Agent { return m.Agent })
+}
+
+// Fleet returns a page of the agents with a record of each, to an admin. The agents of a generator that is not there are NotFound,
+// those of the system's generator Forbidden.
+func (a *App) Fleet(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[FleetMember], error) {
+	if err := a.checkTenant(ctx, p, q); err != nil {
+		return page.Page[FleetMember]{}, err
 	}
-	g, err := a.Store.Generators().Get(ctx, tenancy.ScopeOf(p), tenant)
+	agents, err := a.Store.Agents().Page(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return tenancy.Scope{}, fmt.Errorf("get generator %s: %w", tenant, err)
+		return page.Page[FleetMember]{}, fmt.Errorf("list agents: %w", err)
+	}
+	ids := make([]agent.ID, len(agents.Items))
+	for i, v := range agents.Items {
+		ids[i] = v.ID
+	}
+	records, err := a.Store.Insights().Fleet(ctx, tenancy.ScopeOf(p), ids)
+	if err != nil {
+		return page.Page[FleetMember]{}, fmt.Errorf("list the fleet: %w", err)
+	}
+	of, since := make(map[agent.ID]fleet.Record, len(records)), a.Connected(ctx, ids)
+	for _, r := range records {
+		of[r.Agent] = connectedSince(r, since)
+	}
+	out := page.Page[FleetMember]{Next: agents.Next, Total: agents.Total}
+	for _, v := range agents.Items {
+		if r, there := of[v.ID]; there { // else it was deleted just now
+			out.Items = append(out.Items, FleetMember{Agent: v, Record: r})
+		}
+	}
+	return out, nil
+}
+
+func connectedSince(r fleet.Record, since map[agent.ID]time.Time) fleet.Record {
+	if at, open := since[r.Agent]; open {
+		r.ConnectedSince = &at
+	}
+	return r
+}
+
+// checkTenant looks after the generator whose things q asks for: NotFound if p sees no such generator, Forbidden if it is the
+// system's, which is no tenant.
+func (a *App) checkTenant(ctx context.Context, p tenancy.Principal, q page.Query) error {
+	tenant, asked := q.Is["generator_id"]
+	if !asked || q.After != nil {
+		return nil
+	}
+	g, err := a.Store.Generators().Get(ctx, tenancy.ScopeOf(p), tenancy.GeneratorID(tenant))
+	if err != nil {
+		return fmt.Errorf("get generator %s: %w", tenant, err)
 	}
 	if g.System {
-		return tenancy.Scope{}, fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has nothing of its own")
+		return fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has nothing of its own")
 	}
-	return tenancy.Scope{Generator: tenant}, nil
+	return nil
 }
 
 // recentEvents is how many events are shown with an agent's fleet record.
@@ -145,36 +184,23 @@ func (a *App) FleetStatus(ctx context.Context, p tenancy.Principal, id agent.ID)
 	if len(found) == 0 {
 		return fleet.Record{}, nil, noAgent(id)
 	}
-	events, _, err := a.Store.Insights().Feed(ctx, tenancy.Scope{Agent: id}, 0, recentEvents)
+	events, err := a.Store.Insights().Feed(ctx, tenancy.Scope{Agent: id}, agent.EventList().All(recentEvents))
 	if err != nil {
 		return fleet.Record{}, nil, fmt.Errorf("list the agent's events: %w", err)
 	}
-	return found[0], events, nil
+	return connectedSince(found[0], a.Connected(ctx, []agent.ID{id})), events.Items, nil
 }
 
-// feedPage is how many events are read from the store at a time.
-const feedPage = 500
-
-// AgentEvents returns the first page of all agents' events, newest first, and a function that returns the next page each time, empty
-// at the end; of one tenant's stacks if that is named. For admins.
-func (a *App) AgentEvents(ctx context.Context, p tenancy.Principal, tenant tenancy.GeneratorID) ([]agent.Event, func(context.Context) ([]agent.Event, error), error) {
-	scope, err := a.tenantScope(ctx, p, tenant)
+// AgentEvents returns a page of all agents' events, to an admin; checked as Fleet is.
+func (a *App) AgentEvents(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[agent.Event], error) {
+	if err := a.checkTenant(ctx, p, q); err != nil {
+		return page.Page[agent.Event]{}, err
+	}
+	out, err := a.Store.Insights().Feed(ctx, tenancy.ScopeOf(p), q)
 	if err != nil {
-		return nil, nil, err
+		return out, fmt.Errorf("read the feed of events: %w", err)
 	}
-	first, mark, err := a.Store.Insights().Feed(ctx, scope, 0, feedPage)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the feed of events: %w", err)
-	}
-	next := func(ctx context.Context) ([]agent.Event, error) {
-		if mark == 0 {
-			return nil, nil
-		}
-		page, after, err := a.Store.Insights().Feed(ctx, scope, mark, feedPage)
-		mark = after
-		return page, err
-	}
-	return first, next, nil
+	return out, nil
 }
 
 // AgentEvent returns one event to an admin.

@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -79,13 +80,13 @@ func joinTokenState(t join.Token) join.Token {
 	return t
 }
 
-// ListJoinTokens returns a page of the tokens, newest first, and whether there are more.
-func (a *App) ListJoinTokens(ctx context.Context, before time.Time, beforeID join.TokenID, limit int) ([]join.Token, bool, error) {
-	all, err := a.Store.JoinTokens().List(ctx, before, beforeID, limit+1)
+// ListJoinTokens returns a page of the tokens.
+func (a *App) ListJoinTokens(ctx context.Context, q page.Query) (page.Page[join.Token], error) {
+	out, err := a.Store.JoinTokens().Page(ctx, q)
 	if err != nil {
-		return nil, false, fmt.Errorf("list join tokens: %w", err)
+		return out, fmt.Errorf("list join tokens: %w", err)
 	}
-	return all[:min(len(all), limit)], len(all) > limit, nil
+	return out, nil
 }
 
 // GetJoinToken returns a token.

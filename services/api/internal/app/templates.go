@@ -284,21 +284,3 @@ func (a *App) RemoveTemplateAnnotation(ctx context.Context, p tenancy.Principal,
 		return tx.Templates().RemoveAnnotation(ctx, id, key)
 	})
 }
-
-// dropTemplates deletes what templates a generator has.
-func (a *App) dropTemplates(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) error {
-	scope := tenancy.Scope{Generator: g}
-	all, err := tx.Templates().List(ctx, scope)
-	if err != nil {
-		return fmt.Errorf("list its templates: %w", err)
-	}
-	for _, t := range all {
-		if !t.OwnedBy(scope) {
-			continue
-		}
-		if err := tx.Templates().Delete(ctx, t.ID, a.now()); err != nil {
-			return fmt.Errorf("delete template %s: %w", t.ID, err)
-		}
-	}
-	return nil
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -203,16 +204,16 @@ func (a *App) DeleteWebhook(ctx context.Context, id webhook.ID) error {
 	return nil
 }
 
-// WebhookDeliveries returns deliveries of a subscription, newest first.
-func (a *App) WebhookDeliveries(ctx context.Context, q ports.DeliveryQuery) ([]webhook.Delivery, error) {
-	if q.Subscription != "" {
-		if _, err := a.GetWebhook(ctx, q.Subscription); err != nil {
-			return nil, err
+// WebhookDeliveries returns a page of deliveries; NotFound if they are asked for of a subscription that is not there.
+func (a *App) WebhookDeliveries(ctx context.Context, q page.Query) (page.Page[webhook.Delivery], error) {
+	if id, one := q.Is["subscription_id"]; one {
+		if _, err := a.GetWebhook(ctx, webhook.ID(id)); err != nil {
+			return page.Page[webhook.Delivery]{}, err
 		}
 	}
-	out, err := a.Store.Deliveries().List(ctx, q)
+	out, err := a.Store.Deliveries().Page(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("list deliveries: %w", err)
+		return out, fmt.Errorf("list deliveries: %w", err)
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
@@ -25,12 +26,6 @@ type (
 		workorder.Entry
 		Content []byte
 	}
-)
-
-// How many entries of the log are shown: by default, and at most.
-const (
-	DefaultLogLimit = 100
-	MaxLogLimit     = 1000
 )
 
 // CreateWorkOrder orders work: manifests for one of the agents that are targeted. Those learn of it at once.
@@ -84,17 +79,17 @@ func ringFor(ctx context.Context, tx ports.Repositories, o workorder.Order) erro
 	return tx.Works().Ring(ctx, o.Targeting.Agents...)
 }
 
-// ListWorkOrders returns the orders that are not finished, newest first; in this status and of this type, if not empty.
-func (a *App) ListWorkOrders(ctx context.Context, status, kind string) ([]WorkOrder, error) {
-	if status != "" {
-		if _, err := workorder.ParseStatus(status); err != nil {
-			return nil, err
-		}
-	}
-	list, err := a.Store.WorkOrders().List(ctx, workorder.Status(status), kind)
+// ListWorkOrders returns a page of the orders that are not finished.
+func (a *App) ListWorkOrders(ctx context.Context, q page.Query) (page.Page[workorder.Order], error) {
+	out, err := a.Store.WorkOrders().Page(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("list work orders: %w", err)
+		return out, fmt.Errorf("list work orders: %w", err)
 	}
+	return out, nil
+}
+
+// WorkOrderContents returns the orders with their manifests.
+func (a *App) WorkOrderContents(ctx context.Context, list []workorder.Order) ([]WorkOrder, error) {
 	sums := make(map[workorder.ID]stack.Checksum, len(list))
 	for _, o := range list {
 		sums[o.ID] = o.Checksum
@@ -169,12 +164,17 @@ func (a *App) DeleteWorkOrder(ctx context.Context, id workorder.ID) error {
 	return nil
 }
 
-// ListWorkOrderLog returns what became of orders, the last completed first.
-func (a *App) ListWorkOrderLog(ctx context.Context, f ports.WorkOrderFilter) ([]WorkOrderEntry, error) {
-	list, err := a.Store.WorkOrderLog().List(ctx, f)
+// ListWorkOrderLog returns a page of what became of orders.
+func (a *App) ListWorkOrderLog(ctx context.Context, q page.Query) (page.Page[workorder.Entry], error) {
+	out, err := a.Store.WorkOrderLog().Page(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("list the work order log: %w", err)
+		return out, fmt.Errorf("list the work order log: %w", err)
 	}
+	return out, nil
+}
+
+// WorkOrderLogContents returns the entries with the manifests of their orders.
+func (a *App) WorkOrderLogContents(ctx context.Context, list []workorder.Entry) ([]WorkOrderEntry, error) {
 	sums := make(map[workorder.ID]stack.Checksum, len(list))
 	for _, e := range list {
 		sums[e.ID] = e.Checksum

@@ -15,8 +15,8 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
-	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api/internal/dispatch"
 )
 
@@ -108,12 +108,12 @@ func (w *world) happen(typ event.Type, n int) {
 
 func (w *world) statuses(id webhook.ID) map[webhook.Status]int {
 	w.t.Helper()
-	list, err := w.store.Deliveries().List(w.t.Context(), ports.DeliveryQuery{Subscription: id, Limit: 1000})
+	list, err := w.store.Deliveries().Page(w.t.Context(), page.Query{Limit: 1000, Is: map[string]string{"subscription_id": string(id)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	out := map[webhook.Status]int{}
-	for _, d := range list {
+	for _, d := range list.Items {
 		out[d.Status]++
 	}
 	return out
@@ -218,11 +218,11 @@ func TestRetriesThenDeadThenAgain(t *testing.T) {
 				t.Errorf("retry %d came after %s, want %s", i+1, got, want)
 			}
 		}
-		list, err := w.store.Deliveries().List(t.Context(), ports.DeliveryQuery{Limit: 1})
+		list, err := w.store.Deliveries().Page(t.Context(), webhook.DeliveryList().All(1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.store.Deliveries().Redeliver(t.Context(), list[0].ID); err != nil {
+		if _, err := w.store.Deliveries().Redeliver(t.Context(), list.Items[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		settled(100 * time.Millisecond)

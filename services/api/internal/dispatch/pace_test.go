@@ -14,6 +14,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api/internal/dispatch"
@@ -118,9 +119,9 @@ func TestManySubscriptionsDoNotOutliveTheLease(t *testing.T) {
 		settled(5 * time.Minute)
 		cancel()
 		group.Wait()
-		list, err := w.store.Deliveries().List(t.Context(), ports.DeliveryQuery{Limit: subscriptions*events + 1})
-		if err != nil || len(list) != subscriptions*events {
-			t.Errorf("%d deliveries, %v; want %d", len(list), err, subscriptions*events)
+		list, err := w.store.Deliveries().Page(t.Context(), page.Query{Limit: subscriptions*events + 1})
+		if err != nil || len(list.Items) != subscriptions*events {
+			t.Errorf("%d deliveries, %v; want %d", len(list.Items), err, subscriptions*events)
 		}
 		if log.Len() > 0 {
 			t.Errorf("the log has: %s", &log)

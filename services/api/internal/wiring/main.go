@@ -97,7 +97,7 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 		return nil, err
 	}
 	deps := api.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks,
+		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention, CEL: expressions.Compile, Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -32,13 +33,13 @@ const (
 	maxEventMessage = 64 << 10
 )
 
-// Events returns what the agent has reported, newest first.
-func (g *Gateway) Events(ctx context.Context, p tenancy.Principal, agentID string) ([]agent.Event, error) {
+// Events returns a page of what the agent has reported.
+func (g *Gateway) Events(ctx context.Context, p tenancy.Principal, agentID string, q page.Query) (page.Page[agent.Event], error) {
 	a, err := g.selfOrStaff(ctx, p, agentID)
 	if err != nil {
-		return nil, err
+		return page.Page[agent.Event]{}, err
 	}
-	return g.Store.Reports().Events(ctx, a)
+	return g.Store.Insights().Feed(ctx, tenancy.Scope{Agent: a}, q)
 }
 
 // AddEvent takes an event about an object that is assigned to the agent. Success makes its status applied, anything

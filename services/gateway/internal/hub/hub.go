@@ -59,6 +59,8 @@ type entry struct {
 	seen     time.Time
 	boots    []string // processes of this agent, the current one last
 	waiters  []*Waiter
+	since    time.Time // when its syncs began to park without a gap; see channels.go
+	left     time.Time // when it was last seen parked, or coming back
 
 	pending ports.Pending // when the store was last asked
 	rang    bool          // new work was announced, and the agent has not been answered since
@@ -109,6 +111,7 @@ func (h *Hub) Arrive(a agent.ID, boot string) Arrival {
 	defer h.mu.Unlock()
 	e := h.entry(a)
 	e.seen = h.now()
+	e.returns(e.seen)
 	n := len(e.boots)
 	switch i := slices.Index(e.boots, boot); {
 	case i < 0:
@@ -171,6 +174,7 @@ func (h *Hub) Park(t Ticket) *Waiter {
 	case e.news(t.Work):
 		w.c <- Work
 	default:
+		e.parks(h.now())
 		e.waiters = append(e.waiters, w)
 		h.parked++
 	}
@@ -183,6 +187,7 @@ func (h *Hub) Leave(w *Waiter) {
 	defer h.mu.Unlock()
 	if e, ok := h.agents[w.ticket.Agent]; ok {
 		e.seen = h.now()
+		e.returns(e.seen)
 		h.remove(e, w)
 	}
 }
@@ -192,6 +197,7 @@ func (h *Hub) remove(e *entry, w *Waiter) bool {
 	if i < 0 {
 		return false
 	}
+	e.left = h.now()
 	e.waiters = slices.Delete(e.waiters, i, i+1)
 	if len(e.waiters) == 0 {
 		e.waiters = nil

@@ -18,10 +18,10 @@ const lookEvery = 2 * time.Second
 // Fleet tells those who watch the fleet which agents' records have changed. It looks while somebody watches, in one
 // statement, and not at all otherwise.
 type Fleet struct {
-	insights  ports.Insights
-	connected func(ctx context.Context) map[agent.ID]time.Time
-	now       func() time.Time
-	log       *slog.Logger
+	insights ports.Insights
+	channels ports.Channels
+	now      func() time.Time
+	log      *slog.Logger
 
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
@@ -34,9 +34,9 @@ type watcher struct {
 	pending map[agent.ID]fleet.View
 }
 
-// NewFleet returns a fleet that nobody watches. connected tells since when agents are connected.
-func NewFleet(insights ports.Insights, connected func(ctx context.Context) map[agent.ID]time.Time, now func() time.Time, log *slog.Logger) *Fleet {
-	return &Fleet{insights: insights, connected: connected, now: now, log: log, watchers: map[*watcher]struct{}{}}
+// NewFleet returns a fleet that nobody watches.
+func NewFleet(insights ports.Insights, channels ports.Channels, now func() time.Time, log *slog.Logger) *Fleet {
+	return &Fleet{insights: insights, channels: channels, now: now, log: log, watchers: map[*watcher]struct{}{}}
 }
 
 // Watch returns the records that change from now on. A slow reader gets the newest record of each agent, and blocks nobody.
@@ -85,7 +85,15 @@ func (f *Fleet) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	since, now := f.connected(ctx), f.now()
+	ids := make([]agent.ID, len(records))
+	for i, r := range records {
+		ids[i] = r.Agent
+	}
+	since, err := f.channels.Since(ctx, ids)
+	if err != nil {
+		return err
+	}
+	now := f.now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := make(map[agent.ID]fleet.Record, len(records))

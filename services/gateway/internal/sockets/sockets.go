@@ -175,6 +175,13 @@ func (r *Registry) Agents() []agent.ID {
 	return out
 }
 
+// Connected returns since when agents are connected here.
+func (r *Registry) Connected() map[agent.ID]time.Time {
+	out := map[agent.ID]time.Time{}
+	r.each(func(c *Conn) { out[c.Agent] = c.Since })
+	return out
+}
+
 // Has reports whether the agent is connected here.
 func (r *Registry) Has(a agent.ID) bool {
 	r.mu.Lock()

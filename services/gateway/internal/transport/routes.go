@@ -15,9 +15,11 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
@@ -72,11 +74,10 @@ func Routes(g *app.Gateway) []rpc.Route {
 				list, err := g.TargetState(ctx, identity.Of(ctx), r.id, r.body)
 				return each(list, objectOf), err
 			}),
-		rpc.New(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: identity.View(identity.AgentSelf)},
-			path, func(ctx context.Context, id string) ([]wire.AgentEvent, error) {
-				list, err := g.Events(ctx, identity.Of(ctx), id)
-				return each(list, eventOf), err
-			}),
+		rpc.ListOf(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: identity.View(identity.AgentSelf)},
+			eventsOfOne(), path, func(ctx context.Context, id string, q page.Query) (page.Page[agent.Event], error) {
+				return g.Events(ctx, identity.Of(ctx), id, q)
+			}, eventOf),
 		rpc.New(rpc.Info{Op: "create_event", Method: http.MethodPost, Path: "/api/v1/agents/{id}/events", Status: http.StatusCreated, Access: identity.AgentSelf},
 			body(rpc.LooseJSON[wire.AgentEventFrame]), func(ctx context.Context, r with[wire.AgentEventFrame]) (wire.AgentEvent, error) {
 				e, err := g.AddEvent(ctx, identity.Of(ctx), r.id, app.NewEvent{
@@ -100,6 +101,13 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return manifestAnswer{bundle: b, request: r}, err
 			}),
 	}...)
+}
+
+// eventsOfOne is agent.EventList without the filter that the path is.
+func eventsOfOne() page.List[agent.Event] {
+	out := agent.EventList()
+	out.Filters = slices.DeleteFunc(out.Filters, func(f page.Filter[agent.Event]) bool { return f.Name == "agent_id" })
+	return out
 }
 
 // New returns the handler of a gateway.

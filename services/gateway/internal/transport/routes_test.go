@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,5 +46,38 @@ func TestEveryRouteIsAsDocumented(t *testing.T) {
 		if o.Service == accesstest.Gateway && !seen[op] {
 			t.Errorf("%s is documented as the gateway's, but not mounted", op)
 		}
+	}
+}
+
+// Lists of the gateway are asked for by the parameters that the document has, and are whole when no page is asked for.
+func TestListsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, i := range infos() {
+		if i.List == nil {
+			continue
+		}
+		seen++
+		if i.List.Page != 0 {
+			t.Errorf("%s: %d items when no page is asked for, want all as published", i.Op, i.List.Page)
+		}
+		op := doc.Paths.Value(strings.TrimPrefix(i.Path, "/api/v1")).Get
+		var documented []string
+		for _, p := range op.Parameters {
+			if p.Value.In == "query" {
+				documented = append(documented, p.Value.Name)
+			}
+		}
+		slices.Sort(documented)
+		if diff := cmp.Diff(i.List.Params, documented); diff != "" {
+			t.Errorf("%s: parameters (-read +documented):\n%s", i.Op, diff)
+		}
+	}
+	if seen != 1 {
+		t.Errorf("%d lists, want that of an agent's events", seen)
 	}
 }

@@ -70,7 +70,7 @@ func Main(ctx context.Context, version string, environ []string, out io.Writer) 
 		return err
 	}
 	svc, err := gateway.New(ctx, s.Gateway.Config, gateway.Deps{
-		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Live: p.Live, Verifier: p.Verifier,
+		Store: p.Store, Wakeups: p.Wakeups, Signals: signals, Targets: p.Targets, Live: p.Live, Channels: p.Channels, Verifier: p.Verifier,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version, AgentCertificates: certs.OfAgents(),
 	})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
-	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
 )
 
@@ -40,8 +39,8 @@ func TestTheWorkOrderLogIsKeptForItsTime(t *testing.T) {
 	if err := j.Once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	left, err := store.WorkOrderLog().List(t.Context(), ports.WorkOrderFilter{Limit: 10})
-	if err != nil || len(left) != 1 {
-		t.Errorf("left: got %d, %v; want the younger one", len(left), err)
+	left, err := store.WorkOrderLog().Page(t.Context(), workorder.LogList().All(10))
+	if err != nil || len(left.Items) != 1 {
+		t.Errorf("left: got %d, %v; want the younger one", len(left.Items), err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
@@ -124,11 +125,31 @@ const (
 type auditQuery struct {
 	filter audit.Filter
 	page   audit.Page
+	url    *url.URL
+}
+
+// auditAnswer is the published answer, which tells the next page and the total in its body, with the headers that tell them for
+// every list.
+type auditAnswer struct {
+	auditListJSON
+	url *url.URL
+}
+
+// Respond implements rpc.Responder.
+func (l auditAnswer) Respond(ctx context.Context, w http.ResponseWriter, status int) error {
+	w.Header().Set(rpc.TotalCount, strconv.Itoa(l.Total))
+	if l.NextCursor != nil {
+		q := l.url.Query()
+		q.Del("offset")
+		q.Set("cursor", *l.NextCursor)
+		w.Header().Set("Link", "<"+(&url.URL{Path: l.url.Path, RawQuery: q.Encode()}).String()+`>; rel="next"`)
+	}
+	return rpc.WithStatus{Status: status, Body: l.auditListJSON}.Respond(ctx, w, status)
 }
 
 func auditRequest(r *http.Request) (auditQuery, error) {
 	v := r.URL.Query()
-	q := auditQuery{filter: audit.Filter{ActorType: v.Get("actor_type"), Action: v.Get("action"), ResourceType: v.Get("resource_type")}}
+	q := auditQuery{url: r.URL, filter: audit.Filter{ActorType: v.Get("actor_type"), Action: v.Get("action"), ResourceType: v.Get("resource_type")}}
 	var err error
 	if q.filter.ActorID, err = queryID(v, "actor_id"); err != nil {
 		return q, err
@@ -227,7 +248,14 @@ func auditList(q auditQuery, p app.AuditPage) auditListJSON {
 type chainQuery struct {
 	period audit.Period
 	after  int64
-	limit  int
+}
+
+// chainList says how the chains are listed: in the order in which they began.
+func chainList() page.List[audit.Chain] {
+	return page.List[audit.Chain]{
+		ID:    func(c audit.Chain) string { return named("audit-chain", string(c.Period)) },
+		Sorts: []page.Sort[audit.Chain]{{Name: "number", Kind: page.Number, Key: func(c audit.Chain) string { return page.Integer(int64(c.Number)) }}},
+	}
 }
 
 func chainRequest(r *http.Request) (chainQuery, error) {
@@ -241,11 +269,7 @@ func chainRequest(r *http.Request) (chainQuery, error) {
 	}
 	v := r.URL.Query()
 	after, err := queryNumber(v, "after", 0)
-	if err != nil {
-		return chainQuery{}, err
-	}
-	limit, err := queryNumber(v, "limit", auditMaxLimit)
-	return chainQuery{period: p, after: int64(after), limit: min(max(limit, 1), auditMaxLimit)}, err
+	return chainQuery{period: p, after: int64(after)}, err
 }
 
 func verifyRequest(r *http.Request) (audit.Period, error) {
@@ -262,9 +286,9 @@ func verifyRequest(r *http.Request) (audit.Period, error) {
 
 func auditRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_audit_logs", "/admin/audit-logs", Admin, auditRequest, func(ctx context.Context, q auditQuery) (auditListJSON, error) {
+		get("list_audit_logs", "/admin/audit-logs", Admin, auditRequest, func(ctx context.Context, q auditQuery) (auditAnswer, error) {
 			p, err := a.AuditLog(ctx, q.filter, q.page)
-			return auditList(q, p), err
+			return auditAnswer{auditList(q, p), q.url}, err
 		}),
 		get("verify_audit_logs", "/admin/audit-logs/verify", Admin, verifyRequest, func(ctx context.Context, p audit.Period) (auditReportJSON, error) {
 			r, err := a.VerifyAudit(ctx, p)
@@ -274,13 +298,11 @@ func auditRoutes(a *app.App) []rpc.Route {
 			e, err := a.AuditEntry(ctx, v)
 			return auditOf(e), err
 		}),
-		get("list_audit_chains", "/admin/audit-chains", Admin, none, func(ctx context.Context, _ struct{}) ([]auditChainJSON, error) {
-			all, err := a.AuditChains(ctx)
-			return each(all, auditChainOf), err
-		}),
-		get("list_audit_chain_entries", "/admin/audit-chains/{chain}/entries", Admin, chainRequest, func(ctx context.Context, q chainQuery) ([]auditJSON, error) {
-			all, err := a.AuditChain(ctx, q.period, q.after, q.limit)
-			return each(all, auditOf), err
-		}),
+		list("list_audit_chains", "/admin/audit-chains", Admin, chainList(), none, rpc.Short(chainList(), func(ctx context.Context, _ struct{}) ([]audit.Chain, error) {
+			return a.AuditChains(ctx)
+		}), auditChainOf),
+		list("list_audit_chain_entries", "/admin/audit-chains/{chain}/entries", Admin, app.ChainEntryList(), chainRequest, func(ctx context.Context, c chainQuery, q page.Query) (page.Page[audit.Entry], error) {
+			return a.AuditChain(ctx, c.period, c.after, q)
+		}, auditOf),
 	}
 }

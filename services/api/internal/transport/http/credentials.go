@@ -2,16 +2,9 @@ package http
 
 import (
 	"context"
-	"encoding/base64"
-	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -78,106 +71,12 @@ func credentialOf(now time.Time) func(tenancy.Credential) credentialJSON {
 	}
 }
 
-// limitOf reads ?limit of a list that has pages always.
-func limitOf(q url.Values, byDefault, most int) (int, error) {
-	v := q.Get("limit")
-	if v == "" {
-		return byDefault, nil
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > most {
-		return 0, fault.Newf(fault.Invalid, "invalid_query", "limit is %q, not a number from 1 to %d", v, most)
-	}
-	return n, nil
-}
-
-// pageCursor is where a list of the newest goes on: behind the row of this time and id.
-func pageCursor(at time.Time, id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(at.UnixMicro(), 10) + "." + id))
-}
-
-func readCursor(s string) (time.Time, string, error) {
-	if s == "" {
-		return time.Time{}, "", nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	at, row, found := strings.Cut(string(raw), ".")
-	micros, numErr := strconv.ParseInt(at, 10, 64)
-	// beyond these years a database has no time
-	if err != nil || numErr != nil || !found || !id.Valid(row) || micros < 0 || micros > time.Date(9998, 12, 31, 0, 0, 0, 0, time.UTC).UnixMicro() {
-		return time.Time{}, "", fault.New(fault.Invalid, "invalid_query", "cursor is none of this list; take it from the Link header of the page before")
-	}
-	return time.UnixMicro(micros).UTC(), row, nil
-}
-
-type credentialQuery struct {
-	app.CredentialFilter
-	url *url.URL
-}
-
-func credentialFilter(r *http.Request) (credentialQuery, error) {
-	q := r.URL.Query()
-	out := credentialQuery{url: r.URL, CredentialFilter: app.CredentialFilter{Role: tenancy.Role(q.Get("role"))}}
-	var err error
-	if out.Limit, err = limitOf(q, 100, 1000); err != nil {
-		return out, err
-	}
-	if v := q.Get("generator_id"); v != "" {
-		if out.Generator, err = id.Parse[tenancy.GeneratorID]("generator_id", v); err != nil {
-			return out, err
-		}
-	}
-	if v := q.Get("agent_id"); v != "" {
-		if out.Agent, err = id.Parse[agent.ID]("agent_id", v); err != nil {
-			return out, err
-		}
-	}
-	switch v := q.Get("state"); v {
-	case "":
-	case "usable":
-		out.Usable = true
-	default:
-		return out, fault.Newf(fault.Invalid, "invalid_query", "state is %q; only usable can be asked for", v)
-	}
-	at, row, err := readCursor(q.Get("cursor"))
-	out.Before, out.BeforeID = at, tenancy.CredentialID(row)
-	return out, err
-}
-
-// paged is a page of a list with a link to the next one, if there is one.
-type paged[T any] struct {
-	items []T
-	next  *url.URL
-}
-
-// Respond implements rpc.Responder.
-func (p paged[T]) Respond(ctx context.Context, w http.ResponseWriter, status int) error {
-	if p.next != nil {
-		w.Header().Set("Link", "<"+p.next.String()+">; rel=\"next\"")
-	}
-	return rpc.WithStatus{Status: status, Body: p.items}.Respond(ctx, w, status)
-}
-
-func nextPage(of *url.URL, cursor string) *url.URL {
-	next := *of
-	q := next.Query()
-	q.Set("cursor", cursor)
-	next.RawQuery = q.Encode()
-	return &next
-}
-
 func credentialRoutes(a *app.App) []rpc.Route {
 	show := func(c tenancy.Credential) credentialJSON { return credentialOf(a.Now())(c) }
 	return []rpc.Route{
-		get("list_credentials", "/credentials", Authenticated, credentialFilter, func(ctx context.Context, q credentialQuery) (paged[credentialJSON], error) {
-			all, more, err := a.ListCredentials(ctx, who(ctx), q.CredentialFilter)
-			out := paged[credentialJSON]{items: each(all, show)}
-			if more {
-				last := all[len(all)-1]
-				out.next = nextPage(q.url, pageCursor(last.CreatedAt, string(last.ID)))
-			}
-			return out, err
-		}),
+		list("list_credentials", "/credentials", Authenticated, tenancy.CredentialList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[tenancy.Credential], error) {
+			return a.ListCredentials(ctx, who(ctx), q)
+		}, show),
 		post("create_credential", "/credentials", operate(Generator)+"|agent", rpc.JSON[newCredentialJSON], func(ctx context.Context, n newCredentialJSON) (credentialKeyJSON, error) {
 			c, key, err := a.CreateCredential(ctx, who(ctx), app.NewCredential{
 				Name: n.Name, Role: n.Role, Generator: n.GeneratorID, Agent: n.AgentID, ExpiresAt: n.ExpiresAt,

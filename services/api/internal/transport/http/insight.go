@@ -2,8 +2,6 @@ package http
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,9 +9,8 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fleet"
-	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
-	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
@@ -96,52 +93,6 @@ func agentEventOf(e agent.Event) agentEventJSON {
 	}
 }
 
-// tenantFilter reads ?pak_id= of a list.
-func tenantFilter(r *http.Request) (tenancy.GeneratorID, error) {
-	v := r.URL.Query().Get("pak_id")
-	if v == "" {
-		return "", nil
-	}
-	return id.Parse[tenancy.GeneratorID]("pak_id", v)
-}
-
-// eventStream is a JSON array that is written page by page, however many events there are.
-type eventStream struct {
-	first []agent.Event
-	next  func(context.Context) ([]agent.Event, error)
-}
-
-// Respond implements rpc.Responder. A page that cannot be read cuts the connection, so that a part is never taken for the whole.
-func (s eventStream) Respond(ctx context.Context, w http.ResponseWriter, status int) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	between := "["
-	for page := s.first; len(page) > 0; {
-		for _, e := range page {
-			if _, err := w.Write([]byte(between)); err != nil {
-				return err
-			}
-			if err := enc.Encode(agentEventOf(e)); err != nil {
-				return err
-			}
-			between = ","
-		}
-		var err error
-		if page, err = s.next(ctx); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	if between == "[" {
-		between = "[]"
-	} else {
-		between = "]"
-	}
-	_, err := w.Write([]byte(between + "\n"))
-	return err
-}
-
 func insightRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
 		get("get_deployment_health", "/deployment-objects/{id}/health", view(Admin), justID[stack.ObjectID], func(ctx context.Context, o stack.ObjectID) (objectHealthJSON, error) {
@@ -152,19 +103,16 @@ func insightRoutes(a *app.App) []rpc.Route {
 			out, err := a.StackHealth(ctx, who(ctx), s)
 			return stackHealthOf(out), err
 		}),
-		get("list_fleet", "/fleet", view(Admin), tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) ([]fleet.View, error) {
-			all, err := a.Fleet(ctx, who(ctx), g)
-			now := a.Now()
-			return each(all, func(r fleet.Record) fleet.View { return r.At(now) }), err
-		}),
+		list("list_fleet", "/fleet", view(Admin), app.FleetList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[app.FleetMember], error) {
+			return a.Fleet(ctx, who(ctx), q)
+		}, func(m app.FleetMember) fleet.View { return m.Record.At(a.Now()) }),
 		get("get_agent_fleet_status", "/agents/{id}/fleet-status", view(Admin), justID[agent.ID], func(ctx context.Context, v agent.ID) (fleetStatusJSON, error) {
 			record, events, err := a.FleetStatus(ctx, who(ctx), v)
 			return fleetStatusJSON{Record: record.At(a.Now()), Events: each(events, agentEventOf)}, err
 		}),
-		get("list_agent_events", "/agent-events", view(Admin), tenantFilter, func(ctx context.Context, g tenancy.GeneratorID) (eventStream, error) {
-			first, next, err := a.AgentEvents(ctx, who(ctx), g)
-			return eventStream{first: first, next: next}, err
-		}),
+		list("list_agent_events", "/agent-events", view(Admin), agent.EventList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[agent.Event], error) {
+			return a.AgentEvents(ctx, who(ctx), q)
+		}, agentEventOf),
 		get("get_agent_event", "/agent-events/{id}", view(Admin), justID[agent.EventID], func(ctx context.Context, v agent.EventID) (agentEventJSON, error) {
 			out, err := a.AgentEvent(ctx, v)
 			return agentEventOf(out), err

@@ -2,11 +2,10 @@ package http
 
 import (
 	"context"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/join"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -54,12 +53,6 @@ type (
 		Agent agentJSON `json:"agent"`
 		PAK   string    `json:"pak"`
 	}
-	joinTokenQuery struct {
-		url    *url.URL
-		before time.Time
-		id     join.TokenID
-		limit  int
-	}
 )
 
 func joinTokenOf(now time.Time) func(join.Token) joinTokenJSON {
@@ -90,30 +83,12 @@ func (n newJoinTokenJSON) ttl() time.Duration {
 	return time.Duration(min(max(n.TTLSeconds, -1), int64(2*join.MaxTTL/time.Second))) * time.Second
 }
 
-func joinTokenPage(r *http.Request) (joinTokenQuery, error) {
-	q := r.URL.Query()
-	out := joinTokenQuery{url: r.URL}
-	var err error
-	if out.limit, err = limitOf(q, 100, 1000); err != nil {
-		return out, err
-	}
-	at, row, err := readCursor(q.Get("cursor"))
-	out.before, out.id = at, join.TokenID(row)
-	return out, err
-}
-
 func joinRoutes(a *app.App) []rpc.Route {
 	show := func(t join.Token) joinTokenJSON { return joinTokenOf(a.Now())(t) }
 	return []rpc.Route{
-		get("list_join_tokens", "/join-tokens", view(Admin), joinTokenPage, func(ctx context.Context, q joinTokenQuery) (paged[joinTokenJSON], error) {
-			all, more, err := a.ListJoinTokens(ctx, q.before, q.id, q.limit)
-			out := paged[joinTokenJSON]{items: each(all, show)}
-			if more {
-				last := all[len(all)-1]
-				out.next = nextPage(q.url, pageCursor(last.CreatedAt, string(last.ID)))
-			}
-			return out, err
-		}),
+		list("list_join_tokens", "/join-tokens", view(Admin), join.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[join.Token], error) {
+			return a.ListJoinTokens(ctx, q)
+		}, show),
 		post("create_join_token", "/join-tokens", operate(Admin), rpc.JSON[newJoinTokenJSON], func(ctx context.Context, n newJoinTokenJSON) (joinTokenSecretJSON, error) {
 			t, secret, err := a.CreateJoinToken(ctx, who(ctx), app.NewJoinToken{
 				Name: n.Name, MaxUses: n.MaxUses, TTL: n.ttl(), Labels: n.Labels, Annotations: n.Annotations, Generators: n.GeneratorIDs,

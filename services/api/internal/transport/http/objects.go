@@ -108,16 +108,7 @@ func wantsYAML(r *http.Request) bool {
 
 // publishedList is stack.ObjectList of objects with their contents.
 func publishedList() page.List[app.Published] {
-	of, out := stack.ObjectList(), page.List[app.Published]{}
-	out.ID = func(o app.Published) string { return of.ID(o.Object) }
-	for _, s := range of.Sorts {
-		out.Sorts = append(out.Sorts, page.Sort[app.Published]{Name: s.Name, Kind: s.Kind, Key: func(o app.Published) string { return s.Key(o.Object) }})
-	}
-	for _, f := range of.Filters {
-		out.Filters = append(out.Filters, page.Filter[app.Published]{Name: f.Name, Parse: f.Parse, Of: func(o app.Published) string { return f.Of(o.Object) }})
-	}
-	out.Descending, out.Chunk = of.Descending, of.Chunk
-	return out
+	return page.Of(stack.ObjectList(), func(o app.Published) stack.Object { return o.Object })
 }
 
 func objectRoutes(a *app.App) []rpc.Route {

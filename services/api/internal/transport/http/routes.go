@@ -4,6 +4,9 @@ package http
 import (
 	"context"
 	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -41,7 +44,11 @@ func get[Req, Res any](op, path, access string, d rpc.Decoder[Req], h rpc.Handle
 
 // list is a GET of a list, in pages or whole.
 func list[Req, T, J any](op, path, access string, l page.List[T], d rpc.Decoder[Req], use rpc.Lister[Req, T], to func(T) J) rpc.Route {
-	return rpc.ListOf(rpc.Info{Op: op, Method: http.MethodGet, Path: Prefix + path, Status: http.StatusOK, Access: access}, l, d, use, to)
+	return rpc.ListOf(listInfo(op, path, access), l, d, use, to)
+}
+
+func listInfo(op, path, access string) rpc.Info {
+	return rpc.Info{Op: op, Method: http.MethodGet, Path: Prefix + path, Status: http.StatusOK, Access: access}
 }
 
 // post is a route that makes something: 201.
@@ -64,6 +71,18 @@ func del[Req any](op, path, access string, d rpc.Decoder[Req], h func(context.Co
 		func(ctx context.Context, req Req) (rpc.Empty, error) { return rpc.Empty{}, h(ctx, req) })
 }
 
+// named is an id, for the cursors of a list, of what has none: always the same for what has this name among its kind.
+func named(kind, name string) string {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(kind+"/"+name)).String()
+}
+
+// tenants is GeneratorList without the choice of those that are none.
+func tenants() page.List[tenancy.Generator] {
+	out := tenancy.GeneratorList()
+	out.Filters = slices.DeleteFunc(out.Filters, func(f page.Filter[tenancy.Generator]) bool { return f.Name == "system" })
+	return out
+}
+
 type versionJSON struct {
 	Version string `json:"version"`
 	API     string `json:"api"`
@@ -77,10 +96,9 @@ func metaRoutes(a *app.App, version string) []rpc.Route {
 		act("verify_pak", "/auth/pak", Authenticated, none, func(ctx context.Context, _ struct{}) (authJSON, error) {
 			return authOf(who(ctx)), nil
 		}),
-		get("list_paks", "/paks", view(Admin), none, func(ctx context.Context, _ struct{}) ([]pakJSON, error) {
-			all, err := a.Tenants(ctx)
-			return each(all, func(g tenancy.Generator) pakJSON { return pakJSON{ID: g.ID, Name: g.Name} }), err
-		}),
+		list("list_paks", "/paks", view(Admin), tenants(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[tenancy.Generator], error) {
+			return a.Tenants(ctx, q)
+		}, func(g tenancy.Generator) pakJSON { return pakJSON{ID: g.ID, Name: g.Name} }),
 	}
 }
 

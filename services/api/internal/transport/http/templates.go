@@ -109,10 +109,9 @@ func templateRoutes(a *app.App) []rpc.Route {
 
 func templatePartRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("templates_list_labels", "/templates/{id}/labels", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) ([]templateLabelJSON, error) {
-			all, err := a.TemplateLabels(ctx, who(ctx), v)
-			return each(all, templateLabelOf), err
-		}),
+		list("templates_list_labels", "/templates/{id}/labels", operate(GeneratorOwner), template.LabelList(), justID[template.ID], rpc.Short(template.LabelList(), func(ctx context.Context, v template.ID) ([]template.Label, error) {
+			return a.TemplateLabels(ctx, who(ctx), v)
+		}), templateLabelOf),
 		post("templates_add_label", "/templates/{id}/labels", operate(GeneratorOwner), idAnd[template.ID, string], func(ctx context.Context, r of[template.ID, string]) (templateLabelJSON, error) {
 			out, err := a.AddTemplateLabel(ctx, who(ctx), r.id, r.body)
 			return templateLabelOf(out), err
@@ -120,10 +119,9 @@ func templatePartRoutes(a *app.App) []rpc.Route {
 		del("templates_remove_label", "/templates/{id}/labels/{label}", operate(GeneratorOwner), idAndText[template.ID]("label"), func(ctx context.Context, r part[template.ID, string]) error {
 			return a.RemoveTemplateLabel(ctx, who(ctx), r.id, r.key)
 		}),
-		get("templates_list_annotations", "/templates/{id}/annotations", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) ([]templateAnnotationJSON, error) {
-			all, err := a.TemplateAnnotations(ctx, who(ctx), v)
-			return each(all, templateAnnotationOf), err
-		}),
+		list("templates_list_annotations", "/templates/{id}/annotations", operate(GeneratorOwner), template.AnnotationList(), justID[template.ID], rpc.Short(template.AnnotationList(), func(ctx context.Context, v template.ID) ([]template.Annotation, error) {
+			return a.TemplateAnnotations(ctx, who(ctx), v)
+		}), templateAnnotationOf),
 		post("templates_add_annotation", "/templates/{id}/annotations", operate(GeneratorOwner), idAnd[template.ID, keyValueBody], func(ctx context.Context, r of[template.ID, keyValueBody]) (templateAnnotationJSON, error) {
 			out, err := a.AddTemplateAnnotation(ctx, who(ctx), r.id, r.body.Key, r.body.Value)
 			return templateAnnotationOf(out), err

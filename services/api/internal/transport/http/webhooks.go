@@ -5,9 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +15,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
-	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
 
@@ -198,107 +198,25 @@ func (b webhookBody) change() (app.WebhookChange, error) {
 	return out, nil
 }
 
-const (
-	deliveriesPage = 50
-	maxDeliveries  = 1000
-)
-
-// deliveryQuery reads what both lists of deliveries take.
-func deliveryQuery(v url.Values) (ports.DeliveryQuery, error) {
-	q := ports.DeliveryQuery{Limit: deliveriesPage, EventType: event.Type(v.Get("event_type"))}
-	if s := v.Get("status"); s != "" {
-		status, err := webhook.ParseStatus(s)
-		if err != nil {
-			return q, err
-		}
-		q.Status = status
-	}
-	return q, number(v, "limit", 1, maxDeliveries, &q.Limit)
+// deliveriesOfOne is DeliveryList without the filter that the path is.
+func deliveriesOfOne() page.List[webhook.Delivery] {
+	out := webhook.DeliveryList()
+	out.Filters = slices.DeleteFunc(out.Filters, func(f page.Filter[webhook.Delivery]) bool { return f.Name == "subscription_id" })
+	return out
 }
 
-// number reads a whole number of a query, if it is there.
-func number(v url.Values, name string, least, most int, to *int) error {
-	text := v.Get(name)
-	if text == "" {
-		return nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return fault.Newf(fault.Invalid, "invalid_query", "%s is %q, not a number from %d to %d", name, text, least, most)
-	}
-	*to = n
-	return nil
-}
-
-func deliveriesOfOne(r *http.Request) (ports.DeliveryQuery, error) {
-	s, err := pathID[webhook.ID](r, "id")
-	if err != nil {
-		return ports.DeliveryQuery{}, err
-	}
-	q, err := deliveryQuery(r.URL.Query())
-	if err != nil {
-		return q, err
-	}
-	q.Subscription = s
-	return q, number(r.URL.Query(), "offset", 0, 1<<31-1, &q.Offset)
-}
-
-// deliveryFeed is a page of all deliveries and where it was asked for.
-type deliveryFeed struct {
-	query ports.DeliveryQuery
-	url   *url.URL
-}
-
-func deliveriesOfAll(r *http.Request) (deliveryFeed, error) {
-	v := r.URL.Query()
-	q, err := deliveryQuery(v)
-	if err != nil {
-		return deliveryFeed{}, err
-	}
-	if s := v.Get("subscription_id"); s != "" {
-		if q.Subscription, err = id.Parse[webhook.ID]("subscription_id", s); err != nil {
-			return deliveryFeed{}, err
-		}
-	}
-	if c := v.Get("cursor"); c != "" {
-		if q.Before, err = strconv.ParseInt(c, 10, 64); err != nil || q.Before < 1 {
-			return deliveryFeed{}, fault.Newf(fault.Invalid, "invalid_query", "cursor %q is none that a Link header has given", c)
-		}
-	}
-	return deliveryFeed{query: q, url: r.URL}, nil
-}
-
-// deliveryPage is an answer with a Link to the next page, if this one is full.
-type deliveryPage struct {
-	list []deliveryJSON
-	next string
-}
-
-// Respond implements rpc.Responder.
-func (p deliveryPage) Respond(ctx context.Context, w http.ResponseWriter, status int) error {
-	if p.next != "" {
-		w.Header().Set("Link", "<"+p.next+`>; rel="next"`)
-	}
-	return rpc.WithStatus{Status: status, Body: p.list}.Respond(ctx, w, status)
-}
-
-func (f deliveryFeed) page(list []webhook.Delivery) deliveryPage {
-	out := deliveryPage{list: each(list, deliveryOf)}
-	if len(list) == f.query.Limit {
-		v := f.url.Query()
-		v.Set("cursor", strconv.FormatInt(list[len(list)-1].Ordinal, 10))
-		next := url.URL{Path: f.url.Path, RawQuery: v.Encode()}
-		out.next = next.String()
-	}
+// deliveriesOfAll is DeliveryList as all lists that are new are: it has cursors and no offset.
+func deliveriesOfAll() page.List[webhook.Delivery] {
+	out := webhook.DeliveryList()
+	out.Skips = false
 	return out
 }
 
 func webhookRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_webhooks", "/webhooks", view(Admin), none, func(ctx context.Context, _ struct{}) ([]webhookJSON, error) {
-			all, err := a.ListWebhooks(ctx)
-			return each(all, func(s webhook.Subscription) webhookJSON { return webhookOf(s, "") }), err
-		}),
+		list("list_webhooks", "/webhooks", view(Admin), webhook.List(), none, rpc.Short(webhook.List(), func(ctx context.Context, _ struct{}) ([]webhook.Subscription, error) {
+			return a.ListWebhooks(ctx)
+		}), func(s webhook.Subscription) webhookJSON { return webhookOf(s, "") }),
 		post("create_webhook", "/webhooks", operate(Admin), webhookRequest(true), func(ctx context.Context, ch app.WebhookChange) (webhookJSON, error) {
 			s, secret, err := a.CreateWebhook(ctx, who(ctx), ch)
 			return webhookOf(s, secret), err
@@ -325,14 +243,15 @@ func webhookRoutes(a *app.App) []rpc.Route {
 			}
 			return out, err
 		}),
-		get("list_deliveries", "/webhooks/{id}/deliveries", view(Admin), deliveriesOfOne, func(ctx context.Context, q ports.DeliveryQuery) ([]deliveryJSON, error) {
-			all, err := a.WebhookDeliveries(ctx, q)
-			return each(all, deliveryOf), err
-		}),
-		get("list_all_deliveries", "/webhook-deliveries", view(Admin), deliveriesOfAll, func(ctx context.Context, f deliveryFeed) (deliveryPage, error) {
-			all, err := a.WebhookDeliveries(ctx, f.query)
-			return f.page(all), err
-		}),
+		list("list_deliveries", "/webhooks/{id}/deliveries", view(Admin), deliveriesOfOne(), justID[webhook.ID], func(ctx context.Context, w webhook.ID, q page.Query) (page.Page[webhook.Delivery], error) {
+			is := map[string]string{"subscription_id": string(w)}
+			maps.Copy(is, q.Is)
+			q.Is = is
+			return a.WebhookDeliveries(ctx, q)
+		}, deliveryOf),
+		list("list_all_deliveries", "/webhook-deliveries", view(Admin), deliveriesOfAll(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[webhook.Delivery], error) {
+			return a.WebhookDeliveries(ctx, q)
+		}, deliveryOf),
 		get("get_delivery", "/webhook-deliveries/{id}", view(Admin), justID[webhook.DeliveryID], func(ctx context.Context, d webhook.DeliveryID) (deliveryJSON, error) {
 			out, err := a.GetDelivery(ctx, d)
 			return deliveryOf(out), err

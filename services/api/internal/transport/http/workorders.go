@@ -2,15 +2,12 @@ package http
 
 import (
 	"context"
-	"net/http"
-	"strconv"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
-	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/pkg/workorderjson"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
@@ -50,45 +47,17 @@ func (n newWorkOrderJSON) spec() (workorder.Spec, error) {
 	return out, nil
 }
 
-type workOrderQuery struct{ status, kind string }
-
-func workOrderFilter(r *http.Request) (workOrderQuery, error) {
-	return workOrderQuery{status: r.URL.Query().Get("status"), kind: r.URL.Query().Get("work_type")}, nil
-}
-
-func workOrderLogFilter(r *http.Request) (ports.WorkOrderFilter, error) {
-	q := r.URL.Query()
-	f := ports.WorkOrderFilter{Type: q.Get("work_type"), Limit: app.DefaultLogLimit}
-	if text := q.Get("success"); text != "" {
-		v, err := strconv.ParseBool(text)
-		if err != nil {
-			return f, fault.Newf(fault.Invalid, "invalid_query", "success is %q, not true or false", text)
-		}
-		f.Success = &v
-	}
-	if text := q.Get("agent_id"); text != "" {
-		a, err := id.Parse[agent.ID]("agent_id", text)
-		if err != nil {
-			return f, err
-		}
-		f.Agent = a
-	}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > app.MaxLogLimit {
-			return f, fault.Newf(fault.Invalid, "invalid_query", "limit is %q, not between 1 and %d", text, app.MaxLogLimit)
-		}
-		f.Limit = n
-	}
-	return f, nil
-}
+// withContents is how many orders' manifests are in memory at a time while a list is written.
+const withContents = 10
 
 // workOrderRoutes are those by which admins order work. Agents take it at the gateway.
 func workOrderRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
-		get("list_work_orders", "/work-orders", operate(Admin), workOrderFilter, func(ctx context.Context, q workOrderQuery) ([]wire.WorkOrder, error) {
-			list, err := a.ListWorkOrders(ctx, q.status, q.kind)
-			return each(list, workOrderOf), err
+		rpc.FilledList(listInfo("list_work_orders", "/work-orders", operate(Admin)), workorder.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[workorder.Order], error) {
+			return a.ListWorkOrders(ctx, q)
+		}, withContents, func(ctx context.Context, list []workorder.Order) ([]wire.WorkOrder, error) {
+			all, err := a.WorkOrderContents(ctx, list)
+			return each(all, workOrderOf), err
 		}),
 		post("create_work_order", "/work-orders", operate(Admin), rpc.JSON[newWorkOrderJSON], func(ctx context.Context, n newWorkOrderJSON) (wire.WorkOrder, error) {
 			spec, err := n.spec()
@@ -103,9 +72,11 @@ func workOrderRoutes(a *app.App) []rpc.Route {
 			return workOrderOf(o), err
 		}),
 		del("delete_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], a.DeleteWorkOrder),
-		get("list_work_order_log", "/work-order-log", operate(Admin), workOrderLogFilter, func(ctx context.Context, f ports.WorkOrderFilter) ([]wire.WorkOrderLog, error) {
-			list, err := a.ListWorkOrderLog(ctx, f)
-			return each(list, workOrderEntryOf), err
+		rpc.FilledList(listInfo("list_work_order_log", "/work-order-log", operate(Admin)), workorder.LogList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[workorder.Entry], error) {
+			return a.ListWorkOrderLog(ctx, q)
+		}, withContents, func(ctx context.Context, list []workorder.Entry) ([]wire.WorkOrderLog, error) {
+			all, err := a.WorkOrderLogContents(ctx, list)
+			return each(all, workOrderEntryOf), err
 		}),
 		get("get_work_order_log", "/work-order-log/{id}", operate(Admin), justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrderLog, error) {
 			e, err := a.GetWorkOrderLog(ctx, id)

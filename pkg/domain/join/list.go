@@ -1,0 +1,15 @@
+package join
+
+import "github.com/colliery-io/brokkr/pkg/domain/page"
+
+// List says how tokens are listed: the newest first.
+func List() page.List[Token] {
+	name := func(t Token) string { return t.Name }
+	return page.List[Token]{
+		ID:         func(t Token) string { return string(t.ID) },
+		Sorts:      []page.Sort[Token]{{Name: "created_at", Kind: page.Moment, Key: func(t Token) string { return page.Time(t.CreatedAt) }}},
+		Filters:    []page.Filter[Token]{{Name: "name", Of: name}},
+		Search:     []func(Token) string{name},
+		Descending: true, InPages: true,
+	}
+}
