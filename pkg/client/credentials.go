@@ -37,16 +37,26 @@ type CredentialPAK struct {
 	PAK        string     `json:"pak"`
 }
 
-// Credentials lists the credentials that the caller sees, newest first; usable leaves out those that have ended.
-func (c *Client) Credentials(ctx context.Context, role string, usable bool) ([]Credential, error) {
+// CredentialQuery chooses credentials; what is empty chooses all.
+type CredentialQuery struct {
+	Role, Name string
+	Usable     bool // not those that have ended
+	Limit      int  // of the newest ones; 0: all
+}
+
+// Credentials lists the credentials that the caller sees, newest first.
+func (c *Client) Credentials(ctx context.Context, n CredentialQuery) ([]Credential, error) {
 	q := url.Values{}
-	if role != "" {
-		q.Set("role", role)
+	if n.Role != "" {
+		q.Set("role", n.Role)
 	}
-	if usable {
+	if n.Name != "" {
+		q.Set("name", n.Name)
+	}
+	if n.Usable {
 		q.Set("state", "usable")
 	}
-	return list[Credential](ctx, c, "/credentials", q)
+	return first[Credential](ctx, c, "/credentials", q, n.Limit)
 }
 
 // Credential returns one credential.

@@ -41,16 +41,22 @@ type WorkOrderLogQuery struct {
 	Limit    int
 }
 
-// WorkOrders lists the orders that are not finished; status and workType narrow the list.
-func (c *Client) WorkOrders(ctx context.Context, status, workType string) ([]WorkOrder, error) {
+// WorkOrderQuery chooses orders; what is empty chooses all.
+type WorkOrderQuery struct {
+	Status, WorkType string
+	AgentID          string // that has claimed them
+	Limit            int    // of the newest ones; 0: all
+}
+
+// WorkOrders lists the orders that are not finished, newest first.
+func (c *Client) WorkOrders(ctx context.Context, w WorkOrderQuery) ([]WorkOrder, error) {
 	q := url.Values{}
-	if status != "" {
-		q.Set("status", status)
+	for name, value := range map[string]string{"status": w.Status, "work_type": w.WorkType, "agent_id": w.AgentID} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
-	if workType != "" {
-		q.Set("work_type", workType)
-	}
-	return list[WorkOrder](ctx, c, "/work-orders", q)
+	return first[WorkOrder](ctx, c, "/work-orders", q, w.Limit)
 }
 
 // WorkOrder returns an order that is not finished.
@@ -82,10 +88,7 @@ func (c *Client) WorkOrderLog(ctx context.Context, w WorkOrderLogQuery) ([]WorkO
 	if w.AgentID != "" {
 		q.Set("agent_id", w.AgentID)
 	}
-	if w.Limit > 0 {
-		q.Set("limit", strconv.Itoa(w.Limit))
-	}
-	return list[WorkOrderLog](ctx, c, "/work-order-log", q)
+	return first[WorkOrderLog](ctx, c, "/work-order-log", q, w.Limit)
 }
 
 // FinishedWorkOrder returns what became of an order; a 404 as long as it is not finished.

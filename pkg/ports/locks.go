@@ -6,7 +6,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
 
 // Locks keep a thing still from when a transaction reads it to when the transaction ends: who changes or deletes it
@@ -18,4 +21,7 @@ type Locks interface {
 	Stack(ctx context.Context, id stack.ID) error
 	// Policy also keeps the policy from being attached meanwhile.
 	Policy(ctx context.Context, id policy.ID) error
+	Template(ctx context.Context, id template.ID) error
+	Webhook(ctx context.Context, id webhook.ID) error
+	WorkOrder(ctx context.Context, id workorder.ID) error
 }

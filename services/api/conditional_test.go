@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
+	"github.com/colliery-io/brokkr/pkg/platform/rpc"
+	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
 func etag(t *testing.T, w *world, path string) string {
@@ -72,6 +76,10 @@ func TestIfMatch(t *testing.T) {
 			must(w.t, err)
 			return "/placement-policies/" + string(p.ID)
 		}, `{"name":"mine"}`, `{"name":"by-somebody-else"}`},
+		"webhook": {func(w *world) string { return successes()["get_webhook"](w).path }, `{"enabled":false}`, `{"name":"by-somebody-else"}`},
+		"template": {func(w *world) string {
+			return "/templates/" + string(w.newTemplate(&w.owner.ID, "guarded", "x: y").ID)
+		}, `{"template_content":"x: mine","parameters_schema":"{}"}`, `{"template_content":"x: theirs","parameters_schema":"{}"}`},
 		"generator": {func(w *world) string { return "/generators/" + string(w.owner.ID) }, `{"description":"mine"}`, `{"description":"by somebody else"}`},
 	}
 	for name, tc := range cases {
@@ -111,6 +119,158 @@ func TestIfMatch(t *testing.T) {
 				t.Errorf("DELETE with *: got %d, want 204", got)
 			}
 		})
+	}
+}
+
+// What can only be ended or taken back is held against the state that the caller has seen too.
+func TestIfMatchOfWhatIsOnlyDeleted(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	for name, tc := range map[string]struct {
+		get   string
+		other func(w *world, path string) // a change, made in between
+	}{
+		"credential": {"get_credential", func(w *world, path string) {
+			w.ok(asAdmin, request{method: "POST", path: path + "/rotate", body: `{"grace_seconds":600}`})
+		}},
+		"work order": {"get_work_order", func(w *world, path string) {
+			o, err := w.store.WorkOrders().Get(w.t.Context(), tenancy.Everything(), workorder.ID(strings.TrimPrefix(path, "/work-orders/")))
+			must(w.t, err)
+			must(w.t, w.store.WorkOrders().Update(w.t.Context(), o))
+		}},
+		"join token": {"get_join_token", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c)
+			path := successes()[tc.get](w).path
+			stale := `"x"`
+			if tc.other != nil {
+				stale = etag(t, w, path)
+				tc.other(w, path)
+			}
+			old := map[string]string{"If-Match": stale}
+			if rec := w.checked(asAdmin, request{method: "DELETE", path: path, header: old}); rec.Code != http.StatusPreconditionFailed || code(t, rec) != "precondition_failed" {
+				t.Errorf("with %s: got %d %s, want 412", stale, rec.Code, rec.Body)
+			}
+			now := map[string]string{"If-Match": etag(t, w, path)}
+			if rec := w.checked(asAdmin, request{method: "DELETE", path: path, header: now}); rec.Code != http.StatusNoContent {
+				t.Errorf("with the state of now: got %d %s, want 204", rec.Code, rec.Body)
+			}
+		})
+	}
+}
+
+// unconditional are the changes that take no If-Match, each with its reason.
+func unconditional() map[string]string {
+	const (
+		element  = "an element of a set that is there or is not: doing it twice, or after somebody else, comes to the same"
+		relation = "a relation between two things, which no GET shows by itself"
+		word     = "which one policy holds is one word, set whole: no part of another's change is overwritten"
+		report   = "what an agent reports of itself, in its own order"
+	)
+	return map[string]string{
+		"agents_remove_label": element, "agents_remove_annotation": element, "agents_put_taint": element, "agents_remove_taint": element,
+		"stacks_remove_label": element, "stacks_remove_annotation": element, "templates_remove_label": element, "templates_remove_annotation": element,
+		"remove_target": element, "attach_placement_policy_label": element, "detach_placement_policy_label": element,
+		"deregister_agent": relation, "update_registered_agent": relation, "remove_registered_agent": relation,
+		"attach_placement_policy": word, "detach_placement_policy": word, "end_agent_drain": word, "update_health_status": report,
+	}
+}
+
+// Each change of one thing is conditional, or says why not; and what it may rest on is what a GET of the same thing answers.
+func TestEveryChangeIsConditionalOrSaysWhy(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	routes := map[string]rpc.Info{}
+	for _, r := range transport.Routes(nil, "") {
+		routes[r.Op] = r.Info
+	}
+	reasons, seen := unconditional(), 0
+	for path, item := range c.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if method != http.MethodPut && method != http.MethodPatch && method != http.MethodDelete {
+				continue
+			}
+			documented := op.Parameters.GetByInAndName("header", "If-Match") != nil
+			switch {
+			case reasons[op.OperationID] != "":
+				delete(reasons, op.OperationID)
+				if documented || routes[op.OperationID].IfMatch {
+					t.Errorf("%s is said to be unconditional and takes If-Match", op.OperationID)
+				}
+				continue
+			case !documented || op.Responses.Value("412") == nil || !routes[op.OperationID].IfMatch:
+				t.Errorf("%s takes no If-Match (documented: %t, route: %t): give it one, or its reason", op.OperationID, documented, routes[op.OperationID].IfMatch)
+				continue
+			}
+			seen++
+			if ok := item.Get; ok == nil || ok.Responses.Value("304") == nil || ok.Responses.Value("200").Value.Headers["ETag"] == nil {
+				t.Errorf("%s takes If-Match, but GET %s gives no ETag", op.OperationID, path)
+			}
+		}
+	}
+	for op := range reasons {
+		t.Errorf("%s is said to be unconditional, but is no change of the document", op)
+	}
+	if seen < 15 {
+		t.Errorf("%d conditional changes, want all of them", seen)
+	}
+}
+
+// Each answer about one thing has an ETag, or says why not.
+func TestEveryThingHasAnETag(t *testing.T) {
+	t.Parallel()
+	const moving = "the newest of what is kept for hours, which grows all the time"
+	reasons := map[string]string{
+		"list_telemetry_events": moving, "list_telemetry_logs": moving,
+		"health": "the state of the process at this moment", "openapi": "the document itself, as it was built in",
+	}
+	for path, item := range loadContract(t).doc.Paths.Map() {
+		op := item.Get
+		if op == nil || op.Extensions["x-brokkr-service"] == "gateway" {
+			continue
+		}
+		ok := op.Responses.Value("200")
+		if ok == nil || ok.Value.Content.Get("application/json") == nil || ok.Value.Content.Get("application/json").Schema.Value.Type.Is("array") {
+			continue
+		}
+		if reasons[op.OperationID] != "" {
+			delete(reasons, op.OperationID)
+			continue
+		}
+		if ok.Value.Headers["ETag"] == nil || op.Responses.Value("304") == nil {
+			t.Errorf("%s (%s) documents no ETag or no 304", op.OperationID, path)
+		}
+	}
+	for op := range reasons {
+		t.Errorf("%s is said to have no ETag, but is no answer about one thing", op)
+	}
+}
+
+// Each POST takes an Idempotency-Key, or says why not.
+func TestEveryPostTakesAnIdempotencyKeyOrSaysWhy(t *testing.T) {
+	t.Parallel()
+	const agents = "of an agent, which repeats what it has no answer to: done twice it comes to the same, or is refused the second time"
+	reasons := map[string]string{
+		"verify_pak": "it changes nothing", "plan_placement": "it changes nothing",
+		"join_agent":       "an agent that lost the answer joins again with its claim",
+		"record_heartbeat": agents, "create_event": agents, "sync_agent": agents, "report_telemetry": agents, "claim_diagnostic": agents,
+		"submit_diagnostic_result": agents, "report_delivery_result": agents, "claim_work_order": agents, "renew_work_order": agents, "complete_work_order": agents,
+	}
+	for _, item := range loadContract(t).doc.Paths.Map() {
+		op := item.Post
+		if op == nil {
+			continue
+		}
+		takes := op.Parameters.GetByInAndName("header", "Idempotency-Key") != nil
+		if takes == (reasons[op.OperationID] != "") {
+			t.Errorf("%s takes an Idempotency-Key: %t; reason why not: %q", op.OperationID, takes, reasons[op.OperationID])
+		}
+		delete(reasons, op.OperationID)
+	}
+	for op := range reasons {
+		t.Errorf("%s is said to take no Idempotency-Key, but is no POST of the document", op)
 	}
 }
 

@@ -79,6 +79,7 @@ func TestEverybodyLearnsWhoIsConnected(t *testing.T) {
 		// A replica that is killed says nothing more. Its agents are connected again when another one has them.
 		doomed.dead.Store(true)
 		one.stop()
+		two.catchUp(p)
 		held := two.sync(p, p.request(55))
 		time.Sleep(16 * time.Second)
 		if got := w.connected(a, b, c); len(got) != 1 || got[b.id].IsZero() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,13 +56,13 @@ func (r *replica) listen() *http.Client {
 		}
 	}}
 	stop := r.stop
-	r.stop = func() {
+	r.stop = sync.OnceFunc(func() {
 		r.svc.Drain()
 		close(p.done)
 		transport.CloseIdleConnections()
 		_ = srv.Close()
 		stop()
-	}
+	})
 	return &http.Client{Transport: transport}
 }
 

@@ -1732,3 +1732,24 @@ func (x observedLocks) Policy(ctx context.Context, p1 policy.ID) (err error) {
 	err = x.in.Policy(ctx, p1)
 	return err
 }
+
+func (x observedLocks) Template(ctx context.Context, p1 template.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Template")
+	defer func() { done(err) }()
+	err = x.in.Template(ctx, p1)
+	return err
+}
+
+func (x observedLocks) Webhook(ctx context.Context, p1 webhook.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Webhook")
+	defer func() { done(err) }()
+	err = x.in.Webhook(ctx, p1)
+	return err
+}
+
+func (x observedLocks) WorkOrder(ctx context.Context, p1 workorder.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "WorkOrder")
+	defer func() { done(err) }()
+	err = x.in.WorkOrder(ctx, p1)
+	return err
+}

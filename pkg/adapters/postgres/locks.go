@@ -6,7 +6,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
 
 type locks struct{ s session }
@@ -16,6 +19,9 @@ const (
 	stillGenerator = `SELECT 1 FROM generators WHERE id = $1 FOR NO KEY UPDATE`
 	stillAgent     = `SELECT 1 FROM agents WHERE id = $1 FOR NO KEY UPDATE`
 	stillPolicy    = `SELECT 1 FROM placement_policies WHERE id = $1 FOR NO KEY UPDATE`
+	stillTemplate  = `SELECT 1 FROM templates WHERE id = $1 FOR NO KEY UPDATE`
+	stillWebhook   = `SELECT 1 FROM webhook_subscriptions WHERE id = $1 FOR NO KEY UPDATE`
+	stillWorkOrder = `SELECT 1 FROM work_orders WHERE id = $1 FOR NO KEY UPDATE`
 	stillStack     = `SELECT 1 FROM stacks WHERE id = $1 FOR NO KEY UPDATE`
 )
 
@@ -40,5 +46,23 @@ func (r locks) Stack(ctx context.Context, id stack.ID) error {
 // Policy implements ports.Locks.
 func (r locks) Policy(ctx context.Context, id policy.ID) error {
 	_, err := r.s.exec(ctx, "hold policy", stillPolicy, uid(id))
+	return err
+}
+
+// Template implements ports.Locks.
+func (r locks) Template(ctx context.Context, id template.ID) error {
+	_, err := r.s.exec(ctx, "hold template", stillTemplate, uid(id))
+	return err
+}
+
+// Webhook implements ports.Locks.
+func (r locks) Webhook(ctx context.Context, id webhook.ID) error {
+	_, err := r.s.exec(ctx, "hold webhook", stillWebhook, uid(id))
+	return err
+}
+
+// WorkOrder implements ports.Locks.
+func (r locks) WorkOrder(ctx context.Context, id workorder.ID) error {
+	_, err := r.s.exec(ctx, "hold work order", stillWorkOrder, uid(id))
 	return err
 }

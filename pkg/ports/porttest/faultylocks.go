@@ -6,7 +6,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -41,4 +44,25 @@ func (x faultyLocks) Policy(ctx context.Context, id policy.ID) error {
 		return err
 	}
 	return x.in.Policy(ctx, id)
+}
+
+func (x faultyLocks) Template(ctx context.Context, id template.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Template(ctx, id)
+}
+
+func (x faultyLocks) Webhook(ctx context.Context, id webhook.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Webhook(ctx, id)
+}
+
+func (x faultyLocks) WorkOrder(ctx context.Context, id workorder.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.WorkOrder(ctx, id)
 }

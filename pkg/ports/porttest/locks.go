@@ -7,7 +7,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -72,6 +75,51 @@ func lockRace(w *world) {
 	}) {
 		wantNone(w.T, "change a stack", err)
 	}
+	hook := w.webhook("0")
+	for _, err := range race(racers, func(int) error {
+		return w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Locks().Webhook(ctx, hook.ID); err != nil {
+				return err
+			}
+			v, err := tx.Webhooks().Get(ctx, hook.ID)
+			if err != nil {
+				return err
+			}
+			v.Name = next(v.Name)
+			return tx.Webhooks().Update(ctx, v, nil)
+		})
+	}) {
+		wantNone(w.T, "change a webhook", err)
+	}
+	// Of those who delete what they have just seen, one does: the others see that it is gone.
+	t, o := w.template(g.ID, "0"), w.order(named(a.ID))
+	for what, drop := range map[string]func(ctx context.Context, tx ports.Repositories) error{
+		"template": func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Locks().Template(ctx, t.ID); err != nil {
+				return err
+			}
+			if _, err := tx.Templates().Get(ctx, everything, t.ID); err != nil {
+				return nil //nolint:nilerr // it is gone
+			}
+			return tx.Templates().Delete(ctx, t.ID, w.at)
+		},
+		"work order": func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Locks().WorkOrder(ctx, o.ID); err != nil {
+				return err
+			}
+			if _, err := tx.WorkOrders().Get(ctx, everything, o.ID); err != nil {
+				return nil //nolint:nilerr // it is gone
+			}
+			return tx.WorkOrders().Delete(ctx, o.ID)
+		},
+	} {
+		for _, err := range race(racers, func(int) error { return w.Write(w.ctx, drop) }) {
+			wantNone(w.T, "delete a "+what, err)
+		}
+	}
+	changed, err := w.Webhooks().Get(w.ctx, hook.ID)
+	wantNone(w.T, "get", err)
+	wantSame(w.T, "changes of the webhook", changed.Name, strconv.Itoa(racers))
 	got, err := w.Generators().Get(w.ctx, everything, g.ID)
 	wantNone(w.T, "get", err)
 	wantSame(w.T, "changes of the generator", got.Name, strconv.Itoa(racers))
@@ -82,7 +130,8 @@ func lockNothing(w *world) {
 	wantNone(w.T, "hold", w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
 		for _, err := range []error{
 			tx.Locks().Generator(ctx, newID[tenancy.GeneratorID]()), tx.Locks().Agent(ctx, newID[agent.ID]()), tx.Locks().Stack(ctx, newID[stack.ID]()),
-			tx.Locks().Policy(ctx, newID[policy.ID]()),
+			tx.Locks().Policy(ctx, newID[policy.ID]()), tx.Locks().Template(ctx, newID[template.ID]()), tx.Locks().Webhook(ctx, newID[webhook.ID]()),
+			tx.Locks().WorkOrder(ctx, newID[workorder.ID]()),
 		} {
 			if err != nil {
 				return err

@@ -10,7 +10,10 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -222,6 +225,15 @@ func (w *world) stackMethods() map[string]method {
 			return r.Locks().Policy(ctx, newID[policy.ID]())
 		},
 		"Locks.Stack": func(ctx context.Context, r ports.Repositories) error { return r.Locks().Stack(ctx, s) },
+		"Locks.Template": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().Template(ctx, newID[template.ID]())
+		},
+		"Locks.Webhook": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().Webhook(ctx, newID[webhook.ID]())
+		},
+		"Locks.WorkOrder": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().WorkOrder(ctx, newID[workorder.ID]())
+		},
 		"Blobs.Put": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Blobs().Put(ctx, []byte("content")))
 		},

@@ -124,6 +124,7 @@ func TestCommands(t *testing.T) {
 
 		"credentials-list":        {"credentials list", routes{"GET /credentials?state=usable": {list(aKey, endingKey)}}, 0},
 		"credentials-list-all":    {"credentials list --all --role viewer -o name", routes{"GET /credentials?role=viewer": {list(aKey)}}, 0},
+		"credentials-list-limit":  {"credentials list --name deploy --limit 1 -o name", routes{"GET /credentials?limit=1&name=deploy&state=usable": {list(aKey)}}, 0},
 		"credentials-list-usage":  {"credentials list --role king", nil, 2},
 		"credentials-create":      {"credentials create dashboard --role viewer --expires-in 24h", routes{"POST /credentials": {created(`{"credential":` + aKey + `,"pak":` + pak + `}`)}}, 0},
 		"credentials-create-gen":  {"credentials create ci-2 --generator team-a -o json", gens.with(routes{"POST /credentials": {created(`{"credential":` + aKey + `,"pak":` + pak + `}`)}}), 0},

@@ -38,19 +38,23 @@ func checkRole(cmd *cobra.Command, role string) error {
 
 func (a *app) credentialsList() *cobra.Command {
 	var o output
-	var role string
+	var role, name string
 	var all bool
+	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the keys that you may see, newest first", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkRole(cmd, role); err != nil {
 				return err
 			}
+			if err := checkLimit(cmd, limit); err != nil {
+				return err
+			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			list, err := c.Credentials(cmd.Context(), role, !all)
+			list, err := c.Credentials(cmd.Context(), client.CredentialQuery{Role: role, Name: name, Usable: !all, Limit: limit})
 			if err != nil {
 				return fmt.Errorf("list credentials: %w", err)
 			}
@@ -59,6 +63,8 @@ func (a *app) credentialsList() *cobra.Command {
 	}
 	roleFlag(cmd, &role, "only keys of this role")
 	cmd.Flags().BoolVar(&all, "all", false, "those that have ended too")
+	cmd.Flags().StringVar(&name, "name", "", "only keys of this name")
+	limitFlag(cmd, &limit)
 	o.flag(cmd)
 	return cmd
 }

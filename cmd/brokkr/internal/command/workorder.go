@@ -133,6 +133,7 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 func (a *app) workOrderList() *cobra.Command {
 	var o output
 	var status, kind string
+	var limit int
 	var statuses []string
 	for _, s := range workorder.Statuses() {
 		statuses = append(statuses, strings.ToLower(string(s)))
@@ -140,6 +141,9 @@ func (a *app) workOrderList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the orders that are not finished", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(cmd, limit); err != nil {
+				return err
+			}
 			if status != "" && !slices.Contains(statuses, strings.ToLower(status)) {
 				return usagef(cmd, "--status %q is not one of %v", status, statuses)
 			}
@@ -147,7 +151,7 @@ func (a *app) workOrderList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := c.WorkOrders(cmd.Context(), strings.ToUpper(status), kind)
+			list, err := c.WorkOrders(cmd.Context(), client.WorkOrderQuery{Status: strings.ToUpper(status), WorkType: kind, Limit: limit})
 			if err != nil {
 				return fmt.Errorf("list work orders: %w", err)
 			}
@@ -160,6 +164,7 @@ func (a *app) workOrderList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&status, "status", "", "pending, claimed or retry_pending")
 	cmd.Flags().StringVar(&kind, "type", "", "only orders of this type")
+	limitFlag(cmd, &limit)
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses, cobra.ShellCompDirectiveNoFileComp)) // the only error is that the flag does not exist
 	o.flag(cmd)
 	return cmd

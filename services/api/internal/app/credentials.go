@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 // PrefixOf returns the part of c's key that may be shown, by which its owner recognises it; false for one of which only
@@ -209,11 +210,19 @@ func (a *App) RotateCredential(ctx context.Context, p tenancy.Principal, id tena
 	return made, key, nil
 }
 
+// CredentialTag is the state of a credential that its end may rest on.
+func CredentialTag(c tenancy.Credential) string {
+	return precondition.State(c.ID, c.Name, c.Role, c.ExpiresAt, c.RevokedAt)
+}
+
 // RevokeCredential ends a credential at once. The last usable one of an admin stays (Refused).
 func (a *App) RevokeCredential(ctx context.Context, p tenancy.Principal, id tenancy.CredentialID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		c, err := managed(ctx, tx, p, id)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, CredentialTag(c)); err != nil {
 			return err
 		}
 		if _, err = tx.Keyring().End(ctx, c.ID, a.now()); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 // NewJoinToken is what is said of a new join token. Zero uses mean one, a zero time to live means an hour.
@@ -98,11 +99,17 @@ func (a *App) GetJoinToken(ctx context.Context, id join.TokenID) (join.Token, er
 	return t, nil
 }
 
+// JoinTokenTag is the state of a token that its end may rest on: what somebody said about it, not how often it was used.
+func JoinTokenTag(t join.Token) string { return precondition.State(joinTokenState(t)) }
+
 // RevokeJoinToken ends a token at once. Agents that have joined by it stay.
 func (a *App) RevokeJoinToken(ctx context.Context, id join.TokenID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		t, err := tx.JoinTokens().Get(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, JoinTokenTag(t)); err != nil {
 			return err
 		}
 		if err := tx.JoinTokens().Revoke(ctx, id, a.now()); err != nil {

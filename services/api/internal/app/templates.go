@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/template"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 func noTemplate(id template.ID) error {
@@ -126,8 +127,14 @@ func (a *App) UpdateTemplate(ctx context.Context, p tenancy.Principal, id templa
 	}
 	var out template.Template
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Template(ctx, id); err != nil {
+			return err
+		}
 		t, err := ownTemplate(ctx, tx, p, id)
 		if err != nil {
+			return err
+		}
+		if err := expected(ctx, tx, t); err != nil {
 			return err
 		}
 		next := x.version(t.Name, t.Generator)
@@ -207,11 +214,39 @@ func (a *App) changeTemplate(ctx context.Context, p tenancy.Principal, id templa
 	return nil
 }
 
+// TemplateTag is the state of a template that a change may rest on: which version it is, and which is the newest of its name.
+func (a *App) TemplateTag(ctx context.Context, t template.Template) (string, error) {
+	return templateTag(ctx, a.Store, t)
+}
+
+func templateTag(ctx context.Context, in ports.Repositories, t template.Template) (string, error) {
+	newest, err := newestOf(ctx, in, t.Name, t.Generator)
+	if err != nil {
+		return "", err
+	}
+	return precondition.State(t.ID, newest), nil
+}
+
+// expected checks the condition under which a template is to be changed.
+func expected(ctx context.Context, tx ports.Repositories, t template.Template) error {
+	state, err := templateTag(ctx, tx, t)
+	if err != nil {
+		return err
+	}
+	return precondition.Check(ctx, state)
+}
+
 // DeleteTemplate deletes one version of a template, by its owner or an admin. What was made of it stays.
 func (a *App) DeleteTemplate(ctx context.Context, p tenancy.Principal, id template.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Template(ctx, id); err != nil {
+			return err
+		}
 		t, err := ownTemplate(ctx, tx, p, id)
 		if err != nil {
+			return err
+		}
+		if err := expected(ctx, tx, t); err != nil {
 			return err
 		}
 		if err := tx.Templates().Delete(ctx, id, a.now()); err != nil {

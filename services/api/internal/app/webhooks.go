@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 	"github.com/colliery-io/brokkr/pkg/trail"
 )
 
@@ -91,13 +92,24 @@ func (a *App) CreateWebhook(ctx context.Context, p tenancy.Principal, ch Webhook
 	return s, made, nil
 }
 
+// WebhookTag is the state of a subscription that a change may rest on.
+func WebhookTag(s webhook.Subscription) string {
+	return precondition.State(s.ID, s.Name, s.HasAuthHeader, s.EventTypes, s.Filters, s.TargetLabels, s.Enabled, s.MaxRetries, s.Timeout, s.UpdatedAt)
+}
+
 // UpdateWebhook changes a subscription. It returns the signing secret if it made a new one.
 func (a *App) UpdateWebhook(ctx context.Context, id webhook.ID, ch WebhookChange) (webhook.Subscription, string, error) {
 	var out webhook.Subscription
 	var made string
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Webhook(ctx, id); err != nil {
+			return err
+		}
 		s, err := tx.Webhooks().Get(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, WebhookTag(s)); err != nil {
 			return err
 		}
 		old, err := tx.Webhooks().Target(ctx, id)
@@ -189,8 +201,14 @@ func checkURL(text string) error {
 // DeleteWebhook removes a subscription with its deliveries.
 func (a *App) DeleteWebhook(ctx context.Context, id webhook.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Webhook(ctx, id); err != nil {
+			return err
+		}
 		s, err := tx.Webhooks().Get(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, WebhookTag(s)); err != nil {
 			return err
 		}
 		if err := tx.Webhooks().Delete(ctx, id); err != nil {

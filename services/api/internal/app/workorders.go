@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/precondition"
 )
 
 // WorkOrder is an order with its manifests, WorkOrderEntry what the log keeps of one.
@@ -146,11 +147,20 @@ func missing(id workorder.ID, err error) error {
 	return fmt.Errorf("get the manifests of work order %s: %w", id, err)
 }
 
+// WorkOrderTag is the state of an order that taking it back may rest on.
+func WorkOrderTag(o workorder.Order) string { return precondition.State(o.ID, o.Version) }
+
 // DeleteWorkOrder takes an order back. An agent that is at it learns so when it renews its claim.
 func (a *App) DeleteWorkOrder(ctx context.Context, id workorder.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().WorkOrder(ctx, id); err != nil {
+			return err
+		}
 		o, err := tx.WorkOrders().Get(ctx, tenancy.Everything(), id)
 		if err != nil {
+			return err
+		}
+		if err := precondition.Check(ctx, WorkOrderTag(o)); err != nil {
 			return err
 		}
 		if err := tx.WorkOrders().Delete(ctx, id); err != nil {

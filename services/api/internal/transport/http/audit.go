@@ -144,7 +144,7 @@ func (l auditAnswer) Respond(ctx context.Context, w http.ResponseWriter, status 
 		q.Set("cursor", *l.NextCursor)
 		w.Header().Set("Link", "<"+(&url.URL{Path: l.url.Path, RawQuery: q.Encode()}).String()+`>; rel="next"`)
 	}
-	return rpc.WithStatus{Status: status, Body: l.auditListJSON}.Respond(ctx, w, status)
+	return rpc.Tagged{Body: l.auditListJSON}.Respond(ctx, w, status)
 }
 
 func auditRequest(r *http.Request) (auditQuery, error) {

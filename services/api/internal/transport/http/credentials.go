@@ -83,9 +83,9 @@ func credentialRoutes(a *app.App) []rpc.Route {
 			})
 			return credentialKeyJSON{Credential: show(c), PAK: key.Reveal()}, err
 		}).ShowsSecret(),
-		get("get_credential", "/credentials/{id}", Authenticated, justID[tenancy.CredentialID], func(ctx context.Context, c tenancy.CredentialID) (credentialJSON, error) {
+		get("get_credential", "/credentials/{id}", Authenticated, justID[tenancy.CredentialID], func(ctx context.Context, c tenancy.CredentialID) (rpc.Tagged, error) {
 			out, err := a.GetCredential(ctx, who(ctx), c)
-			return show(out), err
+			return rpc.Tagged{Tag: app.CredentialTag(out), Body: show(out)}, err
 		}),
 		post("rotate_credential", "/credentials/{id}/rotate", Authenticated, idAndMaybe[tenancy.CredentialID, graceJSON], func(ctx context.Context, r of[tenancy.CredentialID, graceJSON]) (credentialKeyJSON, error) {
 			c, key, err := a.RotateCredential(ctx, who(ctx), r.id, r.body.overlap())
@@ -93,6 +93,6 @@ func credentialRoutes(a *app.App) []rpc.Route {
 		}).ShowsSecret(),
 		del("revoke_credential", "/credentials/{id}", Authenticated, justID[tenancy.CredentialID], func(ctx context.Context, c tenancy.CredentialID) error {
 			return a.RevokeCredential(ctx, who(ctx), c)
-		}),
+		}).Conditional(),
 	}
 }

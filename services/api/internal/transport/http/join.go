@@ -96,11 +96,11 @@ func joinRoutes(a *app.App) []rpc.Route {
 			})
 			return joinTokenSecretJSON{JoinToken: show(t), Token: secret.Reveal()}, err
 		}).ShowsSecret(),
-		get("get_join_token", "/join-tokens/{id}", view(Admin), justID[join.TokenID], func(ctx context.Context, t join.TokenID) (joinTokenJSON, error) {
+		get("get_join_token", "/join-tokens/{id}", view(Admin), justID[join.TokenID], func(ctx context.Context, t join.TokenID) (rpc.Tagged, error) {
 			out, err := a.GetJoinToken(ctx, t)
-			return show(out), err
+			return rpc.Tagged{Tag: app.JoinTokenTag(out), Body: show(out)}, err
 		}),
-		del("revoke_join_token", "/join-tokens/{id}", operate(Admin), justID[join.TokenID], a.RevokeJoinToken),
+		del("revoke_join_token", "/join-tokens/{id}", operate(Admin), justID[join.TokenID], a.RevokeJoinToken).Conditional(),
 		post(joinOp, "/agents/join", Public, rpc.JSON[joinBody], func(ctx context.Context, b joinBody) (joinedJSON, error) {
 			v, key, err := a.Join(ctx, app.JoinRequest(b))
 			return joinedJSON{Agent: agentOf(v), PAK: key.Reveal()}, err

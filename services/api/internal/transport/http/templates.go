@@ -75,6 +75,15 @@ func templateAnnotationOf(a template.Annotation) templateAnnotationJSON {
 	return templateAnnotationJSON{ID: a.ID, TemplateID: a.Template, Key: a.Key, Value: a.Value, CreatedAt: a.CreatedAt.UTC()}
 }
 
+// templateTagged is a template with its state.
+func templateTagged(ctx context.Context, a *app.App, t template.Template, err error) (rpc.Tagged, error) {
+	if err != nil {
+		return rpc.Tagged{}, err
+	}
+	tag, err := a.TemplateTag(ctx, t)
+	return rpc.Tagged{Tag: tag, Body: templateOf(t)}, err
+}
+
 func templateRoutes(a *app.App) []rpc.Route {
 	return []rpc.Route{
 		list("list_templates", "/templates", operate(Generator), template.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[template.Template], error) {
@@ -84,17 +93,17 @@ func templateRoutes(a *app.App) []rpc.Route {
 			out, err := a.CreateTemplate(ctx, who(ctx), n.Name, app.TemplateText(n.templateTextJSON))
 			return templateOf(out), err
 		}),
-		get("get_template", "/templates/{id}", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) (templateJSON, error) {
+		get("get_template", "/templates/{id}", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) (rpc.Tagged, error) {
 			out, err := a.GetTemplate(ctx, who(ctx), v)
-			return templateOf(out), err
+			return templateTagged(ctx, a, out, err)
 		}),
-		put("update_template", "/templates/{id}", operate(GeneratorOwner), idAnd[template.ID, templateTextJSON], func(ctx context.Context, r of[template.ID, templateTextJSON]) (templateJSON, error) {
+		put("update_template", "/templates/{id}", operate(GeneratorOwner), idAnd[template.ID, templateTextJSON], func(ctx context.Context, r of[template.ID, templateTextJSON]) (rpc.Tagged, error) {
 			out, err := a.UpdateTemplate(ctx, who(ctx), r.id, app.TemplateText(r.body))
-			return templateOf(out), err
-		}),
+			return templateTagged(ctx, a, out, err)
+		}).Conditional(),
 		del("delete_template", "/templates/{id}", operate(GeneratorOwner), justID[template.ID], func(ctx context.Context, v template.ID) error {
 			return a.DeleteTemplate(ctx, who(ctx), v)
-		}),
+		}).Conditional(),
 		post("instantiate_template", "/stacks/{id}/deployment-objects/from-template", operate(GeneratorOwner), idAnd[stack.ID, instantiationJSON],
 			func(ctx context.Context, r of[stack.ID, instantiationJSON]) (objectJSON, error) {
 				t, err := id.Parse[template.ID]("template_id", r.body.TemplateID)

@@ -224,17 +224,17 @@ func webhookRoutes(a *app.App) []rpc.Route {
 		get("list_event_types", "/webhooks/event-types", view(Admin), none, func(context.Context, struct{}) ([]event.Type, error) {
 			return webhook.EventTypes(), nil
 		}),
-		get("get_webhook", "/webhooks/{id}", view(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) (webhookJSON, error) {
+		get("get_webhook", "/webhooks/{id}", view(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) (rpc.Tagged, error) {
 			s, err := a.GetWebhook(ctx, w)
-			return webhookOf(s, ""), err
+			return rpc.Tagged{Tag: app.WebhookTag(s), Body: webhookOf(s, "")}, err
 		}),
-		put("update_webhook", "/webhooks/{id}", operate(Admin), changedWebhook, func(ctx context.Context, r of[webhook.ID, app.WebhookChange]) (webhookJSON, error) {
+		put("update_webhook", "/webhooks/{id}", operate(Admin), changedWebhook, func(ctx context.Context, r of[webhook.ID, app.WebhookChange]) (rpc.Tagged, error) {
 			s, secret, err := a.UpdateWebhook(ctx, r.id, r.body)
-			return webhookOf(s, secret), err
-		}),
+			return rpc.Tagged{Tag: app.WebhookTag(s), Body: webhookOf(s, secret)}, err
+		}).Conditional(),
 		del("delete_webhook", "/webhooks/{id}", operate(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) error {
 			return a.DeleteWebhook(ctx, w)
-		}),
+		}).Conditional(),
 		act("test_webhook", "/webhooks/{id}/test", operate(Admin), justID[webhook.ID], func(ctx context.Context, w webhook.ID) (webhookTestJSON, error) {
 			status, err := a.TestWebhook(ctx, w)
 			out := webhookTestJSON{Success: true, Message: "the receiver took the test event"}

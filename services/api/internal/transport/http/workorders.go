@@ -67,11 +67,11 @@ func workOrderRoutes(a *app.App) []rpc.Route {
 			o, err := a.CreateWorkOrder(ctx, spec, []byte(n.YAMLContent))
 			return workOrderOf(o), err
 		}),
-		get("get_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], func(ctx context.Context, id workorder.ID) (wire.WorkOrder, error) {
+		get("get_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], func(ctx context.Context, id workorder.ID) (rpc.Tagged, error) {
 			o, err := a.GetWorkOrder(ctx, id)
-			return workOrderOf(o), err
+			return rpc.Tagged{Tag: app.WorkOrderTag(o.Order), Body: workOrderOf(o)}, err
 		}),
-		del("delete_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], a.DeleteWorkOrder),
+		del("delete_work_order", "/work-orders/{id}", operate(Admin), justID[workorder.ID], a.DeleteWorkOrder).Conditional(),
 		rpc.FilledList(listInfo("list_work_order_log", "/work-order-log", operate(Admin)), workorder.LogList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[workorder.Entry], error) {
 			return a.ListWorkOrderLog(ctx, q)
 		}, withContents, func(ctx context.Context, list []workorder.Entry) ([]wire.WorkOrderLog, error) {
