@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-const mostBytes = 40 << 20 // of an image, as it lies in a registry and unpacked
+const mostBytes = 40 << 20 // of an image as it lies in a registry: what is pulled
 
 type descriptor struct {
 	MediaType string `json:"mediaType"`
