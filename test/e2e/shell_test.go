@@ -214,6 +214,9 @@ at_work() { # PID LOG COMMAND...: waits until a command in the background is at 
 			if regexp.MustCompile(`^\S*brokkr (webhook )?delete `).MatchString(c) {
 				c += " --yes" // there is no terminal to ask on
 			}
+			if strings.HasPrefix(c, "brokkr diff ") && !strings.Contains(c, "||") {
+				c += " || [ $? -eq 1 ]" // there are differences, which is an answer
+			}
 			if until := untilAtWork(c); until != "" {
 				n++
 				fmt.Fprintf(&script, "{ %s\n} > $LASTING/%d 2>&1 &\nat_work $! $LASTING/%d %s\n", c, n, n, quoted(until))
