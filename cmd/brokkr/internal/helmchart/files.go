@@ -27,7 +27,7 @@ func load(dir string) (*chart.Chart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the chart: %w", err)
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only read
 	r := &reader{dir: dir, root: root, rules: ignore.Empty(), left: maxBytes}
 	text, err := root.ReadFile(ignore.HelmIgnore)
 	switch {
@@ -101,7 +101,7 @@ func (r *reader) file(name string, info fs.FileInfo) error {
 	if err != nil {
 		return fmt.Errorf("read the chart: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, r.left+1))
 	if err != nil {
 		return fmt.Errorf("read the chart: %w", err)

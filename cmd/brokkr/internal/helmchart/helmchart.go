@@ -4,6 +4,7 @@
 package helmchart
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -168,7 +169,7 @@ func (o Options) render(dir string, ch *chart.Chart, given map[string]any, caps 
 				return nil, nil, fmt.Errorf("%s: %w", dir, err)
 			}
 		}
-		files, err := engine.Engine{CustomTemplateFuncs: w.functions()}.Render(ch, values)
+		files, err := engine.Engine{CustomTemplateFuncs: w.functions()}.RenderWithContext(context.Background(), ch, values) // it would end look-ups in a cluster alone
 		if err != nil {
 			return nil, nil, fmt.Errorf("render the chart %s: %w", dir, err)
 		}
