@@ -56,6 +56,8 @@ func lists(ctx context.Context, r *run) error {
 	}
 	out.Times = times(all)
 	x.end(&out)
+	out.Details["api_cpu_ms_a_page"] = round((out.CPU["api"] + out.CPU["broker"]) * 1e3 / float64(len(all)))
+	out.Details["postgres_cpu_ms_a_page"] = round(out.CPU["postgres"] * 1e3 / float64(len(all)))
 	out.Ratio = Ratio{out.Times.P50 / 1000 * out.Rates.Selects, "SELECT 1 a page (p50)"}
 	r.add(out)
 	return nil

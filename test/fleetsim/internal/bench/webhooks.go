@@ -53,7 +53,8 @@ func webhooks(ctx context.Context, r *run) error {
 	hanging := in.hanging
 	in.mu.Unlock()
 	out.Details = map[string]float64{"per_s_without_the_one_that_hangs": round(alone.rate()), "ms_without_it_p50": before.P50, "ms_without_it_p99": before.P99,
-		"calls_that_hang": float64(hanging), "events_per_s": round(float64(events) / beside.sent.Seconds())}
+		"calls_that_hang": float64(hanging), "events_per_s": round(float64(events) / beside.sent.Seconds()),
+		"api_cpu_us_a_delivery": round((out.CPU["api"] + out.CPU["broker"]) * 1e6 / float64(len(beside.took))), "postgres_cpu_us_a_delivery": round(out.CPU["postgres"] * 1e6 / float64(len(beside.took)))}
 	out.Ratio = Ratio{out.Value / out.Rates.Commits, "of single inserts/s"}
 	if hanging == 0 {
 		return fmt.Errorf("the endpoint that hangs was never called")
