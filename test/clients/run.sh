@@ -32,9 +32,15 @@ say() { echo "== $*"; }
 
 [ "$#" -gt 0 ] || set -- go python typescript
 cp "$root/api/openapi/brokkr-v1.yaml" "$work/brokkr-v1.yaml"
+operations=$(grep -cE '^ +operationId:' "$work/brokkr-v1.yaml")
+# complete LANGUAGE COUNT: a generator that leaves operations out only warns of it.
+complete() {
+  [ "$2" = "$operations" ] || { echo "the $1 client has $2 of $operations operations" >&2; exit 1; }
+  echo "$1: $2 of $operations operations"
+}
 
 say "broker"
-(cd "$root" && go build -o "$work/brokkr-broker" ./cmd/brokkr-broker && go build -o "$work/brokkr" ./cmd/brokkr)
+(cd "$root" && go build -o "$work/brokkr-broker" ./cmd/brokkr-broker)
 port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export BROKKR_URL=http://127.0.0.1:$port
 BROKKR__ADMIN__ADDR=off "$work/brokkr-broker" serve --addr "127.0.0.1:$port" --state-dir "$work/state" >"$work/broker.out" 2>"$work/broker.log" &
@@ -56,6 +62,7 @@ client_go() {
   go mod init example.com/publish 2>/dev/null
   GOFLAGS=-mod=mod GOWORK=off go run "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@$OAPI_CODEGEN" \
     -generate types,client -response-type-suffix Answer -package brokkr -o brokkr/brokkr.go "$work/brokkr-v1.yaml"
+  complete go "$(grep -oE '^func New[A-Za-z0-9]+Request(WithBody)?\(' brokkr/brokkr.go | sed -E 's/^func New(.*)Request(WithBody)?\($/\1/' | sort -u | wc -l | tr -d ' ')"
   cp "$here/_go/publish.go" .
   GOFLAGS=-mod=mod GOWORK=off go get "github.com/oapi-codegen/runtime@$OAPI_RUNTIME" 2>/dev/null
   GOFLAGS=-mod=mod GOWORK=off go mod tidy 2>/dev/null
@@ -68,7 +75,10 @@ client_python() {
   python3 -m venv venv
   venv/bin/pip install --quiet --disable-pip-version-check "openapi-python-client==$OPENAPI_PYTHON_CLIENT" "mypy==$MYPY"
   printf 'post_hooks: []\n' >config.yaml
-  venv/bin/openapi-python-client generate --config config.yaml --path "$work/brokkr-v1.yaml" --output-path brokkr_client --meta none
+  # It has no words for bodies in YAML, which every operation takes as JSON too, and says so at length. What it left out beside them fails.
+  venv/bin/openapi-python-client generate --config config.yaml --path "$work/brokkr-v1.yaml" --output-path brokkr_client --meta none >generated.log 2>&1 || { cat generated.log >&2; exit 1; }
+  if grep -E '^(Unable to process|ERROR)|^(Cannot|Unsupported|Invalid)' generated.log | grep -vE 'content[_ ]type (application|text)/(x-)?yaml'; then cat generated.log >&2; exit 1; fi
+  complete python "$(find brokkr_client/api -mindepth 2 -name '*.py' ! -name __init__.py | wc -l | tr -d ' ')"
   cp "$here/_python/publish.py" .
   # What is generated has a class named like one of Python's own, which confuses the type checker: its errors are not ours.
   venv/bin/mypy --no-error-summary --follow-imports=silent publish.py
@@ -81,6 +91,7 @@ client_typescript() {
   printf '{"private": true, "type": "module"}\n' >package.json
   npm install --silent --no-fund --no-audit "openapi-typescript@$OPENAPI_TYPESCRIPT" "openapi-fetch@$OPENAPI_FETCH" "typescript@$TYPESCRIPT" "@types/node@$TYPES_NODE"
   npx openapi-typescript "$work/brokkr-v1.yaml" -o brokkr.ts >/dev/null
+  complete typescript "$(sed -n '/^export interface operations/,$p' brokkr.ts | grep -cE '^    [A-Za-z0-9_"]+: \{')"
   npx tsc --strict --target es2022 --module nodenext --moduleResolution nodenext --skipLibCheck publish.ts
   node publish.js
 }

@@ -34,14 +34,14 @@ func publish(ctx context.Context) error {
 	if who.JSON200 == nil || who.JSON200.Generator == nil {
 		return fmt.Errorf("verify: %s %s", who.Status(), who.Body)
 	}
-	stack, err := api.CreateStackWithResponse(ctx, brokkr.CreateStackJSONRequestBody{Name: "from-go", GeneratorId: who.JSON200.Generator})
+	stack, err := api.CreateStackWithResponse(ctx, &brokkr.CreateStackParams{}, brokkr.CreateStackJSONRequestBody{Name: "from-go", GeneratorId: who.JSON200.Generator})
 	if err != nil {
 		return fmt.Errorf("create stack: %w", err)
 	}
 	if stack.JSON201 == nil {
 		return fmt.Errorf("create stack: %s %s", stack.Status(), stack.Body)
 	}
-	label, err := api.StacksAddLabelWithResponse(ctx, stack.JSON201.Id, "env:test")
+	label, err := api.StacksAddLabelWithResponse(ctx, stack.JSON201.Id, &brokkr.StacksAddLabelParams{}, "env:test")
 	if err != nil {
 		return fmt.Errorf("label: %w", err)
 	}

@@ -26,6 +26,9 @@ const made = must("publish", await api.POST("/stacks/{id}/deployment-objects", {
   params: { path: { id: stack.id } },
   body: { yaml_content: manifest, is_deletion_marker: false },
 }));
+if (!("id" in made)) {
+  throw new Error("publishing was answered like a dry run");
+}
 const objects = must("list", await api.GET("/stacks/{id}/deployment-objects", { params: { path: { id: stack.id } } }));
 if (objects.length !== 1 || objects[0].id !== made.id || objects[0].yaml_content !== manifest) {
   throw new Error(`listed ${JSON.stringify(objects)}, want what was published`);
