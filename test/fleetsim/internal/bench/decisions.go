@@ -162,6 +162,7 @@ func (r *run) commits(ctx context.Context, clusters int) error {
 	out := Result{Row: "5", What: "decisions committed to PostgreSQL", Scale: fmt.Sprintf("%d stacks of one policy whose revision asks for one cluster more, %d clusters", n, clusters),
 		Target: ">= 500/s", Value: round(float64(n) / last.Seconds()), Unit: "decisions/s", Limit: 500, Floor: true, Full: r.o.Scale >= 1, Details: shares}
 	x.end(&out)
+	x.perThing(&out, "decision", n)
 	out.Ratio = Ratio{out.Value / out.Rates.Commits, "x single-row inserts/s"}
 	if err := settle(picks + 1); err != nil {
 		return err
@@ -243,6 +244,7 @@ func (r *run) cold(ctx context.Context, clusters int) error {
 	out := Result{Row: "6", What: "all decisions durable, from the start of the scheduler's process", Scale: fmt.Sprintf("%d policies x %d clusters, pick %d", n, clusters, picks),
 		Target: "<= 30 s", Value: round(last.Seconds()), Unit: "s", Limit: 30, Full: r.o.Scale >= 1, Details: shares}
 	x.end(&out)
+	x.perThing(&out, "decision", n)
 	out.Ratio = Ratio{float64(n) / last.Seconds() / out.Rates.Commits, "x single-row inserts/s"}
 	if r.wants("6") {
 		r.add(out)

@@ -75,6 +75,7 @@ func (r *run) finish(x *span, out *Result, f *fleet.Fleet, agents float64) {
 	x.end(out)
 	out.Wire = map[string]int64{"in": f.Counts.BytesIn.Load(), "out": f.Counts.BytesOut.Load()}
 	out.Details = map[string]float64{"ms_of_a_report_p50": ms(f.Told.Quantile(0.5)), "ms_of_a_report_p99": ms(f.Told.Quantile(0.99)), "failures": float64(f.Counts.Failures.Load())}
+	x.perThing(out, "application", int(f.Counts.Reports.Load()))
 	out.Ratio = Ratio{out.Value * out.Rates.Commits / agents, "single inserts an agent"}
 	r.add(*out)
 }

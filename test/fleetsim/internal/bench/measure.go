@@ -148,6 +148,16 @@ func (x *span) end(r *Result) {
 	r.Rates, r.Seed = x.rates, x.s.o.Seed
 }
 
+// perThing notes the CPU time that each of n things took, in the broker's processes and in PostgreSQL: it says how fast an idle
+// machine would be even where others work on this one.
+func (x *span) perThing(r *Result, what string, n int) {
+	sum := r.CPU["postgres"]
+	for _, p := range x.s.processes {
+		sum += r.CPU[p.name]
+	}
+	r.Details["cpu_ms_per_"+what] = round(sum * 1000 / float64(max(n, 1)))
+}
+
 func mb(bytes int64) float64 { return round(float64(bytes) / (1 << 20)) }
 
 func round(x float64) float64 { return float64(int64(x*1000+0.5)) / 1000 }

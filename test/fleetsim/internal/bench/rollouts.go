@@ -64,6 +64,7 @@ func rollouts(ctx context.Context, r *run) error {
 	worst := slices.Max(one)
 	out.Details = map[string]float64{"s_for_one_max": round(worst.Seconds()), "s_for_one_median": times(one).P50 / 1000,
 		"s_of_applying_at_most": 3 * r.o.Life.ThinkMax.Seconds()}
+	x.perThing(&out, "application", (again+many)*clusters)
 	out.Wire = map[string]int64{"in": f.Counts.BytesIn.Load(), "out": f.Counts.BytesOut.Load()}
 	out.Ratio = Ratio{last.Seconds() * out.Rates.Commits / float64(many*clusters), "single inserts an application"}
 	if worst > 5*time.Second {
