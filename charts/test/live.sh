@@ -5,8 +5,9 @@
 # The cluster has to find the images of charts/*/values.yaml, at TAG. LOAD is a command that is called with each of these
 # names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to.
 # upgrade installs the charts of the git revision FROM first (default: the newest tag before this commit). quickstart runs docs/quickstart.md as
-# it is printed, in the namespace of the kubeconfig. VOLUME is a folder of the node that everybody may write to, for the database's
-# volume where the cluster has no default StorageClass; without one the database has no volume there.
+# it is printed, in the namespace of the kubeconfig. VOLUME is an empty folder of the node that everybody may write to, for the database's
+# volume where the cluster has no default StorageClass; without one the database has no volume there. TIMEOUT (Helm's) and LIMIT (seconds
+# from install to healthy) are for slow machines.
 # BROKKR is the command line to use, by default one that is built. Each variant makes a namespace of its own and deletes it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -49,7 +50,7 @@ spec:
   persistentVolumeReclaimPolicy: Retain
   storageClassName: ""
   claimRef: {namespace: $name, name: data-brokkr-broker-postgresql-0}
-  hostPath: {path: $VOLUME/$name, type: DirectoryOrCreate}
+  hostPath: {path: $VOLUME, type: Directory}
 Y
 }
 
@@ -118,7 +119,7 @@ variant() {
   external-postgres)
     "$kubectl" -n "$ns" create secret generic mine --from-literal=password=a1b2c3d4 --from-literal=url='postgres://brokkr:a1b2c3d4@pg-postgresql:5432/brokkr?sslmode=disable' >/dev/null
     "$helm" install pg charts/brokkr-broker/charts/postgresql -n "$ns" --set global.database.existingSecret=mine \
-      --set persistence.enabled=false --set global.networkPolicy.enabled=false --wait --timeout 3m >/dev/null
+      --set persistence.enabled=false --set global.networkPolicy.enabled=false --wait --timeout "${TIMEOUT:-3m}" >/dev/null
     broker=(--set "global.image.tag=$tag" --set global.database.existingSecret=mine)
     ;;
   oci)
@@ -135,8 +136,8 @@ variant() {
   esac
   echo "== $name"
   local begin=$SECONDS
-  "$helm" install brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --wait --timeout 5m >/dev/null || failed "install the broker"
-  "$helm" install brokkr-agent "${from}brokkr-agent" "${plain[@]}" -n "$ns" "${agent[@]}" --wait --timeout 3m >/dev/null || failed "install the agent"
+  "$helm" install brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "install the broker"
+  "$helm" install brokkr-agent "${from}brokkr-agent" "${plain[@]}" -n "$ns" "${agent[@]}" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "install the agent"
   connect 13000
   mkdir -p "$work/$name"
   cat > "$work/$name/web.yaml" <<Y
@@ -173,16 +174,16 @@ Y
     echo "   upgrading from the charts of $from_revision"
   fi
   local before; before=$(secrets)
-  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --set global.config.log.level=debug --wait --timeout 5m >/dev/null || failed "upgrade"
+  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --set global.config.log.level=debug --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade"
   [ "$before" = "$(secrets)" ] || failed "the upgrade changed secrets"
-  "$helm" rollback brokkr-broker 1 -n "$ns" --wait --timeout 5m >/dev/null || failed "rollback"
+  "$helm" rollback brokkr-broker 1 -n "$ns" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "rollback"
   [ "$before" = "$(secrets)" ] || failed "the rollback changed secrets"
   connect 13001
   "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy after upgrade and rollback"; }
   echo "   upgraded and rolled back, secrets kept, still healthy"
   if [ "$name" = upgrade ]; then
-    "$helm" upgrade brokkr-broker charts/brokkr-broker -n "$ns" "${broker[@]}" --wait --timeout 5m >/dev/null || failed "upgrade again"
-    "$helm" upgrade brokkr-agent charts/brokkr-agent -n "$ns" "${agent[@]}" --wait --timeout 3m >/dev/null || failed "upgrade of the agent"
+    "$helm" upgrade brokkr-broker charts/brokkr-broker -n "$ns" "${broker[@]}" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade again"
+    "$helm" upgrade brokkr-agent charts/brokkr-agent -n "$ns" "${agent[@]}" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "upgrade of the agent"
     connect 13002
     "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy with the new agent"; }
     echo "   broker and agent upgraded, the agent keeps its key, still healthy"
