@@ -154,7 +154,11 @@ func (a *app) waitDrained(ctx context.Context, c *client.Client, k client.Cluste
 			return k, nil
 		}
 		if timeout > 0 && a.env.Now().Sub(start) >= timeout {
-			return k, drainTimeout(k, timeout)
+			placed, err := c.AgentPlacement(ctx, k.AgentID)
+			if err != nil {
+				return k, err
+			}
+			return k, drainTimeout(k, placed, timeout)
 		}
 		if err := a.pause(ctx); err != nil {
 			return k, err
@@ -194,10 +198,19 @@ func (a *app) tellDrain(d client.Drain, told map[string]string) {
 	}
 }
 
-func drainTimeout(k client.Cluster, timeout time.Duration) error {
+// drainTimeout says what is left and, as far as the broker knows it, what it waits for.
+func drainTimeout(k client.Cluster, placed []client.PlacedStack, timeout time.Duration) error {
+	blocked := map[string]string{}
+	for _, s := range placed {
+		blocked[s.StackID] = deref(s.BlockedOn)
+	}
 	var left []string
 	for _, s := range k.Drain.Stacks {
-		left = append(left, fmt.Sprintf("stack/%s: %s, %s", render.Clean(s.StackName), drainedState(s), elsewhere(s)))
+		line := fmt.Sprintf("stack/%s: %s, %s", s.StackName, drainedState(s), elsewhere(s))
+		if why := blocked[s.StackID]; why != "" {
+			line += ": " + why
+		}
+		left = append(left, render.Clean(line))
 	}
 	err := fmt.Errorf("cluster %s is not empty after %s; the drain goes on:\n  %s", k.ClusterName, timeout, strings.Join(left, "\n  "))
 	if k.Reachability != "reachable" {
