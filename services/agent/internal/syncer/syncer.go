@@ -71,6 +71,7 @@ type Config struct {
 type Syncer struct {
 	Config
 	trouble  trouble
+	status   statusTurn
 	wait     int // seconds to park
 	limit    int // of reports in a request; lower while one that the broker refuses is looked for
 	seq      int64
@@ -82,7 +83,8 @@ type Syncer struct {
 // New returns a syncer; nothing is said before Run.
 func New(c Config) *Syncer {
 	return &Syncer{Config: c, wait: wire.MaxWaitSeconds, limit: maxBatch,
-		trouble: trouble{log: c.Log, what: "sync failed; the cluster keeps its last desired state"}}
+		trouble: trouble{log: c.Log, what: "sync failed; the cluster keeps its last desired state", again: "the broker answers again"},
+		status:  statusTurn{trouble: trouble{log: c.Log, what: "the cluster's status could not be told; it is tried again", again: "the broker takes the cluster's status again"}}}
 }
 
 // Err is why the last sync failed; nil if it did not. It is safe for concurrent use.
@@ -125,24 +127,14 @@ func (s *Syncer) once(ctx context.Context) error {
 	}
 	s.limit = maxBatch
 	if s.Status != nil {
-		if status, number := s.Status.Pending(); status != nil {
+		switch status, number := s.Status.Pending(); {
+		case status == nil:
+			s.status.at = time.Time{} // what could not be told is true no longer
+		case s.status.isDue():
 			return s.tellStatus(ctx, status, number)
 		}
 	}
 	return s.park(ctx)
-}
-
-// tellStatus tells what the cluster is, in a request of its own: what the broker does not accept holds up nothing else.
-func (s *Syncer) tellStatus(ctx context.Context, status json.RawMessage, number int64) error {
-	err := s.exchange(ctx, report.Batch{}, status, 0)
-	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Refused) {
-		s.Log.ErrorContext(ctx, "the broker refuses the cluster's status, which is dropped", "error", err.Error(), "code", fault.CodeOf(err))
-		err = nil
-	}
-	if err == nil {
-		s.Status.Told(number)
-	}
-	return err
 }
 
 // tell carries reports. It is answered at once, so that what was told is acknowledged soon.
@@ -175,13 +167,14 @@ func (s *Syncer) park(ctx context.Context) error {
 		return err
 	case <-s.Box.News():
 		sleep(ctx, gather)
-		cut()
-		// The answer may be lost with it: the next request still has the old revision, so it is given again.
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-		return nil
+	case <-s.status.due():
 	}
+	cut()
+	// The answer may be lost with it: the next request still has the old revision, so it is given again.
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 func (s *Syncer) pace(ctx context.Context, took time.Duration, news bool) {

@@ -42,8 +42,8 @@ func jittered(d time.Duration) time.Duration {
 
 // trouble is the present failure. It is said once, again if its cause changes, and after a long while.
 type trouble struct {
-	log  *slog.Logger
-	what string
+	log         *slog.Logger
+	what, again string // what is said of it, and when it is over
 
 	mu           sync.Mutex
 	err          error
@@ -76,7 +76,7 @@ func (t *trouble) over(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err != nil {
-		t.log.InfoContext(ctx, "the broker answers again", "since", t.began.UTC())
+		t.log.InfoContext(ctx, t.again, "since", t.began.UTC())
 		t.err = nil
 	}
 }

@@ -3,6 +3,7 @@ package syncer_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type world struct {
 	syncer  *syncer.Syncer
 	gateway *gateway
 	target  *target
+	status  *status
 	log     *bytes.Buffer
 	stop    func() // ends the syncer and waits for it
 }
@@ -163,15 +165,44 @@ func (heart) Beat() wire.Heartbeat {
 	return wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &ms}
 }
 
+// status is what the test says of the cluster.
+type status struct {
+	mu     sync.Mutex
+	text   json.RawMessage // nil: nothing is pending
+	number int64
+}
+
+func (s *status) change(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text, s.number = json.RawMessage(text), s.number+1
+}
+
+func (s *status) Pending() (json.RawMessage, int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text, s.number
+}
+
+func (s *status) Told(number int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number == s.number {
+		s.text = nil
+	}
+}
+
+func (s *status) Repeat() {}
+
 // inBubble runs the test with a syncer that has begun, and ends that.
 func inBubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, began: time.Now(), box: report.New(), target: &target{}, log: &bytes.Buffer{}}
+		w := &world{T: t, began: time.Now(), box: report.New(), target: &target{}, status: &status{}, log: &bytes.Buffer{}}
 		w.gateway = &gateway{began: w.began, news: make(chan struct{})}
 		w.syncer = syncer.New(syncer.Config{
-			Broker: w.gateway, Agent: me, Boot: boot, Box: w.box, Target: w.target, Heart: heart{},
+			Broker: w.gateway, Agent: me, Boot: boot, Box: w.box, Target: w.target, Heart: heart{}, Status: w.status,
 			Log: slog.New(slog.NewTextHandler(w.log, nil)), Count: func(string) {},
 		})
 		ctx, cancel := context.WithCancel(t.Context())
