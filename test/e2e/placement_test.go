@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -83,9 +82,10 @@ func (x *priced) says(t *testing.T, i int, parts ...string) {
 	x.owner.WaitSays(t, []string{"explain", "shop", x.Agents[i].Name}, parts)
 }
 
-func (x *priced) operate(t *testing.T, i int, act string, body any) {
+// operate runs a command about a cluster in an operator's name.
+func (x *priced) operate(t *testing.T, command string, i int, args ...string) {
 	t.Helper()
-	x.Admin.Must(t, http.MethodPost, "/agents/"+x.Agents[i].ID+"/"+act, body, http.StatusOK, nil)
+	x.operator.Run(t, 0, append([]string{command, x.Agents[i].Name}, args...)...)
 }
 
 func (x *priced) versions(i int) map[string]string {
@@ -148,13 +148,15 @@ func (x *priced) drain(t *testing.T) {
 	x.price(t, 1, 2)
 	x.planned(t, 2, "gains 1, loses 1", "+ "+x.Agents[1].Name, "- "+x.Agents[2].Name)
 	third := x.versions(2)
-	x.operate(t, 1, "cordon", map[string]string{"reason": "new disks"})
+	x.operate(t, "cordon", 1, "--reason", "new disks")
 	x.planned(t, 2, "gains 0, loses 1", "1 of 2 wanted")
-	x.operate(t, 1, "uncordon", nil)
+	x.operate(t, "uncordon", 1)
 	x.planned(t, 2, "gains 1, loses 1")
 	stays(t, x.Clusters[2], x.stack.ID, third) // plans move nothing
 
-	x.operate(t, 2, "drain", map[string]any{"budget": 1, "reason": "old iron"})
+	x.operator.Says(t, 0, []string{"drain", x.Agents[2].Name, "--dry-run"}, []string{"stack/shop: would go to " + x.Agents[1].Name, "nothing was changed"})
+	stays(t, x.Clusters[2], x.stack.ID, third)
+	x.operate(t, "drain", 2, "--budget", "1", "--reason", "old iron", "--wait")
 	x.wantOn(t, "as the plan said", 0, 1)
 	world.Eventually(t, world.Patience, "the drain is done", func() error {
 		known, err := x.Known(x.Agents[2])
@@ -165,7 +167,7 @@ func (x *priced) drain(t *testing.T) {
 	})
 	x.says(t, 2, "not picked", "drain")
 	x.owner.Says(t, 0, []string{"explain", "shop", x.Agents[2].Name, "--at", moved.UTC().Format(time.RFC3339Nano)}, []string{": picked"})
-	x.operate(t, 2, "uncordon", nil)
+	x.operate(t, "uncordon", 2)
 }
 
 func (x *priced) plan(t *testing.T) {
@@ -176,18 +178,17 @@ func (x *priced) plan(t *testing.T) {
 		return regexp.MustCompile(`plan (\S+)\n`).FindStringSubmatch(out)[1]
 	}
 	id := planned()
-	x.operate(t, 2, "cordon", nil)
+	x.operate(t, "cordon", 2)
 	x.owner.Says(t, 1, []string{"policy", "apply", "-f", file, "--plan", id}, []string{"brokkr plan -f"})
-	x.operate(t, 2, "uncordon", nil)
+	x.operate(t, "uncordon", 2)
 	x.owner.Says(t, 0, []string{"policy", "apply", "-f", file, "--plan", planned()}, []string{"revision 2"})
 	x.wantOn(t, "all three, each with what is meant for it", 0, 1, 2)
 
 	first := x.versions(0)
-	taints := "/agents/" + x.Agents[2].ID + "/taints"
-	x.Admin.Must(t, http.MethodPut, taints, map[string]string{"key": "maintenance", "effect": "Evict"}, http.StatusOK, nil)
+	x.operate(t, "taint", 2, "maintenance:Evict")
 	x.wantOn(t, "evicted", 0, 1)
 	x.says(t, 2, "not picked", "maintenance")
-	x.Admin.Must(t, http.MethodDelete, taints+"/maintenance", nil, http.StatusNoContent, nil)
+	x.operate(t, "taint", 2, "maintenance-")
 	x.wantOn(t, "back", 0, 1, 2)
 	stays(t, x.Clusters[0], x.stack.ID, first)
 }
