@@ -204,6 +204,32 @@ func appendVerdict(b []byte, v Verdict) ([]byte, error) {
 	if v.Score != 0 {
 		b = strconv.AppendInt(append(b, `,"score":`...), v.Score, 10)
 	}
+	for _, f := range [...]struct {
+		name string
+		is   bool
+	}{{"ranked", v.Ranked}, {"incumbent", v.Incumbent}, {"avoided", v.Avoided}} {
+		if f.is {
+			b = append(append(append(b, `,"`...), f.name...), `":true`...)
+		}
+	}
+	if len(v.Spread) > 0 {
+		if b, err = appendList(append(b, `,"spread":`...), v.Spread, appendFullness); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func appendFullness(b []byte, f Fullness) ([]byte, error) {
+	b, err := appendText(append(b, `{"by":`...), f.By)
+	if err != nil {
+		return b, err
+	}
+	if b, err = appendField(b, "domain", f.Domain, true); err != nil {
+		return b, err
+	}
+	b = strconv.AppendInt(append(b, `,"picked":`...), int64(f.Picked), 10)
+	b = strconv.AppendInt(append(b, `,"fewest":`...), int64(f.Fewest), 10)
 	return append(b, '}'), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -56,8 +57,9 @@ func TestAPackerIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	var p placement.Packer
 	full := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{
-		{Agent: "a", Cluster: "\"quoted\" \\ back", Picked: true, Reasons: []placement.Reason{}, Group: "größer", Score: -3, Scores: []placement.Score{
-			{Name: "facts.price", Observed: "0.5", Weight: 3, Points: 150}, {Name: "balance", Points: -1}, {Name: "stickiness"}}},
+		{Agent: "a", Cluster: "\"quoted\" \\ back", Picked: true, Reasons: []placement.Reason{}, Group: "größer", Score: -3, Ranked: true, Incumbent: true, Avoided: true,
+			Spread: []placement.Fullness{{By: "annotation.region", Domain: "\"eu\"", Picked: 2, Fewest: 1}, {By: "annotation.zone"}}, Scores: []placement.Score{
+				{Name: "facts.price", Observed: "0.5", Weight: 3, Points: 150}, {Name: "balance", Points: -1}, {Name: "stickiness"}}},
 		{Agent: "b", Cluster: "line\nbreak\tand <tags> & \u2028", Reasons: nil},
 		{Agent: "c", Cluster: "\x00\x1f\x7f", Reasons: []placement.Reason{{Rule: placement.RuleCEL, Wanted: "a < b && c", Observed: "日本", Message: "no"}, {Rule: placement.RuleSpread}}},
 		{Agent: "d", Cluster: "like b", Reasons: nil},
@@ -77,6 +79,43 @@ func TestAPackerIsUsedAgain(t *testing.T) {
 		if diff := cmp.Diff(d, got); diff != "" {
 			t.Errorf("decision %d (-packed +unpacked):\n%s", i, diff)
 		}
+	}
+}
+
+// A field that a verdict, or a part of it, gets some day is kept too.
+func TestEveryFieldOfAVerdictIsPacked(t *testing.T) {
+	t.Parallel()
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				fill(v.Field(i))
+			}
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+			fill(v.Index(0))
+			fill(v.Index(1))
+		case reflect.String:
+			v.SetString("text")
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			v.SetInt(7)
+		default:
+			t.Fatalf("a verdict has a field of kind %s", v.Kind())
+		}
+	}
+	var v placement.Verdict
+	fill(reflect.ValueOf(&v).Elem())
+	d := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{v}}
+	b, err := d.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := placement.Unpack(b)
+	if diff := cmp.Diff(d, got); diff != "" || err != nil {
+		t.Errorf("%v (-packed +unpacked):\n%s", err, diff)
 	}
 }
 
