@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	domain "github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 )
@@ -143,5 +144,33 @@ func TestWakeAtIsWhenTheDecisionChanges(t *testing.T) {
 				t.Errorf("then it is decided as before: %v", picked(then))
 			}
 		})
+	}
+}
+
+// What a brake holds has not moved: it takes none of the moves of the hour, which it needs when it is approved.
+func TestAHeldMoveIsNoMove(t *testing.T) {
+	t.Parallel()
+	sized := func(id string, cpu int64) placement.Cluster {
+		return cluster(id, func(c *placement.Cluster) { c.ReportedAt, c.Reported.Allocatable.CPU = &now, cpu*1000 })
+	}
+	in := placement.Input{
+		Subject: subject(), Clusters: []placement.Cluster{sized("here", 2), sized("other", 16)}, Brake: placement.Brake{Share: 0.2, AtOne: 5},
+		Prior: placement.Prior{"here": {Agent: "here", Stack: subject().Stack, Object: subject().Newest.ID, State: delivery.Assigned, Placed: now.Add(-time.Hour)}},
+		Policy: ready(t, policy.Document{Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}, Stickiness: &policy.Stickiness{MaxMovesPerHour: 1},
+			Prefer: []policy.Preference{{Property: "allocatable.cpu", Range: &[2]float64{0, 16}}}}),
+	}
+	held := placement.Decide(in, now)
+	if held.Hold == nil || held.Moves != 0 {
+		t.Fatalf("where the window admits nothing: hold %+v, %d moves, want a hold and none", held.Hold, held.Moves)
+	}
+	in.Subject.Hold, in.Subject.Moved = held.Hold, placement.Recent(in.Subject.Moved, now, held.Moves)
+	in.Subject.Generation++
+	later := now.Add(time.Minute)
+	if d := placement.Decide(in, later); d.News(in.Subject) {
+		t.Errorf("a minute later: %+v, want the same hold", d)
+	}
+	in.Subject.Approved = in.Subject.Generation
+	if d := placement.Decide(in, later); d.Hold != nil || d.Moves != 1 || len(d.Changes) != 2 {
+		t.Errorf("when it is approved: hold %+v, %d moves, changes %+v, want the move", d.Hold, d.Moves, d.Changes)
 	}
 }
