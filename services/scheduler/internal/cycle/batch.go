@@ -193,7 +193,10 @@ func (u *undo) before(e *Engine, p *pending) {
 // back brings the snapshot back.
 func (u *undo) back(e *Engine) {
 	w := e.world
-	w.fleet, w.assigned, e.removed = u.fleet, u.assigned, u.removed
+	if w.fleet != u.fleet {
+		w.fleet = u.fleet.With(nil, nil) // an older snapshot would remember nothing from one decision to the next
+	}
+	w.assigned, e.removed = u.assigned, u.removed
 	maps.Copy(w.subjects, u.subjects)
 	maps.Copy(w.clusters, u.clusters)
 	for id := range u.subjects {

@@ -54,14 +54,17 @@ func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 		}
 		return ctx.Err() != nil || fault.Is(err, fault.Unavailable)
 	}
-	end := time.Now().Add(turn)
+	var end time.Time
 	for {
 		ids, urgent := e.order()
+		if end.IsZero() { // the order of a large fleet may itself take longer than a turn
+			end = time.Now().Add(e.turn)
+		}
 		if len(ids) == 0 {
 			return false, errors.Join(errs...)
 		}
 		for i, id := range ids {
-			late := time.Now().After(end)
+			late := i > 0 && time.Now().After(end) // however slow the machine is, a turn gets somewhere
 			if (late || i == urgent || b.full()) && away(e.flush(ctx, &b)) {
 				return false, errors.Join(errs...)
 			}

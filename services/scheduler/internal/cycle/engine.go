@@ -87,6 +87,7 @@ type Engine struct {
 	alarms   alarms
 	unmet    map[stack.ID]int // clusters that our stacks lack of what their policies want
 	observed time.Time        // when our stacks were last counted
+	turn     time.Duration
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -104,7 +105,7 @@ type removal struct {
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, passed: map[stack.ID]bool{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}, turn: turn}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be

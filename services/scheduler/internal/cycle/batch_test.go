@@ -1,0 +1,104 @@
+package cycle
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+type allShards struct{}
+
+func (allShards) Of(stack.ID) int               { return 0 }
+func (allShards) Lease(int) (ports.Lease, bool) { return ports.Lease{}, true }
+func (allShards) Gained() <-chan int            { return nil }
+
+// empty returns an engine whose snapshot is empty.
+func empty() *Engine {
+	e := New(nil, nil, nil, allShards{}, time.Now, slog.New(slog.DiscardHandler), noop.NewTracerProvider().Tracer(""), NewMetrics(prometheus.NewRegistry()), Options{})
+	e.world = &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(), fleet: placement.NewFleet(nil),
+		priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: map[agent.ID][]promise{}}
+	return e
+}
+
+// However long a turn takes to begin, it gets somewhere: turns that are over before anything is decided would be followed by
+// nothing but such turns.
+func TestEveryTurnGetsSomewhere(t *testing.T) {
+	t.Parallel()
+	e := empty()
+	e.turn = -time.Hour
+	for i := range 3 {
+		id := stack.ID(fmt.Sprint(i))
+		e.world.subjects[id] = placement.Subject{Stack: id, Generation: 1}
+		e.dirty[id] = cause{event: resync}
+	}
+	for turns := 0; ; turns++ {
+		more, err := e.decideDirty(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+		if turns == 5 {
+			t.Fatalf("after %d turns %d of 3 stacks have not been decided about", turns, len(e.dirty))
+		}
+	}
+	if len(e.dirty) != 0 {
+		t.Errorf("still dirty: %v", e.dirty)
+	}
+}
+
+type countedExpr struct{ asked *int }
+
+func (x countedExpr) Eval(*placement.Cluster) (bool, error) {
+	*x.asked++
+	return true, nil
+}
+
+// What a lost race undoes does not make later decisions find out everything anew, each for itself.
+func TestAnUndoneSnapshotRemembers(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	p, err := placement.Compile(policy.Document{Name: "p", Clusters: &policy.Selector{CEL: "true"}},
+		placement.Deps{CEL: func(string) (placement.Expr, error) { return countedExpr{&asked}, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := empty()
+	c := placement.Cluster{Agent: "a", Status: agent.Active, Generators: map[tenancy.GeneratorID]bool{"g": true}}
+	e.world.fleet = placement.NewFleet([]placement.Cluster{c})
+	decide := func() int {
+		t.Helper()
+		before := asked
+		in := placement.Input{Subject: placement.Subject{Stack: "s", Generator: "g", Newest: &stack.Object{ID: "o"}}, Policy: p, Fleet: e.world.fleet}
+		if d := placement.Decide(in, time.Now()); len(d.Picks) != 1 {
+			t.Fatalf("picks %v, want one", d.Picks)
+		}
+		return asked - before
+	}
+	decide()
+	u := e.remember()
+	c.Load = 1
+	e.world.fleet = e.world.fleet.With([]placement.Cluster{c}, nil)
+	decide()
+	u.back(e)
+	if got, _ := e.world.fleet.Cluster("a"); got.Load != 0 {
+		t.Errorf("the load is %d, want what it was", got.Load)
+	}
+	decide()
+	if n := decide(); n != 0 {
+		t.Errorf("the same decision once more asks %d times, want 0", n)
+	}
+}
