@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,13 @@ func (m *mortal) Withdraw(ctx context.Context, gateway string) error {
 		return fault.New(fault.Unavailable, "unavailable", "it is dead")
 	}
 	return m.Channels.Withdraw(ctx, gateway)
+}
+
+func (m *mortal) Since(ctx context.Context, agents []agent.ID) (map[agent.ID]time.Time, error) {
+	if m.dead.Load() {
+		return nil, fault.New(fault.Unavailable, "unavailable", "it is dead")
+	}
+	return m.Channels.Since(ctx, agents)
 }
 
 // connected returns which of these are connected, whoever looks.
@@ -89,6 +97,34 @@ func TestEverybodyLearnsWhoIsConnected(t *testing.T) {
 		<-held.done
 		if got := w.connected(a, b, c); len(got) != 0 {
 			t.Errorf("after a replica that could say so has stopped: %v, want nobody at once", got)
+		}
+	})
+}
+
+// While it is not known who is connected, those who watch the fleet still see what else changes.
+func TestTheFleetIsShownWithoutChannels(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a := w.agent("a", agent.Active)
+		lost := &mortal{Channels: w.channels}
+		one := w.gateway(options{channels: lost})
+		watch, _ := w.dial(one.listen(), "/api/v1/fleet/live", w.admin())
+		time.Sleep(3 * time.Second) // it has looked once, to know what changes
+		w.dial(one.listen(), agentPath, a.key)
+		time.Sleep(5 * time.Second)
+		if got := watch.heard(); !strings.Contains(got, `"ws_connected":true`) {
+			t.Errorf("heard %s, want the agent that is connected", got)
+		}
+		lost.dead.Store(true)
+		b := w.agent("b", agent.Active)
+		time.Sleep(5 * time.Second)
+		if got := watch.heard(); strings.Count(got, "fleet_update") != 2 || !strings.Contains(got, string(b.id)) || strings.Contains(got, `"ws_connected":true`) {
+			t.Errorf("heard %s, want the new agent, and nobody connected", got)
+		}
+		lost.dead.Store(false)
+		time.Sleep(5 * time.Second)
+		if got := watch.heard(); strings.Count(got, "fleet_update") != 1 || !strings.Contains(got, `"ws_connected":true`) {
+			t.Errorf("heard %s, want the agent that is connected", got)
 		}
 	})
 }

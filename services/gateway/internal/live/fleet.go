@@ -23,6 +23,8 @@ type Fleet struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	blind bool // who is connected is not known
+
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
 	known    map[agent.ID]fleet.Record
@@ -89,9 +91,9 @@ func (f *Fleet) look(ctx context.Context) error {
 	for i, r := range records {
 		ids[i] = r.Agent
 	}
-	since, err := f.channels.Since(ctx, ids)
-	if err != nil {
-		return err
+	since := f.since(ctx, ids)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	now := f.now()
 	f.mu.Lock()
@@ -115,6 +117,17 @@ func (f *Fleet) look(ctx context.Context) error {
 		w.hand()
 	}
 	return nil
+}
+
+// since returns since when agents are connected. While that is not known all are shown as not connected, as GET /fleet does; what
+// else changes is told as ever. Only Run calls it.
+func (f *Fleet) since(ctx context.Context, agents []agent.ID) map[agent.ID]time.Time {
+	out, err := f.channels.Since(ctx, agents)
+	if err != nil && !f.blind && ctx.Err() == nil {
+		f.log.WarnContext(ctx, "who is connected is not known; those who watch the fleet see agents as not connected", "error", err.Error())
+	}
+	f.blind = err != nil
+	return out
 }
 
 // same compares what records say; their pointers differ each time.
