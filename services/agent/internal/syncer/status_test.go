@@ -80,6 +80,22 @@ func TestAFailingStatusDoesNotKeepTheAgentFromParking(t *testing.T) {
 	}
 }
 
+// A broker that is gone is asked as seldom with a status to tell as without one.
+func TestAStatusDoesNotHurryAgainstABrokerThatIsGone(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.settle(10 * time.Second)
+		w.gateway.set(func(g *gateway) { g.fail = func(wire.SyncRequest) error { return lost } })
+		w.status.change(`{"nodes":3}`)
+		w.box.Ring()
+		w.settle(10 * time.Minute)
+		w.gateway.requests()
+		w.settle(20 * time.Minute)
+		if seen := w.gateway.requests(); len(seen) > 100 {
+			t.Errorf("got %d requests in twenty minutes, want about one in 30 s for each of both", len(seen))
+		}
+	})
+}
+
 // What is not about the status is waited for as ever.
 func TestAStatusThatMeetsARevokedKeyWaits(t *testing.T) {
 	inBubble(t, func(w *world) {

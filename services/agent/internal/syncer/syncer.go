@@ -71,6 +71,7 @@ type Config struct {
 type Syncer struct {
 	Config
 	trouble  trouble
+	pause    backoff // until the broker answers
 	status   statusTurn
 	wait     int // seconds to park
 	limit    int // of reports in a request; lower while one that the broker refuses is looked for
@@ -92,17 +93,11 @@ func (s *Syncer) Err() error { return s.trouble.current() }
 
 // Run syncs until ctx ends; then it tells the broker what it has not been told yet, for a few seconds at most.
 func (s *Syncer) Run(ctx context.Context) error {
-	var wait backoff
 	for ctx.Err() == nil {
-		err := s.once(ctx)
-		switch {
-		case ctx.Err() != nil:
-		case err == nil:
-			wait.reset()
-		default:
+		if err := s.once(ctx); err != nil && ctx.Err() == nil {
 			s.Count(fault.KindOf(err).String())
 			s.trouble.note(ctx, err)
-			sleep(ctx, wait.after(err))
+			sleep(ctx, s.pause.after(err))
 		}
 	}
 	s.bye(context.WithoutCancel(ctx))
@@ -197,6 +192,7 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, status json.R
 		return err
 	}
 	s.trouble.over(ctx)
+	s.pause.reset()
 	s.Box.Acknowledge(batch)
 	s.work = max(s.work, res.Pending.Mark)
 	if s.Waiting != nil {
