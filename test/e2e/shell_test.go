@@ -185,7 +185,9 @@ func untilAtWork(command string) string {
 func (s *shell) run(g guide, blocks []guides.Block) {
 	s.t.Helper()
 	var script strings.Builder
-	script.WriteString(`trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+	// At the end all of the process group is told to end, and waited for: shells in the background, which stay until what they run has
+	// ended, and what that has started itself.
+	script.WriteString(`trap 'trap : TERM; kill 0; wait' EXIT
 at_work() { # PID LOG COMMAND...: waits until a command in the background is at work
   local pid=$1 log=$2 n; shift 2
   for n in $(seq 600); do
@@ -219,7 +221,7 @@ at_work() { # PID LOG COMMAND...: waits until a command in the background is at 
 			}
 			if until := untilAtWork(c); until != "" {
 				n++
-				fmt.Fprintf(&script, "{ %s\n} > $LASTING/%d 2>&1 &\nat_work $! $LASTING/%d %s\n", c, n, n, quoted(until))
+				fmt.Fprintf(&script, "{ trap : TERM; %s\n} > $LASTING/%d 2>&1 &\nat_work $! $LASTING/%d %s\n", c, n, n, quoted(until))
 				continue
 			}
 			script.WriteString(c + "\n")
@@ -234,3 +236,21 @@ at_work() { # PID LOG COMMAND...: waits until a command in the background is at 
 }
 
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// What a guide starts and leaves running ends with it.
+func TestShellLeavesNoProcess(t *testing.T) {
+	dir := t.TempDir()
+	program := "#!/bin/sh\necho $$ > \"$LASTING/pid\"\nsleep 300\n"
+	if err := os.WriteFile(filepath.Join(dir, "brokkr"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	s := &shell{t: t, dir: dir, env: map[string]string{"PATH": dir + ":" + os.Getenv("PATH"), "LASTING": dir}}
+	s.run(guide{}, []guides.Block{{File: "guide.md", Text: "brokkr logs hello -f\n"}})
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "kill", "-0", strings.TrimSpace(string(pid))).CombinedOutput(); err == nil {
+		t.Errorf("process %s still runs %s", strings.TrimSpace(string(pid)), out)
+	}
+}
