@@ -152,8 +152,25 @@ type StackStatus struct {
 	PublishedAt        *time.Time      `json:"published_at"`
 	DeletedAt          *time.Time      `json:"deleted_at,omitempty"` // of the stack; it answers until every cluster has removed it
 	Hold               *Hold           `json:"hold"`
+	Blocked            []Blocked       `json:"blocked"`
 	Clusters           []ClusterStatus `json:"clusters"`
 	Summary            StatusSummary   `json:"summary"`
+}
+
+// Blocked are clusters that keep what they have, because an override of the policy for them cannot be applied.
+type Blocked struct {
+	Override           string           `json:"override"` // its place in the policy's document
+	Reason             string           `json:"reason"`
+	DeploymentObjectID string           `json:"deployment_object_id"`
+	Since              time.Time        `json:"since"`
+	Clusters           []BlockedCluster `json:"clusters"`
+}
+
+// BlockedCluster names one of them.
+type BlockedCluster struct {
+	AgentID     string `json:"agent_id"`
+	AgentName   string `json:"agent_name"`
+	ClusterName string `json:"cluster_name"`
 }
 
 // Revision names one deployment object.

@@ -13,7 +13,9 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -146,5 +148,113 @@ func TestAFailingOverrideHarmsNobodyElse(t *testing.T) {
 		if got[a].Object != first || got[a].Variant == "" || got[c].Object != second {
 			t.Errorf("after an object that the override does not fit: %+v, want the first on a and the second on c", got)
 		}
+		f.wantBlocked("an object that the override does not fit", s, second, "overrides[0].patches[0]", "nothing is there", a)
+		if got := f.gauge("brokkr_scheduler_blocked_clusters"); got != 1 {
+			t.Errorf("blocked clusters: %v, want 1", got)
+		}
+		rec, _, err := f.store.Decisions().Latest(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range rec.Decision.Verdicts {
+			says := slices.ContainsFunc(v.Reasons, func(r placement.Reason) bool {
+				return r.Rule == placement.RuleOverride && strings.Contains(r.Message, "overrides[0].patches[0]") && strings.Contains(r.Message, "nothing is there")
+			})
+			if says != (v.Agent == a) {
+				t.Errorf("the verdict about %s says %+v", v.Cluster, v.Reasons)
+			}
+		}
+		time.Sleep(20 * time.Minute) // polls and resyncs
+		if again, _, err := f.store.Decisions().Latest(t.Context(), s); err != nil || again.Generation != rec.Generation {
+			t.Errorf("decision %d, %v: want %d, nothing has changed", again.Generation, err, rec.Generation)
+		}
+		f.revise(s, overridden("big", `[{"op":"add","path":"/spec","value":{"replicas":5}}]`))
+		synctest.Wait()
+		if got := f.assignments(s); got[a].Object != second || got[a].Variant == "" {
+			t.Errorf("after the policy was mended: %+v, want the second with its override on a", got[a])
+		}
+		f.wantBlocked("mended", s, second, "", "")
+		if got := f.gauge("brokkr_scheduler_blocked_clusters"); got != 0 {
+			t.Errorf("blocked clusters: %v, want none", got)
+		}
+	})
+}
+
+// wantBlocked fails unless exactly these clusters keep what they have, for one cause.
+func (f *fleet) wantBlocked(why string, s stack.ID, o stack.ObjectID, override, reason string, want ...agent.ID) {
+	f.t.Helper()
+	subjects, err := f.store.Facts().Subjects(f.t.Context(), []stack.ID{s})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	got := subjects[0].Blocked
+	if len(want) == 0 && len(got) == 0 {
+		return
+	}
+	slices.Sort(want)
+	if len(got) != 1 || got[0].Object != o || got[0].Override != override || !strings.Contains(got[0].Reason, reason) || !slices.Equal(got[0].Agents, want) {
+		f.t.Errorf("%s: blocked %+v, want %v by %s: %s", why, got, want, override, reason)
+	}
+}
+
+// gauge returns a gauge of the replica that started last.
+func (f *fleet) gauge(name string) float64 {
+	f.t.Helper()
+	families, err := f.tel.Registry.Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	f.t.Fatalf("no gauge %s", name)
+	return 0
+}
+
+// A cluster for which an override cannot be applied fails its rollout at once, with the true reason, before anybody is given anything.
+func TestAFailingOverrideFailsItsRolloutAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		a, b := f.agent("a", "prod", "canary"), f.agent("b", "prod", "big")
+		s := f.stack("web")
+		doc := overridden("big", `[{"op":"replace","path":"/spec/replicas","value":5}]`)
+		doc.Rollout = &policy.Rollout{Waves: []policy.Wave{{Name: "canary", Clusters: &policy.Selector{Labels: []string{"canary"}}}, {Name: "rest"}}}
+		f.follow(s, doc)
+		first := f.publish(s, deployment)
+		synctest.Wait()
+		f.healthy(s, a)
+		synctest.Wait()
+		f.healthy(s, b)
+		synctest.Wait()
+		if r := f.governing(s); r.Phase != rollout.PhaseCompleted {
+			t.Fatalf("first rollout: %s %+v, want it completed", r.Phase, r.Blockers)
+		}
+		variant := f.assignments(s)[b].Variant
+		second := f.publish(s, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n")
+		synctest.Wait() // no time passes
+		r := f.governing(s)
+		if r.Phase != rollout.PhasePaused || !strings.Contains(r.Reason, "overrides[0].patches[0]") || !strings.Contains(r.Reason, "nothing is there") || !strings.Contains(r.Reason, string(b)) {
+			t.Errorf("rollout %s: %s; want it paused, with cluster, override and reason", r.Phase, r.Reason)
+		}
+		f.wantHas("nobody is given the second", s, second)
+		f.wantHas("both keep the first", s, first, a, b)
+		f.wantBlocked("told", s, second, "overrides[0].patches[0]", "nothing is there", b)
+		if got := f.assignments(s)[b].Variant; got != variant || got == "" {
+			t.Errorf("variant of b: %q, want %q kept", got, variant)
+		}
+		doc.Overrides[0].Patches[0].JSON6902 = []byte(`[{"op":"add","path":"/spec","value":{"replicas":5}}]`)
+		f.revise(s, doc)
+		synctest.Wait()
+		f.act(s, (*rollout.Rollout).Resume)
+		synctest.Wait()
+		f.healthy(s, a)
+		synctest.Wait()
+		f.wantHas("mended and resumed", s, second, a, b)
+		f.wantBlocked("mended", s, second, "", "")
 	})
 }

@@ -105,6 +105,10 @@ func copyRecord(r placement.Record) placement.Record {
 	}
 	d.Policy, d.Picks, d.Unmet = ptr(d.Policy), slices.Clone(d.Picks), ptr(d.Unmet)
 	d.Changes, d.Hold, d.WakeAt = slices.Clone(d.Changes), copyHold(d.Hold), microPtr(d.WakeAt)
+	d.Blocked = placement.CopyBlocked(d.Blocked)
+	for i := range d.Blocked {
+		d.Blocked[i].Since = micro(d.Blocked[i].Since)
+	}
 	r.Decision = d
 	return r
 }

@@ -87,7 +87,7 @@ func (s *state) subject(st stack.Stack) placement.Subject {
 	p := placement.Subject{
 		Stack: st.ID, Name: st.Name, Generator: st.Generator, Version: st.Version, Deleted: st.DeletedAt != nil, DeletedAt: ptr(st.DeletedAt),
 		Labels: map[string]bool{}, Annotations: map[string]string{},
-		Generation: d.generation, Approved: d.approved, Hold: copyHold(d.hold), Policy: s.effectivePolicy(st), Decided: ptr(d.record.Decision.Policy), Moved: slices.Clone(d.moved),
+		Generation: d.generation, Approved: d.approved, Hold: copyHold(d.hold), Blocked: placement.CopyBlocked(d.record.Decision.Blocked), Policy: s.effectivePolicy(st), Decided: ptr(d.record.Decision.Policy), Moved: slices.Clone(d.moved),
 	}
 	for _, l := range keysOf(s.stackLabels, string(st.ID)) {
 		p.Labels[l] = true

@@ -239,10 +239,10 @@ func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]
 
 // Empty texts stand for what there is none of.
 const recordDecisions = `WITH c AS (
-		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::int[])
-			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed, moves)),
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::int[], $10::text[])
+			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed, moves, blocked)),
 	p AS (
-		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb,
+		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb, blocked = nullif(c.blocked, '')::jsonb,
 			moved = ARRAY(SELECT t FROM unnest(p.moved) AS t WHERE t > c.decided_at - interval '1 hour' ORDER BY t) || array_fill(c.decided_at, ARRAY[c.moves])
 		FROM c WHERE p.stack_id = c.stack_id
 		RETURNING p.stack_id, p.generation)
@@ -252,8 +252,8 @@ const recordDecisions = `WITH c AS (
 // decidedRow is what is kept of a decision.
 type decidedRow struct {
 	ports.Commit
-	hold, followed string
-	packed         []byte
+	hold, followed, blocked string
+	packed                  []byte
 }
 
 func (s session) record(ctx context.Context, commits []ports.Commit) error {
@@ -278,7 +278,8 @@ func (s session) record(ctx context.Context, commits []ports.Commit) error {
 		column(rows, func(r decidedRow) string { return r.Record.Traceparent }),
 		column(rows, func(r decidedRow) time.Time { return micro(r.Record.At) }),
 		column(rows, func(r decidedRow) string { return r.followed }),
-		column(rows, func(r decidedRow) int64 { return int64(r.Record.Decision.Moves) }))
+		column(rows, func(r decidedRow) int64 { return int64(r.Record.Decision.Moves) }),
+		column(rows, func(r decidedRow) string { return r.blocked }))
 	return err
 }
 
@@ -301,6 +302,15 @@ func recorded(c ports.Commit, p *placement.Packer) (decidedRow, error) {
 	}
 	if d.Policy != nil {
 		if row.followed, err = asJSON(d.Policy); err != nil {
+			return row, err
+		}
+	}
+	if len(d.Blocked) > 0 {
+		d.Blocked = placement.CopyBlocked(d.Blocked)
+		for i := range d.Blocked {
+			d.Blocked[i].Since = micro(d.Blocked[i].Since)
+		}
+		if row.blocked, err = asJSON(d.Blocked); err != nil {
 			return row, err
 		}
 	}

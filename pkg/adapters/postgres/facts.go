@@ -78,6 +78,7 @@ type subjectRow struct {
 	Generation  int64               `db:"generation"`
 	Approved    int64               `db:"approved"`
 	Hold        []byte              `db:"hold"`
+	Blocked     []byte              `db:"blocked"`
 	Followed    []byte              `db:"followed"`
 	Moved       []byte              `db:"moved"`
 	Newest      []byte              `db:"newest"`
@@ -87,7 +88,7 @@ type subjectRow struct {
 const selectSubjects = `SELECT s.id AS subject_id, s.name, s.generator_id, s.version, s.deleted_at,
 	ARRAY(SELECT l.label FROM stack_labels l WHERE l.stack_id = s.id) AS labels,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM stack_annotations n WHERE n.stack_id = s.id), '{}') AS annotations,
-	p.generation, p.approved, p.hold, p.followed, to_jsonb(p.moved) AS moved, ` + refColumns + `,
+	p.generation, p.approved, p.hold, p.blocked, p.followed, to_jsonb(p.moved) AS moved, ` + refColumns + `,
 	(SELECT jsonb_build_object('ID', o.id, 'Stack', o.stack_id, 'Sequence', o.sequence_id, 'Checksum', encode(o.checksum, 'hex'),
 			'Size', o.size, 'Traceparent', o.traceparent, 'Marker', o.is_deletion_marker,
 			'SubmittedAt', o.submitted_at, 'CreatedAt', o.created_at, 'UpdatedAt', o.updated_at)
@@ -128,6 +129,11 @@ func (r subjectRow) subject() (placement.Subject, error) {
 		return p, err
 	}
 	p.Hold = hold
+	if r.Blocked != nil {
+		if err := json.Unmarshal(r.Blocked, &p.Blocked); err != nil {
+			return p, fmt.Errorf("which clusters keep what they have: %w", err)
+		}
+	}
 	if r.Followed != nil {
 		if err := json.Unmarshal(r.Followed, &p.Decided); err != nil {
 			return p, fmt.Errorf("what its decision followed: %w", err)

@@ -239,9 +239,9 @@ func Differs(s Subject, c Cluster, prior Prior) bool {
 	return assigned && was.State == delivery.Assigned && removes(v)
 }
 
-// News reports whether d is worth a commit: it changes an assignment, or what is held.
+// News reports whether d is worth a commit: it changes an assignment, what is held, or what cannot be made for clusters.
 func (d Decision) News(s Subject) bool {
-	if len(d.Changes) > 0 || (d.Hold == nil) != (s.Hold == nil) {
+	if len(d.Changes) > 0 || !SameBlocked(d.Blocked, s.Blocked) || (d.Hold == nil) != (s.Hold == nil) {
 		return true
 	}
 	return d.Hold != nil && (d.Hold.Fingerprint != s.Hold.Fingerprint || d.Hold.Reason != s.Hold.Reason)

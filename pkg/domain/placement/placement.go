@@ -48,6 +48,7 @@ type Subject struct {
 	Generation  int64         // of the stack's decisions, for compare-and-set
 	Approved    int64         // a held decision of this generation was approved; 0 none
 	Hold        *Hold
+	Blocked     []Blocked   // clusters that the newest decision left as they are
 	Policy      *policy.Ref // the revision of the policy that decides; nil: plain matching
 	Decided     *policy.Ref // what the newest record followed
 	Moved       []time.Time // when decisions of the last hour moved it, once for each of Decision.Moves
@@ -178,6 +179,7 @@ type Decision struct {
 	Moves    int        `json:"moves,omitempty"` // clusters that were left for better ones, though they fit
 	Changes  []Change   `json:"changes"`         // what differs from prior, by agent id; empty: nothing to commit
 	Hold     *Hold      `json:"hold,omitempty"`
+	Blocked  []Blocked  `json:"blocked,omitempty"`
 	WakeAt   *time.Time `json:"wake_at,omitempty"`
 	// Policy is what the decision followed; nil: plain matching.
 	Policy *policy.Ref `json:"policy,omitempty"`

@@ -247,6 +247,10 @@ func (s *stepper) admit() {
 			s.noteOf(BlockedByDependency, m.Agent, d)
 			continue
 		}
+		if x, refused := s.refused(m, s.r.Object); refused {
+			s.noteOf(BlockedByOverride, m.Agent, x.Reason)
+			continue
+		}
 		if inFlight >= limit && s.in.Prior[m.Agent] != s.r.Object {
 			s.noteOf(BlockedByConcurrency, m.Agent, "")
 			continue
@@ -366,14 +370,19 @@ func (s *stepper) turnBack(reason string) {
 
 // goBack waits until those that can be reached are back.
 func (s *stepper) goBack() bool {
-	waits, missed := false, 0
+	waits, missed, first := false, 0, ""
 	for _, m := range s.live() {
 		switch m.State {
 		case MemberReturning:
 			waits = true
 			s.noteOf(BlockedByReturn, m.Agent, "")
 		case MemberFailed:
-			missed++
+			if m.AdmittedAt == nil { // it was never given the object
+				continue
+			}
+			if missed++; first == "" {
+				first = fmt.Sprintf("cluster %s: %s", m.Agent, m.Message)
+			}
 		case MemberPending, MemberDeploying, MemberHealthy, MemberSkipped, MemberReturned:
 		}
 	}
@@ -382,7 +391,7 @@ func (s *stepper) goBack() bool {
 	}
 	why := "every cluster that was touched has its former object"
 	if missed > 0 {
-		why = fmt.Sprintf("every cluster that was touched was given its former object; %d do not report it healthy", missed)
+		why = fmt.Sprintf("the clusters that were touched go back to their former object; of those that do not report it healthy there are %d; %s", missed, first)
 	}
 	s.move(PhaseRolledBack, why)
 	return true

@@ -30,7 +30,7 @@ func (s *stepper) block() {
 		return
 	}
 	for _, k := range []BlockerKind{BlockedByPause, BlockedByApproval, BlockedByWindow, BlockedBySoak, BlockedByHealth, BlockedByConcurrency,
-		BlockedByDependency, BlockedByOffline, BlockedByReturn} {
+		BlockedByDependency, BlockedByOverride, BlockedByOffline, BlockedByReturn} {
 		n := s.notes[k]
 		if n == nil {
 			continue
@@ -64,6 +64,8 @@ func (s *stepper) say(k BlockerKind, n *note) (message, release string) {
 		return fmt.Sprintf("%d clusters wait for their turn: %s may be in flight at once", c, s.r.Spec.MaxConcurrent), "a cluster in flight that becomes healthy"
 	case BlockedByDependency:
 		return fmt.Sprintf("%d clusters lack what the stack depends on: %s", c, n.detail), "that stack's reports"
+	case BlockedByOverride:
+		return fmt.Sprintf("%d clusters cannot be given the object yet: %s", c, n.detail), "what their agents tell of them, or the deadline"
 	case BlockedByOffline:
 		return fmt.Sprintf("%d clusters of the wave cannot be reached, and the policy says to wait for them", c), "their return, or an abort"
 	case BlockedByReturn:

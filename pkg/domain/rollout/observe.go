@@ -25,7 +25,9 @@ func (s *stepper) observe(m *Member) {
 	}
 	m.Offline = offline
 	switch {
+	case m.AdmittedAt == nil && s.returns():
 	case m.AdmittedAt == nil:
+		s.observeRefusal(m)
 	case s.returns():
 		s.observeReturn(m)
 	default:
@@ -86,9 +88,12 @@ func (s *stepper) observeReturn(m *Member) {
 	if s.in.Prior[m.Agent] != m.Target() {
 		st = delivery.Status{} // it is only now being given the former object
 	}
+	x, refused := s.refused(m, m.Target())
 	switch {
 	case isHealthy(st, m.Target()):
 		m.become(MemberReturned, s.now, "")
+	case refused && !x.Passing && m.State == MemberReturning:
+		m.become(MemberFailed, s.now, "it keeps what it has: "+x.Reason)
 	case m.Offline && m.State == MemberReturning:
 		m.become(MemberSkipped, s.now, "it cannot be reached; it goes back when it can")
 	case m.State == MemberReturning:
@@ -122,6 +127,11 @@ func (s *stepper) deadlines() {
 	for _, m := range s.live() {
 		if (m.State == MemberDeploying && !(m.Offline && s.r.Spec.WaitOffline)) || m.State == MemberReturning {
 			s.wake(m.Since.Add(time.Duration(s.r.Spec.Deadline)))
+		}
+		if _, refused := s.refused(m, s.r.Object); refused && m.State == MemberPending {
+			if end, runs := s.patience(m); runs {
+				s.wake(end)
+			}
 		}
 	}
 }

@@ -125,6 +125,7 @@ const (
 	BlockedByHealth      BlockerKind = "health"
 	BlockedByConcurrency BlockerKind = "max_concurrent"
 	BlockedByDependency  BlockerKind = "dependency"
+	BlockedByOverride    BlockerKind = "override"
 	BlockedByOffline     BlockerKind = "offline"
 	BlockedBySoak        BlockerKind = "soak"
 	BlockedByApproval    BlockerKind = "approval"

@@ -56,6 +56,7 @@ type In struct {
 	Status       map[agent.ID]delivery.Status
 	Window       Opening
 	Dependencies []Dependency
+	Refused      map[Offer]Refusal // what cannot be given, of what may be; nil: everything can
 }
 
 // Out is the outcome of a step.

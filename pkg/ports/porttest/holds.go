@@ -10,6 +10,7 @@ import (
 func holdCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"a hold is stored and cleared": holdStored,
+		"what cannot be made is too":   blockedStored,
 		"approval":                     holdApprove,
 		"an approval is for one hold":  holdApproveOnce,
 	}
@@ -81,3 +82,25 @@ func holdApproveOnce(w *world) {
 
 // approved reports whether the store says that the stack's held decision may go ahead.
 func approved(s placement.Subject) bool { return s.Approved != 0 && s.Approved == s.Generation }
+
+func blockedStored(w *world) {
+	p := w.place(2)
+	c := w.decision(p.stack.ID)
+	c.Record.Decision.Blocked = []placement.Blocked{{
+		Override: "overrides[0].patches[1]", Reason: "nothing is there", Object: p.object.ID, Since: w.at, Agents: []agent.ID{p.agents[0].ID, p.agents[1].ID},
+	}}
+	want := placement.CopyBlocked(c.Record.Decision.Blocked)
+	_, err := w.Decisions().Commit(w.ctx, c)
+	wantNone(w.T, "commit", err)
+	c.Record.Decision.Blocked[0].Agents[0] = "changed"
+	wantSame(w.T, "blocked in the facts", w.subject(p.stack.ID).Blocked, want)
+	w.subject(p.stack.ID).Blocked[0].Agents[0] = "changed"
+	rec, _, err := w.Decisions().Latest(w.ctx, p.stack.ID)
+	wantNone(w.T, "latest", err)
+	wantSame(w.T, "blocked in the record", rec.Decision.Blocked, want)
+	rec.Decision.Blocked[0].Agents[0] = "changed"
+	wantSame(w.T, "blocked after the caller changed copies", w.subject(p.stack.ID).Blocked, want)
+
+	w.decide(p.stack.ID)
+	wantSame(w.T, "blocked after a decision without any", len(w.subject(p.stack.ID).Blocked), 0)
+}

@@ -59,6 +59,7 @@ func TestCommands(t *testing.T) {
 		"status-json":     {"status hello -o json", found.with(routes{getStatus: {ok(full)}}), 0},
 		"status-name":     {"status hello -o name", found.with(routes{getStatus: {ok(full)}}), 0},
 		"status-held":     {"status hello", found.with(routes{getStatus: {ok(status(objectID, 7, hold, healthyOn(agentID, "1", objectID, 7), summary2))}}), 0},
+		"status-blocked":  {"status hello", found.with(routes{getStatus: {ok(strings.Replace(full, `"hold"`, `"blocked":`+blockedStatus+`,"hold"`, 1))}}), 0},
 		"status-nowhere":  {"status hello", found.with(routes{getStatus: {ok(strings.Replace(status(objectID, 7, "null", "", summary0), `"sequence_id":7`, `"sequence_id":null`, 1))}}), 0},
 		"status-deleted":  {"status " + stackID, routes{getStatus: {ok(strings.Replace(full, `"hold"`, `"deleted_at":"2026-08-02T11:59:00Z","hold"`, 1))}}, 0},
 		"status-same":     {"status hello", routes{getStacksByName: {list(hello, twoHello)}}, 1},

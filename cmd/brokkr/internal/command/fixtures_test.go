@@ -77,6 +77,10 @@ const (
 	hold     = `{"since":"2026-08-02T11:50:00Z","reason":"would remove 2 of 2 clusters","removes":["` + agentID + `","` + agentID2 + `"],"of":2,"fingerprint":"f00d"}`
 )
 
+// blockedStatus is a cluster that keeps what it has.
+const blockedStatus = `[{"override":"overrides[0].patches[1]","reason":"Deployment web: operation 1 (replace /spec/replicas): nothing is there","deployment_object_id":"` + objectID + `",
+	"since":"2026-08-02T11:50:00Z","clusters":[{"agent_id":"` + agentID + `","agent_name":"a1","cluster_name":"c1"}]}]`
+
 func placement(hold, verdicts string) string {
 	return fmt.Sprintf(`{"stack_id":%q,"generation":3,"decided_at":"2026-08-02T11:57:01Z","cause":"deployment.created","trace_id":"t1","hold":%s,"verdicts":[%s]}`, stackID, hold, verdicts)
 }

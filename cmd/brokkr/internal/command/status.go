@@ -3,7 +3,9 @@ package command
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,6 +65,12 @@ func (a *app) statusView(s client.StackStatus, o *output, grid *statusGrid) view
 		}
 		if err := a.writeHold(w, s.Hold, s.StackName); err != nil {
 			return err
+		}
+		if err := a.writeBlocked(w, s.Blocked); err != nil {
+			return err
+		}
+		if len(s.Clusters) == 0 && len(s.Blocked) > 0 {
+			return nil
 		}
 		if len(s.Clusters) == 0 {
 			_, err := fmt.Fprintf(w, "no cluster runs it; brokkr placement %s says why\n", s.StackName)
@@ -199,4 +207,24 @@ func (a *app) followStatus(cmd *cobra.Command, c *client.Client, st client.Stack
 			return err
 		}
 	}
+}
+
+// writeBlocked says which clusters keep what they have though something else is wanted, and why.
+func (a *app) writeBlocked(w io.Writer, all []client.Blocked) error {
+	for _, b := range all {
+		names := make([]string, len(b.Clusters))
+		for i, c := range b.Clusters {
+			names[i] = render.Clean(c.ClusterName)
+		}
+		slices.Sort(names)
+		text := fmt.Sprintf("BLOCKED for %s: %s of the policy cannot be applied: %s", render.Age(a.env.Now(), &b.Since), render.Clean(b.Override), render.Clean(b.Reason))
+		keep := "keeps"
+		if len(names) != 1 {
+			keep = "keep"
+		}
+		if _, err := fmt.Fprintf(w, "%s\n  %s %s what is there: %s\n", render.Paint(text, render.Bad, a.colour()), count(len(names), "cluster"), keep, strings.Join(names, ", ")); err != nil {
+			return err
+		}
+	}
+	return nil
 }

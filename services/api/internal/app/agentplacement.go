@@ -52,7 +52,7 @@ func (a *App) AgentPlacement(ctx context.Context, p tenancy.Principal, id agent.
 	out, now := make([]PlacedStack, 0, len(wanted)), a.Now()
 	for _, w := range wanted {
 		c := clusterStatus(w, v)
-		c.BlockedOn = blocker(c, known[w.Stack].Hold, now)
+		c.BlockedOn = blocker(c, known[w.Stack], now)
 		out = append(out, PlacedStack{Wanted: w, Subject: known[w.Stack], Status: c})
 	}
 	return out, nil

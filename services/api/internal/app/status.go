@@ -21,6 +21,8 @@ type StackStatus struct {
 	Subject  placement.Subject
 	Clusters []ClusterStatus
 	Summary  Summary
+	Blocked  []placement.Blocked      // clusters that keep what they have though something else is wanted; those that the asker may see
+	Agents   map[agent.ID]agent.Agent // of the fleet; deleted ones are absent
 }
 
 // ClusterStatus is how far one cluster is with a stack.
@@ -58,13 +60,34 @@ func (a *App) StackStatus(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	if err != nil {
 		return StackStatus{}, err
 	}
-	out := StackStatus{Subject: sub, Clusters: make([]ClusterStatus, 0, len(wanted))}
+	out := StackStatus{Subject: sub, Clusters: make([]ClusterStatus, 0, len(wanted)), Agents: agents}
+	if out.Blocked, err = a.visibleBlocked(ctx, p, sub); err != nil {
+		return StackStatus{}, err
+	}
 	now := a.Now()
 	for _, w := range wanted {
 		c := clusterStatus(w, agents[w.Agent])
-		c.BlockedOn = blocker(c, sub.Hold, now)
+		c.BlockedOn = blocker(c, sub, now)
 		out.Summary.add(c)
 		out.Clusters = append(out.Clusters, c)
+	}
+	return out, nil
+}
+
+// visibleBlocked returns the clusters that keep what they have, without those that the asker may not see.
+func (a *App) visibleBlocked(ctx context.Context, p tenancy.Principal, sub placement.Subject) ([]placement.Blocked, error) {
+	if p.IsStaff() || len(sub.Blocked) == 0 {
+		return sub.Blocked, nil
+	}
+	visible, err := a.visibleClusters(ctx, p, sub.Stack)
+	if err != nil {
+		return nil, err
+	}
+	var out []placement.Blocked
+	for _, b := range placement.CopyBlocked(sub.Blocked) {
+		if b.Agents = slices.DeleteFunc(b.Agents, func(v agent.ID) bool { return !visible[v] }); len(b.Agents) > 0 {
+			out = append(out, b)
+		}
 	}
 	return out, nil
 }
@@ -113,12 +136,15 @@ func (s *Summary) add(c ClusterStatus) {
 }
 
 // blocker says what keeps a cluster from getting on, and what a person can do about it.
-func blocker(c ClusterStatus, hold *placement.Hold, now time.Time) string {
+func blocker(c ClusterStatus, sub placement.Subject, now time.Time) string {
+	hold := sub.Hold
 	v, live := c.Agent, c.Agent.Liveness.LastHeartbeat
 	held := hold != nil && slices.Contains(hold.Removes, c.Wanted.Agent)
 	switch {
 	case held:
 		return "held decision: " + hold.Reason + "; it waits for an approval (POST /api/v1/stacks/" + string(c.Wanted.Stack) + "/placement/approve)"
+	case keeps(sub, c.Wanted.Agent) != "":
+		return keeps(sub, c.Wanted.Agent)
 	case c.Phase == delivery.PhaseApplied:
 		return ""
 	case v.ID == "":
@@ -136,6 +162,16 @@ func blocker(c ClusterStatus, hold *placement.Hold, now time.Time) string {
 	default:
 		return ""
 	}
+}
+
+// keeps says why the cluster keeps what it has though something else is wanted; nothing if it does not.
+func keeps(sub placement.Subject, a agent.ID) string {
+	for _, b := range sub.Blocked {
+		if slices.Contains(b.Agents, a) {
+			return "the cluster keeps what it has: " + b.Override + " of the policy: " + b.Reason + "; mend the policy, or publish what it fits"
+		}
+	}
+	return ""
 }
 
 func activate(v agent.Agent) string {

@@ -115,7 +115,7 @@ func (e *Engine) write(ctx context.Context, list []*pending) (map[agent.ID]deliv
 
 func (p *pending) event() event.Event {
 	return event.Event{Type: event.PlacementDecided, Stack: p.subject.Stack, Generator: p.subject.Generator, Traceparent: p.commit.Record.Traceparent, At: p.now,
-		Data: map[string]any{"generation": p.subject.Generation + 1, "changes": len(p.decision.Changes), "held": p.decision.Hold != nil}}
+		Data: map[string]any{"generation": p.subject.Generation + 1, "changes": len(p.decision.Changes), "held": p.decision.Hold != nil, "blocked": countBlocked(p.decision.Blocked)}}
 }
 
 // order returns the dirty stacks that are not passed over: first those that something has happened to, or that nobody has

@@ -242,7 +242,7 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	if err != nil && !fault.Is(err, fault.Conflict) {
 		return err
 	}
-	if err := e.vary(ctx, e.world.subjects[id], &d, step.rolling(), e.now()); err != nil {
+	if err := e.vary(ctx, e.world.subjects[id], &d, step, e.now()); err != nil {
 		return err
 	}
 	agents := make([]agent.ID, 0, len(d.Changes))
@@ -305,7 +305,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 	}
 	former, known := e.world.depends[id]
 	step.rewatch = known && !slices.Equal(former, step.depends)
-	if err := e.vary(ctx, s, &d, step.rolling(), now); err != nil {
+	if err := e.vary(ctx, s, &d, step, now); err != nil {
 		return nil, err
 	}
 	e.metrics.decide.Observe(time.Since(start).Seconds())
@@ -320,6 +320,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 	}
 	if news {
 		d = explained(d, in, now)
+		d.ExplainBlocked()
 	}
 	p := &pending{subject: s, cause: c, decision: d, step: step, news: news, now: now, commit: ports.Commit{
 		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Policy: s.Policy, Changes: d.Changes, Hold: d.Hold,
@@ -348,6 +349,11 @@ func (e *Engine) finish(ctx context.Context, p *pending, revisions map[agent.ID]
 	e.world.revised(d, revisions)
 	if p.cause.event == event.DeploymentCreated && s.Newest != nil && d.Hold == nil {
 		telemetry.Observe(ctx, e.metrics.published, max(e.now().Sub(s.Newest.CreatedAt).Seconds(), 0))
+	}
+	if n := countBlocked(d.Blocked); n > 0 && !placement.SameBlocked(d.Blocked, s.Blocked) {
+		b := d.Blocked[0]
+		e.log.WarnContext(ctx, "overrides cannot be applied; clusters keep what they have", "stack", s.Stack, "name", s.Name, "clusters", n,
+			"first", b.Agents[0], "override", b.Override, "problem", b.Reason)
 	}
 	outcome := "changed"
 	if d.Hold != nil {

@@ -211,9 +211,21 @@ func (e *Engine) round(ctx context.Context, full bool) (more bool, err error) {
 	}
 	e.rouse()
 	e.metrics.snapshot(len(e.world.clusters), len(e.world.subjects), e.world.assigned)
+	defer e.tellBlocked()
 	more, err = e.decideDirty(ctx)
 	e.observe(e.now())
 	return more, err
+}
+
+// tellBlocked counts the clusters that keep what they have because of overrides, over the stacks of our shards.
+func (e *Engine) tellBlocked() {
+	n := 0
+	for id, clusters := range e.world.blocked {
+		if _, ours := e.shards.Lease(e.shards.Of(id)); ours {
+			n += clusters
+		}
+	}
+	e.metrics.blocked.Set(float64(n))
 }
 
 // reload reads the outbox's end first, so that what commits while the facts are read is seen again as an event.

@@ -1,6 +1,7 @@
 package cycle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/override"
@@ -28,9 +30,12 @@ type variantKey struct {
 // variant is the content for the clusters of one set; an empty sum is the object's own.
 type variant struct {
 	sum    stack.Checksum
-	failed bool // the overrides cannot be applied
-	unsure bool // nobody can say which overrides are for the cluster
+	at     string // the override that keeps the content from being made, by its place in the policy; empty: none does
+	why    string
+	unsure bool // nobody can say yet whether that override is for the cluster
 }
+
+func (v variant) failed() bool { return v.at != "" }
 
 // keptVariants bounds how many are remembered; what is forgotten is rendered again.
 const keptVariants = 10_000
@@ -38,12 +43,12 @@ const keptVariants = 10_000
 // vary gives each cluster that d picks the content that the policy's overrides make for it, rendered once a set of overrides
 // and stored by its checksum. A cluster whose overrides cannot be applied, or are not
 // known, keeps what it has, and so do no others. What stays on an older object keeps the content that it has. While a rollout
-// goes on (rolling), what has its object keeps its content too: another one would reach all clusters at once.
-func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Decision, rolling bool, now time.Time) error {
-	in := placement.Input{Subject: s, Prior: e.world.priors[s.Stack]}
-	if s.Policy != nil && !over(s) {
-		in.Policy = e.ready[s.Policy.ID].compiled
-	}
+// goes on, what has its object keeps its content too: another one would reach all clusters at once. The decision says which
+// clusters keep what they have so, those that the rollout passes over included.
+func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Decision, step stepped, now time.Time) error {
+	in := e.overriding(s)
+	blocked := step.blocked
+	defer func() { d.Block(blocked, s.Blocked) }()
 	overrides := 0
 	if in.Policy != nil {
 		overrides = len(in.Policy.Document().Overrides)
@@ -68,12 +73,16 @@ func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Dec
 		switch {
 		case err != nil:
 			return err
-		case v.failed || v.unsure:
+		case v.failed():
 			delete(changes, a)
+			if blocked == nil {
+				blocked = map[agent.ID]placement.Blocked{}
+			}
+			blocked[a] = placement.Blocked{Override: v.at, Reason: v.why, Object: object, Since: now}
 		case change.Object != "":
 			change.Variant = v.sum
 			changes[a] = change
-		case v.sum != was.Variant && !rolling:
+		case v.sum != was.Variant && !step.rolling():
 			changes[a] = placement.Change{Agent: a, State: delivery.Assigned, Object: object, Variant: v.sum, Reason: was.Reason, Version: e.world.clusters[a].Version}
 		}
 	}
@@ -83,6 +92,61 @@ func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Dec
 	}
 	slices.SortFunc(d.Changes, func(x, y placement.Change) int { return strings.Compare(string(x.Agent), string(y.Agent)) })
 	return nil
+}
+
+// overriding is what variants of a stack's objects rest on.
+func (e *Engine) overriding(s placement.Subject) placement.Input {
+	in := placement.Input{Subject: s, Prior: e.world.priors[s.Stack]}
+	if s.Policy != nil && !over(s) {
+		in.Policy = e.ready[s.Policy.ID].compiled
+	}
+	return in
+}
+
+// refusals looks ahead of a rollout's step: which clusters cannot be given the newest object, and which that have it cannot be given
+// their former one back. It returns those of the newest also as the decision tells of them.
+func (e *Engine) refusals(ctx context.Context, s placement.Subject, in *rollout.In, now time.Time) (map[agent.ID]placement.Blocked, error) {
+	over := e.overriding(s)
+	if over.Policy == nil || len(over.Policy.Document().Overrides) == 0 {
+		return nil, nil
+	}
+	blocked := map[agent.ID]placement.Blocked{}
+	look := func(a agent.ID, o stack.ObjectID) error {
+		if o == "" || in.Prior[a] == o {
+			return nil
+		}
+		v, err := e.variantOf(ctx, over, a, o, now)
+		if err != nil || !v.failed() {
+			return err
+		}
+		if in.Refused == nil {
+			in.Refused = map[rollout.Offer]rollout.Refusal{}
+		}
+		in.Refused[rollout.Offer{Agent: a, Object: o}] = rollout.Refusal{
+			Reason: fmt.Sprintf("%s of policy %s: %s", v.at, over.Policy.Document().Name, v.why), Passing: v.unsure,
+		}
+		if o == in.Newest {
+			blocked[a] = placement.Blocked{Override: v.at, Reason: v.why, Object: o, Since: now}
+		}
+		return nil
+	}
+	for _, p := range in.Picks {
+		if err := look(p.Agent, in.Newest); err != nil {
+			return nil, err
+		}
+	}
+	if r := in.Current; r != nil && (r.Phase == rollout.PhaseFailed || r.Phase == rollout.PhaseRollingBack) {
+		clear(blocked) // nobody is given the newest any more
+		for _, m := range r.Members {
+			if m.AdmittedAt == nil || m.Gone {
+				continue
+			}
+			if err := look(m.Agent, m.Target()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return blocked, nil
 }
 
 func assignments(p placement.Prior) []delivery.Assignment {
@@ -120,9 +184,7 @@ func (e *Engine) variantOf(ctx context.Context, in placement.Input, a agent.ID, 
 	for i := range d.Overrides {
 		fits, known := in.Policy.FitsOverride(i, &c, now)
 		if !known {
-			e.log.WarnContext(ctx, "what an override asks for is not known of a cluster, which keeps what it has", "stack", in.Subject.Stack, "name", in.Subject.Name,
-				"policy", d.Name, "override", i, "agent", a)
-			return variant{unsure: true}, nil
+			return variant{at: fmt.Sprintf("overrides[%d]", i), why: "what it asks for is not known of the cluster", unsure: true}, nil
 		}
 		if fits {
 			numbers = append(numbers, strconv.Itoa(i))
@@ -160,11 +222,10 @@ func (e *Engine) render(ctx context.Context, in placement.Input, d policy.Docume
 	if out == nil {
 		for _, p := range problems {
 			if !p.Warning {
-				e.log.WarnContext(ctx, "an override cannot be applied; its clusters keep what they have", "stack", in.Subject.Stack, "name", in.Subject.Name,
-					"policy", d.Name, "at", p.Path, "problem", p.Message)
+				return variant{at: cmp.Or(p.Path, "overrides"), why: p.Message}, nil
 			}
 		}
-		return variant{failed: true}, nil
+		return variant{at: "overrides", why: "they cannot be applied"}, nil
 	}
 	if string(out) == string(content) {
 		return variant{}, nil

@@ -27,7 +27,8 @@ type stepped struct {
 	out     rollout.Out
 	depends []stack.ID // whose reports the rollout waits for
 	before  *rollout.Rollout
-	rewatch bool // it waits for the reports of others than before
+	blocked map[agent.ID]placement.Blocked // clusters that it passes over
+	rewatch bool                           // it waits for the reports of others than before
 }
 
 // moved reports whether there is something to store: a rollout that did not move keeps its version.
@@ -178,6 +179,11 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 	if out.depends, err = e.reports(ctx, s, doc, &in); err != nil {
 		return out, err
 	}
+	if rolls(in) {
+		if out.blocked, err = e.refusals(ctx, s, &in, now); err != nil {
+			return out, err
+		}
+	}
 	out.out = rollout.Step(in, now)
 	e.assign(s, d, out.out, in)
 	return out, nil
@@ -211,10 +217,15 @@ func opening(spec *rollout.Spec, current *rollout.Rollout, newest stack.ObjectID
 	return rollout.Opening{Open: o.Open, Changes: o.Changes}, err
 }
 
+// rolls reports whether a rollout goes on or starts.
+func rolls(in rollout.In) bool {
+	same := in.Current != nil && in.Current.Object == in.Newest
+	return in.Newest != "" && (!same || in.Current.Phase.Open()) && (same || in.Spec != nil)
+}
+
 // reports reads what a rollout that goes on or starts rests on: what agents report of the stack, and of those that it depends on.
 func (e *Engine) reports(ctx context.Context, s placement.Subject, doc *policy.Document, in *rollout.In) ([]stack.ID, error) {
-	same := in.Current != nil && in.Current.Object == in.Newest
-	if in.Newest == "" || (same && !in.Current.Phase.Open()) || (!same && in.Spec == nil) {
+	if !rolls(*in) {
 		return nil, nil
 	}
 	var names []policy.Dependency

@@ -25,6 +25,7 @@ type world struct {
 	index    index // of subjects
 	priors   map[stack.ID]placement.Prior
 	rollouts map[stack.ID]rollout.Rollout // that govern
+	blocked  map[stack.ID]int             // clusters that keep what they have though something else is wanted; none: absent
 	depends  map[stack.ID][]stack.ID      // whose reports the rollout of a stack waits for, beside its own
 	assigned int                          // assignments in state assigned, over the fleet
 }
@@ -32,7 +33,7 @@ type world struct {
 // load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
 	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(),
-		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: map[agent.ID][]promise{}}
+		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: map[agent.ID][]promise{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read stacks: %w", err)
@@ -48,7 +49,7 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 		w.clusters[c.Agent] = c
 	}
 	for _, s := range subjects {
-		w.subjects[s.Stack] = s
+		w.put(s)
 		w.index.add(s)
 	}
 	w.fleet = placement.NewFleet(w.all())
@@ -114,10 +115,11 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 		w.assigned -= assigned(w.priors[id])
 		w.index.remove(w.subjects[id])
 		delete(w.subjects, id)
+		delete(w.blocked, id)
 		delete(w.priors, id)
 	}
 	for _, s := range subjects {
-		w.subjects[s.Stack] = s
+		w.put(s)
 		w.index.add(s)
 	}
 	for id, p := range priors {
@@ -127,12 +129,30 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	return nil
 }
 
+// put makes s what the snapshot knows of its stack.
+func (w *world) put(s placement.Subject) {
+	w.subjects[s.Stack] = s
+	if n := countBlocked(s.Blocked); n > 0 {
+		w.blocked[s.Stack] = n
+	} else {
+		delete(w.blocked, s.Stack)
+	}
+}
+
+func countBlocked(list []placement.Blocked) int {
+	n := 0
+	for _, b := range list {
+		n += len(b.Agents)
+	}
+	return n
+}
+
 // committed brings the snapshot to where the commit left the store.
 func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision, now time.Time) {
 	s := w.subjects[d.Stack]
-	s.Generation, s.Hold, s.Approved, s.Decided = generation, d.Hold, 0, d.Policy
+	s.Generation, s.Hold, s.Approved, s.Decided, s.Blocked = generation, d.Hold, 0, d.Policy, d.Blocked
 	s.Moved = placement.Recent(s.Moved, now, d.Moves)
-	w.subjects[d.Stack] = s
+	w.put(s)
 	prior := make(placement.Prior, len(w.priors[d.Stack])+len(d.Changes))
 	for a, p := range w.priors[d.Stack] {
 		prior[a] = p

@@ -26,8 +26,21 @@ type (
 		Checksum    *stack.Checksum     `json:"checksum"`
 		PublishedAt *time.Time          `json:"published_at"`
 		Hold        *placement.Hold     `json:"hold"`
+		Blocked     []blockedJSON       `json:"blocked"`
 		Clusters    []clusterJSON       `json:"clusters"`
 		Summary     summaryJSON         `json:"summary"`
+	}
+	blockedJSON struct {
+		Override string           `json:"override"`
+		Reason   string           `json:"reason"`
+		ObjectID stack.ObjectID   `json:"deployment_object_id"`
+		Since    time.Time        `json:"since"`
+		Clusters []blockedOneJSON `json:"clusters"`
+	}
+	blockedOneJSON struct {
+		AgentID     agent.ID `json:"agent_id"`
+		AgentName   string   `json:"agent_name"`
+		ClusterName string   `json:"cluster_name"`
 	}
 	revisionJSON struct {
 		ObjectID   stack.ObjectID `json:"deployment_object_id"`
@@ -92,6 +105,11 @@ func statusOf(s app.StackStatus) statusJSON {
 	out := statusJSON{
 		StackID: s.Subject.Stack, StackName: s.Subject.Name, GeneratorID: s.Subject.Generator, DeletedAt: s.Subject.DeletedAt,
 		Hold: holdOf(s.Subject.Hold), Clusters: each(s.Clusters, clusterOf), Summary: summaryJSON(s.Summary),
+		Blocked: each(s.Blocked, func(b placement.Blocked) blockedJSON {
+			return blockedJSON{b.Override, b.Reason, b.Object, b.Since.UTC(), each(b.Agents, func(a agent.ID) blockedOneJSON {
+				return blockedOneJSON{a, s.Agents[a].Name, s.Agents[a].ClusterName}
+			})}
+		}),
 	}
 	if o := s.Subject.Newest; o != nil {
 		out.ObjectID, out.SequenceID, out.Checksum, out.PublishedAt = &o.ID, &o.Sequence, &o.Checksum, &o.SubmittedAt
