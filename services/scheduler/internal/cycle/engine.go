@@ -365,7 +365,7 @@ func first[K comparable, V any](m map[K]V) V {
 	return zero
 }
 
-// fleetLeft is how many removals the window still admits.
+// fleetLeft is how many removals the window still admits; none once more were approved than it admits.
 func (e *Engine) fleetLeft(now time.Time) int {
 	n, keep := 0, e.removed[:0]
 	for _, r := range e.removed {
@@ -375,7 +375,7 @@ func (e *Engine) fleetLeft(now time.Time) int {
 		}
 	}
 	e.removed = keep
-	return max(e.opt.FleetFloor, int(e.opt.Share*float64(e.world.assigned+n))) - n
+	return max(0, max(e.opt.FleetFloor, int(e.opt.Share*float64(e.world.assigned+n)))-n)
 }
 
 func (e *Engine) input(id stack.ID, now time.Time) placement.Input {

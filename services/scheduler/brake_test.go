@@ -1,0 +1,113 @@
+package scheduler_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// thinned are stacks on three clusters each, one cluster of each about to be lost: less than the brake of one stack holds.
+type thinned struct {
+	*fleet
+	stacks []stack.ID
+	leave  []agent.ID
+}
+
+func thin(f *fleet, n int) *thinned {
+	x := &thinned{fleet: f}
+	for i := range n {
+		name := fmt.Sprint("part", i)
+		for j := range 2 {
+			f.agent(fmt.Sprint("stays", i, "-", j), name)
+		}
+		x.leave = append(x.leave, f.agent(fmt.Sprint("leaves", i), name))
+		s := f.stack(fmt.Sprint("s", i), name)
+		f.publish(s, fmt.Sprint("content ", i))
+		x.stacks = append(x.stacks, s)
+	}
+	settle()
+	return x
+}
+
+// lose takes the label from the clusters that leave, from number i to j.
+func (x *thinned) lose(i, j int) {
+	for k := i; k < j; k++ {
+		x.unlabel(x.leave[k], fmt.Sprint("part", k))
+	}
+}
+
+// approve lets a held decision happen.
+func (x *thinned) approve(s stack.ID) {
+	x.t.Helper()
+	_, hold, err := x.store.Decisions().Latest(x.t.Context(), s)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if hold == nil {
+		return
+	}
+	x.write(func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Decisions().Approve(ctx, s, hold.Fingerprint); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: s, At: time.Now()})
+	})
+}
+
+// unlabelOne takes the label from one more cluster of stack number i.
+func (x *thinned) unlabelOne(i int) {
+	x.t.Helper()
+	for a, y := range x.assignments(x.stacks[i]) {
+		if y.State == delivery.Assigned {
+			x.unlabel(a, fmt.Sprint("part", i))
+			return
+		}
+	}
+}
+
+func (x *thinned) removed() int {
+	x.t.Helper()
+	n := 0
+	for i, s := range x.stacks {
+		if y, ok := x.assignments(s)[x.leave[i]]; !ok || y.State == delivery.Removing {
+			n++
+		}
+	}
+	return n
+}
+
+// Once more was approved than the window of the whole fleet admits, it admits nothing more: not everything.
+func TestNothingIsLeftOfAWindowThatWasOverrun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		x := thin(f, 14) // 42 assignments: the window admits its floor of 10
+		x.lose(0, 14)
+		settle()
+		if got := x.removed(); got != 10 {
+			t.Fatalf("%d removals, want 10: the window admits no more", got)
+		}
+		for _, s := range x.stacks {
+			x.approve(s)
+		}
+		settle()
+		if got := x.removed(); got != 14 {
+			t.Fatalf("%d removals after an approval, want 14", got)
+		}
+		x.unlabelOne(0)
+		settle()
+		if _, hold, err := f.store.Decisions().Latest(t.Context(), x.stacks[0]); err != nil || hold == nil {
+			t.Errorf("hold %+v, %v: want it held, for more than the window admits was approved", hold, err)
+		}
+	})
+}
