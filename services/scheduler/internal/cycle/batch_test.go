@@ -1,6 +1,7 @@
 package cycle
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -10,6 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
@@ -100,5 +104,64 @@ func TestAnUndoneSnapshotRemembers(t *testing.T) {
 	decide()
 	if n := decide(); n != 0 {
 		t.Errorf("the same decision once more asks %d times, want 0", n)
+	}
+}
+
+// poisoned is a store that cannot store the decisions about one stack.
+type poisoned struct {
+	ports.Store
+	bad    stack.ID
+	stored map[stack.ID]bool
+}
+
+type poisonedTx struct {
+	ports.Repositories
+	p *poisoned
+}
+
+func (t poisonedTx) Decisions() ports.Decisions { return poisonedDecisions{p: t.p} }
+func (poisonedTx) Outbox() ports.Outbox         { return deafOutbox{} }
+
+type deafOutbox struct{ ports.Outbox }
+
+func (deafOutbox) Append(context.Context, ...event.Event) error { return nil }
+
+type poisonedDecisions struct {
+	ports.Decisions
+	p *poisoned
+}
+
+func (d poisonedDecisions) Commit(_ context.Context, commits ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
+	for _, c := range commits {
+		if c.Stack == d.p.bad {
+			return nil, fault.New(fault.Internal, "oops", "it cannot be stored")
+		}
+	}
+	for _, c := range commits {
+		d.p.stored[c.Stack] = true
+	}
+	return nil, nil
+}
+
+func (p *poisoned) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
+	return fn(ctx, poisonedTx{p: p})
+}
+
+// A decision that can never be stored keeps no other from being stored, though they are committed together.
+func TestADecisionThatCannotBeStoredHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	e := empty()
+	store := &poisoned{bad: "1", stored: map[stack.ID]bool{}}
+	e.store = store
+	for i := range 4 {
+		id := stack.ID(fmt.Sprint(i))
+		e.world.subjects[id] = placement.Subject{Stack: id, Generation: 1, Hold: &placement.Hold{}} // what is held is so no longer
+		e.dirty[id] = cause{event: resync}
+	}
+	if _, err := e.decideDirty(t.Context()); err == nil {
+		t.Error("no error, want that of the stack whose decision cannot be stored")
+	}
+	if len(store.stored) != 3 || len(e.dirty) != 1 || !e.passed["1"] {
+		t.Errorf("stored %v, dirty %v, passed over %v; want all but the bad one stored", store.stored, e.dirty, e.passed)
 	}
 }

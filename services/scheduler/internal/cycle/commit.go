@@ -113,7 +113,7 @@ func (e *Engine) attend(ctx context.Context, b *batch, id stack.ID, ahead []stac
 	return nil
 }
 
-// flush commits the batch. If it loses a race, each of its decisions is made again by itself.
+// flush commits the batch. If it loses a race, or one of its decisions cannot be stored, each is made again by itself.
 func (e *Engine) flush(ctx context.Context, b *batch) error {
 	list := b.list
 	if len(list) == 0 {
@@ -138,16 +138,23 @@ func (e *Engine) flush(ctx context.Context, b *batch) error {
 		return nil
 	}
 	e.abandon(b)
-	if !fault.Is(err, fault.Conflict) {
+	raced := fault.Is(err, fault.Conflict)
+	// Whatever is wrong with one decision must not keep the others from being committed, for as long as they are decided together.
+	if !raced && (len(list) == 1 || ctx.Err() != nil || fault.Is(err, fault.Unavailable)) {
 		for _, p := range list {
 			e.passed[p.subject.Stack] = true
 		}
 		return fmt.Errorf("commit decisions about %d stacks, the first being %s: %w", len(list), list[0].subject.Stack, err)
 	}
-	e.metrics.conflicts.Inc()
+	if raced {
+		e.metrics.conflicts.Inc()
+	}
 	var errs []error
 	for _, p := range list {
-		err := e.reread(ctx, p.subject.Stack)
+		var err error
+		if raced {
+			err = e.reread(ctx, p.subject.Stack)
+		}
 		if err != nil {
 			err = fmt.Errorf("decide stack %s: %w", p.subject.Stack, err)
 			e.passed[p.subject.Stack] = true
