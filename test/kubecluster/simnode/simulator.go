@@ -165,7 +165,7 @@ func nodeStatus(name string, index int) corev1.NodeStatus {
 // nodeIP is an address of the block that is reserved for documentation: nothing answers there.
 func nodeIP(index int) string { return fmt.Sprintf("192.0.2.%d", index%250+1) }
 
-// heartbeat renews the nodes' leases until ctx ends. A failure is left to the next round: four fit into a lease.
+// heartbeat renews the nodes' leases and keeps them Ready until ctx ends. A failure is left to the next round: four fit into a lease.
 func (s *Simulator) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
@@ -174,11 +174,29 @@ func (s *Simulator) heartbeat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, name := range s.nodes {
+			for i, name := range s.nodes {
 				_ = s.renew(ctx, name)
+				_ = s.keepReady(ctx, name, i)
 			}
 		}
 	}
+}
+
+// keepReady tells the node's status again when the cluster has given it up, as it does after a stall of the machine that lasted longer
+// than the lease: a renewed lease alone brings no node back.
+func (s *Simulator) keepReady(ctx context.Context, name string, index int) error {
+	node, err := s.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return nil
+		}
+	}
+	node.Status = nodeStatus(name, index)
+	_, err = s.client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	return err
 }
 
 func (s *Simulator) renew(ctx context.Context, name string) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -169,6 +171,18 @@ func TestClusters(t *testing.T) {
 		eventually(t, 20*time.Second, "3 available", func() bool {
 			d, err := c1.AppsV1().Deployments("default").Get(ctx, "web", metav1.GetOptions{})
 			return err == nil && d.Status.AvailableReplicas == 3
+		})
+	})
+	t.Run("a node that was given up comes back", func(t *testing.T) {
+		const gone = `{"status":{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown"}]}}`
+		if _, err := c1.CoreV1().Nodes().Patch(ctx, "c1-node-1", types.StrategicMergePatchType, []byte(gone), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 30*time.Second, "node ready", func() bool {
+			n, err := c1.CoreV1().Nodes().Get(ctx, "c1-node-1", metav1.GetOptions{})
+			return err == nil && slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+			})
 		})
 	})
 	t.Run("clusters are apart", func(t *testing.T) {
