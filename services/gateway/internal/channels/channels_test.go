@@ -36,9 +36,20 @@ func (s *source) get() map[agent.ID]time.Time {
 
 // counted counts what is said, and fails while it is broken.
 type counted struct {
-	ports.Channels
+	kept   atomic.Pointer[memory.Channels]
 	said   atomic.Int64
 	broken atomic.Bool
+}
+
+// forget makes it know nothing, as at first.
+func (c *counted) forget() { c.kept.Store(memory.NewChannels(time.Now)) }
+
+func (c *counted) Since(ctx context.Context, agents []agent.ID) (map[agent.ID]time.Time, error) {
+	return c.kept.Load().Since(ctx, agents)
+}
+
+func (c *counted) Withdraw(ctx context.Context, gateway string) error {
+	return c.kept.Load().Withdraw(ctx, gateway)
 }
 
 func (c *counted) Announce(ctx context.Context, gateway string, n ports.Announcement) (int, error) {
@@ -46,7 +57,7 @@ func (c *counted) Announce(ctx context.Context, gateway string, n ports.Announce
 	if c.broken.Load() {
 		return 0, fault.New(fault.Unavailable, "unavailable", "away")
 	}
-	return c.Channels.Announce(ctx, gateway, n)
+	return c.kept.Load().Announce(ctx, gateway, n)
 }
 
 type world struct {
@@ -62,7 +73,8 @@ type world struct {
 func inBubble(t *testing.T, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, port: &counted{Channels: memory.NewChannels(time.Now)}, sockets: &source{}, parked: &source{}, done: make(chan struct{}), a: "a", b: "b", began: time.Now().UTC()}
+		w := &world{T: t, port: &counted{}, sockets: &source{}, parked: &source{}, done: make(chan struct{}), a: "a", b: "b", began: time.Now().UTC()}
+		w.port.forget()
 		ctx, cancel := context.WithCancel(t.Context())
 		w.kill = cancel
 		n := channels.New(w.port, time.Now, slog.New(slog.DiscardHandler), w.sockets.get, w.parked.get)
@@ -123,7 +135,7 @@ func TestChannelsAreToldOfAgain(t *testing.T) {
 		all := map[agent.ID]time.Time{w.a: w.began, w.b: w.began}
 		w.parked.set(all)
 		w.after(1100*time.Millisecond, "opened", all)
-		w.port.Channels = memory.NewChannels(time.Now) // all is forgotten
+		w.port.forget()
 		w.after(7*time.Second, "after it was forgotten", all)
 		w.port.broken.Store(true)
 		w.after(20*time.Second, "nothing was said for longer than it holds", nil)

@@ -294,7 +294,8 @@ func TestTwoReplicasTakeTurns(t *testing.T) {
 		run := func(holder string) func() {
 			ctx, cancel := context.WithCancel(w.Context())
 			done := make(chan error, 1)
-			go func() { done <- w.stepper(w.store, holder).Run(ctx) }()
+			s := w.stepper(w.store, holder)
+			go func() { done <- s.Run(ctx) }()
 			return func() {
 				cancel()
 				if err := <-done; err != nil {

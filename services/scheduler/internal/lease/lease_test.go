@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,7 @@ func loop(store ports.Store, holder string) lease.Loop {
 }
 
 // start runs l, and counts the rounds in which it had the lease.
-func start(t *testing.T, l lease.Loop, did *int) (stop func()) {
+func start(t *testing.T, l lease.Loop, did *atomic.Int64) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -32,7 +34,7 @@ func start(t *testing.T, l lease.Loop, did *int) (stop func()) {
 		done <- l.Run(ctx, func(ctx context.Context) error {
 			_, mine, err := l.Take(ctx)
 			if mine {
-				*did++
+				did.Add(1)
 			}
 			return err
 		})
@@ -49,39 +51,59 @@ func TestOneReplicaAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New(time.Now)
-		var a, b int
+		var a, b atomic.Int64
 		stop := start(t, loop(store, "a"), &a)
 		time.Sleep(every / 2)
 		defer start(t, loop(store, "b"), &b)()
 		time.Sleep(10 * every)
-		if a != 10 || b != 0 {
-			t.Fatalf("rounds: a %d, b %d; want 10 of a alone", a, b)
+		if a.Load() != 10 || b.Load() != 0 {
+			t.Fatalf("rounds: a %d, b %d; want 10 of a alone", a.Load(), b.Load())
 		}
 		stop() // it dies without giving anything up
 		time.Sleep(4 * every)
-		if b != 0 {
-			t.Errorf("b worked %d times while the lease of a was good", b)
+		if b.Load() != 0 {
+			t.Errorf("b worked %d times while the lease of a was good", b.Load())
 		}
 		time.Sleep(every + every/2)
-		if a != 10 || b != 1 {
-			t.Errorf("rounds: a %d, b %d; want the lease taken over once it was over", a, b)
+		if a.Load() != 10 || b.Load() != 1 {
+			t.Errorf("rounds: a %d, b %d; want the lease taken over once it was over", a.Load(), b.Load())
 		}
 	})
+}
+
+// told is a log that is written and read at the same time.
+type told struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *told) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *told) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 func TestAFailureIsToldOnceInARow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var text bytes.Buffer
+		var text told
 		l := loop(memory.New(time.Now), "a")
 		l.Log = slog.New(slog.NewTextHandler(&text, nil))
 		ctx, cancel := context.WithCancel(t.Context())
-		rounds, broken := 0, true
+		var rounds atomic.Int64
+		var broken atomic.Bool
+		broken.Store(true)
 		done := make(chan error, 1)
 		go func() {
 			done <- l.Run(ctx, func(context.Context) error {
-				rounds++
-				if broken {
+				rounds.Add(1)
+				if broken.Load() {
 					return errors.New("the store is away")
 				}
 				return nil
@@ -91,7 +113,7 @@ func TestAFailureIsToldOnceInARow(t *testing.T) {
 			broken bool
 			told   int
 		}{{true, 1}, {false, 1}, {true, 2}} {
-			broken = step.broken
+			broken.Store(step.broken)
 			time.Sleep(5 * every)
 			synctest.Wait()
 			if got := strings.Count(text.String(), "the work failed"); got != step.told {
@@ -99,8 +121,8 @@ func TestAFailureIsToldOnceInARow(t *testing.T) {
 			}
 		}
 		cancel()
-		if err := <-done; err != nil || rounds != 15 {
-			t.Errorf("ended with %v after %d rounds, want 15 and no error", err, rounds)
+		if err := <-done; err != nil || rounds.Load() != 15 {
+			t.Errorf("ended with %v after %d rounds, want 15 and no error", err, rounds.Load())
 		}
 	})
 }
