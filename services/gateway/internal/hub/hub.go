@@ -55,7 +55,8 @@ type entry struct {
 	revision delivery.Revision
 	stamp    int64 // of the read or signal that gave revision
 	gen      int64
-	verified time.Time // when the store was last asked; zero: never
+	verified time.Time // when the store was last asked; zero: never, or what it said is in doubt
+	asked    int64     // of the reading that gave verified, or of the doubt: readings that began before do not count
 	seen     time.Time
 	boots    []string // processes of this agent, the current one last
 	waiters  []*Waiter
@@ -248,7 +249,8 @@ func (h *Hub) Doubt(a agent.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := h.agents[a]; ok {
-		e.verified = time.Time{}
+		h.clock++
+		e.verified, e.asked = time.Time{}, h.clock
 	}
 }
 

@@ -53,8 +53,8 @@ func (h *Hub) observe(r Reading, e *entry, revision delivery.Revision) int {
 	case revision > e.revision:
 		e.revision = revision
 	}
-	if e.verified.Before(r.at) || e.verified.IsZero() {
-		e.verified, e.gen = r.at, r.gen
+	if e.asked < r.stamp {
+		e.verified, e.gen, e.asked = r.at, r.gen, r.stamp
 	}
 	return h.wakeChanged(e)
 }
