@@ -85,7 +85,7 @@ func (l layout) unpack(m manifest, dir string) (size int64, names []string) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		var r io.Reader = f
 		if strings.Contains(d.MediaType, "gzip") {
 			if r, err = gzip.NewReader(f); err != nil {

@@ -346,11 +346,10 @@ func writeReport(f *fields, k client.Cluster, now time.Time) {
 func factTexts(all map[string]client.Fact) []string {
 	texts := make([]string, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fact, value := all[name], ""
+		fact := all[name]
+		value := fact.Text
 		if fact.Number != nil {
 			value = strconv.FormatFloat(*fact.Number, 'g', -1, 64)
-		} else {
-			value = fact.Text
 		}
 		if fact.Until != nil {
 			value += " (until " + fact.Until.UTC().Format(time.RFC3339) + ")"
