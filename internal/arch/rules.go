@@ -55,8 +55,15 @@ func Rules() []Rule {
 			Name: "a stack template is pure",
 			Why:  "broker and CLI turn a template and parameters into the same bundle, from nothing else",
 			Of:   []string{"./pkg/stacktemplate/..."},
-			Only: []string{std, "./pkg/domain/...", "./pkg/tera", "github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/..."},
+			Only: []string{std, "./pkg/domain/...", "./pkg/misfit", "./pkg/tera", "github.com/santhosh-tekuri/jsonschema/..."},
 			Deny: []string{"os/...", "net/...", "time", "syscall", "database/...", "log/...", "math/rand/...", "crypto/rand", "testing/..."},
+		},
+		{
+			Name: "what does not fit is told alike",
+			Why:  "broker and CLI complain about values in the same words, and never with the value: an error of a schema in, lines out",
+			Of:   []string{"./pkg/misfit/..."},
+			Only: []string{std, "github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/..."},
+			Deny: world,
 		},
 		{
 			Name: "identity sees ports",

@@ -7,21 +7,15 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
-
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/misfit"
 )
 
 const (
 	maxParameters = 256 << 10  // bytes
 	maxNesting    = 32         // of parameters, and of a schema's text
-	maxProblems   = 20         // that are told of one set of parameters
 	maxWork       = 20_000_000 // a schema's weight times the parameters' size
 )
 
@@ -132,43 +126,10 @@ func (t *Template) fits(values map[string]any, nodes int) error {
 	if err == nil {
 		return nil
 	}
-	var e *jsonschema.ValidationError
-	if !errors.As(err, &e) {
+	problems, ok := misfit.List(err, func(path []string) string { return "/" + strings.Join(path, "/") })
+	if !ok {
 		return invalidParameters("they cannot be checked")
-	}
-	var problems []string
-	collect(e, message.NewPrinter(language.English), &problems)
-	slices.Sort(problems)
-	problems = slices.Compact(problems)
-	if more := len(problems) - maxProblems; more > 0 {
-		problems = append(problems[:maxProblems], fmt.Sprintf("and %d more", more))
 	}
 	return fault.Newf(fault.Invalid, "invalid_parameters", "the parameters do not fit the template's schema: %s", problems[0]).
 		With("validation_errors", problems)
-}
-
-// collect lists the leaves of a validation error, each as "/path: what is wrong".
-func collect(e *jsonschema.ValidationError, p *message.Printer, out *[]string) {
-	if len(e.Causes) == 0 {
-		*out = append(*out, "/"+strings.Join(e.InstanceLocation, "/")+": "+problem(e.ErrorKind, p))
-		return
-	}
-	for _, cause := range e.Causes {
-		collect(cause, p, out)
-	}
-}
-
-// problem says what is wrong without the value that is: it may be a secret.
-func problem(k jsonschema.ErrorKind, p *message.Printer) string {
-	switch k := k.(type) {
-	case *kind.Pattern:
-		return fmt.Sprintf("does not match the pattern %q", k.Want)
-	case *kind.Format:
-		return fmt.Sprintf("is no valid %s", k.Want)
-	case *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum, *kind.MultipleOf:
-		_, want, _ := strings.Cut(k.LocalizedString(p), "want ")
-		return fmt.Sprintf("%s: want %s", strings.Join(k.KeywordPath(), "/"), want)
-	default:
-		return k.LocalizedString(p)
-	}
 }

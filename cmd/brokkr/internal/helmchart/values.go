@@ -6,24 +6,21 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/strvals"
+
+	"github.com/colliery-io/brokkr/pkg/misfit"
 )
 
 const (
-	schemaFile  = "values.schema.json"
-	schemaURL   = "https://brokkr.invalid/" + schemaFile // so that errors of the compiler can be told in our words
-	maxProblems = 20
+	schemaFile = "values.schema.json"
+	schemaURL  = "https://brokkr.invalid/" + schemaFile // so that errors of the compiler can be told in our words
 )
 
 // values returns what is given besides the chart's own values, by Helm's rules of precedence.
@@ -101,16 +98,9 @@ func fitSchema(values map[string]any, text []byte) error {
 	if err == nil {
 		return nil
 	}
-	var e *jsonschema.ValidationError
-	if !errors.As(err, &e) {
+	problems, ok := misfit.List(err, keys)
+	if !ok {
 		return fmt.Errorf("the values cannot be checked: %w", err)
-	}
-	var problems []string
-	collect(e, message.NewPrinter(language.English), &problems)
-	slices.Sort(problems)
-	problems = slices.Compact(problems)
-	if more := len(problems) - maxProblems; more > 0 {
-		problems = append(problems[:maxProblems], fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Errorf("the values do not fit: %s", strings.Join(problems, "; "))
 }
@@ -120,32 +110,10 @@ type closed struct{}
 
 func (closed) Load(string) (any, error) { return nil, errors.New("it is not fetched") }
 
-// collect lists the leaves of a validation error, each as "key.of.value: what is wrong".
-func collect(e *jsonschema.ValidationError, p *message.Printer, out *[]string) {
-	if len(e.Causes) > 0 {
-		for _, cause := range e.Causes {
-			collect(cause, p, out)
-		}
-		return
+// keys writes where a value is, as --set has it.
+func keys(path []string) string {
+	if len(path) == 0 {
+		return "at the top"
 	}
-	where := strings.Join(e.InstanceLocation, ".")
-	if where == "" {
-		where = "at the top"
-	}
-	*out = append(*out, where+": "+problem(e.ErrorKind, p))
-}
-
-// problem says what is wrong without the value that is: it may be a secret.
-func problem(k jsonschema.ErrorKind, p *message.Printer) string {
-	switch k := k.(type) {
-	case *kind.Pattern:
-		return fmt.Sprintf("does not match the pattern %q", k.Want)
-	case *kind.Format:
-		return fmt.Sprintf("is no valid %s", k.Want)
-	case *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum, *kind.MultipleOf:
-		_, want, _ := strings.Cut(k.LocalizedString(p), "want ")
-		return fmt.Sprintf("%s: want %s", strings.Join(k.KeywordPath(), "/"), want)
-	default:
-		return k.LocalizedString(p)
-	}
+	return strings.Join(path, ".")
 }
