@@ -96,13 +96,15 @@ func (w *world) subscribe(host string, change ...func(*webhook.Subscription)) we
 	return s.ID
 }
 
-// happen appends n events of the type.
+// happen appends n events of the type, all at once: nobody sees some of them.
 func (w *world) happen(typ event.Type, n int) {
 	w.t.Helper()
-	for range n {
-		if err := w.store.Outbox().Append(w.t.Context(), event.Event{ID: uuid.NewString(), Type: typ, At: time.Now(), Data: map[string]any{"stack_id": "s"}}); err != nil {
-			w.t.Fatal(err)
-		}
+	all := make([]event.Event, n)
+	for i := range all {
+		all[i] = event.Event{ID: uuid.NewString(), Type: typ, At: time.Now(), Data: map[string]any{"stack_id": "s"}}
+	}
+	if err := w.store.Outbox().Append(w.t.Context(), all...); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

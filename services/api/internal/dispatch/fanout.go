@@ -127,9 +127,9 @@ func (f *Fanout) ring(ctx context.Context) error {
 	return nil
 }
 
-// hold renews the lease if less than half of it is left; false if it is another's.
+// hold renews the lease unless it is fresh, so that a step of the largest size ends before it does; false if it is another's.
 func (f *Fanout) hold(ctx context.Context) (bool, error) {
-	if f.safe.Sub(f.Now()) > leaseTTL/2 {
+	if f.safe.Sub(f.Now()) > leaseTTL*3/4 {
 		return true, nil
 	}
 	return f.acquire(ctx)
