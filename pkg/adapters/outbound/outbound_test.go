@@ -81,11 +81,6 @@ func TestOutcomes(t *testing.T) {
 	t.Cleanup(func() { close(hang) }) // first, or the server would wait for it
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(secure.Close)
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = gone.Close()
 	sender := outbound.ToTheWorld(loopback())
 	for name, tt := range map[string]struct {
 		url     string
@@ -99,7 +94,7 @@ func TestOutcomes(t *testing.T) {
 		"Hang":        {srv.URL + "/hang", webhook.TimedOut, 0, "no answer within 50ms", 50 * time.Millisecond},
 		"Big":         {srv.URL + "/big", webhook.Delivered, 200, "", 0},
 		"Abort":       {srv.URL + "/abort", webhook.Unreachable, 0, "broke off", 0},
-		"Refused":     {"http://" + gone.Addr().String(), webhook.Unreachable, 0, "refuses the connection", 0},
+		"Refused":     {"http://127.0.0.1:1", webhook.Unreachable, 0, "refuses the connection", 0},
 		"NoName":      {"http://nothing.invalid/secret-2", webhook.Unreachable, 0, "cannot be resolved", 0},
 		"Certificate": {secure.URL, webhook.Unreachable, 0, "certificate is not valid", 0},
 		"NoTLS":       {strings.Replace(srv.URL, "http:", "https:", 1), webhook.Unreachable, 0, "", 0},

@@ -3,6 +3,7 @@ package command_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -71,14 +72,21 @@ func (r run) do(t *testing.T) result {
 	now := time.Date(2026, 8, 2, 12, 0, 0, 0, time.UTC)
 	res := result{dir: t.TempDir()}
 	played := map[string]int{}
+	// A port is given again to others: what somebody sends to the one who had it before is none of this run's requests.
+	mine := "/" + rand.Text()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		uri, ok := strings.CutPrefix(req.RequestURI, mine)
+		if !ok {
+			http.NotFound(w, req)
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		body, err := io.ReadAll(req.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		route := req.Method + " " + strings.TrimPrefix(req.RequestURI, "/api/v1")
+		route := req.Method + " " + strings.TrimPrefix(uri, "/api/v1")
 		res.requests = append(res.requests, strings.TrimSpace(route+" "+string(body)))
 		if len(body) > 0 && (req.Header.Get("Content-Type") != "application/json" || !json.Valid(body)) {
 			t.Errorf("%s: the body is not JSON: %s", route, body)
@@ -86,7 +94,7 @@ func (r run) do(t *testing.T) result {
 		if strings.HasSuffix(route, "/status") || strings.HasSuffix(route, "/cluster") {
 			now = now.Add(r.tick)
 		}
-		api := strings.HasPrefix(req.RequestURI, "/api/v1")
+		api := strings.HasPrefix(uri, "/api/v1")
 		if !api && req.Header.Get("Authorization") != "" {
 			t.Errorf("%s: a process endpoint is sent the key", route)
 		}
@@ -114,16 +122,17 @@ func (r run) do(t *testing.T) result {
 		}
 	}))
 	defer srv.Close()
-	env := map[string]string{"XDG_CONFIG_HOME": res.dir, "BROKKR_URL": srv.URL, "BROKKR_PAK": adminPAK}
+	broker := srv.URL + mine
+	env := map[string]string{"XDG_CONFIG_HOME": res.dir, "BROKKR_URL": broker, "BROKKR_PAK": adminPAK}
 	if r.loose {
 		env = map[string]string{"XDG_CONFIG_HOME": res.dir}
 	}
 	for k, v := range r.env {
-		env[k] = strings.ReplaceAll(v, "http://broker", srv.URL)
+		env[k] = strings.ReplaceAll(v, "http://broker", broker)
 	}
 	args := make([]string, len(r.args))
 	for i, a := range r.args {
-		args[i] = strings.ReplaceAll(a, "http://broker", srv.URL)
+		args[i] = strings.ReplaceAll(a, "http://broker", broker)
 	}
 	var out, errs bytes.Buffer
 	ctx := r.ctx
@@ -140,7 +149,7 @@ func (r run) do(t *testing.T) result {
 		Sleep:    func(context.Context, time.Duration) error { return nil },
 	}, args)
 	srv.Close() // no handler writes any more
-	clean := strings.NewReplacer(srv.URL, "http://broker", strings.TrimPrefix(srv.URL, "http://"), "broker", res.dir, "$CONFIG")
+	clean := strings.NewReplacer(broker, "http://broker", strings.TrimPrefix(broker, "http://"), "broker", strings.TrimPrefix(srv.URL, "http://"), "broker", res.dir, "$CONFIG")
 	res.out, res.err = clean.Replace(out.String()), clean.Replace(errs.String())
 	if s := strings.ReplaceAll(res.out+res.err, madePAK, ""); strings.Contains(s, "GK3QN7CDUzYc6iKgMkJ98M2WSimM5t6U8") {
 		t.Errorf("the key in use was printed:\n%s", s)

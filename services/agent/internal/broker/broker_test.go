@@ -169,6 +169,7 @@ func TestNobodyAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close() })
 	addr := l.Addr().String()
 	go func() { // takes connections and ends them without a word
 		for {
@@ -181,9 +182,9 @@ func TestNobodyAnswers(t *testing.T) {
 	}()
 	_, err = client(t, "http://"+addr).WhoAmI(t.Context())
 	wantFault(t, err, fault.Unavailable, "broker_unreachable", addr)
-	l.Close()
-	_, err = client(t, "http://"+addr).WhoAmI(t.Context())
-	wantFault(t, err, fault.Unavailable, "broker_unreachable", addr, "refused")
+	const nobody = "127.0.0.1:1" // which no test is given, at any moment
+	_, err = client(t, "http://"+nobody).WhoAmI(t.Context())
+	wantFault(t, err, fault.Unavailable, "broker_unreachable", nobody, "refused")
 }
 
 func TestSync(t *testing.T) {
