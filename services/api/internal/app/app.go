@@ -27,7 +27,8 @@ type BundleCheck func(content []byte) (int, error)
 // TraceParent returns the W3C trace context of a call, empty without one.
 type TraceParent func(ctx context.Context) string
 
-// App is the set of use cases. All fields are required; it holds no state and is safe for concurrent use.
+// App is the set of use cases. All fields are required; it holds no state but what it remembers of clusters for a moment, and is
+// safe for concurrent use.
 type App struct {
 	Store  ports.Store
 	Now    func() time.Time
@@ -45,6 +46,8 @@ type App struct {
 	Brake     placement.Brake     // of the scheduler, for what plans foretell
 	Sender    ports.WebhookSender // only who tests webhooks needs it
 	Reload    Reloader            // nil: the process has no configuration file
+
+	fleets fleets
 }
 
 // staleTries bounds how often a use case is run again because a row that it read changed before it was written.
@@ -53,6 +56,8 @@ const staleTries = 4
 // write runs fn in one transaction, again when a row has changed between being read and written: nobody who calls a
 // use case has said on which version it rests, so the newest is meant.
 func (a *App) write(ctx context.Context, fn func(ctx context.Context, tx ports.Repositories) error) error {
+	touched := a.fleets.touched.Load()
+	defer func() { a.fleets.settle(touched) }()
 	var err error
 	for range staleTries {
 		if err = a.Store.Write(ctx, fn); !fault.Is(err, fault.Conflict) || fault.CodeOf(err) != "conflict" {
@@ -73,6 +78,7 @@ func (a *App) occurred(ctx context.Context, t event.Type, at time.Time, data map
 }
 
 func (a *App) agentEvent(ctx context.Context, t event.Type, id agent.ID, at time.Time, data map[string]any) event.Event {
+	a.fleets.touch()
 	e := a.occurred(ctx, t, at, data)
 	e.Agent = id
 	return e
@@ -85,6 +91,7 @@ func (a *App) stackEvent(ctx context.Context, t event.Type, s stack.Stack, at ti
 }
 
 func (a *App) consentEvent(ctx context.Context, id agent.ID, g tenancy.GeneratorID, state string, at time.Time) event.Event {
+	a.fleets.touch()
 	e := a.occurred(ctx, event.ConsentChanged, at, map[string]any{"agent_id": id, "generator_id": g, "state": state})
 	e.Agent, e.Generator = id, g
 	return e

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -16,7 +15,7 @@ import (
 )
 
 // review tells what a document asks for that the clusters and the stacks of its generator do not have just now. Of what
-// belongs to others it tells nothing, not even to staff: the policy cannot use it.
+// belongs to others it tells nothing, not even to staff: the policy cannot use it. "Just now" is up to glanceMost ago.
 func (a *App) review(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document) ([]PolicyProblem, error) {
 	c, err := placement.Compile(d, a.Language)
 	if err != nil {
@@ -34,22 +33,10 @@ func (a *App) review(ctx context.Context, tx ports.Repositories, g tenancy.Gener
 }
 
 func (a *App) seen(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, c *placement.Compiled) (placement.Seen, error) {
-	scope, out := tenancy.Scope{Generator: g}, placement.Seen{Stacks: map[string]bool{}}
-	agents, err := tx.Agents().List(ctx, scope)
-	if err != nil {
-		return out, fmt.Errorf("list the generator's agents: %w", err)
-	}
-	ids := make([]agent.ID, len(agents))
-	for i, v := range agents {
-		ids[i] = v.ID
-	}
-	if out.Clusters, err = tx.Facts().Clusters(ctx, ids); err != nil {
-		return out, fmt.Errorf("read the generator's clusters: %w", err)
-	}
-	if reads := c.Reads(); slices.Contains(reads, policy.KeyLoad) || slices.Contains(reads, placement.ReadsAll) {
-		if err := loaded(ctx, tx, ids, out.Clusters); err != nil {
-			return out, err
-		}
+	out := placement.Seen{Stacks: map[string]bool{}}
+	var err error
+	if out.Clusters, err = a.fleets.of(ctx, g, a.Now, func(ctx context.Context) ([]placement.Cluster, error) { return clustersOf(ctx, tx, g) }); err != nil {
+		return out, err
 	}
 	for _, name := range c.Names() {
 		found, err := stacksNamed(ctx, tx, g, name)
@@ -61,20 +48,20 @@ func (a *App) seen(ctx context.Context, tx ports.Repositories, g tenancy.Generat
 	return out, nil
 }
 
-// loaded notes how many stacks are on each cluster.
-func loaded(ctx context.Context, tx ports.Repositories, ids []agent.ID, clusters []placement.Cluster) error {
-	records, err := tx.Insights().Fleet(ctx, tenancy.Everything(), ids)
+func clustersOf(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) ([]placement.Cluster, error) {
+	agents, err := tx.Agents().List(ctx, tenancy.Scope{Generator: g})
 	if err != nil {
-		return fmt.Errorf("count what is on the clusters: %w", err)
+		return nil, fmt.Errorf("list the generator's agents: %w", err)
 	}
-	load := map[agent.ID]int{}
-	for _, r := range records {
-		load[r.Agent] = int(r.Assigned)
+	ids := make([]agent.ID, len(agents))
+	for i, v := range agents {
+		ids[i] = v.ID
 	}
-	for i := range clusters {
-		clusters[i].Load = load[clusters[i].Agent]
+	out, err := tx.Facts().Clusters(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the generator's clusters: %w", err)
 	}
-	return nil
+	return out, nil
 }
 
 // stacksNamed returns the live stacks of a generator with this name: one or none.
