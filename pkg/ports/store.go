@@ -58,6 +58,7 @@ type Repositories interface {
 	Decisions() Decisions
 	History() History
 	Rollouts() Rollouts
+	Removals() Removals
 	Outbox() Outbox
 	Leases() Leases
 	Works() Works

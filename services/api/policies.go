@@ -33,7 +33,7 @@ func UsualBrake() placement.Brake { return BrakeOf(0.2, 5) }
 
 // BrakeOf is the brake over one stack. What the window of the whole fleet admits is known to the scheduler alone.
 func BrakeOf(share float64, atLeast int) placement.Brake {
-	return placement.Brake{Share: share, AtOne: atLeast, FleetLeft: -1}
+	return placement.Brake{Share: share, AtOne: atLeast}
 }
 
 func checkCron(expression string) error {

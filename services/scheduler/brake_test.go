@@ -111,3 +111,69 @@ func TestNothingIsLeftOfAWindowThatWasOverrun(t *testing.T) {
 		}
 	})
 }
+
+// The brake over the fleet counts what was taken away before a restart.
+func TestTheFleetsBrakeOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		stop := f.start(f.store)
+		settle()
+		x := thin(f, 14) // 42 assignments: the window admits its floor of 10
+		x.lose(0, 9)
+		settle()
+		if got := x.removed(); got != 9 {
+			t.Fatalf("%d removals, want 9", got)
+		}
+		x.acknowledge()
+		stop()
+		defer f.start(f.store)()
+		settle()
+		x.lose(9, 14)
+		settle()
+		if got := x.removed(); got != 10 {
+			t.Errorf("%d removals after a restart, want 10: the window admits no more", got)
+		}
+	})
+}
+
+// acknowledge lets agents say that what was taken away is gone.
+func (x *thinned) acknowledge() {
+	x.t.Helper()
+	for i, s := range x.stacks {
+		if y := x.assignments(s)[x.leave[i]]; y.State == delivery.Removing {
+			if _, err := x.store.Reports().Acknowledge(x.t.Context(), x.leave[i], delivery.Removal{Stack: s, Revision: y.Revision}); err != nil {
+				x.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Replicas together take away no more than the brake admits, however they share the stacks.
+func TestReplicasShareTheFleetsBrake(t *testing.T) {
+	t.Parallel()
+	for i := range 8 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				defer f.start(f.store)()
+				defer f.start(f.store)()
+				time.Sleep(30 * time.Second) // they share
+				x := thin(f, 16)             // 48 assignments: the window admits its floor of 10
+				x.lose(0, 16)
+				settle()
+				if got := x.removed(); got != 10 {
+					t.Errorf("%d removals by two replicas, want 10", got)
+				}
+				for _, s := range x.stacks {
+					x.approve(s)
+				}
+				settle()
+				if got := x.removed(); got != 16 {
+					t.Errorf("%d removals after an approval, want 16", got)
+				}
+			})
+		})
+	}
+}

@@ -50,6 +50,7 @@ func (r repositories) AuditKeeper() ports.AuditKeeper     { return auditKeeper(r
 func (r repositories) WorkOrders() ports.WorkOrders       { return workOrders(r) }
 func (r repositories) WorkOrderLog() ports.WorkOrderLog   { return workOrderLog(r) }
 func (r repositories) Locks() ports.Locks                 { return locks(r) }
+func (r repositories) Removals() ports.Removals           { return removals(r) }
 func (r repositories) Idempotency() ports.Idempotency     { return idempotencyKeys(r) }
 func (r repositories) Clusters() ports.Clusters           { return clusters(r) }
 func (r repositories) Drains() ports.Drains               { return drains(r) }

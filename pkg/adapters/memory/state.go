@@ -98,6 +98,7 @@ type state struct {
 	outbox    table[numbered, event.Event]
 	leases    table[one, ports.Lease] // those that are over too: their epoch must go on growing
 
+	removals       table[numbered, placement.Removal] // in the order of insertion
 	rollouts       table[one, rolloutRow]
 	governing      table[one, rollout.ID]              // stack
 	rolloutMembers table[two, rollout.Member]          // rollout, agent
@@ -157,6 +158,7 @@ func newState(now func() time.Time) *state {
 		seenEvents: newTable[numbered, observation.Event](), seenLines: newTable[numbered, observation.Line](),
 		seenGaps: newTable[numbered, observation.Gap](), seenMarks: newTable[two, int64](),
 		diagnostics: newTable[one, diagnostic.Request](), diagnoses: newTable[one, diagnostic.Result](),
+		removals: newTable[numbered, placement.Removal](),
 		rollouts: newTable[one, rolloutRow](), governing: newTable[one, rollout.ID](), rolloutMembers: newTable[two, rollout.Member](),
 		rolloutHistory: newTable[numbered, rollout.Transition](), rolloutWatches: newTable[two, nothing](),
 		decisions: newTable[one, decision](), records: newTable[numbered, placement.Record](), outbox: newTable[numbered, event.Event](), leases: newTable[one, ports.Lease](),
@@ -195,6 +197,7 @@ func (s *state) clone() *state {
 		events:       s.events.clone(), lastEvents: s.lastEvents.clone(),
 		seenEvents: s.seenEvents.clone(), seenLines: s.seenLines.clone(), seenGaps: s.seenGaps.clone(), seenMarks: s.seenMarks.clone(),
 		diagnostics: s.diagnostics.clone(), diagnoses: s.diagnoses.clone(),
+		removals: s.removals.clone(),
 		rollouts: s.rollouts.clone(), governing: s.governing.clone(), rolloutMembers: s.rolloutMembers.clone(),
 		rolloutHistory: s.rolloutHistory.clone(), rolloutWatches: s.rolloutWatches.clone(),
 		decisions: s.decisions.clone(), records: s.records.clone(), outbox: s.outbox.clone(), leases: s.leases.clone(),

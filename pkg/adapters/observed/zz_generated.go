@@ -1275,6 +1275,34 @@ func (x observedRollouts) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 in
 	return r0, err
 }
 
+func (r repositories) Removals() ports.Removals { return observedRemovals{r.o, r.in.Removals()} }
+
+type observedRemovals struct {
+	o  *observer
+	in ports.Removals
+}
+
+func (x observedRemovals) Since(ctx context.Context, p1 time.Time) (r0 []placement.Removal, err error) {
+	ctx, done := x.o.start(ctx, "Removals", "Since")
+	defer func() { done(err) }()
+	r0, err = x.in.Since(ctx, p1)
+	return r0, err
+}
+
+func (x observedRemovals) Add(ctx context.Context, p1 time.Time, p2 int, p3 ...placement.Removal) (err error) {
+	ctx, done := x.o.start(ctx, "Removals", "Add")
+	defer func() { done(err) }()
+	err = x.in.Add(ctx, p1, p2, p3...)
+	return err
+}
+
+func (x observedRemovals) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Removals", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
 func (r repositories) Outbox() ports.Outbox { return observedOutbox{r.o, r.in.Outbox()} }
 
 type observedOutbox struct {

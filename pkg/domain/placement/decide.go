@@ -18,8 +18,8 @@ import (
 type Brake struct {
 	Share float64 // of the stack's clusters; more is held
 	AtOne int     // removals below this number are never held
-	// FleetLeft is how many removals the window over the whole fleet still admits; negative means no bound.
-	FleetLeft int
+	// Fleet bounds what the decisions about all stacks remove together; nil: it does not.
+	Fleet *FleetWindow
 }
 
 // Input is everything that a decision for one stack rests on.
@@ -194,8 +194,8 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 	switch {
 	case n >= in.Brake.AtOne && float64(n) > in.Brake.Share*float64(has):
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
-	case in.Brake.FleetLeft >= 0 && n > in.Brake.FleetLeft:
-		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.FleetLeft)
+	case in.Brake.Fleet != nil && n > in.Brake.Fleet.Left(now):
+		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.Fleet.Left(now))
 	case nowhere:
 		h.Reason = fmt.Sprintf("would leave the stack without any cluster, where it has %d now", has)
 	case s.Hold != nil && overlap(s.Hold.Removes, h.Removes):

@@ -175,7 +175,7 @@ func TestBrakeHoldsUntilApproved(t *testing.T) {
 			}
 		}))
 	}
-	brake := placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: -1}
+	brake := placement.Brake{Share: 0.2, AtOne: 5}
 	in := placement.Input{Subject: subject(), Clusters: clusters, Prior: prior("o1", names...), Brake: brake}
 	d := placement.Decide(in, now)
 	if d.Hold == nil || len(d.Hold.Removes) != 6 || d.Hold.Of != 10 {
@@ -204,7 +204,7 @@ func TestBrakeHoldsUntilApproved(t *testing.T) {
 	if gone := placement.Decide(del, now); gone.Hold != nil || len(gone.Changes) != 10 {
 		t.Fatalf("a deleted stack is what the user named; got hold %+v, %d changes", gone.Hold, len(gone.Changes))
 	}
-	fleet := placement.Input{Subject: subject(), Clusters: clusters[:2], Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: 1}}
+	fleet := placement.Input{Subject: subject(), Clusters: clusters[:2], Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: admitting(1)}}
 	if d := placement.Decide(fleet, now); d.Hold == nil {
 		t.Fatal("more removals than the fleet's window admits went through")
 	}
@@ -232,7 +232,7 @@ func TestDecideProperties(t *testing.T) {
 				p[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: web, State: st, Object: stack.ObjectID(rapid.SampledFrom([]string{"o1", "o2"}).Draw(t, "object"))}
 			}
 		}
-		in := placement.Input{Subject: s, Clusters: clusters, Prior: p, Brake: placement.Brake{Share: 0.2, AtOne: 5, FleetLeft: rapid.IntRange(-1, 5).Draw(t, "left")}}
+		in := placement.Input{Subject: s, Clusters: clusters, Prior: p, Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: rapid.SampledFrom([]*placement.FleetWindow{nil, admitting(0), admitting(2), admitting(5)}).Draw(t, "window")}}
 		d := placement.Decide(in, now)
 		mixed := in
 		mixed.Clusters = append([]placement.Cluster(nil), clusters...)

@@ -134,7 +134,7 @@ func TestPolicyProperties(t *testing.T) {
 		doc := drawPolicy(t)
 		in := placement.Input{Subject: subject(), Clusters: clusters, Prior: drawPrior(t, clusters), Policy: compiled(t, doc)}
 		if rapid.Bool().Draw(t, "braked") {
-			in.Brake = placement.Brake{Share: 0.2, AtOne: 2, FleetLeft: -1}
+			in.Brake = placement.Brake{Share: 0.2, AtOne: 2}
 		}
 		d := placement.Decide(in, now)
 

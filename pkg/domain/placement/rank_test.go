@@ -30,7 +30,7 @@ func TestRankingIsTold(t *testing.T) {
 		}))
 	}
 	clusters = append(clusters, cluster("misfit", func(c *placement.Cluster) { c.Labels = map[string]bool{"nobody's": true} }))
-	in := placement.Input{Subject: subject(), Clusters: clusters, Brake: placement.Brake{Share: 0.9, AtOne: 50, FleetLeft: -1},
+	in := placement.Input{Subject: subject(), Clusters: clusters, Brake: placement.Brake{Share: 0.9, AtOne: 50},
 		Prior: placement.Prior{"c1": delivery.Assignment{Agent: "c1", Stack: web, Object: "o1", State: delivery.Assigned, Since: long}},
 		Policy: compiled(t, policy.Document{
 			Groups:     []policy.Group{{Name: "own", Clusters: policy.Selector{Labels: []string{"own"}}}, {Name: "rented", Clusters: policy.Selector{Labels: []string{"rented"}}}},

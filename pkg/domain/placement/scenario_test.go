@@ -87,7 +87,7 @@ func (s scenario) decide(t *testing.T) map[string]string {
 		clusters = append(clusters, c)
 	}
 	in := placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: compiled(t, s.Policy), Peers: map[string]placement.Prior{},
-		Brake: placement.Brake{Share: 0.9, AtOne: 50, FleetLeft: -1}}
+		Brake: placement.Brake{Share: 0.9, AtOne: 50}}
 	for _, m := range s.Moved {
 		in.Subject.Moved = append(in.Subject.Moved, ago(m))
 	}

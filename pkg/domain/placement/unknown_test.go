@@ -38,7 +38,7 @@ func TestASpreadOverWhatIsUnknownMovesNothing(t *testing.T) {
 			list = append(list, x)
 		}
 		d := placement.Explain(placement.Input{Subject: placement.Subject{Stack: "s", Generator: "g", Newest: &stack.Object{ID: "o"}, Policy: &policy.Ref{ID: "p", Revision: 1}},
-			Clusters: list, Prior: prior, Policy: c, Brake: placement.Brake{Share: 1, AtOne: 100, FleetLeft: -1}}, now)
+			Clusters: list, Prior: prior, Policy: c, Brake: placement.Brake{Share: 1, AtOne: 100}}, now)
 		if len(d.Changes) != 0 || d.Hold != nil {
 			t.Errorf("up to %d unknown: changes %+v, hold %+v; want none", unknown, d.Changes, d.Hold)
 		}

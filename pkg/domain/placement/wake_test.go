@@ -154,7 +154,7 @@ func TestAHeldMoveIsNoMove(t *testing.T) {
 		return cluster(id, func(c *placement.Cluster) { c.ReportedAt, c.Reported.Allocatable.CPU = &now, cpu*1000 })
 	}
 	in := placement.Input{
-		Subject: subject(), Clusters: []placement.Cluster{sized("here", 2), sized("other", 16)}, Brake: placement.Brake{Share: 0.2, AtOne: 5},
+		Subject: subject(), Clusters: []placement.Cluster{sized("here", 2), sized("other", 16)}, Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: admitting(0)},
 		Prior: placement.Prior{"here": {Agent: "here", Stack: subject().Stack, Object: subject().Newest.ID, State: delivery.Assigned, Placed: now.Add(-time.Hour)}},
 		Policy: ready(t, policy.Document{Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}, Stickiness: &policy.Stickiness{MaxMovesPerHour: 1},
 			Prefer: []policy.Preference{{Property: "allocatable.cpu", Range: &[2]float64{0, 16}}}}),

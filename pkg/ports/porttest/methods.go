@@ -30,7 +30,7 @@ func (w *world) methods() map[string]method {
 		w.webhookMethods(),
 		w.templateMethods(), w.policyMethods(), w.historyMethods(),
 		w.tenancyMethods(), w.agentMethods(), w.stackMethods(), w.deliveryMethods(), w.insightMethods(), w.diagnosticMethods(), w.controlMethods(), w.workMethods(), w.auditMethods(),
-		w.observationMethods(), w.rolloutMethods(),
+		w.observationMethods(), w.rolloutMethods(), w.removalMethods(),
 		w.accessMethods(), w.idempotencyMethods(), w.clusterMethods(),
 	} {
 		for name, m := range part {

@@ -42,6 +42,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"assignments":   assignmentCases(),
 		"reports":       reportCases(),
 		"removals":      removalCases(),
+		"fleet brake":   fleetRemovalCases(),
 		"events":        eventCases(),
 		"facts":         factCases(),
 		"insights":      insightCases(),

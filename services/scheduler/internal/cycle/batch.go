@@ -63,9 +63,8 @@ func (e *Engine) apply(p *pending) {
 	}
 	e.settled(p.subject, p.decision, p.now)
 	e.world.committed(p.decision, p.subject.Generation+1, nil, p.now)
-	if n := removals(p.decision); n > 0 && !p.subject.Deleted && (p.subject.Newest == nil || !p.subject.Newest.Marker) {
-		// What a user named himself (a deleted stack, a deletion marker) does not use up the window.
-		e.removed = append(e.removed, removal{at: p.now, n: n})
+	if p.spent.Count > 0 {
+		e.window = e.window.With(p.spent)
 	}
 }
 
@@ -81,10 +80,16 @@ func removals(d placement.Decision) int {
 
 // write stores the decisions, all or none, and returns the new revisions of the agents that they concern.
 func (e *Engine) write(ctx context.Context, list []*pending) (map[agent.ID]delivery.Revision, error) {
+	after, most, spent := e.spending(list)
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(x, y *pending) int { return strings.Compare(string(x.subject.Stack), string(y.subject.Stack)) })
 	var revisions map[agent.ID]delivery.Revision
 	err := e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if len(spent) > 0 { // first: everybody locks in this order
+			if err := tx.Removals().Add(ctx, after, most, spent...); err != nil {
+				return err
+			}
+		}
 		var commits []ports.Commit
 		var events []event.Event
 		for _, p := range list {
@@ -115,7 +120,7 @@ func (e *Engine) write(ctx context.Context, list []*pending) (map[agent.ID]deliv
 
 func (p *pending) event() event.Event {
 	return event.Event{Type: event.PlacementDecided, Stack: p.subject.Stack, Generator: p.subject.Generator, Traceparent: p.commit.Record.Traceparent, At: p.now,
-		Data: map[string]any{"generation": p.subject.Generation + 1, "changes": len(p.decision.Changes), "held": p.decision.Hold != nil, "blocked": countBlocked(p.decision.Blocked)}}
+		Data: map[string]any{"generation": p.subject.Generation + 1, "changes": len(p.decision.Changes), "held": p.decision.Hold != nil, "blocked": countBlocked(p.decision.Blocked), "removals": p.spent.Count}}
 }
 
 // order returns the dirty stacks that are not passed over: first those that something has happened to, or that nobody has
@@ -155,7 +160,7 @@ func (e *Engine) undecided(id stack.ID) bool {
 type undo struct {
 	fleet    *placement.Fleet
 	assigned int
-	removed  []removal
+	window   placement.FleetWindow
 	subjects map[stack.ID]placement.Subject
 	priors   map[stack.ID]placement.Prior
 	rollouts map[stack.ID]rollout.Rollout // absent: there was none
@@ -165,7 +170,7 @@ type undo struct {
 }
 
 func (e *Engine) remember() *undo {
-	return &undo{fleet: e.world.fleet, assigned: e.world.assigned, removed: slices.Clone(e.removed),
+	return &undo{fleet: e.world.fleet, assigned: e.world.assigned, window: e.window,
 		subjects: map[stack.ID]placement.Subject{}, priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{},
 		depends: map[stack.ID][]stack.ID{}, clusters: map[agent.ID]placement.Cluster{}, promises: map[agent.ID][]promise{}}
 }
@@ -196,7 +201,7 @@ func (u *undo) back(e *Engine) {
 	if w.fleet != u.fleet {
 		w.fleet = u.fleet.With(nil, nil) // an older snapshot would remember nothing from one decision to the next
 	}
-	w.assigned, e.removed = u.assigned, u.removed
+	w.assigned, e.window = u.assigned, u.window
 	maps.Copy(w.subjects, u.subjects)
 	maps.Copy(w.clusters, u.clusters)
 	for id := range u.subjects {

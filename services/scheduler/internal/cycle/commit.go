@@ -35,6 +35,8 @@ type pending struct {
 	step     stepped
 	news     bool // the decision is to be stored, not only the step
 	commit   ports.Commit
+	spent    placement.Removal // of the fleet's window; a count of 0: nothing
+	spare    int               // what others may have removed beside that without the decision being another one
 	now      time.Time
 	span     trace.Span
 }
@@ -148,6 +150,12 @@ func (e *Engine) flush(ctx context.Context, b *batch) error {
 	}
 	if raced {
 		e.metrics.conflicts.Inc()
+		if err := e.recount(ctx); err != nil {
+			for _, p := range list {
+				e.passed[p.subject.Stack] = true
+			}
+			return err
+		}
 	}
 	var errs []error
 	for _, p := range list {
@@ -224,6 +232,9 @@ func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.L
 		}
 		e.metrics.conflicts.Inc()
 		if try == maxTries {
+			return err
+		}
+		if err := e.recount(ctx); err != nil {
 			return err
 		}
 		if err := e.reread(ctx, id); err != nil {
@@ -336,6 +347,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 	if s.Newest != nil {
 		p.commit.Record.Object = s.Newest.ID
 	}
+	p.spent, p.spare = e.spends(s, d, now)
 	return p, nil
 }
 

@@ -156,14 +156,21 @@ func (e *Engine) heed(ctx context.Context, decided []stack.ID) error {
 
 // theirs reports whether the decision that the event tells of is not in the snapshot: another replica has made it.
 func (e *Engine) theirs(ev event.Event) bool {
-	var generation int64
-	switch n := ev.Data["generation"].(type) {
+	return whole(ev.Data["generation"]) > e.world.subjects[ev.Stack].Generation
+}
+
+// whole returns a number of an event's data; 0 if it is none.
+func whole(v any) int64 {
+	switch n := v.(type) {
+	case int:
+		return int64(n)
 	case int64:
-		generation = n
+		return n
 	case float64: // as JSON has it
-		generation = int64(n)
+		return int64(n)
+	default:
+		return 0
 	}
-	return generation > e.world.subjects[ev.Stack].Generation
 }
 
 // some returns these clusters as the snapshot knows them.

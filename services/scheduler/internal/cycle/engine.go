@@ -72,13 +72,13 @@ type Engine struct {
 	metrics *Metrics
 	opt     Options
 
-	world   *world
-	cursor  ports.Cursor
-	dirty   map[stack.ID]cause
-	retry   map[stack.ID]int  // failed tries in a row of what is dirty
-	passed  map[stack.ID]bool // dirty, and not tried again before something else happens: it has just failed
-	removed []removal         // in the window
-	unsent  map[agent.ID]delivery.Revision
+	world  *world
+	cursor ports.Cursor
+	dirty  map[stack.ID]cause
+	retry  map[stack.ID]int      // failed tries in a row of what is dirty
+	passed map[stack.ID]bool     // dirty, and not tried again before something else happens: it has just failed
+	window placement.FleetWindow // what all replicas have removed of late
+	unsent map[agent.ID]delivery.Revision
 
 	policies map[policy.ID]policy.Policy // as they were last read
 	ready    map[policy.ID]ready         // as they were last used
@@ -96,15 +96,11 @@ type cause struct {
 	traceparent string
 }
 
-type removal struct {
-	at time.Time
-	n  int
-}
-
 // New returns an engine.
 func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Shards, now func() time.Time, log *slog.Logger, tracer trace.Tracer, m *Metrics, opt Options) *Engine {
+	opt = opt.withDefaults()
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
-		opt: opt.withDefaults(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, passed: map[stack.ID]bool{}, unsent: map[agent.ID]delivery.Revision{},
+		opt: opt, window: opt.window(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, passed: map[stack.ID]bool{}, unsent: map[agent.ID]delivery.Revision{},
 		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}, turn: turn}
 }
 
@@ -234,14 +230,15 @@ func (e *Engine) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the end of the outbox: %w", err)
 	}
+	removed, err := e.removals(ctx) // before the facts: what these count as assigned is then not among them
+	if err != nil {
+		return err
+	}
 	w, err := load(ctx, e.store.Facts())
 	if err != nil {
 		return err
 	}
-	if e.world == nil && len(e.removed) == 0 {
-		e.removed = w.removals()
-	}
-	e.world, e.cursor = w, end
+	e.world, e.cursor, e.window = w, end, e.opt.window().With(removed...)
 	if err := e.learn(ctx); err != nil {
 		e.world = nil
 		return err
@@ -283,6 +280,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
 	var decided []stack.ID
+	removed := false // by other replicas
 	for _, ev := range events {
 		c := cause{event: ev.Type, traceparent: ev.Traceparent}
 		switch ev.Type {
@@ -310,6 +308,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		case event.PlacementDecided:
 			if e.theirs(ev) {
 				decided = append(decided, ev.Stack)
+				removed = removed || whole(ev.Data["removals"]) > 0
 			}
 		case event.PolicyCreated, // it is attached to nothing yet
 			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.RolloutMoved,
@@ -333,6 +332,11 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	}
 	if err := e.heed(ctx, decided); err != nil {
 		return err
+	}
+	if removed {
+		if err := e.recount(ctx); err != nil {
+			return err
+		}
 	}
 	for id, c := range stacks {
 		if _, ok := e.world.subjects[id]; ok {
@@ -365,22 +369,6 @@ func first[K comparable, V any](m map[K]V) V {
 	return zero
 }
 
-// fleetLeft is how many removals the window still admits; none once more were approved than it admits.
-func (e *Engine) fleetLeft(now time.Time) int {
-	n, keep := 0, e.removed[:0]
-	for _, r := range e.removed {
-		if now.Sub(r.at) < e.opt.Window {
-			keep = append(keep, r)
-			n += r.n
-		}
-	}
-	e.removed = keep
-	return max(0, max(e.opt.FleetFloor, int(e.opt.Share*float64(e.world.assigned+n)))-n)
-}
-
 func (e *Engine) input(id stack.ID, now time.Time) placement.Input {
-	return placement.Input{
-		Subject: e.world.subjects[id], Prior: e.world.priors[id],
-		Brake: placement.Brake{Share: e.opt.Share, AtOne: e.opt.AtOne, FleetLeft: e.fleetLeft(now)},
-	}
+	return placement.Input{Subject: e.world.subjects[id], Prior: e.world.priors[id], Brake: e.brake(now)}
 }

@@ -189,19 +189,3 @@ func assigned(p placement.Prior) int {
 	}
 	return n
 }
-
-// removals are those that agents have not acknowledged, but for what users named themselves.
-func (w *world) removals() []removal {
-	var out []removal
-	for id, prior := range w.priors {
-		if over(w.subjects[id]) {
-			continue
-		}
-		for _, a := range prior {
-			if a.State == delivery.Removing {
-				out = append(out, removal{at: a.Since, n: 1})
-			}
-		}
-	}
-	return out
-}
