@@ -45,6 +45,7 @@ func theGuides() map[string]guide {
 		"docs/install.md": {before: aToken, meant: append(apart(), [2]string{`brokkrjoin_\.\.\.`, `$$TOKEN`},
 			[2]string{`values/production.yaml`, `values/production.yaml --set global.monitoring.podMonitor.enabled=false`})}, // here is no Prometheus Operator
 		"docs/multi-cluster.md":                     {before: aToken, meant: append(apart(), [2]string{`brokkrjoin_\.\.\.`, `$$TOKEN`}, [2]string{`agent label edge-1`, `agent label first`})},
+		"deploy/examples/hello-helm/README.md":      {clusterWide: true},
 		"deploy/examples/hello-kustomize/README.md": {clusterWide: true},
 		"docs/telemetry.md":                         {before: aWeb},
 		"docs/templates.md":                         {before: template},
