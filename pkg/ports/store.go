@@ -186,11 +186,15 @@ type Objects interface {
 
 // Blobs are bundle contents by checksum, stored once, compressed by the adapter.
 type Blobs interface {
-	// Put stores content under its SHA-256, which it computes and returns; storing it again changes nothing.
+	// Put stores content under its SHA-256, which it computes and returns. Storing it again changes nothing but when it was
+	// last put, to the hour.
 	Put(ctx context.Context, content []byte) (stack.Checksum, error)
 	Get(ctx context.Context, sum stack.Checksum) ([]byte, error)
 	// GetMany returns the contents that exist, by checksum, in one round trip.
 	GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Checksum][]byte, error)
+	// Trim deletes contents that were last put before and to which nothing refers: no deployment object (a deleted one counts,
+	// since its stack can come back), assignment, work order or entry of their log. It deletes at most limit and returns how many.
+	Trim(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Assignments are read by gateway and api; only the scheduler writes them, through Decisions.

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,10 @@ type fleet struct {
 	sig   ports.Signals
 	team  tenancy.GeneratorID
 	tel   *telemetry.Telemetry // of the replica that started last
+	ahead atomic.Int64         // how far the replicas' clocks are ahead, as a time.Duration
 }
+
+func (f *fleet) clock() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
 
 // seen returns how many values a histogram of the replica that started last has.
 func (f *fleet) seen(name string) (n uint64) {
@@ -131,7 +135,7 @@ func (f *fleet) start(store ports.Store) (stop func()) {
 		f.t.Fatal(err)
 	}
 	f.tel = tel
-	s, err := scheduler.New(f.t.Context(), scheduler.Defaults(), scheduler.Deps{Store: store, Wakeups: f.store, Signals: f.sig, Telemetry: tel, Clock: time.Now})
+	s, err := scheduler.New(f.t.Context(), scheduler.Defaults(), scheduler.Deps{Store: store, Wakeups: f.store, Signals: f.sig, Telemetry: tel, Clock: f.clock})
 	if err != nil {
 		f.t.Fatal(err)
 	}

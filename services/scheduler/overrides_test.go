@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
@@ -81,6 +82,41 @@ func overridden(label, patch string) policy.Document {
 		Clusters: policy.Selector{Labels: []string{label}},
 		Patches:  []policy.Patch{{Target: policy.PatchTarget{Kind: "Deployment"}, JSON6902: []byte(patch)}},
 	}}}
+}
+
+// What nobody had for days is deleted; a cluster that then comes to need it is given it all the same.
+func TestAnUnusedVariantIsMadeAnewWhenItIsNeededAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		stop := f.start(f.store)
+		settle()
+		a := f.agent("a", "prod", "big")
+		s := f.stack("web")
+		f.follow(s, overridden("big", `[{"op":"replace","path":"/spec/replicas","value":5}]`))
+		f.publish(s, deployment)
+		synctest.Wait()
+		variant := f.assignments(s)[a].Variant
+		f.unlabel(a, "big")
+		synctest.Wait()
+		if got := f.assignments(s)[a].Variant; variant == "" || got != "" {
+			t.Fatalf("variants: first %q, then %q; want one with the label alone", variant, got)
+		}
+		f.ahead.Store(int64(stack.UnusedFor))
+		time.Sleep(11 * time.Minute) // the janitor's pause
+		if _, err := f.store.Blobs().Get(t.Context(), variant); !fault.Is(err, fault.NotFound) {
+			t.Errorf("after a day unused: got %v, want it deleted", err)
+		}
+		f.label(a, "big")
+		synctest.Wait()
+		if got := f.assignments(s)[a].Variant; got != variant {
+			t.Errorf("with the label again: got variant %q, want %q", got, variant)
+		}
+		if _, err := f.store.Blobs().Get(t.Context(), variant); err != nil {
+			t.Errorf("its content: %v", err)
+		}
+		stop()
+	})
 }
 
 // Clusters that an override is for have a variant of their own, made once; the others have the object as it was published.

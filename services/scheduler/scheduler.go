@@ -149,7 +149,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		tidy: janitor.New(d.Store.Leases(), holder, d.Clock, log,
 			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
-			janitor.Idempotency(d.Store.Idempotency()), janitor.Rollouts(d.Store.Rollouts()), janitor.Removals(d.Store.Removals(), c.BrakeWindow), janitor.Decisions(d.Store.History(), c.KeepDecisions),
+			janitor.Blobs(d.Store.Blobs()), janitor.Idempotency(d.Store.Idempotency()), janitor.Rollouts(d.Store.Rollouts()), janitor.Removals(d.Store.Removals(), c.BrakeWindow), janitor.Decisions(d.Store.History(), c.KeepDecisions),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders)),
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,

@@ -21,8 +21,8 @@ func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
 		Sequence: o.Sequence, Checksum: o.Checksum, Size: o.Size, Marker: o.Marker,
 	}
 	if a.Variant != "" {
-		content, _ := s.blobs.get(one(a.Variant))
-		w.Checksum, w.Size = a.Variant, int64(len(content))
+		b, _ := s.blobs.get(one(a.Variant))
+		w.Checksum, w.Size = a.Variant, int64(len(b.content))
 	}
 	w.Watched = len(keysOf(s.rolloutWatches, string(a.Stack))) > 0
 	if status, ok := s.statuses.get(two{string(a.Agent), string(a.Stack)}); ok {

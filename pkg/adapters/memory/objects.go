@@ -1,10 +1,7 @@
 package memory
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -86,41 +83,4 @@ func (r objects) Page(ctx context.Context, id stack.ID, q page.Query) (page.Page
 		return page.Page[stack.Object]{}, err
 	}
 	return stack.ObjectList().Cut(all, q), nil
-}
-
-type blobs struct{ s session }
-
-func noBlob(sum stack.Checksum) error { return notFound("manifest_not_found", "manifest", sum) }
-
-func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) {
-	h := sha256.Sum256(content)
-	sum := stack.Checksum(hex.EncodeToString(h[:]))
-	return write(ctx, r.s, func(c *change) (stack.Checksum, error) {
-		if !c.blobs.has(one(sum)) {
-			c.blobs.put(one(sum), append([]byte{}, content...))
-		}
-		return sum, nil
-	})
-}
-
-func (r blobs) Get(ctx context.Context, sum stack.Checksum) ([]byte, error) {
-	return read(ctx, r.s, func(s *state) ([]byte, error) {
-		b, ok := s.blobs.get(one(sum))
-		if !ok {
-			return nil, noBlob(sum)
-		}
-		return bytes.Clone(b), nil
-	})
-}
-
-func (r blobs) GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Checksum][]byte, error) {
-	return read(ctx, r.s, func(s *state) (map[stack.Checksum][]byte, error) {
-		out := make(map[stack.Checksum][]byte, len(sums))
-		for _, sum := range sums {
-			if b, ok := s.blobs.get(one(sum)); ok {
-				out[sum] = bytes.Clone(b)
-			}
-		}
-		return out, nil
-	})
 }

@@ -12,7 +12,7 @@ func (r secrets) Rewrap(ctx context.Context, _ int) (int, error) {
 func (r secrets) Usage(ctx context.Context) (map[string]int64, error) {
 	return read(ctx, r.s, func(s *state) (map[string]int64, error) {
 		out := map[string]int64{}
-		s.blobs.each(func(one, []byte) bool {
+		s.blobs.each(func(one, blob) bool {
 			out[""]++
 			return true
 		})

@@ -63,7 +63,7 @@ type state struct {
 
 	objects      table[one, stack.Object]
 	stackObjects table[numbered, stack.ObjectID] // stack, sequence
-	blobs        table[one, []byte]
+	blobs        table[one, blob]
 
 	templates           table[one, template.Template]
 	templateVersions    table[two, int]                 // owner, name -> the highest version ever
@@ -146,7 +146,7 @@ func newState(now func() time.Time) *state {
 		webhooks: newTable[one, hook](), deliveries: newTable[one, queued](), deliveryPairs: newTable[two, webhook.DeliveryID](),
 		deliveryOrder: newTable[numbered, webhook.DeliveryID](), cursors: newTable[one, ports.Cursor](),
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
-		blobs:     newTable[one, []byte](),
+		blobs:     newTable[one, blob](),
 		templates: newTable[one, template.Template](), templateVersions: newTable[two, int](),
 		templateLabels: newTable[two, template.Label](), templateAnnotations: newTable[two, template.Annotation](),
 		policies: newTable[one, policy.Policy](), policyNames: newTable[two, policy.ID](), policyRevisions: newTable[numbered, policy.Revision](),

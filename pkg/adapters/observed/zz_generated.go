@@ -926,6 +926,13 @@ func (x observedBlobs) GetMany(ctx context.Context, p1 []stack.Checksum) (r0 map
 	return r0, err
 }
 
+func (x observedBlobs) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Blobs", "Trim")
+	defer func() { done(err) }()
+	r0, err = x.in.Trim(ctx, p1, p2)
+	return r0, err
+}
+
 func (r repositories) Secrets() ports.Secrets { return observedSecrets{r.o, r.in.Secrets()} }
 
 type observedSecrets struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -30,7 +31,8 @@ type blobRow struct {
 	Wrapped  []byte  `db:"wrapped"`
 }
 
-const putBlob = `INSERT INTO blobs (sha256, encoding, size, content, key_id, wrapped) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+const putBlob = `INSERT INTO blobs (sha256, encoding, size, content, key_id, wrapped) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (sha256) DO UPDATE SET put_at = now() WHERE blobs.put_at < now() - interval '1 hour'`
 
 // Put implements ports.Blobs.
 func (r blobs) Put(ctx context.Context, content []byte) (stack.Checksum, error) {
@@ -97,6 +99,23 @@ func (r blobs) GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Ch
 		out[checksumOf(row.SHA256)] = content
 	}
 	return out, nil
+}
+
+const trimBlobs = `DELETE FROM blobs WHERE sha256 = ANY (ARRAY(
+	SELECT b.sha256 FROM blobs b WHERE b.put_at < $1
+		AND NOT EXISTS (SELECT FROM deployment_objects o WHERE o.checksum = b.sha256)
+		AND NOT EXISTS (SELECT FROM assignments a WHERE a.variant = b.sha256)
+		AND NOT EXISTS (SELECT FROM work_orders w WHERE w.checksum = b.sha256)
+		AND NOT EXISTS (SELECT FROM work_order_log l WHERE l.checksum = b.sha256)
+	LIMIT $2 FOR UPDATE OF b SKIP LOCKED)) AND put_at < $1`
+
+// Trim implements ports.Blobs. One that is put at the same moment waits for the deletion and is stored anew, or is passed over;
+// one that something comes to refer to meanwhile is held by the foreign key.
+func (r blobs) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		n, err := in.exec(ctx, "trim blobs", trimBlobs, micro(before), limit)
+		return int(n), err
+	})
 }
 
 // unpack returns the plain bytes, and checks that they are those that were put.

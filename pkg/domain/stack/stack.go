@@ -25,6 +25,9 @@ type (
 // Checksum is the lower-case hex SHA-256 of a bundle's bytes.
 type Checksum string
 
+// UnusedFor is how long a bundle's content is kept since it was last put while nothing refers to it.
+const UnusedFor = 24 * time.Hour
+
 // Sequence orders deployment objects over all stacks; gaps are possible.
 type Sequence int64
 

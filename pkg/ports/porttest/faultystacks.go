@@ -172,6 +172,13 @@ func (x faultyBlobs) GetMany(ctx context.Context, sums []stack.Checksum) (v map[
 	return x.in.GetMany(ctx, sums)
 }
 
+func (x faultyBlobs) Trim(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err = x.f.next(); err != nil {
+		return n, err
+	}
+	return x.in.Trim(ctx, before, limit)
+}
+
 type faultySecrets struct {
 	in ports.Secrets
 	f  *faults

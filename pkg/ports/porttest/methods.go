@@ -243,6 +243,9 @@ func (w *world) stackMethods() map[string]method {
 		"Blobs.GetMany": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Blobs().GetMany(ctx, []stack.Checksum{sum}))
 		},
+		"Blobs.Trim": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Blobs().Trim(ctx, w.at, 10))
+		},
 		"Secrets.Rewrap": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Secrets().Rewrap(ctx, 10))
 		},

@@ -1,9 +1,6 @@
 package porttest
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -18,9 +15,6 @@ func objectCases() map[string]func(*world) {
 		"newest is of the highest sequence":  objectNewest,
 		"publishing grows the stack version": objectVersion,
 		"racers get sequences of their own":  objectRace,
-		"blobs":                              blobRoundTrip,
-		"a large blob":                       blobLarge,
-		"racing the same blob":               blobRace,
 	}
 }
 
@@ -117,62 +111,4 @@ func objectRace(w *world) {
 		w.Fatalf("got %d objects with %d sequences, want %d", len(list), len(seen), racers)
 	}
 	wantSame(w.T, "version", w.seeStack(s.ID).Version, s.Version+racers)
-}
-
-func blobRoundTrip(w *world) {
-	contents := [][]byte{[]byte("kind: ConfigMap\n"), {}, {0, 0xff, 0xfe, '\n'}}
-	var sums []stack.Checksum
-	for _, c := range contents {
-		sum, err := w.Blobs().Put(w.ctx, c)
-		wantNone(w.T, "put", err)
-		h := sha256.Sum256(c)
-		wantSame(w.T, "checksum", sum, stack.Checksum(hex.EncodeToString(h[:])))
-		again, err := w.Blobs().Put(w.ctx, c)
-		wantNone(w.T, "put again", err)
-		wantSame(w.T, "checksum again", again, sum)
-		got, err := w.Blobs().Get(w.ctx, sum)
-		wantNone(w.T, "get", err)
-		wantSame(w.T, "content", got, c)
-		if len(got) > 0 {
-			got[0] = 'X'
-			got, err = w.Blobs().Get(w.ctx, sum)
-			wantNone(w.T, "get", err)
-			wantSame(w.T, "content after the caller changed a copy", got, c)
-		}
-		sums = append(sums, sum)
-	}
-	unknown := stack.Checksum(strings.Repeat("0", 64))
-	_, err := w.Blobs().Get(w.ctx, unknown)
-	wantKind(w.T, "get unknown", err, fault.NotFound)
-	many, err := w.Blobs().GetMany(w.ctx, append(sums, unknown, sums[0]))
-	wantNone(w.T, "get many", err)
-	wantSame(w.T, "contents", many, map[stack.Checksum][]byte{sums[0]: contents[0], sums[1]: contents[1], sums[2]: contents[2]})
-	none, err := w.Blobs().GetMany(w.ctx, nil)
-	wantNone(w.T, "get none", err)
-	wantSame(w.T, "no contents", none, nil)
-
-	mine := []byte("the caller's")
-	sum, err := w.Blobs().Put(w.ctx, mine)
-	wantNone(w.T, "put", err)
-	mine[0] = 'X'
-	got, err := w.Blobs().Get(w.ctx, sum)
-	wantNone(w.T, "get", err)
-	wantSame(w.T, "content after the caller changed its own", string(got), "the caller's")
-}
-
-func blobLarge(w *world) {
-	content := bytes.Repeat([]byte("apiVersion: v1\nkind: ConfigMap\n"), 1<<16)
-	sum, err := w.Blobs().Put(w.ctx, content)
-	wantNone(w.T, "put", err)
-	got, err := w.Blobs().Get(w.ctx, sum)
-	wantNone(w.T, "get", err)
-	if !bytes.Equal(got, content) {
-		w.Fatalf("got %d bytes that differ from the %d that were put", len(got), len(content))
-	}
-}
-
-func blobRace(w *world) {
-	for _, err := range race(8, func(int) error { return discard(w.Blobs().Put(w.ctx, []byte("the same"))) }) {
-		wantNone(w.T, "put", err)
-	}
 }

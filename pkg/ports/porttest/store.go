@@ -36,6 +36,7 @@ func Store(t *testing.T, open func(t *testing.T) (ports.Store, ports.Wakeups)) {
 		"liveness":      livenessCases(),
 		"stacks":        stackCases(),
 		"objects":       objectCases(),
+		"blobs":         blobCases(),
 		"secrets":       secretCases(),
 		"templates":     templateCases(),
 		"policies":      policyCases(),

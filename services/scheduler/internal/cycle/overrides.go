@@ -33,7 +33,11 @@ type variant struct {
 	at     string // the override that keeps the content from being made, by its place in the policy; empty: none does
 	why    string
 	unsure bool // nobody can say yet whether that override is for the cluster
+	put    time.Time
 }
+
+// fresh reports whether the content is still stored for certain, be it used or not.
+func (v variant) fresh(now time.Time) bool { return v.sum == "" || now.Sub(v.put) < stack.UnusedFor/2 }
 
 func (v variant) failed() bool { return v.at != "" }
 
@@ -195,10 +199,11 @@ func (e *Engine) variantOf(ctx context.Context, in placement.Input, a agent.ID, 
 	}
 	ref := in.Subject.Policy
 	key := variantKey{ref.ID, ref.Revision, object, strings.Join(numbers, ",")}
-	if v, ok := e.variants[key]; ok {
+	if v, ok := e.variants[key]; ok && v.fresh(now) {
 		return v, nil
 	}
 	v, err := e.render(ctx, in, d, key, numbers)
+	v.put = now
 	if err != nil {
 		return v, err
 	}
