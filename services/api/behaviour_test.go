@@ -172,26 +172,6 @@ func TestRegistrationIsTwoSided(t *testing.T) {
 	}
 }
 
-func TestPutChangesWhitelistedFieldsOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, loadContract(t))
-	q := successes()["update_stack"](w)
-	s := decode[struct {
-		Name        string `json:"name"`
-		GeneratorID string `json:"generator_id"`
-	}](t, w.ok(asOwner, q))
-	if s.Name != "renamed" || s.GeneratorID != string(w.owner.ID) {
-		t.Errorf("stack is %+v, want it renamed and with its owner", s)
-	}
-	g := decode[struct {
-		Description *string `json:"description"`
-		IsSystem    bool    `json:"is_system"`
-	}](t, w.ok(asOwner, successes()["update_generator"](w)))
-	if g.IsSystem || g.Description == nil || *g.Description != "d" {
-		t.Errorf("generator is %+v, want a description and no system", g)
-	}
-}
-
 func TestRotationEndsTheFormerKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))

@@ -28,8 +28,8 @@ func TestNotModified(t *testing.T) {
 	c := loadContract(t)
 	seen := 0
 	for path, item := range c.doc.Paths.Map() {
-		if item.Get == nil || item.Get.Responses.Value("304") == nil {
-			continue
+		if item.Get == nil || item.Get.Responses.Value("304") == nil || item.Get.Extensions["x-brokkr-service"] != nil {
+			continue // the gateway has a test of its own
 		}
 		seen++
 		t.Run(item.Get.OperationID, func(t *testing.T) {
@@ -225,14 +225,18 @@ func TestEveryThingHasAnETag(t *testing.T) {
 	reasons := map[string]string{
 		"list_telemetry_events": moving, "list_telemetry_logs": moving,
 		"health": "the state of the process at this moment", "openapi": "the document itself, as it was built in",
+		"list_ws_connections": "the live channels of the replica that answers, at this moment",
 	}
 	for path, item := range loadContract(t).doc.Paths.Map() {
 		op := item.Get
-		if op == nil || op.Extensions["x-brokkr-service"] == "gateway" {
+		if op == nil {
 			continue
 		}
 		ok := op.Responses.Value("200")
-		if ok == nil || ok.Value.Content.Get("application/json") == nil || ok.Value.Content.Get("application/json").Schema.Value.Type.Is("array") {
+		if ok == nil || ok.Value.Content["application/json"] == nil && ok.Value.Content["application/yaml"] == nil {
+			continue
+		}
+		if text := ok.Value.Content["application/json"]; text != nil && text.Schema.Value.Type.Is("array") {
 			continue
 		}
 		if reasons[op.OperationID] != "" {

@@ -307,6 +307,9 @@ func (w *world) do(as string, q request) *httptest.ResponseRecorder {
 	r := w.build(as, q)
 	rec := httptest.NewRecorder()
 	w.handler.ServeHTTP(rec, r)
+	if rec.Header().Get("X-Request-Id") == "" || !q.root && len(rec.Header().Get("Traceparent")) != 55 { // by which it is found
+		w.t.Errorf("%s %s: answer %d has request id %q and traceparent %q", q.method, q.path, rec.Code, rec.Header().Get("X-Request-Id"), rec.Header().Get("Traceparent"))
+	}
 	return rec
 }
 

@@ -134,6 +134,7 @@ func (w *tenants) call(as string, q request) *httptest.ResponseRecorder {
 	}
 	rec := httptest.NewRecorder()
 	w.svc.Handler().ServeHTTP(rec, r)
+	w.w.marked(r, rec)
 	synctest.Wait()
 	return rec
 }

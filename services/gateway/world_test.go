@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -294,6 +296,16 @@ func (r *replica) do(ctx context.Context, key pak.PAK, method, path string, body
 	rec := httptest.NewRecorder()
 	r.svc.Handler().ServeHTTP(rec, req)
 	return rec
+}
+
+// marked fails for an answer that cannot be found in logs and traces. What agents say all the time, and what is asked of the
+// process, has no trace.
+func (w *world) marked(req *http.Request, rec *httptest.ResponseRecorder) {
+	w.Helper()
+	quiet := !strings.HasPrefix(req.URL.Path, "/api/") || slices.ContainsFunc([]string{"/sync", "/heartbeat", "/telemetry"}, func(s string) bool { return strings.HasSuffix(req.URL.Path, s) })
+	if rec.Header().Get("X-Request-Id") == "" || !quiet && len(rec.Header().Get("Traceparent")) != 55 {
+		w.Errorf("%s %s: answer %d has request id %q and traceparent %q", req.Method, req.URL.Path, rec.Code, rec.Header().Get("X-Request-Id"), rec.Header().Get("Traceparent"))
+	}
 }
 
 func decode[T any](t testing.TB, rec *httptest.ResponseRecorder, status int) T {
