@@ -120,13 +120,13 @@ func (c *Client) VerifyAudit(ctx context.Context) (AuditReport, error) {
 
 // AuditChains returns the chains in the order in which they began.
 func (c *Client) AuditChains(ctx context.Context) ([]AuditChain, error) {
-	return get[[]AuditChain](ctx, c, "/admin/audit-chains")
+	return list[AuditChain](ctx, c, "/admin/audit-chains", nil)
 }
 
-// AuditChain returns entries of a chain behind a sequence, in the chain's order; none at its end.
+// AuditChain returns the next entries of a chain behind a sequence, in the chain's order; none at its end.
 func (c *Client) AuditChain(ctx context.Context, chain string, after int64) ([]AuditLog, error) {
 	var out []AuditLog
-	query := url.Values{"after": {strconv.FormatInt(after, 10)}}
+	query := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(pageLimit)}}
 	_, err := c.do(ctx, call{method: http.MethodGet, path: "/admin/audit-chains/" + seg(chain) + "/entries", query: query}, &out)
 	return out, err
 }

@@ -98,6 +98,16 @@ func TestAnAgentJoinsWithWhatTheTokenPresets(t *testing.T) {
 	}](t, rec); got.Uses != 1 || got.State != "used_up" || strings.Contains(rec.Body.String(), strings.Split(made.Token, "_")[2]) {
 		t.Errorf("the token afterwards: %s", rec.Body)
 	}
+	for body, want := range map[string]struct {
+		uses int
+		ttl  time.Duration
+	}{`{"name":"plain"}`: {1, time.Hour}, `{"name":"said","max_uses":7,"ttl_seconds":90}`: {7, 90 * time.Second}} {
+		stored, err := w.store.JoinTokens().Get(t.Context(), join.TokenID(w.joinToken(body).JoinToken.ID))
+		must(t, err)
+		if got := stored.ExpiresAt.Sub(stored.CreatedAt); stored.MaxUses != want.uses || got != want.ttl {
+			t.Errorf("%s: %d uses in %s, want %d in %s", body, stored.MaxUses, got, want.uses, want.ttl)
+		}
+	}
 	inactive := w.joinToken(`{"name":"later","activate":false}`)
 	if got := decode[joinedAgent](t, w.do(asNobody, joining(inactive.Token, "later", ""))); got.Agent.Status != "INACTIVE" {
 		t.Errorf("activate false: got %+v", got)
@@ -110,15 +120,19 @@ func TestJoinTokensAreRefusedWithOneAnswer(t *testing.T) {
 	usedUp, revoked := w.joinToken(`{"name":"used up"}`), w.joinToken(`{"name":"revoked"}`)
 	w.do(asNobody, joining(usedUp.Token, "first", ""))
 	w.do(asAdmin, request{method: "DELETE", path: "/join-tokens/" + revoked.JoinToken.ID})
-	expired := w.joinToken(`{"name":"expired"}`)
+	other := w.joinToken(`{"name":"other"}`)
+	over, err := join.Generate(rand.Reader)
+	must(t, err)
+	must(t, w.store.JoinTokens().Insert(t.Context(), join.Token{ID: join.TokenID(uuid.NewString()), Name: "over", Short: over.Short(), Hash: over.Hash(), MaxUses: 1,
+		CreatedAt: time.Now().Add(-time.Hour), ExpiresAt: time.Now().Add(-time.Second)}))
 	wrong := usedUp.Token[:len(usedUp.Token)-1] + "2"
 	if wrong == usedUp.Token {
 		wrong = usedUp.Token[:len(usedUp.Token)-1] + "3"
 	}
 	answers := map[string]bool{}
 	for name, token := range map[string]string{
-		"used up": usedUp.Token, "used up, a name that is there": usedUp.Token, "revoked": revoked.Token, "wrong": wrong,
-		"unknown": strings.Replace(expired.Token, "brokkrjoin_BR", "brokkrjoin_BRz", 1), "none": "", "a PAK": w.keys[asAdmin],
+		"used up": usedUp.Token, "used up, a name that is there": usedUp.Token, "revoked": revoked.Token, "wrong": wrong, "expired": over.Reveal(),
+		"unknown": strings.Replace(other.Token, "brokkrjoin_BR", "brokkrjoin_BRz", 1), "none": "", "a PAK": w.keys[asAdmin],
 	} {
 		agentName := "next"
 		if strings.Contains(name, "there") {
@@ -134,8 +148,8 @@ func TestJoinTokensAreRefusedWithOneAnswer(t *testing.T) {
 		t.Errorf("%d answers, want one: %v", len(answers), answers)
 	}
 	for name, q := range map[string]request{
-		"no name":      joining(expired.Token, "", ""),
-		"a weak claim": joining(expired.Token, "x", "weak"),
+		"no name":      joining(other.Token, "", ""),
+		"a weak claim": joining(other.Token, "x", "weak"),
 	} {
 		if rec := w.checked(asNobody, q); rec.Code != http.StatusBadRequest {
 			t.Errorf("%s: got %d %s, want 400", name, rec.Code, rec.Body)

@@ -1,34 +1,23 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
-	"github.com/colliery-io/brokkr/pkg/domain/stack"
-	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/platform/rpc"
-	"github.com/colliery-io/brokkr/pkg/ports"
-	"github.com/colliery-io/brokkr/services/api"
 	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
@@ -109,11 +98,11 @@ func TestListsAreAsDocumentedAndPublishedOnesWhole(t *testing.T) {
 	for _, r := range transport.Routes(nil, "") {
 		routes[r.Op] = r.List
 	}
-	ownPages := map[string]int{"list_work_order_log": 100, "list_deliveries": 50} // as published
 	wholes := map[string]bool{}
 	for _, f := range published(t) {
-		wholes[f.id] = f.list && ownPages[f.id] == 0
+		wholes[f.id] = f.list
 	}
+	ownPages := map[string]int{"list_work_order_log": 100, "list_deliveries": 50} // as published
 	ops := map[string]*openapi3.Operation{}
 	for _, item := range c.doc.Paths.Map() {
 		if item.Get != nil {
@@ -139,11 +128,15 @@ func TestListsAreAsDocumentedAndPublishedOnesWhole(t *testing.T) {
 				t.Errorf("%s: the parameter %s is documented and not read", l.op, p.Value.Name)
 			}
 		}
-		if wholes[l.op] && info.Page != 0 {
-			t.Errorf("%s: %d items when no page is asked for, want all as published", l.op, info.Page)
+		want, own := ownPages[l.op]
+		if !own && !wholes[l.op] {
+			want = page.DefaultLimit
 		}
-		if want := ownPages[l.op]; want != 0 && info.Page != want {
-			t.Errorf("%s: %d items when no page is asked for, want %d as published", l.op, info.Page, want)
+		if info.Page != want {
+			t.Errorf("%s: %d items when no page is asked for, want %d (0: all, as published)", l.op, info.Page, want)
+		}
+		if limit := ops[l.op].Parameters.GetByInAndName("query", page.ParamLimit).Schema.Value; *limit.Max != page.MaxLimit || want != 0 && limit.Default != float64(want) {
+			t.Errorf("%s: the document says %v items of at most %v, want %d of %d", l.op, limit.Default, *limit.Max, want, page.MaxLimit)
 		}
 	}
 }
@@ -236,6 +229,9 @@ func TestEveryListHasPages(t *testing.T) {
 					t.Errorf("by %s: %d items, want %d", sort, len(up), len(whole))
 				}
 			}
+			if rec := w.do(asAdmin, request{method: "GET", path: q.path + separator(q.path) + "limit=1000"}); rec.Code != http.StatusOK {
+				t.Errorf("?limit=1000: got %d %s, want the most that can be asked for", rec.Code, rec.Body)
+			}
 			for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "cursor=garbage", "cursor=e30", "sort=nothing"} {
 				rec := w.do(asAdmin, request{method: "GET", path: q.path + separator(q.path) + bad})
 				if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
@@ -299,128 +295,5 @@ func TestDeliveriesByOffset(t *testing.T) {
 	}
 	if diff := cmp.Diff(whole[7:], got); diff != "" {
 		t.Errorf("behind 7 (-want +got):\n%s", diff)
-	}
-}
-
-func TestFiltersOfLists(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, loadContract(t))
-	names := func(path string) []string {
-		out := []string{}
-		for _, v := range decode[[]struct{ Name string }](t, w.checked(asAdmin, request{method: "GET", path: path})) {
-			out = append(out, v.Name)
-		}
-		return out
-	}
-	owner := string(w.owner.ID)
-	for path, want := range map[string][]string{
-		"/stacks?name=web":                                    {"web"},
-		"/stacks?q=PIN":                                       {"unpinned"},
-		"/stacks?label=tier/web&limit=2":                      {"held", "unpinned"},
-		"/stacks?label=none":                                  {},
-		"/stacks?annotation=team%3Dx&sort=-name":              {"web", "unpinned", "held"},
-		"/stacks?generator_id=" + string(w.other.ID):          {},
-		"/stacks?pak_id=" + owner + "&q=web":                  {"web"},
-		"/agents?generator_id=" + owner:                       {"a1"},
-		"/agents?pak_id=" + owner:                             {"a1"},
-		"/agents?status=INACTIVE&cluster_name=c-a2":           {"a2"},
-		"/agents?label=prod&annotation=region%3Deu&sort=name": {"a1", "a2", "a3", "a4"},
-		"/generators?q=OWN":                                   {"owner"},
-	} {
-		if diff := cmp.Diff(want, names(path)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
-	}
-	for _, path := range []string{"/agents?status=asleep", "/agents?generator_id=x", "/stacks?annotation=novalue", "/generators?label=x"} {
-		if rec := w.do(asAdmin, request{method: "GET", path: path}); rec.Code != http.StatusBadRequest {
-			t.Errorf("%s: got %d %s, want 400", path, rec.Code, rec.Body)
-		}
-	}
-	rec := w.do(asOther, request{method: "GET", path: "/stacks?generator_id=" + owner})
-	if got := strings.TrimSpace(rec.Body.String()); rec.Code != http.StatusOK || got != "[]" {
-		t.Errorf("another tenant's stacks by filter: got %d %s, want none", rec.Code, got)
-	}
-}
-
-// A cursor goes on with the query that it was given for, and with no other.
-func TestCursorBelongsToItsQuery(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, loadContract(t))
-	next := nextLink(t, w.ok(asAdmin, request{method: "GET", path: "/stacks?limit=1"}))
-	u, err := url.Parse(next)
-	must(t, err)
-	for _, other := range []string{"&sort=-name", "&sort=created_at", "&q=w", "&label=tier/web", "&name=web"} {
-		rec := w.do(asAdmin, request{method: "GET", path: "/stacks?cursor=" + u.Query().Get("cursor") + other})
-		if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_query" {
-			t.Errorf("with %s: got %d %s, want 400 invalid_query", other, rec.Code, rec.Body)
-		}
-	}
-}
-
-// breaks fails the second page of stacks.
-type breaks struct{ *memory.Store }
-
-type breakingStacks struct{ ports.Stacks }
-
-func (s breaks) Stacks() ports.Stacks { return breakingStacks{s.Store.Stacks()} }
-
-func (s breakingStacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
-	if q.After != nil {
-		return page.Page[stack.Stack]{}, fault.New(fault.Unavailable, "unavailable", "the database is away")
-	}
-	return s.Stacks.Page(ctx, scope, q)
-}
-
-func manyStacks(t *testing.T, w *world, n int) {
-	t.Helper()
-	must(t, w.store.Write(t.Context(), func(ctx context.Context, tx ports.Repositories) error {
-		for i := range n {
-			at := time.Now()
-			s := stack.Stack{ID: stack.ID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Name: fmt.Sprintf("s%06d", i), Generator: w.owner.ID, Version: 1, CreatedAt: at, UpdatedAt: at}
-			if err := tx.Stacks().Insert(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-}
-
-func whole(t *testing.T, w *world) (http.Header, []byte, error) {
-	t.Helper()
-	server := httptest.NewServer(w.handler)
-	t.Cleanup(server.Close)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v1/stacks", http.NoBody)
-	must(t, err)
-	r.Header.Set("Authorization", "Bearer "+w.keys[asAdmin])
-	resp, err := server.Client().Do(r)
-	must(t, err)
-	defer resp.Body.Close() //nolint:errcheck // the test's own
-	body, err := io.ReadAll(resp.Body)
-	return resp.Header, body, err
-}
-
-func TestAWholeListIsStreamedPageByPage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, loadContract(t))
-	manyStacks(t, w, 2500)
-	header, body, err := whole(t, w)
-	must(t, err)
-	var all []json.RawMessage
-	must(t, json.Unmarshal(body, &all))
-	if len(all) != 2503 || header.Get("X-Total-Count") != "2503" || header.Get("Link") != "" || header.Get("Content-Length") != "" {
-		t.Errorf("got %d items, headers %v; want 2503, streamed, without a next page", len(all), header)
-	}
-}
-
-func TestAnErrorInTheMiddleOfAListBreaksTheConnection(t *testing.T) {
-	t.Parallel()
-	w := newWorldOf(t, loadContract(t), api.Config{}, breaks{memory.New(time.Now)})
-	manyStacks(t, w, 1500)
-	_, body, err := whole(t, w)
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("reading the answer ended with %v, want an unexpected end", err)
-	}
-	if json.Valid(body) {
-		t.Error("what arrived is valid JSON: a part was taken for the whole")
 	}
 }

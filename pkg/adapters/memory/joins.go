@@ -36,9 +36,12 @@ func (r joinTokens) Get(ctx context.Context, id join.TokenID) (join.Token, error
 }
 
 func (r joinTokens) Page(ctx context.Context, q page.Query) (page.Page[join.Token], error) {
+	at, asked := q.Is["state"]
 	return pageOf(ctx, r.s, join.List(), q, func(s *state, keep func(join.Token)) {
 		s.joinTokens.each(func(_ one, t join.Token) bool {
-			keep(copyJoinToken(t))
+			if !asked || t.Uses < t.MaxUses && page.Time(t.Ends()) > at {
+				keep(copyJoinToken(t))
+			}
 			return true
 		})
 	})

@@ -39,7 +39,8 @@ func (r templates) Get(ctx context.Context, scope tenancy.Scope, id template.ID)
 func (r templates) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[template.Template], error) {
 	return pageOf(ctx, r.s, template.List(), q, func(s *state, keep func(template.Template)) {
 		s.templates.each(func(_ one, t template.Template) bool {
-			if t.DeletedAt == nil && t.VisibleTo(scope) {
+			if t.DeletedAt == nil && t.VisibleTo(scope) && hasAll(s.templateLabels, string(t.ID), q.Labels) &&
+				annotated(s.templateAnnotations, string(t.ID), q.Annotations, func(a template.Annotation) string { return a.Value }) {
 				keep(copyTemplate(t))
 			}
 			return true

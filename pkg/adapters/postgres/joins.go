@@ -69,6 +69,7 @@ const (
 	joinTokenByShort = selectJoinTokens + ` WHERE t.short = $1`
 	listJoinTokens   = selectJoinTokens + ` WHERE true`
 	countJoinTokens  = `SELECT count(*) FROM join_tokens t WHERE true`
+	joinTokensUsable = ` AND t.uses < t.max_uses AND LEAST(t.revoked_at, t.expires_at) > ?::timestamptz` // LEAST ignores what is null
 	joinTokensFound  = ` AND position(lower(?::text) IN lower(t.name)) > 0`
 )
 
@@ -85,7 +86,7 @@ func joinTokenPages() listing[joinTokenRow, joinTokenRow] {
 	return listing[joinTokenRow, joinTokenRow]{
 		list: page.Of(join.List(), func(r joinTokenRow) join.Token { return join.Token{ID: r.ID, CreatedAt: r.CreatedAt} }),
 		act:  "list join tokens", rows: listJoinTokens, count: countJoinTokens, id: "t.id",
-		sorts: map[string]string{"created_at": "t.created_at"}, filters: map[string]string{"name": " AND t.name = ?"},
+		sorts: map[string]string{"created_at": "t.created_at"}, filters: map[string]string{"name": " AND t.name = ?", "state": joinTokensUsable},
 		search: joinTokensFound, to: same[joinTokenRow],
 	}
 }

@@ -60,6 +60,8 @@ const (
 	templatesSeenBy      = ` AND (t.generator_id IS NULL OR t.generator_id = ?)`
 	templatesNamed       = ` AND t.name = ?`
 	templatesOfGenerator = ` AND t.generator_id = ?`
+	templatesLabelled    = ` AND EXISTS (SELECT FROM template_labels l WHERE l.template_id = t.id AND l.label = ?)`
+	templatesAnnotated   = ` AND EXISTS (SELECT FROM template_annotations n WHERE n.template_id = t.id AND n.key = ? AND n.value = ?)`
 	templatesFound       = ` AND position(lower(?::text) IN lower(t.name)) > 0`
 )
 
@@ -67,7 +69,8 @@ func templatePages() listing[templateRow, template.Template] {
 	return listing[templateRow, template.Template]{
 		list: template.List(), act: "list templates", rows: selectTemplates, count: countTemplates, id: "t.id",
 		sorts:   map[string]string{"created_at": "t.created_at", "name": "t.name"},
-		filters: map[string]string{"name": templatesNamed, "generator_id": templatesOfGenerator}, search: templatesFound, to: templateRow.template,
+		filters: map[string]string{"name": templatesNamed, "generator_id": templatesOfGenerator}, search: templatesFound,
+		label: templatesLabelled, annotation: templatesAnnotated, to: templateRow.template,
 	}
 }
 

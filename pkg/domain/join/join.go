@@ -51,7 +51,15 @@ type Token struct {
 
 // Open reports whether t has neither expired nor been revoked at now; it may be used up.
 func (t Token) Open(now time.Time) bool {
-	return now.Before(t.ExpiresAt) && (t.RevokedAt == nil || now.Before(*t.RevokedAt))
+	return now.Before(t.Ends())
+}
+
+// Ends returns when t ends at the latest; it may be used up before.
+func (t Token) Ends() time.Time {
+	if t.RevokedAt != nil && t.RevokedAt.Before(t.ExpiresAt) {
+		return *t.RevokedAt
+	}
+	return t.ExpiresAt
 }
 
 // Usable reports whether another agent may join by t at now.

@@ -141,6 +141,6 @@ func RevisionList() page.List[Revision] {
 	return page.List[Revision]{
 		ID:         func(r Revision) string { return string(r.Policy) },
 		Sorts:      []page.Sort[Revision]{{Name: "revision", Kind: page.Number, Key: func(r Revision) string { return page.Integer(int64(r.Number)) }}},
-		Descending: true,
+		Descending: true, InPages: true,
 	}
 }

@@ -22,7 +22,8 @@ func List() page.List[Template] {
 			}},
 		},
 		Search: []func(Template) string{name},
-		Chunk:  50,
+		Labels: true, Annotations: true,
+		Chunk: 50,
 	}
 }
 

@@ -98,6 +98,20 @@ func joinTokenList(w *world) {
 	}
 	everyOrder(w, join.List(), of, all)
 	wantSame(w.T, "by name", len(walk(w, of, everything, page.Query{Limit: 2, Sort: "created_at", Is: only{"name": "token-0"}, Search: "TOKEN"})), 3)
+	past, soon := w.at.Add(-time.Minute), w.at.Add(time.Minute)
+	for what, change := range map[string]func(*join.Token){
+		"expired": func(t *join.Token) { t.ExpiresAt = w.at },
+		"revoked": func(t *join.Token) { t.RevokedAt = &past },
+		"used up": func(t *join.Token) { t.Uses = t.MaxUses },
+		"ending":  func(t *join.Token) { t.RevokedAt = &soon },
+	} {
+		w.joinToken(func(t *join.Token) { change(t); t.Name = what })
+	}
+	names := map[string]int{}
+	for _, t := range walk(w, of, everything, page.Query{Limit: 3, Sort: "created_at", Is: only{"state": page.Time(w.at)}}) {
+		names[t.Name]++
+	}
+	wantSame(w.T, "usable ones by name", names, map[string]int{"token-0": 3, "token-1": 2, "ending": 1})
 }
 
 func joinTokenUse(w *world) {

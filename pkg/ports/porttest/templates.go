@@ -177,6 +177,26 @@ func templateList(w *world) {
 	everyOrder(w, template.List(), w.Templates().Page, list)
 	found := walk(w, w.Templates().Page, everything, page.Query{Limit: 1, Sort: "name", Is: map[string]string{"name": "a", "generator_id": string(g.ID)}, Search: "A"})
 	wantSame(w.T, "named a, of ci", len(found), 2)
+	for _, l := range []template.Label{w.newTemplateLabel(list[0].ID, "eu"), w.newTemplateLabel(list[0].ID, "prod"), w.newTemplateLabel(list[3].ID, "prod")} {
+		wantNone(w.T, "label", w.Templates().AddLabel(w.ctx, l))
+	}
+	for _, a := range []template.Annotation{w.newTemplateAnnotation(list[0].ID, "tier"), w.newTemplateAnnotation(list[1].ID, "tier")} {
+		wantNone(w.T, "annotate", w.Templates().AddAnnotation(w.ctx, a))
+	}
+	for what, c := range map[string]struct {
+		q    page.Query
+		want []template.Template
+	}{
+		"a label":          {page.Query{Labels: []string{"prod"}}, []template.Template{list[3], list[0]}},
+		"two labels":       {page.Query{Labels: []string{"prod", "eu"}}, []template.Template{list[0]}},
+		"an annotation":    {page.Query{Annotations: []page.Pair{{Key: "tier", Value: "v"}}}, []template.Template{list[1], list[0]}},
+		"another value":    {page.Query{Annotations: []page.Pair{{Key: "tier", Value: "w"}}}, nil},
+		"both":             {page.Query{Labels: []string{"prod"}, Annotations: []page.Pair{{Key: "tier", Value: "v"}}}, []template.Template{list[0]}},
+		"label and a name": {page.Query{Labels: []string{"prod"}, Is: only{"name": "a"}}, []template.Template{list[3]}},
+	} {
+		c.q.Limit, c.q.Sort = 1, "name"
+		wantSame(w.T, "templates by "+what, walk(w, w.Templates().Page, everything, c.q), c.want)
+	}
 	newest, err := w.Templates().Newest(w.ctx, g.ID, "a")
 	wantNone(w.T, "newest", err)
 	wantSame(w.T, "newest", newest, list[2])

@@ -67,11 +67,11 @@ func auditRoutes(t *testing.T, dropped bool) routes {
 	chains, entries := auditWorld(dropped)
 	july, august := entries["2026-07"], entries["2026-08"]
 	return routes{
-		"GET /admin/audit-chains":                         {ok(asText(t, chains))},
-		"GET /admin/audit-chains/2026-07/entries?after=0": {ok(asText(t, july[:2]))},
-		"GET /admin/audit-chains/2026-07/entries?after=2": {ok(asText(t, july[2:]))},
-		"GET /admin/audit-chains/2026-08/entries?after=0": {ok(asText(t, august))},
-		"GET /admin/audit-logs/" + july[0].ID:             {ok(asText(t, july[0]))},
+		"GET /admin/audit-chains":                                    {ok(asText(t, chains))},
+		"GET /admin/audit-chains/2026-07/entries?after=0&limit=1000": {ok(asText(t, july[:2]))},
+		"GET /admin/audit-chains/2026-07/entries?after=2&limit=1000": {ok(asText(t, july[2:]))},
+		"GET /admin/audit-chains/2026-08/entries?after=0&limit=1000": {ok(asText(t, august))},
+		"GET /admin/audit-logs/" + july[0].ID:                        {ok(asText(t, july[0]))},
 		"GET /admin/audit-logs?action=stack.%2A&from=2026-08-01T12%3A00%3A00Z&limit=50": {ok(
 			asText(t, map[string]any{"logs": august, "total": 7, "next_cursor": nil}))},
 		"GET /admin/audit-logs?limit=3":             {ok(asText(t, map[string]any{"logs": august, "total": 5, "next_cursor": "next"}))},

@@ -22,8 +22,9 @@ type PlacedStack struct {
 // PlacedList says how what is on a cluster is listed: by name.
 func PlacedList() page.List[PlacedStack] {
 	return page.List[PlacedStack]{
-		ID:    func(v PlacedStack) string { return string(v.Wanted.Stack) },
-		Sorts: []page.Sort[PlacedStack]{{Name: "stack_name", Key: func(v PlacedStack) string { return v.Subject.Name }}},
+		ID:      func(v PlacedStack) string { return string(v.Wanted.Stack) },
+		Sorts:   []page.Sort[PlacedStack]{{Name: "stack_name", Key: func(v PlacedStack) string { return v.Subject.Name }}},
+		InPages: true,
 	}
 }
 

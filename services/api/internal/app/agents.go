@@ -373,14 +373,14 @@ func (a *App) RotateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 	return out, key, nil
 }
 
-// AgentStacks returns the stacks that are assigned to the agent, by name.
-func (a *App) AgentStacks(ctx context.Context, p tenancy.Principal, id agent.ID) ([]stack.Stack, error) {
+// AgentStacks returns a page of the stacks that are assigned to the agent.
+func (a *App) AgentStacks(ctx context.Context, p tenancy.Principal, id agent.ID, q page.Query) (page.Page[stack.Stack], error) {
 	if _, err := a.GetAgent(ctx, p, id); err != nil {
-		return nil, err
+		return page.Page[stack.Stack]{}, err
 	}
-	out, err := a.Store.Stacks().List(ctx, tenancy.Scope{Agent: id})
+	out, err := a.Store.Stacks().Page(ctx, tenancy.Scope{Agent: id}, q)
 	if err != nil {
-		return nil, fmt.Errorf("list the agent's stacks: %w", err)
+		return out, fmt.Errorf("list the agent's stacks: %w", err)
 	}
 	return out, nil
 }

@@ -49,7 +49,7 @@ func ChainEntryList() page.List[audit.Entry] {
 	return page.List[audit.Entry]{
 		ID:      func(e audit.Entry) string { return string(e.ID) },
 		Sorts:   []page.Sort[audit.Entry]{{Name: "sequence", Kind: page.Number, Key: func(e audit.Entry) string { return page.Integer(e.Seq) }}},
-		InPages: true, Default: page.MaxLimit,
+		InPages: true,
 	}
 }
 

@@ -25,15 +25,20 @@ func PrefixOf(c tenancy.Credential) (string, bool) {
 
 // ListCredentials returns a page of the credentials that p sees: staff see all, a generator and an agent their own.
 func (a *App) ListCredentials(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[tenancy.Credential], error) {
-	if _, usable := q.Is["state"]; usable {
-		q.Is = maps.Clone(q.Is)
-		q.Is["state"] = page.Time(a.now())
-	}
-	out, err := a.Store.Keyring().Page(ctx, tenancy.ScopeOf(p), q)
+	out, err := a.Store.Keyring().Page(ctx, tenancy.ScopeOf(p), a.usableNow(q))
 	if err != nil {
 		return out, fmt.Errorf("list credentials: %w", err)
 	}
 	return out, nil
+}
+
+// usableNow puts the moment into a query for what is usable now, as the stores read it.
+func (a *App) usableNow(q page.Query) page.Query {
+	if _, usable := q.Is["state"]; usable {
+		q.Is = maps.Clone(q.Is)
+		q.Is["state"] = page.Time(a.now())
+	}
+	return q
 }
 
 // GetCredential returns a credential that p sees.

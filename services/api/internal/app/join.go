@@ -83,6 +83,7 @@ func joinTokenState(t join.Token) join.Token {
 
 // ListJoinTokens returns a page of the tokens.
 func (a *App) ListJoinTokens(ctx context.Context, q page.Query) (page.Page[join.Token], error) {
+	q = a.usableNow(q)
 	out, err := a.Store.JoinTokens().Page(ctx, q)
 	if err != nil {
 		return out, fmt.Errorf("list join tokens: %w", err)

@@ -36,7 +36,10 @@ func RolloutList() page.List[rollout.Rollout] {
 		Sorts: []page.Sort[rollout.Rollout]{{Name: "created_at", Kind: page.Moment, Key: func(r rollout.Rollout) string {
 			return page.Time(r.CreatedAt)
 		}}},
-		Descending: true,
+		Filters: []page.Filter[rollout.Rollout]{
+			{Name: "state", Parse: page.OneOf("state", rollout.Phases()...), Of: func(r rollout.Rollout) string { return string(r.Phase) }},
+		},
+		Descending: true, InPages: true,
 	}
 }
 

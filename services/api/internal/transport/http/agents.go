@@ -36,13 +36,6 @@ func findAgent(r *http.Request) (agentQuery, error) {
 	return agentQuery{name: q.Get("name"), cluster: q.Get("cluster_name")}, nil
 }
 
-// assignedStacks is stack.List without what only the store can tell of a stack.
-func assignedStacks() page.List[stack.Stack] {
-	l := stack.List()
-	l.Labels, l.Annotations = false, false
-	return l
-}
-
 func agentTagged(v agent.Agent) rpc.Tagged {
 	return rpc.Tagged{Tag: app.AgentTag(v), Body: agentOf(v)}
 }
@@ -75,9 +68,9 @@ func agentRoutes(a *app.App) []rpc.Route {
 			out, key, err := a.RotateAgent(ctx, who(ctx), r.id, r.body.overlap())
 			return agentRotatedJSON{Agent: agentOf(out), PAK: key.Reveal()}, err
 		}).ShowsSecret(),
-		list("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), assignedStacks(), justID[agent.ID], rpc.Short(assignedStacks(), func(ctx context.Context, v agent.ID) ([]stack.Stack, error) {
-			return a.AgentStacks(ctx, who(ctx), v)
-		}), stackOf),
+		list("get_associated_stacks", "/agents/{id}/stacks", view(AgentSelf), stack.List(), justID[agent.ID], func(ctx context.Context, v agent.ID, q page.Query) (page.Page[stack.Stack], error) {
+			return a.AgentStacks(ctx, who(ctx), v, q)
+		}, stackOf),
 		list("list_agent_registrations", "/agents/{id}/registrations", view(AgentSelf), tenancy.RegistrationList(), justID[agent.ID], rpc.Short(tenancy.RegistrationList(), func(ctx context.Context, v agent.ID) ([]tenancy.Registration, error) {
 			return a.AgentRegistrations(ctx, who(ctx), v)
 		}), registrationOf),

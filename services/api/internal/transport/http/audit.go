@@ -253,8 +253,9 @@ type chainQuery struct {
 // chainList says how the chains are listed: in the order in which they began.
 func chainList() page.List[audit.Chain] {
 	return page.List[audit.Chain]{
-		ID:    func(c audit.Chain) string { return named("audit-chain", string(c.Period)) },
-		Sorts: []page.Sort[audit.Chain]{{Name: "number", Kind: page.Number, Key: func(c audit.Chain) string { return page.Integer(int64(c.Number)) }}},
+		ID:      func(c audit.Chain) string { return named("audit-chain", string(c.Period)) },
+		Sorts:   []page.Sort[audit.Chain]{{Name: "number", Kind: page.Number, Key: func(c audit.Chain) string { return page.Integer(int64(c.Number)) }}},
+		InPages: true,
 	}
 }
 

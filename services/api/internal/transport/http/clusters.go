@@ -111,8 +111,9 @@ func drainOf(d cluster.Drain, stacks []app.Leaving) *drainJSON {
 // taintList says how the taints of a cluster are listed.
 func taintList() page.List[cluster.Taint] {
 	return page.List[cluster.Taint]{
-		ID:    func(t cluster.Taint) string { return named("taint", t.Key+":"+string(t.Effect)) },
-		Sorts: []page.Sort[cluster.Taint]{{Name: "key", Key: func(t cluster.Taint) string { return t.Key }}},
+		ID:      func(t cluster.Taint) string { return named("taint", t.Key+":"+string(t.Effect)) },
+		Sorts:   []page.Sort[cluster.Taint]{{Name: "key", Key: func(t cluster.Taint) string { return t.Key }}},
+		InPages: true,
 	}
 }
 

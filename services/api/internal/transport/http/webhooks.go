@@ -205,10 +205,10 @@ func deliveriesOfOne() page.List[webhook.Delivery] {
 	return out
 }
 
-// deliveriesOfAll is DeliveryList as all lists that are new are: it has cursors and no offset.
+// deliveriesOfAll is DeliveryList as all lists that are new are: it has cursors and no offset, and the usual pages.
 func deliveriesOfAll() page.List[webhook.Delivery] {
 	out := webhook.DeliveryList()
-	out.Skips = false
+	out.Skips, out.Default = false, 0
 	return out
 }
 
