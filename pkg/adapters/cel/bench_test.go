@@ -226,6 +226,25 @@ func BenchmarkExplainRich(b *testing.B) {
 			}
 		})
 	})
+	// As a scheduler commits: one stack after the other of a policy, each decision changing what the clusters that it picked tell.
+	b.Run("Commit", func(b *testing.B) {
+		var p placement.Packer
+		size := 0
+		next := in
+		measure(b, func(i int) {
+			next.Subject.Stack = stack.ID(fmt.Sprint("s", i))
+			for n := range 10 {
+				next.Fleet = next.Fleet.With([]placement.Cluster{member((10*i+n)%1000, i)}, nil)
+			}
+		}, func(int) {
+			text, err := p.Pack(placement.Explain(next, start))
+			if err != nil {
+				b.Fatal(err)
+			}
+			size = len(text)
+		})
+		b.ReportMetric(float64(size), "bytes")
+	})
 }
 
 // BenchmarkDecideAll: 10,000 policies, each with a selector, a preference and a count of its own, over 1,000 clusters, all

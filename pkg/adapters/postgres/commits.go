@@ -258,10 +258,14 @@ type decidedRow struct {
 
 func (s session) record(ctx context.Context, commits []ports.Commit) error {
 	rows := make([]decidedRow, len(commits))
-	var p placement.Packer
+	p, ok := s.store.records.Get().(*placement.Packer)
+	if !ok {
+		p = new(placement.Packer)
+	}
+	defer s.store.records.Put(p)
 	for i, c := range commits {
 		var err error
-		if rows[i], err = recorded(c, &p); err != nil {
+		if rows[i], err = recorded(c, p); err != nil {
 			return err
 		}
 	}

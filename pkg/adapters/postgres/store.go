@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,7 @@ type Store struct {
 	shelf   atomic.Int64  // Unix time of the hour whose shelves are known to be there
 	maxIdle int
 	bell    bell
+	records sync.Pool // of *placement.Packer
 }
 
 var (

@@ -21,6 +21,7 @@ type Fleet struct {
 	unreachable set
 	targeted    set // with explicit targets
 	version     uint64
+	members     uint64 // the version in which a cluster last came or went
 	line        *lineage
 }
 
@@ -75,7 +76,7 @@ func (f *Fleet) With(changed []Cluster, gone []agent.ID) *Fleet { return f.with(
 // with is With; own is the new snapshot's index of agents, nil if there is none yet.
 func (f *Fleet) with(changed []Cluster, gone []agent.ID, own map[agent.ID]int) *Fleet {
 	n := &Fleet{chunks: slices.Clone(f.chunks), byAgent: f.byAgent, live: slices.Clone(f.live), marked: slices.Clone(f.marked),
-		unreachable: slices.Clone(f.unreachable), targeted: slices.Clone(f.targeted), version: f.version + 1}
+		unreachable: slices.Clone(f.unreachable), targeted: slices.Clone(f.targeted), version: f.version + 1, members: f.members}
 	f.line.mu.Lock()
 	if n.line = f.line; f.line.latest != f.version {
 		n.line = &lineage{}
@@ -83,6 +84,7 @@ func (f *Fleet) with(changed []Cluster, gone []agent.ID, own map[agent.ID]int) *
 	n.line.latest = n.version
 	f.line.mu.Unlock()
 	index := func() map[agent.ID]int {
+		n.members = n.version
 		if own == nil {
 			own = maps.Clone(f.byAgent)
 			n.byAgent = own

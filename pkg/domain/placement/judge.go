@@ -70,10 +70,10 @@ func (r *run) wanted(i int, why *[]Reason, say sayer) int {
 		if why == nil {
 			say(limit, RuleNoMatch, "", "", "")
 		} else {
-			reasons := r.c.clusters.explain(c, r.now)
+			reasons := r.m.refusal(&r.c.clusters, r.f, i, r.now)
 			if len(reasons) == 0 { // it is the groups
 				for g := range r.c.groups {
-					reasons = append(reasons, r.c.groups[g].explain(c, r.now)...)
+					reasons = append(reasons, r.m.refusal(&r.c.groups[g], r.f, i, r.now)...)
 				}
 				say(limit, RuleGroup, "one of the policy's groups", "none", "the cluster is in none of the policy's groups")
 			}

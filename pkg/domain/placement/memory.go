@@ -19,6 +19,10 @@ type memory struct {
 	points   map[pointsKey]*points
 	domains  map[string]*domains
 	expiries map[string]*expiry
+	texts    map[string]*texts
+	refusals map[string]*refusals
+	refused  int // slots of all refusals
+	ordered  ordered
 	run      run
 	spare    []sets // of selectors at work
 }
@@ -28,7 +32,7 @@ const maxRemembered = 50_000
 
 func newMemory() *memory {
 	return &memory{answers: map[string]*answers{}, consents: map[tenancy.GeneratorID]*answers{}, points: map[pointsKey]*points{},
-		domains: map[string]*domains{}, expiries: map[string]*expiry{}}
+		domains: map[string]*domains{}, expiries: map[string]*expiry{}, texts: map[string]*texts{}, refusals: map[string]*refusals{}}
 }
 
 // recall returns the memory of f's line. A snapshot that is older than what is remembered gets one of its own. The line's
@@ -42,12 +46,13 @@ func (f *Fleet) recall() *memory {
 	if m.version > f.version {
 		return newMemory()
 	}
-	if len(m.answers)+len(m.consents)+len(m.points)+len(m.domains)+len(m.expiries) > maxRemembered {
+	if len(m.answers)+len(m.consents)+len(m.points)+len(m.domains)+len(m.expiries)+len(m.texts) > maxRemembered {
 		clear(m.answers)
 		clear(m.consents)
 		clear(m.points)
 		clear(m.domains)
 		clear(m.expiries)
+		clear(m.texts)
 	}
 	m.version = f.version
 	return m

@@ -5,22 +5,19 @@ import (
 	"compress/flate"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/page"
 )
 
 // packed is a decision as it is kept: what many clusters have in common is there once, and the whole is compressed. A
 // decision over a thousand clusters of which most are refused for the same reasons takes about 20 bytes a cluster.
 type packed struct {
-	Decision Decision          `json:"d"` // without verdicts
 	Agents   []agent.ID        `json:"a"`
 	Clusters []string          `json:"c"`
+	Decision Decision          `json:"d"` // without verdicts
 	Said     []json.RawMessage `json:"s"` // different verdicts, without whom they are about
 	Which    []int             `json:"w"` // of Said, one a cluster
 
@@ -32,14 +29,24 @@ type packed struct {
 	Points   []int64   `json:"p,omitempty"`
 }
 
-// maxUnpacked bounds what Unpack reads, in bytes.
-const maxUnpacked = 256 << 20
+// said is a verdict in packed. What follows from its scores, and what the scores' sum says once more, is left out: verdicts that
+// differ in their points alone are said once.
+type said struct {
+	Verdict
+	Summed  bool `json:"summed,omitempty"`  // the score is the sum of the scores' points
+	Pointed int  `json:"pointed,omitempty"` // the reason of which the observation is the score, in points; the first is 1
+}
 
-// Packer packs one decision after the other, with the same memory: what a compressor needs is more than most decisions. The
-// zero value is ready; it is not safe for concurrent use.
+// Packer packs one decision after the other, with the same memory: what a compressor needs is more than most decisions, and
+// which clusters there are is mostly what it was before. The zero value is ready; it is not safe for concurrent use.
 type Packer struct {
 	flate *flate.Writer
 	out   bytes.Buffer
+
+	agents   []agent.ID // of the decision before
+	clusters []string
+	who      []byte // these, compressed
+
 	text  []byte
 	said  []byte
 	known map[string]int
@@ -59,23 +66,59 @@ func (p *Packer) Pack(d Decision) ([]byte, error) {
 	if err := p.encode(d); err != nil {
 		return nil, err
 	}
+	if err := p.compress(p.text, (*flate.Writer).Close); err != nil {
+		return nil, err
+	}
+	return slices.Concat(p.who, p.out.Bytes()), nil
+}
+
+// compress puts text into out, and ends it.
+func (p *Packer) compress(text []byte, end func(*flate.Writer) error) error {
 	p.out.Reset()
 	if p.flate == nil {
 		w, err := flate.NewWriter(&p.out, flate.BestSpeed)
 		if err != nil {
-			return nil, fmt.Errorf("pack a decision: %w", err)
+			return fmt.Errorf("pack a decision: %w", err)
 		}
 		p.flate = w
 	} else {
 		p.flate.Reset(&p.out)
 	}
-	if _, err := p.flate.Write(p.text); err != nil {
-		return nil, fmt.Errorf("pack a decision: %w", err)
+	if _, err := p.flate.Write(text); err != nil {
+		return fmt.Errorf("pack a decision: %w", err)
 	}
-	if err := p.flate.Close(); err != nil {
-		return nil, fmt.Errorf("pack a decision: %w", err)
+	if err := end(p.flate); err != nil {
+		return fmt.Errorf("pack a decision: %w", err)
 	}
-	return bytes.Clone(p.out.Bytes()), nil
+	return nil
+}
+
+// tell makes the beginning of the JSON, compressed: whom the verdicts are about. It ends at a byte and nothing after it refers to
+// it, so that it is good for each decision about the same clusters.
+func (p *Packer) tell(verdicts []Verdict) error {
+	same := p.who != nil && len(p.agents) == len(verdicts)
+	for i := 0; same && i < len(verdicts); i++ {
+		same = p.agents[i] == verdicts[i].Agent && p.clusters[i] == verdicts[i].Cluster
+	}
+	if same {
+		return nil
+	}
+	p.agents, p.clusters, p.who = p.agents[:0], p.clusters[:0], nil
+	for i := range verdicts {
+		p.agents, p.clusters = append(p.agents, verdicts[i].Agent), append(p.clusters, verdicts[i].Cluster)
+	}
+	b, err := appendList(append(p.text[:0], `{"a":`...), p.agents, func(b []byte, a agent.ID) ([]byte, error) { return appendText(b, string(a)) })
+	if err != nil {
+		return err
+	}
+	if b, err = appendList(append(b, `,"c":`...), p.clusters, appendText); err != nil {
+		return err
+	}
+	if err := p.compress(b, (*flate.Writer).Flush); err != nil {
+		return err
+	}
+	p.text, p.who = b, bytes.Clone(p.out.Bytes())
+	return nil
 }
 
 // encode makes the JSON of packed: by hand, since verdicts are many and encoding/json looks at each field anew.
@@ -86,13 +129,17 @@ func (p *Packer) encode(d Decision) error {
 	if err != nil {
 		return fmt.Errorf("pack a decision: %w", err)
 	}
+	if err := p.tell(verdicts); err != nil {
+		return err
+	}
 	if p.known == nil {
 		p.known = map[string]int{}
 	}
 	clear(p.known)
 	p.said, p.which = p.said[:0], p.which[:0]
 	p.tables, p.table, p.observed, p.points = p.tables[:0], p.table[:0], p.observed[:0], p.points[:0]
-	for _, v := range verdicts {
+	for i := range verdicts {
+		v := &verdicts[i]
 		p.tabulate(v.Scores)
 		start := len(p.said)
 		if start > 0 {
@@ -111,15 +158,7 @@ func (p *Packer) encode(d Decision) error {
 		}
 		p.which = append(p.which, n)
 	}
-	b := append(append(p.text[:0], `{"d":`...), rest...)
-	b = append(b, `,"a":`...)
-	if b, err = appendList(b, verdicts, func(b []byte, v Verdict) ([]byte, error) { return appendText(b, string(v.Agent)) }); err != nil {
-		return err
-	}
-	b = append(b, `,"c":`...)
-	if b, err = appendList(b, verdicts, func(b []byte, v Verdict) ([]byte, error) { return appendText(b, v.Cluster) }); err != nil {
-		return err
-	}
+	b := append(append(p.text[:0], `,"d":`...), rest...)
 	b = append(append(append(b, `,"s":[`...), p.said...), `],"w":`...)
 	if b, err = appendList(b, p.which, func(b []byte, n int) ([]byte, error) { return strconv.AppendInt(b, int64(n), 10), nil }); err != nil {
 		return err
@@ -188,26 +227,62 @@ func appendField(b []byte, name, value string, leaveOut bool) ([]byte, error) {
 	return appendText(append(append(append(b, `,"`...), name...), `":`...), value)
 }
 
-// appendVerdict makes the JSON of a verdict without whom it is about, and without its scores.
-func appendVerdict(b []byte, v Verdict) ([]byte, error) {
+// summed reports whether the score is the sum of its parts.
+func (v *Verdict) summed() bool {
+	var sum int64
+	for i := range v.Scores {
+		sum += v.Scores[i].Points
+	}
+	return v.Score != 0 && sum == v.Score
+}
+
+const inPoints = " points"
+
+// pointed returns the number of the reason that says the score once more, from 1; 0: none does.
+func (v *Verdict) pointed() int {
+	var digits [20]byte
+	for i := range v.Reasons {
+		r := &v.Reasons[i]
+		if n, ok := strings.CutSuffix(r.Observed, inPoints); ok && r.Rule == RuleOutranked && n == string(strconv.AppendInt(digits[:0], v.Score, 10)) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// appendVerdict makes the JSON of said: of a verdict without whom it is about, and without its scores.
+func appendVerdict(b []byte, v *Verdict) ([]byte, error) {
 	b = strconv.AppendBool(append(b, `{"picked":`...), v.Picked)
 	b = append(b, `,"reasons":`...)
 	var err error
+	pointed, summed := v.pointed(), v.summed()
 	if v.Reasons == nil {
 		b = append(b, `null`...)
-	} else if b, err = appendList(b, v.Reasons, appendReason); err != nil {
-		return b, err
+	} else {
+		b = append(b, '[')
+		for i := range v.Reasons {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendReason(b, &v.Reasons[i], i+1 == pointed); err != nil {
+				return b, err
+			}
+		}
+		b = append(b, ']')
+	}
+	if pointed > 0 {
+		b = strconv.AppendInt(append(b, `,"pointed":`...), int64(pointed), 10)
 	}
 	if b, err = appendField(b, "group", v.Group, true); err != nil {
 		return b, err
 	}
-	if v.Score != 0 {
+	if v.Score != 0 && !summed {
 		b = strconv.AppendInt(append(b, `,"score":`...), v.Score, 10)
 	}
 	for _, f := range [...]struct {
 		name string
 		is   bool
-	}{{"ranked", v.Ranked}, {"incumbent", v.Incumbent}, {"avoided", v.Avoided}} {
+	}{{"summed", summed}, {"ranked", v.Ranked}, {"incumbent", v.Incumbent}, {"avoided", v.Avoided}} {
 		if f.is {
 			b = append(append(append(b, `,"`...), f.name...), `":true`...)
 		}
@@ -233,7 +308,8 @@ func appendFullness(b []byte, f Fullness) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-func appendReason(b []byte, r Reason) ([]byte, error) {
+// appendReason makes the JSON of a reason, of one that is pointed without what is observed.
+func appendReason(b []byte, r *Reason, pointed bool) ([]byte, error) {
 	b, err := appendText(append(b, `{"rule":`...), string(r.Rule))
 	if err != nil {
 		return b, err
@@ -241,8 +317,10 @@ func appendReason(b []byte, r Reason) ([]byte, error) {
 	if b, err = appendField(b, "wanted", r.Wanted, true); err != nil {
 		return b, err
 	}
-	if b, err = appendField(b, "observed", r.Observed, true); err != nil {
-		return b, err
+	if !pointed {
+		if b, err = appendField(b, "observed", r.Observed, true); err != nil {
+			return b, err
+		}
 	}
 	if b, err = appendField(b, "message", r.Message, false); err != nil {
 		return b, err
@@ -262,69 +340,4 @@ func appendText(b []byte, s string) ([]byte, error) {
 		}
 	}
 	return append(append(append(b, '"'), s...), '"'), nil
-}
-
-// Unpack returns the decision that Pack packed.
-func Unpack(b []byte) (Decision, error) {
-	var p packed
-	if err := json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(b)), maxUnpacked)).Decode(&p); err != nil {
-		return Decision{}, fmt.Errorf("unpack a decision: %w", err)
-	}
-	d := p.Decision
-	if len(p.Agents) != len(p.Which) || len(p.Clusters) != len(p.Which) {
-		return Decision{}, fmt.Errorf("unpack a decision: %d agents, %d clusters, %d verdicts", len(p.Agents), len(p.Clusters), len(p.Which))
-	}
-	if len(p.Which) > 0 {
-		d.Verdicts = make([]Verdict, len(p.Which))
-	}
-	for i, n := range p.Which {
-		if n < 0 || n >= len(p.Said) {
-			return Decision{}, fmt.Errorf("unpack a decision: verdict %d is none of %d", n, len(p.Said))
-		}
-		if err := json.Unmarshal(p.Said[n], &d.Verdicts[i]); err != nil {
-			return Decision{}, fmt.Errorf("unpack a verdict: %w", err)
-		}
-		d.Verdicts[i].Agent, d.Verdicts[i].Cluster = p.Agents[i], p.Clusters[i]
-	}
-	return d, p.scores(d.Verdicts)
-}
-
-// scores puts the scores of all clusters together again.
-func (p *packed) scores(verdicts []Verdict) error {
-	at := 0
-	for i, n := range p.Table {
-		if n == -1 {
-			continue
-		}
-		if n < 0 || n >= len(p.Tables) || i >= len(verdicts) || at+len(p.Tables[n]) > min(len(p.Observed), len(p.Points)) {
-			return fmt.Errorf("unpack a decision: the scores of verdict %d are not there", i)
-		}
-		scores := slices.Clone(p.Tables[n])
-		for k := range scores {
-			scores[k].Observed, scores[k].Points = p.Observed[at], p.Points[at]
-			at++
-		}
-		verdicts[i].Scores = scores
-	}
-	return nil
-}
-
-// RecordList says how the records about a stack are listed: the newest first. The filter at passes those that were made
-// until then.
-func RecordList() page.List[Record] {
-	return page.List[Record]{
-		ID:         func(r Record) string { return string(r.Stack) },
-		Sorts:      []page.Sort[Record]{{Name: "generation", Kind: page.Number, Key: func(r Record) string { return page.Integer(r.Generation) }}},
-		Filters:    []page.Filter[Record]{{Name: "at", Parse: moment}},
-		Descending: true, Chunk: 20, InPages: true,
-	}
-}
-
-// moment reads a time of RFC 3339.
-func moment(s string) (string, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return "", fault.Newf(fault.Invalid, "invalid_query", "query parameter at: %q is not a time such as 2026-03-01T12:00:00Z", s).With("parameter", "at")
-	}
-	return page.Time(t), nil
 }

@@ -65,6 +65,13 @@ func TestAPackerIsUsedAgain(t *testing.T) {
 		{Agent: "d", Cluster: "like b", Reasons: nil},
 		{Agent: "e", Cluster: "like a", Scores: []placement.Score{
 			{Name: "facts.price", Observed: "0.75", Weight: 3, Points: 75}, {Name: "balance", Points: 100}, {Name: "stickiness", Observed: "new\x00"}}},
+		{Agent: "g", Cluster: "summed", Score: 12, Ranked: true, Scores: []placement.Score{{Name: "balance", Points: 5}, {Name: "stickiness", Points: 7}},
+			Reasons: []placement.Reason{{Rule: placement.RuleCapacity}, {Rule: placement.RuleOutranked, Wanted: "at most 1", Observed: "12 points", Message: "others come first"}}},
+		{Agent: "h", Cluster: "like summed", Score: -3, Ranked: true, Scores: []placement.Score{{Name: "balance", Points: -5}, {Name: "stickiness", Points: 2}},
+			Reasons: []placement.Reason{{Rule: placement.RuleCapacity}, {Rule: placement.RuleOutranked, Wanted: "at most 1", Observed: "-3 points", Message: "others come first"}}},
+		{Agent: "i", Cluster: "no sum", Score: 0, Scores: []placement.Score{{Name: "balance", Points: 5}},
+			Reasons: []placement.Reason{{Rule: placement.RuleOutranked, Observed: "5 points"}, {Rule: placement.RuleSpread, Observed: "0 points"}}},
+		{Agent: "j", Cluster: "another sum", Score: 6, Scores: []placement.Score{{Name: "balance", Points: 5}}, Reasons: []placement.Reason{{Rule: placement.RuleOutranked, Observed: "06 points"}}},
 		{Agent: "f", Cluster: "in another group", Group: "b", Scores: []placement.Score{{Name: "balance", Weight: 2, Points: 7}}},
 	}}
 	for i, d := range []placement.Decision{decided(1000), full, {}, decided(3), full} {
@@ -138,6 +145,58 @@ func TestEarlierRecordsAreRead(t *testing.T) {
 	want := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{{Agent: "x", Cluster: "one", Picked: true, Score: 5, Scores: []placement.Score{{Name: "balance", Observed: "3", Points: 5}}}}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// Verdicts that differ in their points alone take no more room than the points: a record of a policy that ranks is not larger than
+// one of a policy that refuses.
+func TestPointsAreKeptOnce(t *testing.T) {
+	t.Parallel()
+	d := decided(1000)
+	for i := range d.Verdicts {
+		d.Verdicts[i].Scores, d.Verdicts[i].Ranked = []placement.Score{{Name: "balance", Points: 40}}, true
+		d.Verdicts[i].Reasons = []placement.Reason{{Rule: placement.RuleOutranked, Wanted: "at most 10 clusters", Observed: "40 points", Message: "it fits, but others come first"}}
+		d.Verdicts[i].Score = 40
+	}
+	same, err := d.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range d.Verdicts {
+		n := int64(i * 7919 % 1000)
+		d.Verdicts[i].Score, d.Verdicts[i].Scores[0].Points, d.Verdicts[i].Reasons[0].Observed = n, n, fmt.Sprintf("%d points", n)
+	}
+	different, err := d.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := len(different) - len(same); more > 3000 {
+		t.Errorf("different points take %d bytes more, want at most 3 a cluster", more)
+	}
+}
+
+// Whom the verdicts are about is kept for the next decision, and told anew if it is others.
+func TestAPackerTellsWhom(t *testing.T) {
+	t.Parallel()
+	var p placement.Packer
+	verdicts := func(names ...string) placement.Decision {
+		d := placement.Decision{Stack: "s"}
+		for _, n := range names {
+			d.Verdicts = append(d.Verdicts, placement.Verdict{Agent: agent.ID("a-" + n), Cluster: n})
+		}
+		return d
+	}
+	renamed := verdicts("a", "b")
+	renamed.Verdicts[1].Cluster = "c"
+	for i, d := range []placement.Decision{verdicts("a", "b"), verdicts("a", "b"), renamed, verdicts("b", "a"), verdicts("b"), verdicts(), verdicts("a", "b")} {
+		b, err := p.Pack(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := placement.Unpack(b)
+		if diff := cmp.Diff(d, got); diff != "" || err != nil {
+			t.Errorf("decision %d: %v (-packed +unpacked):\n%s", i, err, diff)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -201,7 +202,7 @@ func (r *run) verdict(i int, points bool) Verdict {
 	case v.Picked:
 		v.Reasons = []Reason{{Rule: RulePicked, Wanted: r.c.document.Name, Message: r.because(r.pick(i))}}
 	case ranked && stands != last:
-		v.Reasons = append(reasons, r.lost(i))
+		v.Reasons = append(reasons, r.lost(i, v.Score))
 	default:
 		v.Reasons = reasons
 	}
@@ -209,7 +210,7 @@ func (r *run) verdict(i int, points bool) Verdict {
 }
 
 // lost says why a cluster that fits was not picked.
-func (r *run) lost(i int) Reason {
+func (r *run) lost(i int, score int64) Reason {
 	if r.lostInSpread(int32(i)) {
 		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[0].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
 	}
@@ -221,7 +222,10 @@ func (r *run) lost(i int) Reason {
 		return Reason{Rule: RuleSpread, Wanted: fmt.Sprintf("no more than %d apart", r.c.document.Spread[0].MaxSkew), Observed: strings.Join(keys, ", "),
 			Message: "one more here would break the spread"}
 	}
-	return Reason{Rule: RuleOutranked, Wanted: fmt.Sprintf("at most %d clusters", r.most()), Observed: fmt.Sprintf("%d points", r.score(i)), Message: "it fits, but others come first"}
+	if r.atMost == "" {
+		r.atMost = "at most " + strconv.Itoa(r.most()) + " clusters"
+	}
+	return Reason{Rule: RuleOutranked, Wanted: r.atMost, Observed: strconv.FormatInt(score, 10) + " points", Message: "it fits, but others come first"}
 }
 
 func (r *run) most() int {
@@ -232,16 +236,17 @@ func (r *run) most() int {
 }
 
 func (r *run) verdicts() []Verdict {
-	out := make([]Verdict, 0, r.f.Len())
+	order := r.m.order(r.f)
+	out := make([]Verdict, len(order))
 	low := r.fewest()
-	r.f.live.each(func(i int) {
-		v := r.verdict(i, true)
+	for n, slot := range order {
+		i := int(slot)
+		v := &out[n]
+		*v = r.verdict(i, true)
 		if v.Ranked {
 			v.Spread = r.fullness(i, low)
 		}
-		out = append(out, v)
-	})
-	slices.SortFunc(out, func(a, b Verdict) int { return cmp.Compare(a.Agent, b.Agent) })
+	}
 	return out
 }
 
@@ -265,7 +270,10 @@ func (r *run) fewest() []int32 {
 }
 
 func (r *run) fullness(i int, low []int32) []Fullness {
-	var out []Fullness
+	if len(r.domains) == 0 {
+		return nil
+	}
+	out := make([]Fullness, 0, len(r.domains))
 	for s, col := range r.domains {
 		d := col.of[i]
 		out = append(out, Fullness{By: r.c.document.Spread[s].By, Domain: col.names[d], Picked: int(r.counts[r.offsets[s]+int(d)]), Fewest: int(low[s])})

@@ -48,6 +48,7 @@ type run struct {
 	blind    bool    // there are some
 	picked   set
 	scales   []*points // by preference
+	atMost   string    // how many clusters there may be, as it is told; empty: not asked yet
 	seed     uint64
 }
 
@@ -96,6 +97,7 @@ func (r *run) begin() {
 		r.wakeAt(r.m.until(fact, r.f, r.now))
 	}
 	r.hide()
+	r.atMost = ""
 	r.counts = zeros(r.counts, total)
 	r.down = zeros(r.down, 2*total)
 	r.peerSets(n)

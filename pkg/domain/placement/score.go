@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -61,18 +60,24 @@ func (r *run) score(i int) int64 {
 
 // table is the score as it is told.
 func (r *run) table(i int) []Score {
-	var out []Score
-	for p, pref := range r.c.document.Prefer {
-		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i)}
+	sticky := 0
+	if s := r.c.document.Stickiness; s != nil && s.Points > 0 && r.prior.has(i) {
+		sticky = 1
+	}
+	if len(r.c.document.Prefer)+sticky == 0 {
+		return nil
+	}
+	out := make([]Score, 0, len(r.c.document.Prefer)+sticky)
+	for p := range r.c.document.Prefer {
+		pref := &r.c.document.Prefer[p]
+		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i), Observed: r.m.text(r.c.scales[p].property, r.f, i, r.now)}
 		if pref.Balance {
-			s.Name, s.Observed = "balance", fmt.Sprintf("%d stacks", r.f.at(i).Load)
-		} else {
-			s.Observed = observe(r.f.at(i), pref.Property, r.now).text()
+			s.Name = "balance"
 		}
 		out = append(out, s)
 	}
-	if s := r.c.document.Stickiness; s != nil && s.Points > 0 && r.prior.has(i) {
-		out = append(out, Score{Name: "stickiness", Observed: "it is here already", Points: int64(s.Points)})
+	if sticky > 0 {
+		out = append(out, Score{Name: "stickiness", Observed: "it is here already", Points: int64(r.c.document.Stickiness.Points)})
 	}
 	return out
 }

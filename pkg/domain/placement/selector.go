@@ -15,6 +15,7 @@ type selector struct {
 	asked       []term // all of it, the cheapest first
 	any         []selector
 	facts       []string // what the answers may expire with
+	key         string   // the same for selectors that ask the same
 }
 
 func (s *selector) compile(from policy.Selector, d Deps) error {
@@ -54,6 +55,7 @@ func (s *selector) compile(from policy.Selector, d Deps) error {
 		}
 		s.any, s.facts = append(s.any, sub), append(s.facts, sub.facts...)
 	}
+	s.name()
 	return nil
 }
 

@@ -1,0 +1,124 @@
+package placement
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What is told of clusters is remembered like what is decided from: a thousand decisions by one policy tell nearly the same.
+
+// refusals are why clusters do not fit a selector.
+type refusals struct {
+	mark
+	asked set
+	of    [][]Reason // by slot
+}
+
+func (x *refusals) forget(i int) { x.asked.remove(i) }
+
+// maxRefused bounds for how many slots, over all selectors, it is remembered why they do not fit; beyond it all are forgotten.
+const maxRefused = 1 << 17
+
+// refusal says why the cluster in a slot does not fit the selector. The answer must not be changed.
+func (m *memory) refusal(s *selector, f *Fleet, i int, now time.Time) []Reason {
+	x := m.refusals[s.key]
+	if more := f.slots() - x.slots(); more > 0 {
+		if m.refused += more; m.refused > maxRefused {
+			clear(m.refusals)
+			x, m.refused = nil, f.slots()
+		}
+		if x == nil {
+			x = &refusals{}
+			m.refusals[s.key] = x
+		}
+		x.of = slices.Grow(x.of, f.slots()-len(x.of))[:f.slots()]
+		x.asked = x.asked.sized(f.words())
+	}
+	m.renew(&x.mark, f, now.UnixNano(), s.fact(), x.forget)
+	if !x.asked.has(i) {
+		x.asked.add(i)
+		x.of[i] = s.explain(f.at(i), now)
+	}
+	return x.of[i]
+}
+
+func (x *refusals) slots() int {
+	if x == nil {
+		return 0
+	}
+	return len(x.of)
+}
+
+// fact is what the selector's answers may expire with.
+func (s *selector) fact() string {
+	switch len(s.facts) {
+	case 0:
+		return ""
+	case 1:
+		return s.facts[0]
+	default:
+		return anyFact
+	}
+}
+
+// name makes the selector's key, by which those know each other that ask the same in the same order.
+func (s *selector) name() {
+	var b strings.Builder
+	part := func(text string) {
+		b.WriteString(strconv.Itoa(len(text)))
+		b.WriteByte(':')
+		b.WriteString(text)
+	}
+	for i := range s.asked {
+		part(s.asked[i].key)
+	}
+	for i := range s.any {
+		b.WriteByte('|')
+		part(s.any[i].key)
+	}
+	s.key = b.String()
+}
+
+// texts are what is observed of clusters under a key, as it is told; the empty key is how many stacks they have.
+type texts struct {
+	mark
+	of []string // by slot; empty: to be asked
+}
+
+func (m *memory) text(key string, f *Fleet, i int, now time.Time) string {
+	x := m.texts[key]
+	if x == nil {
+		x = &texts{}
+		m.texts[key] = x
+	}
+	for len(x.of) < f.slots() {
+		x.of = append(x.of, "")
+	}
+	m.renew(&x.mark, f, now.UnixNano(), factOf(key), func(i int) { x.of[i] = "" })
+	if x.of[i] == "" {
+		if key == "" {
+			x.of[i] = strconv.Itoa(f.at(i).Load) + " stacks"
+		} else {
+			x.of[i] = observe(f.at(i), key, now).text()
+		}
+	}
+	return x.of[i]
+}
+
+// ordered are the slots of a snapshot by agent id.
+type ordered struct {
+	members uint64
+	slots   []int32
+}
+
+// order returns the slots that have a cluster, by agent id.
+func (m *memory) order(f *Fleet) []int32 {
+	if m.ordered.members != f.members || m.ordered.slots == nil {
+		m.ordered.members, m.ordered.slots = f.members, make([]int32, 0, f.Len())
+		f.live.each(func(i int) { m.ordered.slots = append(m.ordered.slots, int32(i)) })
+		slices.SortFunc(m.ordered.slots, func(a, b int32) int { return strings.Compare(string(f.at(int(a)).Agent), string(f.at(int(b)).Agent)) })
+	}
+	return m.ordered.slots
+}
