@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
@@ -24,4 +25,8 @@ type Locks interface {
 	Template(ctx context.Context, id template.ID) error
 	Webhook(ctx context.Context, id webhook.ID) error
 	WorkOrder(ctx context.Context, id workorder.ID) error
+	// Credential of an admin holds those of all admins, as Keyring.End does, so that nobody who ends another waits for it in vain.
+	Credential(ctx context.Context, id tenancy.CredentialID) error
+	// JoinToken also keeps the token from being used meanwhile.
+	JoinToken(ctx context.Context, id join.TokenID) error
 }

@@ -52,6 +52,29 @@ func TestOneOfRacingConditionalChangesWins(t *testing.T) {
 					}
 				}
 			}
+			made, second := w.mint(asAdmin, "raced", `{"name":"raced","role":"operator"}`), w.mint(asAdmin, "another admin", `{"name":"another","role":"admin"}`)
+			token, _ := w.storedJoinToken()
+			for _, path := range []string{"/credentials/" + string(made.Credential.ID), "/credentials/" + string(second.Credential.ID), "/join-tokens/" + string(token.ID)} {
+				q := request{method: http.MethodDelete, path: path, header: map[string]string{"If-Match": etag(t, w, path)}}
+				var wg sync.WaitGroup
+				var won, lost atomic.Int32
+				for range 4 {
+					wg.Go(func() {
+						switch rec := w.do(asAdmin, q); rec.Code {
+						case http.StatusNoContent:
+							won.Add(1)
+						case http.StatusPreconditionFailed:
+							lost.Add(1)
+						default:
+							t.Errorf("%s: got %d %s", path, rec.Code, rec.Body)
+						}
+					})
+				}
+				wg.Wait()
+				if won.Load() != 1 || lost.Load() != 3 {
+					t.Errorf("%s: %d ended it and %d lost, want one winner", path, won.Load(), lost.Load())
+				}
+			}
 		})
 	}
 }

@@ -157,6 +157,43 @@ func TestDependencyCyclesAreRefused(t *testing.T) {
 	w.ok(asOther, attach(foreign, theirs))
 }
 
+// The load of a cluster is that of all who use it, as decisions have it, and of the generator's own clusters alone; a warning about it
+// names nobody's stacks.
+func TestTheLoadIsThatOfOwnClusters(t *testing.T) {
+	t.Parallel()
+	store := memory.New(time.Now)
+	w := newWorldOf(t, loadContract(t), api.Config{}, store)
+	foreign, err := api.CreateStack(t.Context(), w.store, time.Now, api.NewStack{Name: "canary", Generator: "other"})
+	must(t, err)
+	warnings := func(as, least string) string {
+		t.Helper()
+		fresh := *w
+		fresh.handler = w.handlerOf(store) // a replica that has not looked yet
+		made := answer[warnedAnswer](&fresh, as, "POST", "/placement-policies", `{"name":"p","clusters":{"expressions":[{"key":"load","operator":">=","values":["`+least+`"]}]}}`)
+		w.ok(as, request{method: "DELETE", path: "/placement-policies/" + made.ID})
+		return strings.Join(warned(made), "; ")
+	}
+	const none = "clusters.expressions[0]: load >= 3 holds in none of the 1 clusters that the generator may use"
+	if got := warnings(asOwner, "2"); got != "" {
+		t.Errorf("two of its own stacks are there: got %q, want no warning", got)
+	}
+	if got := warnings(asOwner, "3"); got != none {
+		t.Errorf("before another's stack came: got %q, want %q", got, none)
+	}
+	w.publish(foreign)
+	w.decide(foreign, nil, w.otherAgent)
+	if got := warnings(asOwner, "3"); got != none {
+		t.Errorf("another's stack on another's cluster: got %q, want %q", got, none)
+	}
+	w.decide(foreign, nil, w.agent)
+	if got := warnings(asOwner, "3"); got != "" {
+		t.Errorf("another's stack on its cluster: got %q, want no warning", got)
+	}
+	if got := warnings(asOwner, "4"); strings.Contains(got, "canary") || !strings.Contains(got, "load >= 4") {
+		t.Errorf("beyond: got %q, want the warning, which names no stack", got)
+	}
+}
+
 // An expression that does not compile, has no truth value or may cost too much is refused with its place.
 func TestExpressionsOfPoliciesAreChecked(t *testing.T) {
 	t.Parallel()

@@ -3,12 +3,15 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
@@ -39,6 +42,37 @@ func TestAWorkOrderThatCannotBeDoneIsRefused(t *testing.T) {
 		rec := w.do(asAdmin, request{method: http.MethodPost, path: "/work-orders", body: newOrder(w, tc.change)})
 		if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), `"`+tc.code+`"`) || !strings.Contains(rec.Body.String(), tc.says) {
 			t.Errorf("%s: got %d %s, want 400 %s that says %q", name, rec.Code, rec.Body, tc.code, tc.says)
+		}
+	}
+}
+
+// Orders and their log are found by what published clients ask for.
+func TestWorkOrdersAreFiltered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	open, good, bad := w.workOrder(), w.finishedWorkOrder(true), w.finishedWorkOrder(false)
+	claimed, err := w.workOrder().ClaimFor(w.agent.ID, time.Now().UTC())
+	must(t, err)
+	must(t, w.store.WorkOrders().Update(t.Context(), claimed))
+	for path, want := range map[string][]workorder.ID{
+		"/work-orders":                                   {claimed.ID, open.ID},
+		"/work-orders?status=CLAIMED":                    {claimed.ID},
+		"/work-orders?status=PENDING":                    {open.ID},
+		"/work-orders?work_type=build":                   nil,
+		"/work-orders?work_type=custom":                  {claimed.ID, open.ID},
+		"/work-order-log":                                {bad.ID, good.ID},
+		"/work-order-log?success=true":                   {good.ID},
+		"/work-order-log?success=false":                  {bad.ID},
+		"/work-order-log?limit=1":                        {bad.ID},
+		"/work-order-log?work_type=build":                nil,
+		"/work-order-log?agent_id=" + string(w.agent.ID): nil, // nobody had claimed them
+	} {
+		var got []workorder.ID
+		for _, o := range answer[[]struct{ ID workorder.ID }](w, asAdmin, http.MethodGet, path, "") {
+			got = append(got, o.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/services/gateway"
 )
 
@@ -159,6 +163,25 @@ func TestARemovalOfADeletedStackIsStillServed(t *testing.T) {
 	})
 }
 
+// tells checks what a webhook is told of an event: these names, and of them these values.
+func (w *world) tells(e event.Event, names string, values map[string]any) {
+	w.Helper()
+	text, err := webhook.Body(e)
+	w.must(err)
+	var body struct {
+		Data map[string]any `json:"data"`
+	}
+	w.must(json.Unmarshal([]byte(text), &body))
+	if got := strings.Join(slices.Sorted(maps.Keys(body.Data)), " "); got != names {
+		w.Errorf("%s tells %s, want %s", e.Type, got, names)
+	}
+	for name, want := range values {
+		if body.Data[name] != want {
+			w.Errorf("%s tells %s: %v, want %v", e.Type, name, body.Data[name], want)
+		}
+	}
+}
+
 func TestEventsAreKeptOnceAndOnlyAboutAssignedObjects(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
@@ -176,6 +199,15 @@ func TestEventsAreKeptOnceAndOnlyAboutAssignedObjects(t *testing.T) {
 		}
 		if got := w.outbox(event.DeploymentApplied); len(got) != 1 {
 			t.Errorf("outbox: got %d deployment.applied, want 1", len(got))
+		} else {
+			w.tells(got[0], "agent_event_id agent_id created_at deployment_object_id event_type message stack_id status",
+				map[string]any{"stack_id": string(mine.Stack), "event_type": "DEPLOY", "status": "success", "message": nil})
+		}
+		r.event(a, mine.ID, "STEP-1")
+		if got := w.outbox(event.DeploymentFailed); len(got) != 1 {
+			t.Errorf("outbox: got %d deployment.failed, want 1: every other word than success is one", len(got))
+		} else {
+			w.tells(got[0], "agent_event_id agent_id created_at deployment_object_id event_type message stack_id status", map[string]any{"status": "STEP-1"})
 		}
 		for name, tt := range map[string]struct {
 			object stack.ObjectID

@@ -267,6 +267,14 @@ func TestWhoMayConnect(t *testing.T) {
 		if got != 101 || browser.conn.Subprotocol() != "brokkr.v1" {
 			t.Errorf("key as protocol: got %d, protocol %q, want 101 and brokkr.v1 alone", got, browser.conn.Subprotocol())
 		}
+		if _, got := w.dial(c, agentPath, noKey(), "brokkr.pak."+a.key.Reveal(), "brokkr.v1"); got != http.StatusUnauthorized {
+			t.Errorf("an agent's key as protocol: got %d, want 401: agents can set headers", got)
+		}
+		for _, path := range []string{"/api/v1/nothing", "/api", "/internal", "/internal/ws/other", "/internal/nothing", "/nothing"} {
+			if rec := r.do(w.Context(), owner, http.MethodGet, path, nil); rec.Code != http.StatusNotFound || !strings.Contains(rec.Body.String(), `"not_found"`) {
+				t.Errorf("%s: got %d %.80s, want 404 not_found", path, rec.Code, rec.Body)
+			}
+		}
 		if rec := r.do(w.Context(), owner, http.MethodGet, stackPath, nil); rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "upgrade_required") {
 			t.Errorf("without an upgrade: got %d %s", rec.Code, rec.Body)
 		}

@@ -53,6 +53,33 @@ func result(d webhook.DeliveryID, body any) request {
 	return request{method: "POST", path: "/api/v1/webhook-deliveries/" + string(d) + "/result", body: body}
 }
 
+// An agent claims ten at a time, for a minute; what it has not reported by then is claimed anew.
+func TestPendingWebhooksAreClaimedForAMinute(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		all := newTenants(w)
+		for range 12 {
+			all.webhook(3)
+		}
+		claim := func() int {
+			t.Helper()
+			rec := all.call(accesstest.AgentSelf, request{method: "GET", path: "/api/v1/agents/" + string(all.agent.id) + "/webhooks/pending"})
+			return len(decode[[]json.RawMessage](t, rec, http.StatusOK))
+		}
+		if first, second, third := claim(), claim(), claim(); first != 10 || second != 2 || third != 0 {
+			t.Errorf("claimed %d, %d and %d, want 10, 2 and none", first, second, third)
+		}
+		time.Sleep(59 * time.Second)
+		if n := claim(); n != 0 {
+			t.Errorf("within the minute: claimed %d, want none", n)
+		}
+		time.Sleep(time.Second)
+		if n := claim(); n != 10 {
+			t.Errorf("after the minute: claimed %d, want 10 again", n)
+		}
+	})
+}
+
 func TestAgentsDeliverWebhooks(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {

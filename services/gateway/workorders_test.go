@@ -92,6 +92,9 @@ func TestAWorkOrderIsClaimedDoneAndLogged(t *testing.T) {
 		if got, want := fmt.Sprint(w.orderEvents()), "[workorder.claimed workorder.completed]"; got != want {
 			t.Errorf("events: got %s, want %s", got, want)
 		}
+		w.tells(w.outbox(event.WorkOrderClaimed)[0], "agent_id claimed_at work_order_id work_type", map[string]any{"agent_id": string(a.id), "work_order_id": string(o.ID)})
+		w.tells(w.outbox(event.WorkOrderCompleted)[0], "agent_id completed_at result_message success work_order_log_id work_type",
+			map[string]any{"agent_id": string(a.id), "success": true, "result_message": "sha256:abc"})
 	})
 }
 
@@ -141,6 +144,7 @@ func TestAnUnclaimedWorkOrderIsCompletedByNoAgent(t *testing.T) {
 		if got := decode[wire.WorkOrderLog](t, rec, http.StatusOK); got.ClaimedBy != nil {
 			t.Errorf("by an admin: got %+v, want an entry that nobody claimed", got)
 		}
+		w.tells(w.outbox(event.WorkOrderCompleted)[0], "agent_id completed_at result_message success work_order_log_id work_type", map[string]any{"agent_id": nil})
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 type registrations struct{ s session }
 
 func noRegistration(a agent.ID, g tenancy.GeneratorID) error {
-	return notFound("agent_not_registered", "registration", string(a)+" with "+string(g))
+	return notFound("registration_not_found", "registration", string(a)+" with "+string(g))
 }
 
 func (r registrations) Get(ctx context.Context, a agent.ID, g tenancy.GeneratorID) (tenancy.Registration, error) {

@@ -1788,3 +1788,17 @@ func (x observedLocks) WorkOrder(ctx context.Context, p1 workorder.ID) (err erro
 	err = x.in.WorkOrder(ctx, p1)
 	return err
 }
+
+func (x observedLocks) Credential(ctx context.Context, p1 tenancy.CredentialID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "Credential")
+	defer func() { done(err) }()
+	err = x.in.Credential(ctx, p1)
+	return err
+}
+
+func (x observedLocks) JoinToken(ctx context.Context, p1 join.TokenID) (err error) {
+	ctx, done := x.o.start(ctx, "Locks", "JoinToken")
+	defer func() { done(err) }()
+	err = x.in.JoinToken(ctx, p1)
+	return err
+}

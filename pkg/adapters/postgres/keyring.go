@@ -66,20 +66,24 @@ const (
 		SELECT short, pg_notify($3, short)::text AS sent FROM ended`
 )
 
+// lockedCredentials locks a credential until the transaction ends, an admin's together with those of all admins, and returns
+// what it has locked.
+func lockedCredentials(ctx context.Context, in session, id tenancy.CredentialID) ([]credentialRow, error) {
+	c, err := one[credentialRow](ctx, in, "get credential", noCredential(id), getCredential, uid(id))
+	if err != nil {
+		return nil, err
+	}
+	if c.Role == tenancy.RoleAdmin {
+		return many[credentialRow](ctx, in, "lock admin credentials", lockAdmins)
+	}
+	return many[credentialRow](ctx, in, "lock credential", lockCredential, uid(id))
+}
+
 // End implements ports.Keyring.
 func (r keyring) End(ctx context.Context, id tenancy.CredentialID, at time.Time) (bool, error) {
 	at = micro(at)
 	return writes(ctx, r.s, func(ctx context.Context, in session) (bool, error) {
-		role, err := one[credentialRow](ctx, in, "get credential", noCredential(id), getCredential, uid(id))
-		if err != nil {
-			return false, err
-		}
-		var locked []credentialRow
-		if role.Role == tenancy.RoleAdmin {
-			locked, err = many[credentialRow](ctx, in, "lock admin credentials", lockAdmins)
-		} else {
-			locked, err = many[credentialRow](ctx, in, "lock credential", lockCredential, uid(id))
-		}
+		locked, err := lockedCredentials(ctx, in, id)
 		if err != nil {
 			return false, err
 		}
@@ -90,7 +94,7 @@ func (r keyring) End(ctx context.Context, id tenancy.CredentialID, at time.Time)
 		if !locked[i].credential().Usable(at) {
 			return false, nil
 		}
-		if role.Role == tenancy.RoleAdmin && !slices.ContainsFunc(locked, func(c credentialRow) bool {
+		if locked[i].Role == tenancy.RoleAdmin && !slices.ContainsFunc(locked, func(c credentialRow) bool {
 			return c.ID != id && c.RevokedAt == nil && c.credential().Usable(at)
 		}) {
 			return false, fault.New(fault.Refused, "last_admin_credential", "this is the last usable admin credential; make another one first")

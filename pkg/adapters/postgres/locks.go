@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
@@ -22,6 +24,7 @@ const (
 	stillTemplate  = `SELECT 1 FROM templates WHERE id = $1 FOR NO KEY UPDATE`
 	stillWebhook   = `SELECT 1 FROM webhook_subscriptions WHERE id = $1 FOR NO KEY UPDATE`
 	stillWorkOrder = `SELECT 1 FROM work_orders WHERE id = $1 FOR NO KEY UPDATE`
+	stillJoinToken = `SELECT 1 FROM join_tokens WHERE id = $1 FOR NO KEY UPDATE`
 	stillStack     = `SELECT 1 FROM stacks WHERE id = $1 FOR NO KEY UPDATE`
 )
 
@@ -64,5 +67,20 @@ func (r locks) Webhook(ctx context.Context, id webhook.ID) error {
 // WorkOrder implements ports.Locks.
 func (r locks) WorkOrder(ctx context.Context, id workorder.ID) error {
 	_, err := r.s.exec(ctx, "hold work order", stillWorkOrder, uid(id))
+	return err
+}
+
+// Credential implements ports.Locks.
+func (r locks) Credential(ctx context.Context, id tenancy.CredentialID) error {
+	_, err := lockedCredentials(ctx, r.s, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// JoinToken implements ports.Locks.
+func (r locks) JoinToken(ctx context.Context, id join.TokenID) error {
+	_, err := r.s.exec(ctx, "hold join token", stillJoinToken, uid(id))
 	return err
 }

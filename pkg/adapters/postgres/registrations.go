@@ -12,7 +12,7 @@ import (
 type registrations struct{ s session }
 
 func noRegistration(a agent.ID, g tenancy.GeneratorID) error {
-	return notFound("agent_not_registered", "registration", string(a)+" with "+string(g))
+	return notFound("registration_not_found", "registration", string(a)+" with "+string(g))
 }
 
 type registrationRow struct {

@@ -17,6 +17,7 @@ import (
 // component can be broken or made to hang.
 type component struct {
 	broken, hangs atomic.Bool
+	takes         time.Duration
 	asked         atomic.Int64
 }
 
@@ -26,6 +27,7 @@ func (c *component) probe(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	time.Sleep(c.takes)
 	if c.broken.Load() {
 		return errors.New("it is broken")
 	}
@@ -99,13 +101,14 @@ func TestAHangingComponentCostsBoundedTimeAndIsAskedOnce(t *testing.T) {
 func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var cache component
+		cache := component{takes: 3 * time.Millisecond}
 		cache.broken.Store(true)
 		c := health.New("1.2.3", health.Check{Name: "cache", Probe: cache.probe})
 		read := func() (out struct {
 			Status        string             `json:"status"`
 			Version       string             `json:"version"`
 			UptimeSeconds int64              `json:"uptime_seconds"`
+			Time          time.Time          `json:"time"`
 			Components    []health.Component `json:"components"`
 		}) {
 			if err := json.Unmarshal(get(c.Detail).Body.Bytes(), &out); err != nil {
@@ -114,6 +117,9 @@ func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
 			return out
 		}
 		first := read()
+		if !first.Time.Equal(time.Now()) {
+			t.Errorf("its time is %s, want now", first.Time)
+		}
 		if first.Status != "degraded" || first.Version != "1.2.3" || first.Components[0].Error != "it is broken" {
 			t.Errorf("got %+v, want degraded with the error", first)
 		}
@@ -121,8 +127,8 @@ func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		second := read()
 		got := second.Components[0]
-		if second.Status != "ok" || second.UptimeSeconds != 3 || got.Error != "" || got.LastError != "it is broken" || got.FailedAt == nil {
-			t.Errorf("got %+v, want ok with the last error kept", second)
+		if second.Status != "ok" || second.UptimeSeconds != 3 || got.Error != "" || got.LastError != "it is broken" || got.FailedAt == nil || got.LatencyMS != 3 {
+			t.Errorf("got %+v, want ok with the last error kept, and how long it took", second)
 		}
 	})
 }

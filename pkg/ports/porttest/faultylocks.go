@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
@@ -65,4 +66,18 @@ func (x faultyLocks) WorkOrder(ctx context.Context, id workorder.ID) error {
 		return err
 	}
 	return x.in.WorkOrder(ctx, id)
+}
+
+func (x faultyLocks) Credential(ctx context.Context, id tenancy.CredentialID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Credential(ctx, id)
+}
+
+func (x faultyLocks) JoinToken(ctx context.Context, id join.TokenID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.JoinToken(ctx, id)
 }

@@ -3,8 +3,10 @@ package porttest
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/template"
@@ -18,6 +20,7 @@ func lockCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"what is held is changed by one after the other": lockRace,
 		"what is not there is not held":                  lockNothing,
+		"of those who end what they have seen one does":  lockEnds,
 	}
 }
 
@@ -126,12 +129,63 @@ func lockRace(w *world) {
 	wantSame(w.T, "changes of the stack", w.seeStack(s.ID).Name, strconv.Itoa(racers))
 }
 
+// lockEnds lets racers end a credential, or a join token, that they have just seen without an end; the others see that it has one.
+// Those who end different admins' keys at a time do not wait for one another in vain.
+func lockEnds(w *world) {
+	const racers = 6
+	a := w.agent("edge")
+	first, second := w.credential(tenancy.RoleAdmin, "", ""), w.credential(tenancy.RoleAdmin, "", "")
+	w.credential(tenancy.RoleAdmin, "", "")
+	ended := map[string]*atomic.Int32{}
+	endCredential := func(c tenancy.Credential, n *atomic.Int32) func(ctx context.Context, tx ports.Repositories) error {
+		return func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Locks().Credential(ctx, c.ID); err != nil {
+				return err
+			}
+			now, err := tx.Keyring().Get(ctx, everything, c.ID)
+			if err != nil || now.RevokedAt != nil {
+				return err
+			}
+			n.Add(1)
+			return discard(tx.Keyring().End(ctx, c.ID, w.at))
+		}
+	}
+	count := func(what string) *atomic.Int32 {
+		ended[what] = &atomic.Int32{}
+		return ended[what]
+	}
+	t := w.joinToken(nil)
+	tokens := count("join token")
+	acts := []func(ctx context.Context, tx ports.Repositories) error{
+		endCredential(w.credential(tenancy.RoleAgent, "", a.ID), count("agent's credential")),
+		endCredential(first, count("first admin's")), endCredential(second, count("second admin's")),
+		func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Locks().JoinToken(ctx, t.ID); err != nil {
+				return err
+			}
+			now, err := tx.JoinTokens().Get(ctx, t.ID)
+			if err != nil || now.RevokedAt != nil {
+				return err
+			}
+			tokens.Add(1)
+			return tx.JoinTokens().Revoke(ctx, t.ID, w.at)
+		},
+	}
+	for _, err := range race(racers*len(acts), func(i int) error { return w.Write(w.ctx, acts[i%len(acts)]) }) {
+		wantNone(w.T, "end", err)
+	}
+	for what, n := range ended {
+		wantSame(w.T, "ends of the "+what, n.Load(), int32(1))
+	}
+}
+
 func lockNothing(w *world) {
 	wantNone(w.T, "hold", w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
 		for _, err := range []error{
 			tx.Locks().Generator(ctx, newID[tenancy.GeneratorID]()), tx.Locks().Agent(ctx, newID[agent.ID]()), tx.Locks().Stack(ctx, newID[stack.ID]()),
 			tx.Locks().Policy(ctx, newID[policy.ID]()), tx.Locks().Template(ctx, newID[template.ID]()), tx.Locks().Webhook(ctx, newID[webhook.ID]()),
-			tx.Locks().WorkOrder(ctx, newID[workorder.ID]()),
+			tx.Locks().WorkOrder(ctx, newID[workorder.ID]()), tx.Locks().Credential(ctx, newID[tenancy.CredentialID]()),
+			tx.Locks().JoinToken(ctx, newID[join.TokenID]()),
 		} {
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
@@ -230,6 +231,12 @@ func (w *world) stackMethods() map[string]method {
 		},
 		"Locks.Webhook": func(ctx context.Context, r ports.Repositories) error {
 			return r.Locks().Webhook(ctx, newID[webhook.ID]())
+		},
+		"Locks.Credential": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().Credential(ctx, newID[tenancy.CredentialID]())
+		},
+		"Locks.JoinToken": func(ctx context.Context, r ports.Repositories) error {
+			return r.Locks().JoinToken(ctx, newID[join.TokenID]())
 		},
 		"Locks.WorkOrder": func(ctx context.Context, r ports.Repositories) error {
 			return r.Locks().WorkOrder(ctx, newID[workorder.ID]())

@@ -45,9 +45,9 @@ func sortRegistrations(list []tenancy.Registration) []tenancy.Registration {
 func registrationUnknown(w *world) {
 	g, a := w.generator("ci"), w.agent("edge")
 	_, err := w.Registrations().Get(w.ctx, a.ID, g.ID)
-	wantKind(w.T, "get", err, fault.NotFound)
-	wantKind(w.T, "set state", w.Registrations().SetState(w.ctx, a.ID, g.ID, tenancy.RegistrationApproved), fault.NotFound)
-	wantKind(w.T, "delete", w.Registrations().Delete(w.ctx, a.ID, g.ID), fault.NotFound)
+	wantCode(w.T, "get", err, fault.NotFound, "registration_not_found")
+	wantCode(w.T, "set state", w.Registrations().SetState(w.ctx, a.ID, g.ID, tenancy.RegistrationApproved), fault.NotFound, "registration_not_found")
+	wantCode(w.T, "delete", w.Registrations().Delete(w.ctx, a.ID, g.ID), fault.NotFound, "registration_not_found")
 	r := tenancy.Registration{ID: newID[tenancy.RegistrationID](), Agent: newID[agent.ID](), Generator: g.ID, State: tenancy.RegistrationPending, RegisteredAt: w.at}
 	wantCode(w.T, "insert for an unknown agent", w.Registrations().Insert(w.ctx, r), fault.NotFound, "agent_not_found")
 	r.Agent, r.Generator = a.ID, newID[tenancy.GeneratorID]()
@@ -104,7 +104,7 @@ func registrationDelete(w *world) {
 	}
 	wantNone(w.T, "delete", w.Registrations().Delete(w.ctx, a.ID, g.ID))
 	_, err := w.Registrations().Get(w.ctx, a.ID, g.ID)
-	wantKind(w.T, "get", err, fault.NotFound)
+	wantCode(w.T, "get", err, fault.NotFound, "registration_not_found")
 	left, err := w.Agents().Targets(w.ctx, a.ID)
 	wantNone(w.T, "targets", err)
 	if len(left) != 1 || left[0].Stack != foreign.ID {

@@ -223,6 +223,12 @@ func CredentialTag(c tenancy.Credential) string {
 // RevokeCredential ends a credential at once. The last usable one of an admin stays (Refused).
 func (a *App) RevokeCredential(ctx context.Context, p tenancy.Principal, id tenancy.CredentialID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if _, err := managed(ctx, tx, p, id); err != nil { // before anything is held up for it
+			return err
+		}
+		if err := tx.Locks().Credential(ctx, id); err != nil {
+			return err
+		}
 		c, err := managed(ctx, tx, p, id)
 		if err != nil {
 			return err

@@ -106,6 +106,9 @@ func JoinTokenTag(t join.Token) string { return precondition.State(joinTokenStat
 // RevokeJoinToken ends a token at once. Agents that have joined by it stay.
 func (a *App) RevokeJoinToken(ctx context.Context, id join.TokenID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().JoinToken(ctx, id); err != nil {
+			return err
+		}
 		t, err := tx.JoinTokens().Get(ctx, id)
 		if err != nil {
 			return err

@@ -15,7 +15,8 @@ import (
 )
 
 // review tells what a document asks for that the clusters and the stacks of its generator do not have just now. Of what
-// belongs to others it tells nothing, not even to staff: the policy cannot use it. "Just now" is up to glanceMost ago.
+// belongs to others it tells nothing, not even to staff: the policy cannot use it. But how much the generator's clusters have to
+// carry, whoever's it is, is a property of theirs. "Just now" is up to glanceMost ago.
 func (a *App) review(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document) ([]PolicyProblem, error) {
 	c, err := placement.Compile(d, a.Language)
 	if err != nil {
@@ -48,6 +49,8 @@ func (a *App) seen(ctx context.Context, tx ports.Repositories, g tenancy.Generat
 	return out, nil
 }
 
+// clustersOf returns the clusters that the generator may use, and no others. Their load counts all stacks, whoever's they are: so do
+// decisions, which show it to every generator that may use the cluster, and a warning is to foretell the decision.
 func clustersOf(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) ([]placement.Cluster, error) {
 	agents, err := tx.Agents().List(ctx, tenancy.Scope{Generator: g})
 	if err != nil {

@@ -79,7 +79,7 @@ func (a *App) ownerOfNew(ctx context.Context, tx ports.Repositories, p tenancy.P
 	if named == "" {
 		g, err := tx.Generators().ByName(ctx, tenancy.AdminGenerator)
 		if fault.Is(err, fault.NotFound) {
-			return g, fault.New(fault.Invalid, "generator_required", "generator_id is missing and this store has no admin-generator").Because(err)
+			return g, fault.New(fault.Invalid, "invalid_stack", "generator_id is missing and this store has no admin-generator: say whose the stack is").Because(err)
 		}
 		return g, err
 	}

@@ -73,12 +73,10 @@ func (g *Gateway) AddEvent(ctx context.Context, p tenancy.Principal, agentID str
 		if err := did(ctx, tx, p, reported); err != nil {
 			return err
 		}
-		outbox := stored
-		outbox.Status = verdict(in.Status)
-		if err := appendEvent(ctx, tx, w, outbox, began); err != nil {
+		if err := appendEvent(ctx, tx, w, stored, began); err != nil {
 			return err
 		}
-		return g.eventStatus(ctx, tx, w, sequence, outbox, began, &done)
+		return g.eventStatus(ctx, tx, w, sequence, stored, began, &done)
 	})
 	if err != nil {
 		return agent.Event{}, err
@@ -111,13 +109,8 @@ func checkEvent(a agent.ID, in NewEvent) (stack.ObjectID, error) {
 	return object, nil
 }
 
-// verdict reads the status word as the contract does.
-func verdict(status string) string {
-	if strings.ToUpper(status) == statusSuccess {
-		return statusSuccess
-	}
-	return statusFailure
-}
+// succeeded reads the status word as the contract does: every other word than success is a failure.
+func succeeded(e agent.Event) bool { return strings.ToUpper(e.Status) == statusSuccess }
 
 // assigned returns the agent's assignment that object is or was of, and the object's sequence; NotFound if there is none.
 func assigned(ctx context.Context, tx ports.Repositories, a agent.ID, object stack.ObjectID, done *outcome) (delivery.Wanted, stack.Sequence, error) {
@@ -156,13 +149,13 @@ func (g *Gateway) eventStatus(ctx context.Context, tx ports.Repositories, w deli
 		if !hasBeenTold(w) {
 			return nil // it speaks of the time before the removal
 		}
-		if e.Status == statusSuccess {
+		if succeeded(e) {
 			return g.acknowledge(ctx, tx, e.Agent, at, []delivery.Removal{{Stack: w.Stack, Revision: w.Revision}}, done)
 		}
 		report.Phase = delivery.PhaseRemoving
 	case w.State == delivery.Removing:
 		return nil
-	case e.Status == statusSuccess:
+	case succeeded(e):
 		report.Phase = delivery.PhaseApplied
 	default:
 		report.Phase = delivery.PhaseFailed

@@ -235,7 +235,7 @@ func appendEvent(ctx context.Context, tx ports.Repositories, w delivery.Wanted, 
 		return nil
 	}
 	kind := event.DeploymentFailed
-	if e.Status == statusSuccess {
+	if succeeded(e) {
 		kind = event.DeploymentApplied
 	}
 	return tx.Outbox().Append(ctx, event.Event{

@@ -20,8 +20,8 @@ type received struct {
 	size      int64 // bytes of the frame; only of events and healths
 }
 
-// readFrame reads a frame of agent a. Invalid says that it is no frame, unknown_frame that its type is not known,
-// agent_id_mismatch that it speaks for another agent.
+// readFrame reads a frame of agent a. Its faults are Invalid: invalid_frame is no frame, unknown_frame one of a type that is not
+// known, agent_id_mismatch one that speaks for another agent.
 func readFrame(a agent.ID, data []byte) (received, error) {
 	var f wire.Frame
 	if err := json.Unmarshal(data, &f); err != nil {
@@ -56,7 +56,7 @@ func readFrame(a agent.ID, data []byte) (received, error) {
 		return received{}, err
 	}
 	if of != string(a) {
-		return received{}, fault.New(fault.Forbidden, "agent_id_mismatch", "the frame speaks for another agent")
+		return received{}, fault.New(fault.Invalid, "agent_id_mismatch", "the frame speaks for another agent")
 	}
 	return out, nil
 }

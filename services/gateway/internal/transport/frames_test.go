@@ -30,8 +30,8 @@ func TestReadFrame(t *testing.T) {
 	t.Parallel()
 	for text, code := range frameSeeds() {
 		_, err := readFrame(itself, []byte(text))
-		if got := fault.CodeOf(err); (code == "") != (err == nil) || code != "" && got != code {
-			t.Errorf("%s: got %v (%s), want code %q", text, err, got, code)
+		if got := fault.CodeOf(err); (code == "") != (err == nil) || code != "" && (got != code || !fault.Is(err, fault.Invalid)) {
+			t.Errorf("%s: got %v (%s), want code %q, Invalid", text, err, got, code)
 		}
 	}
 }
