@@ -135,6 +135,7 @@ type Version struct {
 // Hold is a decision that waits for approval.
 type Hold struct {
 	Since       time.Time `json:"since"`
+	Cause       string    `json:"cause,omitempty"` // share, fleet_window or nowhere; empty from earlier releases
 	Reason      string    `json:"reason"`
 	Removes     []string  `json:"removes"` // agent ids
 	Of          int       `json:"of"`

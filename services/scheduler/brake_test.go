@@ -177,3 +177,33 @@ func TestReplicasShareTheFleetsBrake(t *testing.T) {
 		})
 	}
 }
+
+// What the window holds goes on by itself when it has room, without anybody's approval, and no more than it admits at a time.
+func TestTheFleetsWindowLetsGoByItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		x := thin(f, 24) // 72 assignments: the window admits 14
+		x.lose(0, 24)
+		settle()
+		first := x.removed()
+		if first != 14 {
+			t.Fatalf("%d removals, want 14: the window admits no more", first)
+		}
+		time.Sleep(9 * time.Minute)
+		if got := x.removed(); got != first {
+			t.Fatalf("%d removals within the window, want %d still", got, first)
+		}
+		time.Sleep(time.Minute + 15*time.Second)
+		if got := x.removed(); got != 24 {
+			t.Errorf("%d removals when the window has room again, want all 24", got)
+		}
+		for i, s := range x.stacks {
+			if _, hold, err := f.store.Decisions().Latest(t.Context(), s); err != nil || hold != nil {
+				t.Errorf("stack %d: hold %+v, %v: want none", i, hold, err)
+			}
+		}
+	})
+}

@@ -71,10 +71,11 @@ func Decide(in Input, now time.Time) Decision {
 			consent = consent && slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Rule == RuleConsent })
 		}
 	}
-	// That a policy is gone is no wish that the stack be gone from everywhere.
-	nowhere := in.Subject.Decided != nil && in.Subject.Policy == nil && picks == 0 && !consent
+	// That a policy is gone is no wish that the stack be gone from everywhere, neither at once nor at a later look.
+	held := in.Subject.Hold != nil && in.Subject.Hold.Cause == HoldNowhere
+	nowhere := (in.Subject.Decided != nil || held) && in.Subject.Policy == nil && picks == 0 && !consent
 	if hold := brake(in, removals, now, nowhere); hold != nil {
-		d.Hold = hold
+		d.Hold, d.WakeAt = hold, in.retry(hold, now)
 	} else {
 		d.Changes = append(d.Changes, removals...)
 	}
@@ -184,26 +185,44 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 		h.Removes = append(h.Removes, r.Agent)
 	}
 	h.Fingerprint = fingerprint(s.Stack, h.Removes)
-	if s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint {
-		if s.Approved != 0 && s.Approved == s.Generation {
-			return nil
-		}
-		return s.Hold // until it is approved, or something else would be removed
+	same := s.Hold != nil && s.Hold.Fingerprint == h.Fingerprint
+	if same && s.Approved != 0 && s.Approved == s.Generation {
+		return nil
 	}
 	n := len(removals)
 	switch {
 	case n >= in.Brake.AtOne && float64(n) > in.Brake.Share*float64(has):
+		h.Cause = HoldShare
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
+	case s.Hold != nil && s.Hold.stays() && overlap(s.Hold.Removes, h.Removes):
+		h.Cause, h.Reason = s.Hold.Cause, s.Hold.Reason // a part of what waits for approval is still among the removals
 	case in.Brake.Fleet != nil && n > in.Brake.Fleet.Left(now):
+		h.Cause = HoldFleet
 		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.Fleet.Left(now))
 	case nowhere:
+		h.Cause = HoldNowhere
 		h.Reason = fmt.Sprintf("would leave the stack without any cluster, where it has %d now", has)
-	case s.Hold != nil && overlap(s.Hold.Removes, h.Removes):
-		h.Reason = s.Hold.Reason // a part of what waits for approval is still among the removals
 	default:
 		return nil
 	}
+	if same {
+		if s.Hold.Cause == h.Cause {
+			return s.Hold
+		}
+		h.Since = s.Hold.Since
+	}
 	return &h
+}
+
+// stays reports whether only an approval ends the hold, or that nothing of it would be removed.
+func (h *Hold) stays() bool { return h.Cause == HoldShare || h.Cause == "" }
+
+// retry is when the fleet's window has room for what it holds; nil: it holds nothing, or never has.
+func (in Input) retry(h *Hold, now time.Time) *time.Time {
+	if h == nil || h.Cause != HoldFleet || in.Brake.Fleet == nil {
+		return nil
+	}
+	return in.Brake.Fleet.RoomAt(len(h.Removes), now)
 }
 
 func overlap(a, b []agent.ID) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -207,6 +208,80 @@ func TestBrakeHoldsUntilApproved(t *testing.T) {
 	fleet := placement.Input{Subject: subject(), Clusters: clusters[:2], Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: admitting(1)}}
 	if d := placement.Decide(fleet, now); d.Hold == nil {
 		t.Fatal("more removals than the fleet's window admits went through")
+	}
+}
+
+// A hold whose cause has passed ends by itself, but one for the stack's share.
+func TestHoldsEndWithTheirCause(t *testing.T) {
+	t.Parallel()
+	three := []placement.Cluster{cluster("c0"), cluster("c1"), cluster("c2")}
+	bare := func(c placement.Cluster) placement.Cluster { c.Labels = nil; return c }
+	lost := admitting(3)
+	full := lost.With(removed(3, 4*time.Minute))
+	room := time.Minute * 6 // until what was removed is in the window no longer
+	brake := func(w *placement.FleetWindow) placement.Brake { return placement.Brake{Share: 0.2, AtOne: 5, Fleet: w} }
+	held := func(in placement.Input, want placement.HoldCause) placement.Input {
+		t.Helper()
+		d := placement.Decide(in, now)
+		if d.Hold == nil || d.Hold.Cause != want {
+			t.Fatalf("hold = %+v, want one for %s", d.Hold, want)
+		}
+		in.Subject.Hold, in.Subject.Generation = d.Hold, 7
+		if again := placement.Decide(in, now.Add(time.Second)); again.News(in.Subject) {
+			t.Fatalf("%s: decided again it is news: %+v", want, again.Hold)
+		}
+		return in
+	}
+
+	in := placement.Input{Subject: subject(), Clusters: []placement.Cluster{bare(three[0]), three[1], three[2]}, Prior: prior("o2", "c0", "c1", "c2"), Brake: brake(&full)}
+	in = held(in, placement.HoldFleet)
+	d := placement.Decide(in, now)
+	if d.WakeAt == nil || d.WakeAt.Before(now.Add(room)) || d.WakeAt.After(now.Add(room+10*time.Second+time.Microsecond)) {
+		t.Fatalf("to be tried again at %v, want in %s", d.WakeAt, room)
+	}
+	if d := placement.Decide(in, *d.WakeAt); d.Hold != nil || len(d.Changes) != 1 || !d.News(in.Subject) {
+		t.Errorf("when the window has room: hold %+v, changes %+v, want the removal", d.Hold, d.Changes)
+	}
+	in.Brake = brake(admitting(0))
+	if d := placement.Decide(in, now); d.Hold == nil || d.WakeAt != nil {
+		t.Errorf("a window that never has room: hold %+v, to be tried again at %v, want it held until it is approved", d.Hold, d.WakeAt)
+	}
+
+	was := subject(func(s *placement.Subject) { s.Decided = &policy.Ref{ID: "p", Revision: 1} })
+	in = held(placement.Input{Subject: was, Clusters: []placement.Cluster{bare(three[0])}, Prior: prior("o2", "c0"), Brake: brake(nil)}, placement.HoldNowhere)
+	in.Subject.Decided = nil // the hold was recorded without the policy
+	if d := placement.Decide(in, now.Add(time.Minute)); d.News(in.Subject) {
+		t.Errorf("looked at later: %+v, want the same hold", d)
+	}
+	in.Clusters = []placement.Cluster{bare(three[0]), three[1]}
+	if d := placement.Decide(in, now); d.Hold != nil || len(d.Changes) != 2 {
+		t.Errorf("another cluster has it: hold %+v, changes %+v, want the move", d.Hold, d.Changes)
+	}
+	in.Clusters = []placement.Cluster{three[0]}
+	if d := placement.Decide(in, now); d.Hold != nil || !d.News(in.Subject) {
+		t.Errorf("it stays where it is: hold %+v, want none", d.Hold)
+	}
+
+	var clusters []placement.Cluster
+	var names []string
+	for i := range 6 {
+		names = append(names, fmt.Sprint("c", i))
+		clusters = append(clusters, bare(cluster(names[i])))
+	}
+	in = held(placement.Input{Subject: subject(), Clusters: clusters, Prior: prior("o2", names...), Brake: brake(nil)}, placement.HoldShare)
+	for i := range 4 { // few enough by themselves
+		in.Clusters[i] = cluster(names[i])
+	}
+	for _, w := range []*placement.FleetWindow{nil, admitting(0), admitting(9)} {
+		in.Brake = brake(w)
+		d := placement.Decide(in, now)
+		if d.Hold == nil || d.Hold.Cause != placement.HoldShare {
+			t.Errorf("a part of what is held: hold %+v, want it held still", d.Hold)
+		}
+	}
+	in.Subject.Hold = &placement.Hold{Since: now, Reason: "of an earlier release", Removes: in.Subject.Hold.Removes, Fingerprint: in.Subject.Hold.Fingerprint}
+	if d := placement.Decide(in, now); d.Hold == nil || d.Hold.Reason != "of an earlier release" {
+		t.Errorf("a hold of an earlier release: %+v, want it held still", d.Hold)
 	}
 }
 

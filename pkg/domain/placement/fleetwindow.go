@@ -78,6 +78,29 @@ func (w FleetWindow) left(lost int) int {
 	return max(0, max(w.Floor, int(w.Share*float64(w.Assigned+lost)))-lost)
 }
 
+// looks is how often at most the window is looked at for room while it moves on by its length.
+const looks = 60
+
+// RoomAt is when the window admits n removals if nothing else happens, by at most a sixtieth of its length later; nil: not by
+// time alone.
+func (w FleetWindow) RoomAt(n int, now time.Time) *time.Time {
+	lost := w.Lost(now)
+	from, _ := w.past(now)
+	for _, r := range w.removals[from:] {
+		if lost -= r.Count; w.left(lost) < n {
+			continue
+		}
+		at := r.At.Add(w.Length + time.Microsecond)
+		if step := w.Length / looks; step > 0 { // what is held together is looked at together
+			if late := at.Sub(at.Truncate(step)); late > 0 {
+				at = at.Add(step - late)
+			}
+		}
+		return &at
+	}
+	return nil
+}
+
 // Knows reports whether r is among the removals.
 func (w FleetWindow) Knows(r Removal) bool {
 	i, _ := slices.BinarySearchFunc(w.removals, r.At, func(x Removal, at time.Time) int { return x.At.Compare(at) })

@@ -150,9 +150,21 @@ type Unmet struct {
 	Reason string `json:"reason"`
 }
 
+// HoldCause is which brake holds a decision.
+type HoldCause string
+
+// What is held for its share waits for approval until nothing of it would be removed. The other holds end by themselves too,
+// when there is room in the window, or when another cluster has the stack.
+const (
+	HoldShare   HoldCause = "share"        // of the stack's clusters
+	HoldFleet   HoldCause = "fleet_window" // of what may be removed over all stacks
+	HoldNowhere HoldCause = "nowhere"      // no cluster would be left
+)
+
 // Hold is a decision that waits for approval, with the reason.
 type Hold struct {
 	Since   time.Time  `json:"since"`
+	Cause   HoldCause  `json:"cause,omitempty"` // empty: it was made by an earlier release, and waits as for its share
 	Reason  string     `json:"reason"`
 	Removes []agent.ID `json:"removes"`
 	Of      int        `json:"of"` // clusters that the stack has now

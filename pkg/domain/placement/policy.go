@@ -73,6 +73,9 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	slices.SortFunc(removals, byAgent)
 	if hold := brake(in, removals, now, picks == 0 && !consent); hold != nil {
 		d.Hold, d.Moves = hold, 0 // what is held has not moved, and must not use up the moves that it needs when it is approved
+		if at := in.retry(hold, now); at != nil {
+			r.wakeAt(*at)
+		}
 		if most := r.c.document.Strategy.Count; r.count() && most != nil {
 			d.trim(in, max(0, picks+len(removals)-most.Max), additions, r)
 		}
