@@ -46,6 +46,12 @@ type PolicyReach struct {
 	StackLabel *string `json:"stack_label"`
 }
 
+// AttachedPolicy is a policy that was given to a stack, with what it asks for and the fleet does not have.
+type AttachedPolicy struct {
+	PolicyReach
+	Warnings []PolicyProblem `json:"warnings"`
+}
+
 // Policies lists the placement policies that the caller can see; those with this name if it is not empty.
 func (c *Client) Policies(ctx context.Context, name string) ([]Policy, error) {
 	return list[Policy](ctx, c, "/placement-policies", named(name))
@@ -97,8 +103,8 @@ func (c *Client) StackPolicy(ctx context.Context, stack string) (PolicyReach, er
 }
 
 // AttachPolicy gives a stack a policy of its generator.
-func (c *Client) AttachPolicy(ctx context.Context, stack, policy string) (PolicyReach, error) {
-	var out PolicyReach
+func (c *Client) AttachPolicy(ctx context.Context, stack, policy string) (AttachedPolicy, error) {
+	var out AttachedPolicy
 	_, err := c.do(ctx, call{method: http.MethodPut, path: "/stacks/" + seg(stack) + "/placement-policy", body: map[string]string{"policy_id": policy}}, &out)
 	return out, err
 }

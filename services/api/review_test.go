@@ -70,10 +70,11 @@ func TestPoliciesAreReviewedAgainstTheFleet(t *testing.T) {
 			}
 			again := answer[warnedAnswer](w, as, "PUT", "/placement-policies/"+made.ID, tc.document)
 			plan := answer[warnedAnswer](w, as, "POST", "/placement/plan", `{"policy":{"policy_id":"`+made.ID+`","document":`+tc.document+`}}`)
-			if diff := cmp.Diff([][]string{tc.want, tc.want}, [][]string{warned(again), warned(plan)}); diff != "" {
-				t.Errorf("%s, as %s, written again and planned (-want +got):\n%s", reason, as, diff)
+			attached := answer[warnedAnswer](w, as, "PUT", "/stacks/"+string(w.held.ID)+"/placement-policy", `{"policy_id":"`+made.ID+`"}`)
+			if diff := cmp.Diff([][]string{tc.want, tc.want, tc.want}, [][]string{warned(again), warned(plan), warned(attached)}); diff != "" {
+				t.Errorf("%s, as %s, written again, planned and attached (-want +got):\n%s", reason, as, diff)
 			}
-			w.ok(as, request{method: "DELETE", path: "/placement-policies/" + made.ID})
+			w.ok(as, request{method: "DELETE", path: "/placement-policies/" + made.ID + "?detach=true"})
 		}
 	}
 	w.ok(asAdmin, request{method: "DELETE", path: "/agents/" + string(w.agent.ID)})

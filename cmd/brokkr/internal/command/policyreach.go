@@ -61,9 +61,11 @@ func (a *app) policyAttach() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := c.AttachPolicy(cmd.Context(), s.ID, p.ID); err != nil {
+			after, err := c.AttachPolicy(cmd.Context(), s.ID, p.ID)
+			if err != nil {
 				return cycleHint(fmt.Errorf("attach %s to stack %s: %w", policyName(p), s.Name, err))
 			}
+			a.warnings(after.Warnings)
 			a.said("%s attached to stack/%s", policyName(p), s.Name)
 			return nil
 		},
@@ -94,7 +96,7 @@ func (a *app) policyDetach() *cobra.Command {
 					return err
 				}
 				if err := c.DetachPolicyLabel(cmd.Context(), p.ID, r.label); err != nil {
-					return fmt.Errorf("detach %s from the label %s: %w", policyName(p), r.label, err)
+					return cycleHint(fmt.Errorf("detach %s from the label %s: %w", policyName(p), r.label, err))
 				}
 				a.said("%s detached from the label %s", policyName(p), r.label)
 				return nil
@@ -104,7 +106,7 @@ func (a *app) policyDetach() *cobra.Command {
 				return err
 			}
 			if err := c.DetachPolicy(cmd.Context(), s.ID); err != nil {
-				return fmt.Errorf("detach the policy of stack %s: %w", s.Name, err)
+				return cycleHint(fmt.Errorf("detach the policy of stack %s: %w", s.Name, err))
 			}
 			a.said("stack/%s: its policy is detached", s.Name)
 			return nil

@@ -231,7 +231,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		if err := tx.Policies().Revise(ctx, next); err != nil {
 			return err
 		}
-		if err := a.noCycle(ctx, tx, before.Generator, d, closesAll(id)); err != nil {
+		if err := a.noCycleBy(ctx, tx, before.Generator, id); err != nil {
 			return err
 		}
 		if out, err = tx.Policies().Get(ctx, tenancy.ScopeOf(p), id); err != nil {
@@ -258,7 +258,7 @@ func saysTheSame(a, b policy.Document) (bool, error) {
 }
 
 // DeletePolicy deletes a policy, by staff or its owner. One that is attached is Refused, unless it is to be detached from
-// everything.
+// everything. Other policies may decide then: Refused (dependency_cycle) if stacks would wait for one another for ever so.
 func (a *App) DeletePolicy(ctx context.Context, p tenancy.Principal, id policy.ID, detach bool) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		if err := tx.Locks().Policy(ctx, id); err != nil { // nobody attaches it between the look and the deletion
@@ -275,7 +275,14 @@ func (a *App) DeletePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 			return fault.Newf(fault.Refused, "placement_policy_attached", "the policy is attached to %d stacks and to the labels %q; detach it first, or delete with detach=true", v.Stacks, v.Labels).
 				With("stacks", v.Stacks).With("stack_labels", append([]string{}, v.Labels...))
 		}
-		return a.dropPolicy(ctx, tx, v)
+		reached, err := a.reachedBy(ctx, tx, v)
+		if err != nil {
+			return err
+		}
+		if err := a.dropPolicy(ctx, tx, v); err != nil {
+			return err
+		}
+		return a.noCycleWithout(ctx, tx, v.Generator, reached)
 	})
 	if err != nil {
 		return fmt.Errorf("delete placement policy: %w", err)

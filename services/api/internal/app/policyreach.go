@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -29,9 +30,17 @@ func (a *App) StackPolicy(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	return *ref, nil
 }
 
+// AttachedPolicy is a policy that was given to a stack. The warnings tell what it asks for and the fleet does not have, and what
+// its overrides do nothing to.
+type AttachedPolicy struct {
+	policy.Ref
+	Warnings []PolicyProblem
+}
+
 // AttachPolicy gives a stack a policy of its own generator in place of any that it has by id, by staff or the owner.
-func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID, id policy.ID) (policy.Ref, error) {
+func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID, id policy.ID) (AttachedPolicy, error) {
 	var out policy.Policy
+	var tried, reviewed []PolicyProblem
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
 		if err != nil {
@@ -40,7 +49,10 @@ func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID,
 		if out, err = tx.Policies().Get(ctx, tenancy.Scope{Generator: v.Generator}, id); err != nil {
 			return err
 		}
-		if _, err := a.tryOverrides(ctx, tx, v.Generator, out.Document, func(sub placement.Subject) bool { return sub.Stack == s }); err != nil {
+		if tried, err = a.tryOverrides(ctx, tx, v.Generator, out.Document, func(sub placement.Subject) bool { return sub.Stack == s }); err != nil {
+			return err
+		}
+		if reviewed, err = a.review(ctx, tx, v.Generator, out.Document); err != nil {
 			return err
 		}
 		if err := tx.Policies().Attach(ctx, policy.Attachment{Policy: id, Stack: s, At: a.now()}); err != nil {
@@ -52,9 +64,11 @@ func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID,
 		return a.reaches(ctx, tx, audit.StackPolicyAttached, event.PolicyAttached, out, s, "")
 	})
 	if err != nil {
-		return policy.Ref{}, fmt.Errorf("attach the placement policy: %w", err)
+		return AttachedPolicy{}, fmt.Errorf("attach the placement policy: %w", err)
 	}
-	return policy.Ref{ID: out.ID, Name: out.Name, Revision: out.Revision, By: policy.ByStack}, nil
+	ref := policy.Ref{ID: out.ID, Name: out.Name, Revision: out.Revision, By: policy.ByStack}
+	stored, err := a.withWarnings(p, out)
+	return AttachedPolicy{Ref: ref, Warnings: slices.Concat(stored.Warnings, tried, reviewed)}, err
 }
 
 // reaches notes that a policy came to a stack or a label, or went.
@@ -76,7 +90,7 @@ func (a *App) reaches(ctx context.Context, tx ports.Repositories, did audit.Acti
 }
 
 // DetachPolicy takes from a stack the policy that it has by id, by staff or the owner. One that reaches it by a label
-// decides then.
+// decides then: Refused (dependency_cycle) if stacks would wait for one another for ever so.
 func (a *App) DetachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownStack(ctx, tx, p, s)
@@ -89,6 +103,9 @@ func (a *App) DetachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID)
 		}
 		was, err := tx.Policies().Get(ctx, tenancy.Scope{Generator: v.Generator}, id)
 		if err != nil {
+			return err
+		}
+		if err := a.noCycleOf(ctx, tx, v); err != nil {
 			return err
 		}
 		return a.reaches(ctx, tx, audit.StackPolicyDetached, event.PolicyDetached, was, s, "")
@@ -115,21 +132,21 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 		if reviewed, err = a.review(ctx, tx, out.Generator, out.Document); err != nil {
 			return err
 		}
-		for _, l := range out.Labels {
-			if l == label {
-				return nil
-			}
+		if slices.Contains(out.Labels, label) {
+			return nil
 		}
 		if len(out.Labels) >= policy.MaxLabels {
 			return fault.Newf(fault.Refused, "too_many_labels", "the policy is attached to %d labels, which is as many as are allowed", policy.MaxLabels)
 		}
-		if _, err := a.tryOverrides(ctx, tx, out.Generator, out.Document, func(sub placement.Subject) bool { return sub.Labels[label] }); err != nil {
+		tried, err := a.tryOverrides(ctx, tx, out.Generator, out.Document, func(sub placement.Subject) bool { return sub.Labels[label] })
+		if err != nil {
 			return err
 		}
+		reviewed = slices.Concat(tried, reviewed)
 		if err := tx.Policies().AttachLabel(ctx, id, label, a.now()); err != nil {
 			return err
 		}
-		if err := a.noCycle(ctx, tx, out.Generator, out.Document, closesAll(id)); err != nil {
+		if err := a.noCycleBy(ctx, tx, out.Generator, id); err != nil {
 			return err
 		}
 		if err := a.reaches(ctx, tx, audit.PolicyAttached, event.PolicyAttached, out, "", label); err != nil {
@@ -146,7 +163,8 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 	return stored, err
 }
 
-// DetachPolicyLabel undoes AttachPolicyLabel.
+// DetachPolicyLabel undoes AttachPolicyLabel. Other policies may decide then: Refused (dependency_cycle) if stacks would wait for
+// one another for ever so.
 func (a *App) DetachPolicyLabel(ctx context.Context, p tenancy.Principal, id policy.ID, label string) error {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		v, err := ownPolicy(ctx, tx, p, id)
@@ -154,6 +172,9 @@ func (a *App) DetachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 			return err
 		}
 		if err := tx.Policies().DetachLabel(ctx, id, label); err != nil {
+			return err
+		}
+		if err := a.noCycleWithout(ctx, tx, v.Generator, func(s placement.Subject) bool { return s.Labels[label] }); err != nil {
 			return err
 		}
 		return a.reaches(ctx, tx, audit.PolicyDetached, event.PolicyDetached, v, "", label)

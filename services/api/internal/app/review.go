@@ -78,16 +78,8 @@ func stacksNamed(ctx context.Context, tx ports.Repositories, g tenancy.Generator
 
 // noCycle refuses (Refused, dependency_cycle) what would let stacks of a generator wait for one another for ever: stacks that
 // depend as d says, if what they wait for depends, through however many stacks, on one of them. Closes says which stacks
-// those are. It is asked in the transaction that makes the change, behind the change: two changes of one generator that close
-// a cycle together are looked at one after the other. Only a label that a stack is given while a policy is attached to that very
-// label escapes; its rollout then names what it waits for.
+// those are.
 func (a *App) noCycle(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, closes func(stack.ID, *policy.Ref) bool) error {
-	if len(d.DependsOn) == 0 {
-		return nil
-	}
-	if err := tx.Locks().Generator(ctx, g); err != nil {
-		return err
-	}
 	w := walk{tx: tx, generator: g, closes: closes, seen: map[stack.ID]bool{}, documents: map[policy.ID]policy.Document{}}
 	return w.from(ctx, d)
 }
@@ -158,17 +150,4 @@ func closesOne(s stack.ID) func(stack.ID, *policy.Ref) bool {
 
 func closesAll(p policy.ID) func(stack.ID, *policy.Ref) bool {
 	return func(_ stack.ID, ref *policy.Ref) bool { return ref != nil && ref.ID == p }
-}
-
-// noCycleOf is noCycle for what now decides about a stack, whose labels, name or policy have changed.
-func (a *App) noCycleOf(ctx context.Context, tx ports.Repositories, s stack.Stack) error {
-	ref, err := tx.Policies().Effective(ctx, s.ID)
-	if err != nil || ref == nil {
-		return err
-	}
-	p, err := tx.Policies().Get(ctx, tenancy.Scope{Generator: s.Generator}, ref.ID)
-	if err != nil {
-		return fmt.Errorf("get policy %s: %w", ref.Name, err)
-	}
-	return a.noCycle(ctx, tx, s.Generator, p.Document, closesOne(s.ID))
 }

@@ -65,10 +65,22 @@ func (a *App) AddStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID
 	return l, err
 }
 
-// RemoveStackLabel takes a label from a stack.
+// RemoveStackLabel takes a label from a stack. Another policy may decide then: Refused (dependency_cycle) if stacks would wait for
+// one another for ever so.
 func (a *App) RemoveStackLabel(ctx context.Context, p tenancy.Principal, s stack.ID, label string) error {
 	return a.changeStack(ctx, p, s, audit.StackLabelRemoved, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
-		return tx.Stacks().RemoveLabel(ctx, s, label)
+		before, err := tx.Policies().Effective(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := tx.Stacks().RemoveLabel(ctx, s, label); err != nil {
+			return err
+		}
+		v, err := ownStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		return a.noCycleUnless(ctx, tx, v, before)
 	})
 }
 

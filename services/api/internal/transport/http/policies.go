@@ -49,6 +49,10 @@ type (
 		By       policy.By `json:"by"`
 		Label    *string   `json:"stack_label"`
 	}
+	attachedPolicyJSON struct {
+		policyRefJSON
+		Warnings []problemJSON `json:"warnings"`
+	}
 	policyAttachmentJSON struct {
 		PolicyID string `json:"policy_id"`
 	}
@@ -83,6 +87,10 @@ func policyRefOf(r policy.Ref) policyRefJSON {
 		out.Label = &r.Label
 	}
 	return out
+}
+
+func attachedPolicyOf(p app.AttachedPolicy) attachedPolicyJSON {
+	return attachedPolicyJSON{policyRefOf(p.Ref), each(p.Warnings, func(w app.PolicyProblem) problemJSON { return problemJSON{w.Path, w.Message} })}
 }
 
 // policyText reads a policy's document, as JSON or YAML.
@@ -199,13 +207,13 @@ func policyReachRoutes(a *app.App) []rpc.Route {
 			out, err := a.StackPolicy(ctx, who(ctx), s)
 			return policyRefOf(out), err
 		}),
-		put("attach_placement_policy", "/stacks/{id}/placement-policy", operate(GeneratorOwner), idAnd[stack.ID, policyAttachmentJSON], func(ctx context.Context, r of[stack.ID, policyAttachmentJSON]) (policyRefJSON, error) {
+		put("attach_placement_policy", "/stacks/{id}/placement-policy", operate(GeneratorOwner), idAnd[stack.ID, policyAttachmentJSON], func(ctx context.Context, r of[stack.ID, policyAttachmentJSON]) (attachedPolicyJSON, error) {
 			v, err := id.Parse[policy.ID]("policy_id", r.body.PolicyID)
 			if err != nil {
-				return policyRefJSON{}, err
+				return attachedPolicyJSON{}, err
 			}
 			out, err := a.AttachPolicy(ctx, who(ctx), r.id, v)
-			return policyRefOf(out), err
+			return attachedPolicyOf(out), err
 		}),
 		del("detach_placement_policy", "/stacks/{id}/placement-policy", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) error {
 			return a.DetachPolicy(ctx, who(ctx), s)
