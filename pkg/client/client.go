@@ -292,38 +292,8 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 
 // list reads a whole list, page by page if the server pages it.
 func list[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
-	return first[T](ctx, c, path, query, 0)
-}
-
-// pageLimit is the most that a broker gives on one page.
-const pageLimit = 1000
-
-// first reads the first so many of a list, page by page; 0: all of it, as the server pages it.
-func first[T any](ctx context.Context, c *Client, path string, query url.Values, most int) ([]T, error) {
-	if most > 0 {
-		asked := url.Values{"limit": {strconv.Itoa(min(most, pageLimit))}}
-		for k, v := range query {
-			asked[k] = v
-		}
-		query = asked
-	}
-	all := []T{}
-	for {
-		var page []T
-		header, err := c.do(ctx, call{method: http.MethodGet, path: path, query: query}, &page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		if most > 0 && len(all) >= most {
-			return all[:most], nil // one that knows no pages gives more
-		}
-		next := nextPage(header.Values("Link"))
-		if next == nil || len(page) == 0 {
-			return all, nil
-		}
-		query = next
-	}
+	p, err := choose[T](ctx, c, path, Choice{Filters: query})
+	return p.Items, err
 }
 
 // nextPage returns the query of the Link header's next page. Only the query is taken, so that a broker behind a

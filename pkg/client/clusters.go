@@ -129,43 +129,6 @@ type DrainSummary struct {
 	Budget int       `json:"budget,omitempty"`
 }
 
-// ClusterFilter narrows a list of clusters; what is empty does not.
-type ClusterFilter struct {
-	Labels       []string // all of them
-	Status       string   // of the agent
-	Reachability string
-	Freshness    string
-	Taint        string // a key
-	Cordoned     *bool
-	Draining     *bool
-}
-
-// Any reports whether it narrows the list at all.
-func (f ClusterFilter) Any() bool { return len(f.query()) > 0 }
-
-func (f ClusterFilter) query() url.Values {
-	q := url.Values{}
-	for name, value := range map[string]string{"status": f.Status, "reachability": f.Reachability, "freshness": f.Freshness, "taint": f.Taint} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	for name, value := range map[string]*bool{"cordoned": f.Cordoned, "draining": f.Draining} {
-		if value != nil {
-			q.Set(name, map[bool]string{true: "true", false: "false"}[*value])
-		}
-	}
-	for _, l := range f.Labels {
-		q.Add("label", l)
-	}
-	return q
-}
-
-// Clusters lists clusters with what is known of them, by the names of their agents.
-func (c *Client) Clusters(ctx context.Context, f ClusterFilter) ([]ClusterSummary, error) {
-	return list[ClusterSummary](ctx, c, "/clusters", f.query())
-}
-
 // AgentsLike lists the agents with this text in their own name or in that of their cluster.
 func (c *Client) AgentsLike(ctx context.Context, text string) ([]Agent, error) {
 	return list[Agent](ctx, c, "/agents", url.Values{"q": {text}})

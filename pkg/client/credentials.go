@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -35,28 +34,6 @@ type NewCredential struct {
 type CredentialPAK struct {
 	Credential Credential `json:"credential"`
 	PAK        string     `json:"pak"`
-}
-
-// CredentialQuery chooses credentials; what is empty chooses all.
-type CredentialQuery struct {
-	Role, Name string
-	Usable     bool // not those that have ended
-	Limit      int  // of the newest ones; 0: all
-}
-
-// Credentials lists the credentials that the caller sees, newest first.
-func (c *Client) Credentials(ctx context.Context, n CredentialQuery) ([]Credential, error) {
-	q := url.Values{}
-	if n.Role != "" {
-		q.Set("role", n.Role)
-	}
-	if n.Name != "" {
-		q.Set("name", n.Name)
-	}
-	if n.Usable {
-		q.Set("state", "usable")
-	}
-	return first[Credential](ctx, c, "/credentials", q, n.Limit)
 }
 
 // Credential returns one credential.

@@ -3,8 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -74,13 +72,6 @@ type WebhookDelivery struct {
 	CompletedAt    *time.Time `json:"completed_at"`
 }
 
-// DeliveryQuery chooses deliveries; what is empty chooses all.
-type DeliveryQuery struct {
-	Webhook, Status, EventType string
-	Limit                      int    // of one page; 0 is the server's own
-	Cursor                     string // of the page before; empty: the newest
-}
-
 // Webhooks lists the subscriptions.
 func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
 	return list[Webhook](ctx, c, "/webhooks", nil)
@@ -123,22 +114,6 @@ func (c *Client) TestWebhook(ctx context.Context, id string) (WebhookTest, error
 // WebhookEventTypes lists the types of events that can be subscribed to.
 func (c *Client) WebhookEventTypes(ctx context.Context) ([]string, error) {
 	return list[string](ctx, c, "/webhooks/event-types", nil)
-}
-
-// WebhookDeliveries returns one page of deliveries, newest first, and the cursor of the next one; it is empty for the last.
-func (c *Client) WebhookDeliveries(ctx context.Context, q DeliveryQuery) ([]WebhookDelivery, string, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"subscription_id": q.Webhook, "status": q.Status, "event_type": q.EventType, "cursor": q.Cursor} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if q.Limit > 0 {
-		query.Set("limit", strconv.Itoa(q.Limit))
-	}
-	out := []WebhookDelivery{}
-	header, err := c.do(ctx, call{method: http.MethodGet, path: "/webhook-deliveries", query: query}, &out)
-	return out, nextPage(header.Values("Link")).Get("cursor"), err
 }
 
 // WebhookDelivery returns one delivery.

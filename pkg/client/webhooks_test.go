@@ -7,26 +7,6 @@ import (
 	"github.com/colliery-io/brokkr/pkg/client"
 )
 
-func TestWebhookDeliveriesTellTheNextPage(t *testing.T) {
-	t.Parallel()
-	c, p := serve(t,
-		answer{status: 200, header: map[string]string{"Link": `</api/v1/webhook-deliveries?cursor=41&limit=1>; rel="next"`}, body: `[{"id":"1"}]`},
-		answer{status: 200, body: `[]`})
-	q := client.DeliveryQuery{Webhook: "w", Status: "dead", EventType: "stack.created", Limit: 1}
-	first, cursor, err := c.WebhookDeliveries(t.Context(), q)
-	if err != nil || len(first) != 1 || cursor != "41" {
-		t.Fatalf("first page = %v, cursor %q, %v; want one delivery and 41", first, cursor, err)
-	}
-	q.Cursor = cursor
-	if last, cursor, err := c.WebhookDeliveries(t.Context(), q); err != nil || len(last) != 0 || cursor != "" {
-		t.Errorf("last page = %v, cursor %q, %v; want nothing more", last, cursor, err)
-	}
-	want := "GET /api/v1/webhook-deliveries?cursor=41&event_type=stack.created&limit=1&status=dead&subscription_id=w"
-	if got := p.seen(); len(got) != 2 || got[1] != want {
-		t.Errorf("requests = %v, want the second to be %s", got, want)
-	}
-}
-
 func TestWebhookChangeSaysOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	none, off := "", false

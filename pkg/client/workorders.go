@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
-	"net/url"
-	"strconv"
 
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
@@ -33,32 +31,6 @@ type NewWorkOrder struct {
 	Targeting           *WorkOrderTargeting `json:"targeting,omitempty"`
 }
 
-// WorkOrderLogQuery selects entries of the log; zero fields select everything.
-type WorkOrderLogQuery struct {
-	WorkType string
-	Success  *bool
-	AgentID  string
-	Limit    int
-}
-
-// WorkOrderQuery chooses orders; what is empty chooses all.
-type WorkOrderQuery struct {
-	Status, WorkType string
-	AgentID          string // that has claimed them
-	Limit            int    // of the newest ones; 0: all
-}
-
-// WorkOrders lists the orders that are not finished, newest first.
-func (c *Client) WorkOrders(ctx context.Context, w WorkOrderQuery) ([]WorkOrder, error) {
-	q := url.Values{}
-	for name, value := range map[string]string{"status": w.Status, "work_type": w.WorkType, "agent_id": w.AgentID} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	return first[WorkOrder](ctx, c, "/work-orders", q, w.Limit)
-}
-
 // WorkOrder returns an order that is not finished.
 func (c *Client) WorkOrder(ctx context.Context, id string) (WorkOrder, error) {
 	return get[WorkOrder](ctx, c, "/work-orders/"+seg(id))
@@ -74,21 +46,6 @@ func (c *Client) CreateWorkOrder(ctx context.Context, n NewWorkOrder) (WorkOrder
 // DeleteWorkOrder takes an order back; an agent that is at it stops.
 func (c *Client) DeleteWorkOrder(ctx context.Context, id string) error {
 	return c.remove(ctx, "/work-orders/"+seg(id))
-}
-
-// WorkOrderLog lists finished orders, newest first.
-func (c *Client) WorkOrderLog(ctx context.Context, w WorkOrderLogQuery) ([]WorkOrderLog, error) {
-	q := url.Values{}
-	if w.WorkType != "" {
-		q.Set("work_type", w.WorkType)
-	}
-	if w.Success != nil {
-		q.Set("success", strconv.FormatBool(*w.Success))
-	}
-	if w.AgentID != "" {
-		q.Set("agent_id", w.AgentID)
-	}
-	return first[WorkOrderLog](ctx, c, "/work-order-log", q, w.Limit)
 }
 
 // FinishedWorkOrder returns what became of an order; a 404 as long as it is not finished.

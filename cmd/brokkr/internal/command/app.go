@@ -133,15 +133,24 @@ func (o *output) format(cmd *cobra.Command) (render.Format, error) {
 type view struct {
 	data  any
 	names []string // kind/name
+	rest  int      // how many more a list has; see client.Chosen
 	table func(w io.Writer, wide bool) error
 }
 
-// show writes v to standard output in the wanted form.
+// show writes v to standard output in the wanted form, and says on standard error if a list goes on.
 func (a *app) show(cmd *cobra.Command, o *output, v view) error {
 	f, err := o.format(cmd)
 	if err != nil {
 		return err
 	}
+	if err := a.write(f, v); err != nil {
+		return err
+	}
+	a.more(v.rest)
+	return nil
+}
+
+func (a *app) write(f render.Format, v view) error {
 	switch f {
 	case render.JSON, render.YAML:
 		return render.Encode(a.env.Out, f, v.data)

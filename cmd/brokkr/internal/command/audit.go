@@ -27,13 +27,16 @@ func (a *app) auditList() *cobra.Command {
 	var q client.AuditQuery
 	var since time.Duration
 	var from, to string
-	limit := 50
+	l := &listing{limit: 50}
 	cmd := &cobra.Command{
 		Use: "list", Short: "List entries of the audit log, newest first",
 		Example: "  brokkr audit list --action 'stack.*' --since 24h\n  brokkr audit list --resource 6f0c... -o wide",
 		Args:    exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := l.read(cmd, args)
+			if err != nil {
+				return err
+			}
 			if since > 0 {
 				q.From = a.env.Now().Add(-since)
 			}
@@ -47,9 +50,6 @@ func (a *app) auditList() *cobra.Command {
 					return usagef(cmd, "--to %q is no time like 2026-08-02T18:00:00Z", to)
 				}
 			}
-			if limit < 1 {
-				return usagef(cmd, "--limit must be at least 1")
-			}
 			if _, err := o.format(cmd); err != nil {
 				return err
 			}
@@ -57,17 +57,13 @@ func (a *app) auditList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, total, err := auditEntries(cmd.Context(), c, q, limit)
+			all, total, err := auditEntries(cmd.Context(), c, q, l.limit)
 			if err != nil {
 				return fmt.Errorf("list audit log entries: %w", err)
 			}
-			if err := a.show(cmd, &o, a.auditView(all, &o)); err != nil {
-				return err
-			}
-			if rest := total - int64(len(all)); rest > 0 {
-				a.progress("%d more; --limit shows more, and filters fewer", rest)
-			}
-			return nil
+			v := a.auditView(all, &o)
+			v.rest = max(int(total)-len(all), 0)
+			return a.show(cmd, &o, v)
 		},
 	}
 	f := cmd.Flags()
@@ -79,7 +75,7 @@ func (a *app) auditList() *cobra.Command {
 	f.DurationVar(&since, "since", 0, "not older than this, such as 24h")
 	f.StringVar(&from, "from", "", "not before this time")
 	f.StringVar(&to, "to", "", "before this time")
-	f.IntVar(&limit, "limit", limit, "how many at most")
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
@@ -87,10 +83,14 @@ func (a *app) auditList() *cobra.Command {
 // auditPage is how many entries are asked for at a time.
 const auditPage = 1000
 
+// auditEntries returns the newest entries, so many at most (0: all), and how many there are.
 func auditEntries(ctx context.Context, c *client.Client, q client.AuditQuery, limit int) ([]client.AuditLog, int64, error) {
 	all, total := []client.AuditLog{}, int64(0)
 	for {
-		q.Limit = min(limit-len(all), auditPage)
+		q.Limit = auditPage
+		if limit > 0 {
+			q.Limit = min(limit-len(all), auditPage)
+		}
 		p, err := c.AuditLogs(ctx, q)
 		if err != nil {
 			return nil, 0, err
@@ -99,7 +99,7 @@ func auditEntries(ctx context.Context, c *client.Client, q client.AuditQuery, li
 			total = p.Total
 		}
 		all = append(all, p.Logs...)
-		if p.NextCursor == nil || len(p.Logs) == 0 || len(all) >= limit {
+		if p.NextCursor == nil || len(p.Logs) == 0 || limit > 0 && len(all) >= limit {
 			return all, total, nil
 		}
 		q.Cursor = *p.NextCursor

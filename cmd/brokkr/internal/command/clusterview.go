@@ -14,6 +14,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 )
 
 // What the API calls the reachability of an agent and the freshness of a status.
@@ -53,73 +54,34 @@ func (a *app) completeClusters(cmd *cobra.Command, args []string, prefix string)
 	return slices.Compact(names), directive
 }
 
-type fleetOptions struct {
-	filter                                 client.ClusterFilter
-	unreachable, stale, cordoned, draining bool
-	out                                    output
+// clusterListing is how clusters are listed.
+func clusterListing() *listing {
+	yes := strconv.FormatBool(true)
+	return &listing{orders: sortsOf(cluster.List()), filters: append(agentFilters(),
+		&filter{flag: "unreachable", param: cluster.FilterReachability, set: string(cluster.Unreachable), help: "only those whose agent is silent"},
+		&filter{flag: "stale", param: cluster.FilterFreshness, set: string(cluster.Stale), help: "only those whose status is of before their agent fell silent"},
+		&filter{flag: "cordoned", param: cluster.FilterCordoned, set: yes, help: "only those to which nothing new comes"},
+		&filter{flag: "draining", param: cluster.FilterDraining, set: yes, help: "only those that are being drained, or are empty by that"},
+		&filter{flag: "taint", param: cluster.FilterTaint, help: "only those with a taint of this key"},
+	)}
 }
 
 func (a *app) fleet() *cobra.Command {
-	o := &fleetOptions{}
-	cmd := &cobra.Command{
-		Use: "fleet [CLUSTER]", Short: "List clusters: what is free there, how their stacks fare, which are cordoned, drained, tainted or not heard",
-		Long: `Lists clusters with what is known of them. Amounts are free/allocatable; what an agent may not read or never told is "-", and
-what a silent agent told last has a question mark. Filters must all hold.`,
-		Example: `  brokkr fleet --unreachable
+	cmd := a.getList("fleet [CLUSTER]", nil, "List clusters: what is free there, how their stacks fare, which are cordoned, drained, tainted or not heard", clusterListing(), a.getClusters, a.completeClusters)
+	cmd.Long = `Lists clusters with what is known of them. Amounts are free/allocatable; what an agent may not read or never told is "-", and
+what a silent agent told last has a question mark. Filters must all hold.`
+	cmd.Example = `  brokkr fleet --unreachable
   brokkr fleet --label prod --cordoned
-  brokkr fleet --taint maintenance -o wide`,
-		Args: atMost(1), ValidArgsFunction: a.completeClusters,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := o.out.format(cmd); err != nil {
-				return err
-			}
-			if err := parseLabels(cmd, o.filter.Labels); err != nil {
-				return err
-			}
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			yes := true
-			if o.unreachable {
-				o.filter.Reachability = unreachableWord
-			}
-			if o.stale {
-				o.filter.Freshness = staleWord
-			}
-			if o.cordoned {
-				o.filter.Cordoned = &yes
-			}
-			if o.draining {
-				o.filter.Draining = &yes
-			}
-			v, err := a.clusterList(cmd.Context(), c, strings.Join(args, ""), o.filter, &o.out)
-			if err != nil {
-				return err
-			}
-			return a.show(cmd, &o.out, v)
-		},
-	}
-	f := cmd.Flags()
-	f.StringArrayVarP(&o.filter.Labels, "label", "l", nil, "only those whose agent has this label (repeatable)")
-	f.BoolVar(&o.unreachable, "unreachable", false, "only those whose agent is silent")
-	f.BoolVar(&o.stale, "stale", false, "only those whose status is of before their agent fell silent")
-	f.BoolVar(&o.cordoned, "cordoned", false, "only those to which nothing new comes")
-	f.BoolVar(&o.draining, "draining", false, "only those that are being drained, or are empty by that")
-	f.StringVar(&o.filter.Taint, "taint", "", "only those with a taint of this key")
-	o.out.flag(cmd)
+  brokkr fleet --taint maintenance -o wide`
 	return cmd
 }
 
-func (a *app) getClusters(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	return a.clusterList(ctx, c, ref, client.ClusterFilter{}, o)
-}
-
-func (a *app) clusterList(ctx context.Context, c *client.Client, ref string, f client.ClusterFilter, o *output) (view, error) {
-	all, err := c.Clusters(ctx, f)
+func (a *app) getClusters(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	chosen, err := c.ClustersBy(ctx, q)
 	if err != nil {
 		return view{}, err
 	}
+	all := chosen.Items
 	var data any = all
 	if ref != "" {
 		all = only(all, func(v client.ClusterSummary) bool {
@@ -129,15 +91,15 @@ func (a *app) clusterList(ctx context.Context, c *client.Client, ref string, f c
 			return view{}, err
 		}
 	}
-	v := view{data: data}
+	v := view{data: data, rest: chosen.Rest}
 	g := &render.Grid{Columns: render.Columns("CLUSTER", "AGENT", "STATE", "HEARTBEAT", "VERSION", "NODES", "CPU", "MEMORY", "STACKS", "NOT-HEALTHY", "PLACEMENT",
 		"TAINTS", "+PODS", "+GPUS", "+ARCHITECTURES", "+PENDING", "+STATUS", "+AGENT-ID")}
 	now := a.env.Now()
-	for _, s := range sorted(all, func(s client.ClusterSummary) string { return s.ClusterName }) {
+	for _, s := range inOrder(q, all, func(s client.ClusterSummary) string { return s.ClusterName }) {
 		v.names = append(v.names, "cluster/"+s.ClusterName)
 		g.Add(clusterRow(s, now)...)
 	}
-	v.table = a.grid(g, o, pick(f.Any(), "no cluster is so", "no clusters yet: brokkr agent create --name NAME --cluster-name CLUSTER"))
+	v.table = a.grid(g, o, "no clusters yet: brokkr agent create --name NAME --cluster-name CLUSTER")
 	return v, nil
 }
 

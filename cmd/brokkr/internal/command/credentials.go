@@ -38,40 +38,44 @@ func checkRole(cmd *cobra.Command, role string) error {
 
 func (a *app) credentialsList() *cobra.Command {
 	var o output
-	var role, name string
 	var all bool
-	var limit int
+	l := &listing{orders: sortsOf(tenancy.CredentialList()), filters: []*filter{
+		wordFilter("role", "role", "only keys of this role", nil, tenancy.Roles()...), {flag: "name", param: "name", help: "only keys of this name"},
+		generatorFilter("only keys of this"), agentFilter("only keys of this"), searchFilter("name"),
+	}}
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the keys that you may see, newest first", Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkRole(cmd, role); err != nil {
-				return err
-			}
-			if err := checkLimit(cmd, limit); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := l.read(cmd, args); err != nil {
 				return err
 			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			list, err := c.Credentials(cmd.Context(), client.CredentialQuery{Role: role, Name: name, Usable: !all, Limit: limit})
+			q, err := l.choice(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			if !all {
+				q = with(q, "state", tenancy.UsableNow)
+			}
+			chosen, err := c.CredentialsBy(cmd.Context(), q)
 			if err != nil {
 				return fmt.Errorf("list credentials: %w", err)
 			}
-			return a.showCredentials(cmd, &o, list, list)
+			return a.showCredentials(cmd, &o, chosen.Items, chosen.Items, chosen.Rest)
 		},
 	}
-	roleFlag(cmd, &role, "only keys of this role")
 	cmd.Flags().BoolVar(&all, "all", false, "those that have ended too")
-	cmd.Flags().StringVar(&name, "name", "", "only keys of this name")
-	limitFlag(cmd, &limit)
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
 
 // showCredentials shows list; data is what json and yaml show.
-func (a *app) showCredentials(cmd *cobra.Command, o *output, list []client.Credential, data any) error {
-	v := view{data: data}
+func (a *app) showCredentials(cmd *cobra.Command, o *output, list []client.Credential, data any, rest int) error {
+	v := view{data: data, rest: rest}
 	for _, n := range list {
 		v.names = append(v.names, "credential/"+n.ID)
 	}

@@ -21,14 +21,21 @@ const shown = 5
 func (a *app) describe() *cobra.Command {
 	cmd := &cobra.Command{Use: "describe", Short: "Show everything about one stack, agent or cluster"}
 	cmd.AddCommand(
-		a.getOne("stack NAME|ID", nil, "Show a stack: its marks, revisions, placement and status", a.describeStack, a.completeStacks),
-		a.getOne("agent NAME|ID", nil, "Show an agent: its marks, consent, stacks and reports", a.describeAgent, a.completeAgents),
-		a.getOne("cluster NAME|ID", nil, "Show a cluster: its status, facts, taints, cordon, drain and stacks", a.describeCluster, a.completeClusters),
+		a.getOne("stack NAME|ID", "Show a stack: its marks, revisions, placement and status", a.describeStack, a.completeStacks),
+		a.getOne("agent NAME|ID", "Show an agent: its marks, consent, stacks and reports", a.describeAgent, a.completeAgents),
+		a.getOne("cluster NAME|ID", "Show a cluster: its status, facts, taints, cordon, drain and stacks", a.describeCluster, a.completeClusters),
 	)
 	for _, c := range cmd.Commands() {
 		c.Args = exactly("NAME|ID")
 	}
 	return group(cmd)
+}
+
+// getOne is a command that shows what is named.
+func (a *app) getOne(use, short string, get func(ctx context.Context, c *client.Client, ref string, o *output) (view, error), complete cobra.CompletionFunc) *cobra.Command {
+	return a.getList(use, nil, short, nil, func(ctx context.Context, c *client.Client, ref string, _ client.Choice, o *output) (view, error) {
+		return get(ctx, c, ref, o)
+	}, complete)
 }
 
 type stackDescription struct {

@@ -10,20 +10,21 @@ import (
 	"github.com/colliery-io/brokkr/pkg/client"
 )
 
-func (a *app) getFleet(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := c.Fleet(ctx, "")
+func (a *app) getFleet(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	chosen, err := c.FleetBy(ctx, q)
 	if err != nil {
 		return view{}, err
 	}
+	all := chosen.Items
 	if ref != "" {
 		all = only(all, func(r client.FleetRecord) bool {
 			return r.Name == ref || r.ClusterName == ref || strings.EqualFold(r.AgentID, ref)
 		})
 	}
-	v := view{data: all}
+	v := view{data: all, rest: chosen.Rest}
 	g := &render.Grid{Columns: render.Columns("NAME", "CLUSTER", "STATUS", "HEARTBEAT", "KUBERNETES", "PENDING", "FAILING", "DEGRADED",
 		"WORK-ORDERS", "LAST-EVENT", "+CHANNEL", "+LATENCY", "+ID")}
-	for _, r := range sorted(all, func(r client.FleetRecord) string { return r.Name }) {
+	for _, r := range inOrder(q, all, func(r client.FleetRecord) string { return r.Name }) {
 		v.names = append(v.names, "agent/"+r.Name)
 		status := render.Cell{Text: r.Status, Tone: render.Good}
 		if r.Status != statusActive {

@@ -12,42 +12,87 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
 func (a *app) get() *cobra.Command {
-	cmd := &cobra.Command{Use: "get", Short: "List stacks, agents, clusters, the fleet, objects, generators or registrations"}
+	cmd := &cobra.Command{
+		Use: "get", Short: "List stacks, agents, clusters, the fleet, objects, generators, registrations or what agents reported",
+		Long: `Lists come whole; --limit takes the first so many, --sort orders them, and the other flags choose: all that are given must hold. The
+broker does it, so that a large fleet is not read to see a part of it.`,
+		Example: `  brokkr get agents --status inactive --sort -created_at --limit 20
+  brokkr get stacks --label prod --generator team-a
+  brokkr get events edge-1 --status FAILURE`,
+	}
 	cmd.AddCommand(
-		a.getOne("stacks [NAME|ID]", []string{"stack"}, "List stacks", a.getStacks, a.completeStacks),
-		a.getOne("agents [NAME|ID]", []string{"agent"}, "List agents", a.getAgents, a.completeAgents),
-		a.getOne("clusters [NAME|AGENT]", []string{"cluster"}, "List clusters with what is known of them; brokkr fleet has filters", a.getClusters, a.completeClusters),
-		a.getOne("fleet [AGENT|CLUSTER]", nil, "List agents with what waits for them and how their stacks fare", a.getFleet, a.completeAgents),
-		a.getOne("objects [STACK|ID]", []string{"object", "deployment-objects"}, "List the deployment objects of a stack; without one the newest of each", a.getObjects, a.completeStacks),
-		a.getOne("generators [NAME|ID]", []string{"generator"}, "List generators", a.getGenerators, a.completeGenerators),
-		a.getOne("registrations [GENERATOR|AGENT]", []string{"registration"}, "List which agents take stacks of which generators", a.getRegistrations, a.completeGenerators),
+		a.getList("stacks [NAME|ID]", []string{"stack"}, "List stacks", &listing{orders: sortsOf(stack.List()), filters: []*filter{
+			labelFilter("that have"), annotationFilter("that have"), generatorFilter("only stacks of this"), searchFilter("name or description"),
+		}}, a.getStacks, a.completeStacks),
+		a.getList("agents [NAME|ID]", []string{"agent"}, "List agents", &listing{orders: sortsOf(agent.List()), filters: agentFilters()}, a.getAgents, a.completeAgents),
+		a.getList("clusters [NAME|AGENT]", []string{"cluster"}, "List clusters with what is known of them, as brokkr fleet does", clusterListing(), a.getClusters, a.completeClusters),
+		a.getList("fleet [AGENT|CLUSTER]", nil, "List agents with what waits for them and how their stacks fare", &listing{orders: sortsOf(agent.List()), filters: agentFilters()}, a.getFleet, a.completeAgents),
+		a.getList("objects [STACK|ID]", []string{"object", "deployment-objects"}, "List the deployment objects of a stack; without one the newest of each", &listing{
+			orders: sortsOf(stack.ObjectList()), scoped: true, whose: "STACK",
+			filters: []*filter{{flag: "checksum", param: "checksum", help: "only those with this SHA-256 of the manifests"}},
+		}, a.getObjects, a.completeStacks),
+		a.getList("generators [NAME|ID]", []string{"generator"}, "List generators", &listing{orders: sortsOf(tenancy.GeneratorList()), filters: []*filter{
+			yesNo("system", "system", "only those that are the system's own, or are not"), searchFilter("the name or description"),
+		}}, a.getGenerators, a.completeGenerators),
+		a.getList("registrations [GENERATOR|AGENT]", []string{"registration"}, "List which agents take stacks of which generators", &listing{
+			orders: sortsOf(tenancy.RegistrationList()), scoped: true,
+			filters: []*filter{wordFilter("state", "state", "only those that are", nil, tenancy.RegistrationPending, tenancy.RegistrationApproved)},
+		}, a.getRegistrations, a.completeGenerators),
+		a.getList("events [AGENT]", []string{"event"}, "List what agents reported of what they did, the newest first", &listing{
+			orders: sortsOf(agent.EventList()), scoped: true, limit: 100,
+			filters: []*filter{
+				{flag: "type", param: "event_type", help: "only reports of this type, such as DEPLOY"}, {flag: "status", param: "status", help: "only reports with this status, such as SUCCESS or FAILURE"},
+				generatorFilter("only reports about stacks of this"), {flag: "object", param: "deployment_object_id", help: "only reports about this deployment object, by its id", check: areIDs},
+			},
+		}, a.getEvents, a.completeAgents),
 	)
 	return group(cmd)
 }
 
-// getter reads what ref names (everything if it is empty).
-type getter func(ctx context.Context, c *client.Client, ref string, o *output) (view, error)
+func areIDs(cmd *cobra.Command, values []string) error {
+	for _, v := range values {
+		if !isID(v) {
+			return usagef(cmd, "%q is no id", v)
+		}
+	}
+	return nil
+}
 
-func (a *app) getOne(use string, aliases []string, short string, get getter, complete cobra.CompletionFunc) *cobra.Command {
+// getter reads what ref names; if it is empty, what is chosen of everything.
+type getter func(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error)
+
+// getList is a command that shows what is chosen of a list, or what is named.
+func (a *app) getList(use string, aliases []string, short string, l *listing, get getter, complete cobra.CompletionFunc) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{Use: use, Aliases: aliases, Short: short, Args: atMost(1), ValidArgsFunction: complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := o.format(cmd); err != nil {
 				return err
 			}
+			if err := l.read(cmd, args); err != nil {
+				return err
+			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			v, err := get(cmd.Context(), c, strings.Join(args, ""), &o)
+			q, err := l.choice(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			return a.show(cmd, &o, v)
+			v, err := get(cmd.Context(), c, strings.Join(args, ""), q, &o)
+			if err != nil {
+				return err
+			}
+			return a.show(cmd, &o, a.orNothing(q, v))
 		}}
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
@@ -67,14 +112,18 @@ func found[T any](kind, ref string, all []T) (any, error) {
 	}
 }
 
-func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	var all []client.Stack
-	var err error
-	if ref == "" {
-		all, err = c.Stacks(ctx, "")
-	} else {
-		all, err = findStacks(ctx, c, ref, "")
+// listOr returns what is chosen of a list, or what was named.
+func listOr[T any](ctx context.Context, ref string, q client.Choice, by func(context.Context, client.Choice) (client.Chosen[T], error), find func() ([]T, error)) ([]T, int, error) {
+	if ref != "" {
+		all, err := find()
+		return all, 0, err
 	}
+	chosen, err := by(ctx, q)
+	return chosen.Items, chosen.Rest, err
+}
+
+func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	all, rest, err := listOr(ctx, ref, q, c.StacksBy, func() ([]client.Stack, error) { return findStacks(ctx, c, ref, "") })
 	if err != nil {
 		return view{}, err
 	}
@@ -86,9 +135,9 @@ func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, o *ou
 	if err != nil {
 		return view{}, err
 	}
-	v := view{data: data}
+	v := view{data: data, rest: rest}
 	g := &render.Grid{Columns: render.Columns("NAME", "GENERATOR", "DESCRIPTION", "AGE", "+ID")}
-	for _, s := range sorted(all, func(s client.Stack) string { return s.Name }) {
+	for _, s := range inOrder(q, all, func(s client.Stack) string { return s.Name }) {
 		v.names = append(v.names, "stack/"+s.Name)
 		g.Add(render.Texts(s.Name, names.name(s.GeneratorID), orNone(deref(s.Description)), render.Age(a.env.Now(), &s.CreatedAt), s.ID)...)
 	}
@@ -104,14 +153,8 @@ func (a *app) generatorNamesFor(ctx context.Context, c *client.Client, o *output
 	return generatorNames(ctx, c)
 }
 
-func (a *app) getAgents(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	var all []client.Agent
-	var err error
-	if ref == "" {
-		all, err = c.Agents(ctx, "")
-	} else {
-		all, err = findAgents(ctx, c, ref)
-	}
+func (a *app) getAgents(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	all, rest, err := listOr(ctx, ref, q, c.AgentsBy, func() ([]client.Agent, error) { return findAgents(ctx, c, ref) })
 	if err != nil {
 		return view{}, err
 	}
@@ -119,10 +162,10 @@ func (a *app) getAgents(ctx context.Context, c *client.Client, ref string, o *ou
 	if err != nil {
 		return view{}, err
 	}
-	v := view{data: data}
+	v := view{data: data, rest: rest}
 	g := &render.Grid{Columns: render.Columns("NAME", "CLUSTER", "STATUS", "HEARTBEAT", "KUBERNETES", "AGE", "+LATENCY", "+ID")}
 	now := a.env.Now()
-	for _, n := range sorted(all, func(n client.Agent) string { return n.Name }) {
+	for _, n := range inOrder(q, all, func(n client.Agent) string { return n.Name }) {
 		v.names = append(v.names, "agent/"+n.Name)
 		status := render.Cell{Text: n.Status, Tone: render.Good}
 		if n.Status != statusActive {
@@ -163,16 +206,17 @@ func latency(n client.Agent) string {
 	return strconv.FormatInt(*n.K8sAPILatencyMS, 10) + "ms"
 }
 
-func (a *app) getObjects(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := objectsOf(ctx, c, ref)
+func (a *app) getObjects(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	chosen, err := objectsOf(ctx, c, ref, q)
 	if err != nil {
 		return view{}, err
 	}
+	all := chosen.Items
 	names, err := stackNames(ctx, c)
 	if err != nil {
 		return view{}, err
 	}
-	v := view{data: all}
+	v := view{data: all, rest: chosen.Rest}
 	if len(all) == 1 && strings.EqualFold(all[0].ID, ref) {
 		v.data = all[0]
 	}
@@ -186,36 +230,37 @@ func (a *app) getObjects(ctx context.Context, c *client.Client, ref string, o *o
 	return v, nil
 }
 
-// objectsOf returns the objects of a stack, or one object by its id, or the newest object of each stack.
-func objectsOf(ctx context.Context, c *client.Client, ref string) ([]client.Object, error) {
+// objectsOf returns the chosen objects of a stack, or one object by its id, or the newest object of each of the first stacks.
+func objectsOf(ctx context.Context, c *client.Client, ref string, q client.Choice) (client.Chosen[client.Object], error) {
 	if ref == "" {
-		return newestObjects(ctx, c)
+		return newestObjects(ctx, c, q)
 	}
 	stacks, err := findStacks(ctx, c, ref, "")
 	if err != nil {
-		return nil, err
+		return client.Chosen[client.Object]{}, err
 	}
 	if len(stacks) == 0 && isID(ref) {
 		ob, err := c.Object(ctx, ref)
 		if client.IsStatus(err, http.StatusNotFound) {
-			return nil, fmt.Errorf("%s is neither a stack nor a deployment object", ref)
+			err = fmt.Errorf("%s is neither a stack nor a deployment object", ref)
 		}
-		return []client.Object{ob}, err
+		return client.Chosen[client.Object]{Items: []client.Object{ob}}, err
 	}
 	s, err := one("stack", ref, stacks, func(s client.Stack) string { return "stack " + s.ID + " of generator " + s.GeneratorID })
 	if err != nil {
-		return nil, err
+		return client.Chosen[client.Object]{}, err
 	}
-	return c.Objects(ctx, s.ID)
+	return c.ObjectsBy(ctx, s.ID, q)
 }
 
 const parallel = 6
 
-func newestObjects(ctx context.Context, c *client.Client) ([]client.Object, error) {
-	stacks, err := c.Stacks(ctx, "")
+func newestObjects(ctx context.Context, c *client.Client, q client.Choice) (client.Chosen[client.Object], error) {
+	chosen, err := c.StacksBy(ctx, q)
 	if err != nil {
-		return nil, err
+		return client.Chosen[client.Object]{}, err
 	}
+	stacks := chosen.Items
 	newest := make([]*client.Object, len(stacks))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -229,7 +274,7 @@ func newestObjects(ctx context.Context, c *client.Client) ([]client.Object, erro
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return client.Chosen[client.Object]{}, err
 	}
 	all := []client.Object{}
 	for _, n := range newest {
@@ -237,11 +282,14 @@ func newestObjects(ctx context.Context, c *client.Client) ([]client.Object, erro
 			all = append(all, *n)
 		}
 	}
-	return all, nil
+	return client.Chosen[client.Object]{Items: all, Rest: chosen.Rest}, nil
 }
 
-func (a *app) getGenerators(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := findGenerators(ctx, c, ref)
+func (a *app) getGenerators(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	all, rest, err := listOr(ctx, ref, q, c.GeneratorsBy, func() ([]client.Generator, error) { return findGenerators(ctx, c, ref) })
+	if client.IsStatus(err, http.StatusForbidden) && !q.Narrows() {
+		all, err = findGenerators(ctx, c, ref) // a generator sees itself
+	}
 	if err != nil {
 		return view{}, err
 	}
@@ -249,76 +297,15 @@ func (a *app) getGenerators(ctx context.Context, c *client.Client, ref string, o
 	if err != nil {
 		return view{}, err
 	}
-	v := view{data: data}
+	v := view{data: data, rest: rest}
 	g := &render.Grid{Columns: render.Columns("NAME", "ACTIVE", "LAST-ACTIVE", "REGISTRATIONS", "DESCRIPTION", "AGE", "+ID")}
-	for _, n := range sorted(all, func(n client.Generator) string { return n.Name }) {
+	for _, n := range inOrder(q, all, func(n client.Generator) string { return n.Name }) {
 		v.names = append(v.names, "generator/"+n.Name)
 		g.Add(render.Texts(n.Name+pick(n.IsSystem, " (system)", ""), pick(n.IsActive, "yes", "no"), render.Age(a.env.Now(), n.LastActiveAt),
 			orNone(n.RegistrationPolicy), orNone(deref(n.Description)), render.Age(a.env.Now(), &n.CreatedAt), n.ID)...)
 	}
 	v.table = a.grid(g, o, "no generators yet: brokkr generator create NAME")
 	return v, nil
-}
-
-func (a *app) getRegistrations(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := registrationsOf(ctx, c, ref)
-	if err != nil {
-		return view{}, err
-	}
-	agents, err := agentNames(ctx, c)
-	if err != nil {
-		return view{}, err
-	}
-	generators, err := generatorNames(ctx, c)
-	if err != nil {
-		return view{}, err
-	}
-	v := view{data: all}
-	g := &render.Grid{Columns: render.Columns("AGENT", "GENERATOR", "STATE", "AGE", "+AGENT-ID", "+GENERATOR-ID")}
-	for _, r := range sorted(all, func(r client.Registration) string {
-		return agents.name(r.AgentID) + " " + generators.name(r.GeneratorID)
-	}) {
-		v.names = append(v.names, "registration/"+agents.name(r.AgentID)+"/"+generators.name(r.GeneratorID))
-		state := render.Cell{Text: orUnknown(r.State), Tone: render.Good}
-		if r.State != "approved" {
-			state.Tone = render.Busy
-		}
-		g.Add(render.Text(agents.name(r.AgentID)), render.Text(generators.name(r.GeneratorID)), state,
-			render.Text(render.Age(a.env.Now(), &r.RegisteredAt)), render.Text(r.AgentID), render.Text(r.GeneratorID))
-	}
-	v.table = a.grid(g, o, "no registrations yet: brokkr registration approve AGENT GENERATOR")
-	return v, nil
-}
-
-// registrationsOf returns the registrations of a generator or of an agent, or of all generators.
-func registrationsOf(ctx context.Context, c *client.Client, ref string) ([]client.Registration, error) {
-	generators, err := findGenerators(ctx, c, ref)
-	if err != nil && (ref == "" || !client.IsStatus(err, http.StatusForbidden)) {
-		return nil, err
-	}
-	if ref != "" {
-		agents, err := findAgents(ctx, c, ref)
-		if err != nil && !client.IsStatus(err, http.StatusForbidden) {
-			return nil, err
-		}
-		switch {
-		case len(generators)+len(agents) == 0:
-			return nil, hint(fmt.Errorf("there is neither a generator nor an agent %q", ref), "brokkr get generators, brokkr get agents")
-		case len(generators)+len(agents) > 1:
-			return nil, hint(fmt.Errorf("%q is ambiguous: %s and %s have this name", ref, count(len(generators), "generator"), count(len(agents), "agent")), "use the id instead of the name")
-		case len(agents) == 1:
-			return c.AgentRegistrations(ctx, agents[0].ID)
-		}
-	}
-	all := []client.Registration{}
-	for _, g := range generators {
-		some, err := c.GeneratorRegistrations(ctx, g.ID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	return all, nil
 }
 
 func deref(s *string) string {

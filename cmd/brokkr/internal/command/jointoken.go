@@ -16,8 +16,6 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 )
 
-const joinUsable = "usable"
-
 func (a *app) joinToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "join-token", Short: "Make, list and revoke tokens by which agents join by themselves",
@@ -121,30 +119,40 @@ start an agent with it:
 func (a *app) joinTokenList() *cobra.Command {
 	var o output
 	var all bool
+	l := &listing{orders: sortsOf(join.List()), filters: []*filter{{flag: "name", param: "name", help: "only tokens of this name"}, searchFilter("name")}}
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the join tokens that are usable, newest first", Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := l.read(cmd, args); err != nil {
+				return err
+			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			list, err := c.JoinTokens(cmd.Context())
+			q, err := l.choice(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			if !all {
+				q = with(q, "state", join.UsableNow)
+			}
+			chosen, err := c.JoinTokensBy(cmd.Context(), q)
 			if err != nil {
 				return fmt.Errorf("list join tokens: %w", err)
 			}
-			if !all {
-				list = only(list, func(t client.JoinToken) bool { return t.State == joinUsable })
-			}
-			return a.showJoinTokens(cmd, &o, list)
+			return a.showJoinTokens(cmd, &o, chosen)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "those that have ended or are used up too")
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
 
-func (a *app) showJoinTokens(cmd *cobra.Command, o *output, list []client.JoinToken) error {
-	v := view{data: list}
+func (a *app) showJoinTokens(cmd *cobra.Command, o *output, chosen client.Chosen[client.JoinToken]) error {
+	list := chosen.Items
+	v := view{data: list, rest: chosen.Rest}
 	g := &render.Grid{Columns: render.Columns("ID", "NAME", "STATE", "USES", "ENDS", "LAST USED", "AGE", "+LABELS", "+ANNOTATIONS", "+GENERATORS", "+ACTIVE")}
 	for _, t := range list {
 		v.names = append(v.names, "join-token/"+t.ID)
@@ -192,7 +200,7 @@ func usableJoinTokens(ctx context.Context, c *client.Client) (book, error) {
 	all, err := c.JoinTokens(ctx)
 	b := book{}
 	for _, t := range all {
-		if t.State == joinUsable {
+		if t.State == join.UsableNow {
 			b[t.ID] = t.Name
 		}
 	}
@@ -212,7 +220,7 @@ func findJoinToken(ctx context.Context, c *client.Client, ref string) (client.Jo
 		if err != nil {
 			return client.JoinToken{}, fmt.Errorf("list join tokens: %w", err)
 		}
-		found = only(all, func(t client.JoinToken) bool { return t.Name == ref && t.State == joinUsable })
+		found = only(all, func(t client.JoinToken) bool { return t.Name == ref && t.State == join.UsableNow })
 	}
 	t, err := one("join token", ref, found, func(t client.JoinToken) string { return "join token " + t.ID })
 	if len(found) == 0 {

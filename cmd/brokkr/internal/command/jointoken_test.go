@@ -20,7 +20,7 @@ func TestJoinTokens(t *testing.T) {
 		post = "POST /join-tokens"
 		gens = "GET /generators?name="
 	)
-	there := routes{get: {list(joinTok, endedTok)}}
+	there := routes{get: {list(joinTok, endedTok)}, get + "?state=usable": {list(joinTok)}}
 	making := routes{gens + "admin-generator": {list(generator)}, gens + "team-a": {list(other)}, gens + "nobody": {list()}, post: {created(joinToken)}}
 	end := routes{"DELETE /join-tokens/" + joinID: {{status: 204}}}
 	for name, tt := range map[string]struct {
@@ -32,8 +32,8 @@ func TestJoinTokens(t *testing.T) {
 		"list-all-wide":      {"join-token list --all -o wide", there, 0},
 		"list-name":          {"join-token ls -o name", there, 0},
 		"list-json":          {"join-token list -o json", there, 0},
-		"list-none":          {"join-token list", routes{get: {list(endedTok)}}, 0},
-		"list-forbidden":     {"join-token list", routes{get: {refused(403, "admin_required", "this key may not do that")}}, 1},
+		"list-none":          {"join-token list", routes{get + "?state=usable": {list()}}, 0},
+		"list-forbidden":     {"join-token list", routes{get + "?state=usable": {refused(403, "admin_required", "this key may not do that")}}, 1},
 		"create":             {"join-token create fleet", making, 0},
 		"create-all":         {"join-token create fleet --uses 20 --expires-in 24h --label prod --label eu --annotation region=eu --generator team-a --activate=false --broker-url https://broker.example.com", making, 0},
 		"create-json":        {"join-token create fleet -o json", making, 0},

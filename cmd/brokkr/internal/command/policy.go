@@ -15,6 +15,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 )
 
 func (a *app) policy() *cobra.Command {
@@ -30,7 +31,9 @@ name or an id.
   brokkr explain web`,
 	}
 	cmd.AddCommand(
-		a.getOne("list [NAME]", nil, "List placement policies", a.listPolicies, a.completePolicies),
+		a.getList("list [NAME]", nil, "List placement policies", &listing{orders: sortsOf(policy.List()), scoped: true, filters: []*filter{
+			generatorFilter("only policies of this"), searchFilter("name"),
+		}}, a.listPolicies, a.completePolicies),
 		a.policyGet(), a.policyApply(), a.policyDiff(), a.policyHistory(), a.policyDelete(), a.policyAttach(), a.policyDetach())
 	return group(cmd)
 }
@@ -76,12 +79,17 @@ func findPolicy(ctx context.Context, c *client.Client, ref string) (client.Polic
 	return p, err
 }
 
-func (a *app) listPolicies(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := c.Policies(ctx, ref)
+func (a *app) listPolicies(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	if ref != "" {
+		q = with(q, "name", ref)
+	}
+	chosen, err := c.PoliciesBy(ctx, q)
 	if err != nil {
 		return view{}, err
 	}
-	return a.policyView(all, all, o), nil
+	v := a.policyView(chosen.Items, chosen.Items, o)
+	v.rest = chosen.Rest
+	return v, nil
 }
 
 func (a *app) policyView(data any, all []client.Policy, o *output) view {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 )
 
 func (a *app) rollout() *cobra.Command {
@@ -25,7 +26,9 @@ report of this revision. STACK is a name or an id; the newest rollout of the sta
   brokkr rollout undo web --to 41`,
 	}
 	cmd.AddCommand(
-		a.getOne("list STACK", nil, "List the rollouts of a stack, the newest first", a.listRollouts, a.completeStacks),
+		a.getList("list STACK", nil, "List the rollouts of a stack, the newest first", &listing{orders: []string{"created_at"}, scoped: true, filters: []*filter{
+			wordFilter("state", "state", "only those that are", nil, rollout.Phases()...),
+		}}, a.listRollouts, a.completeStacks),
 		a.rolloutShow("status", "Show how far a rollout is, and what it waits for", a.writeRollout),
 		a.rolloutShow("history", "Show what happened to a rollout", a.writeRolloutHistory),
 		a.rolloutWatch(),
@@ -37,16 +40,17 @@ report of this revision. STACK is a name or an id; the newest rollout of the sta
 	return group(cmd)
 }
 
-func (a *app) listRollouts(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
+func (a *app) listRollouts(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
 	s, err := findStack(ctx, c, ref)
 	if err != nil {
 		return view{}, err
 	}
-	all, err := c.Rollouts(ctx, s.ID)
+	chosen, err := c.RolloutsBy(ctx, s.ID, q)
 	if err != nil {
 		return view{}, err
 	}
-	v := view{data: all}
+	all := chosen.Items
+	v := view{data: all, rest: chosen.Rest}
 	g := &render.Grid{Columns: render.Columns("ID", "STATE", "WAVE", "AGE", "REASON", "+SINCE", "+OBJECT-ID")}
 	for _, r := range all {
 		v.names = append(v.names, "rollout/"+r.ID)

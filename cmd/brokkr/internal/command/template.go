@@ -16,6 +16,7 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/source"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/template"
 )
 
 func (a *app) template() *cobra.Command {
@@ -36,7 +37,9 @@ name@version, or an id.
 	label, annotate := a.labelCommand("template", find), a.annotateCommand("template", find)
 	label.ValidArgsFunction, annotate.ValidArgsFunction = a.completeTemplates, a.completeTemplates
 	cmd.AddCommand(
-		a.getOne("list [NAME]", nil, "List templates, every version", a.listTemplates, a.completeTemplates),
+		a.getList("list [NAME]", nil, "List templates, every version", &listing{orders: sortsOf(template.List()), scoped: true, filters: []*filter{
+			labelFilter("that have"), annotationFilter("that have"), generatorFilter("only templates of this"), searchFilter("name"),
+		}}, a.listTemplates, a.completeTemplates),
 		a.templateGet(), a.templateCreate(), a.templateUpdate(), a.templateDelete(), label, annotate, a.templateRender(), a.templateInstantiate())
 	return group(cmd)
 }
@@ -99,15 +102,17 @@ func findTemplate(ctx context.Context, c *client.Client, ref string) (client.Tem
 	return t, err
 }
 
-func (a *app) listTemplates(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := c.Templates(ctx, ref)
+func (a *app) listTemplates(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	if ref != "" {
+		q = with(q, "name", ref)
+	}
+	chosen, err := c.TemplatesBy(ctx, q)
 	if err != nil {
 		return view{}, err
 	}
-	if ref != "" {
-		all = only(all, func(t client.Template) bool { return t.Name == ref })
-	}
-	return a.templateView(all, all, o), nil
+	v := a.templateView(chosen.Items, chosen.Items, o)
+	v.rest = chosen.Rest
+	return v, nil
 }
 
 func (a *app) templateView(data any, all []client.Template, o *output) view {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 )
 
 func (a *app) webhook() *cobra.Command {
@@ -24,7 +25,9 @@ func (a *app) webhook() *cobra.Command {
   brokkr webhook deliveries ops --status dead`,
 	}
 	cmd.AddCommand(
-		a.getOne("list [NAME]", nil, "List webhooks", a.listWebhooks, a.completeWebhooks),
+		a.getList("list [NAME]", nil, "List webhooks", &listing{orders: sortsOf(webhook.List()), scoped: true, filters: []*filter{
+			yesNo("enabled", "enabled", "only those that are enabled, or are not"), searchFilter("name"),
+		}}, a.listWebhooks, a.completeWebhooks),
 		a.webhookGet(), a.webhookCreate(), a.webhookUpdate(), a.webhookDelete(), a.webhookTest(), a.webhookDeliveries(), a.webhookRedeliver(), a.webhookEventTypes())
 	return group(cmd)
 }
@@ -63,16 +66,18 @@ func findWebhook(ctx context.Context, c *client.Client, ref string) (client.Webh
 	return w, err
 }
 
-func (a *app) listWebhooks(ctx context.Context, c *client.Client, ref string, o *output) (view, error) {
-	all, err := c.Webhooks(ctx)
+func (a *app) listWebhooks(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	if ref != "" {
+		q = with(q, "name", ref)
+	}
+	chosen, err := c.WebhooksBy(ctx, q)
 	if err != nil {
 		return view{}, err
 	}
-	if ref != "" {
-		all = only(all, func(w client.Webhook) bool { return w.Name == ref })
-	}
-	all = sorted(all, func(w client.Webhook) string { return w.Name })
-	return a.webhookView(all, all, o), nil
+	all := inOrder(q, chosen.Items, func(w client.Webhook) string { return w.Name })
+	v := a.webhookView(all, all, o)
+	v.rest = chosen.Rest
+	return v, nil
 }
 
 func (a *app) webhookView(data any, all []client.Webhook, o *output) view {

@@ -1,10 +1,8 @@
 package command
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -16,21 +14,15 @@ import (
 
 func (a *app) webhookDeliveries() *cobra.Command {
 	var o output
-	var q client.DeliveryQuery
-	limit := 50
-	var statuses []string
-	for _, s := range webhook.Statuses() {
-		statuses = append(statuses, string(s))
-	}
+	l := &listing{orders: sortsOf(webhook.DeliveryList()), scoped: true, limit: 50, filters: []*filter{
+		wordFilter("status", "status", "only those that are", nil, webhook.Statuses()...), {flag: "event", param: "event_type", help: "only those of this type of event, such as deployment.failed"},
+	}}
 	cmd := &cobra.Command{
 		Use: "deliveries [WEBHOOK]", Short: "List deliveries, of one webhook or of all, newest first", Args: atMost(1), ValidArgsFunction: a.completeWebhooks,
 		Example: "  brokkr webhook deliveries --status dead\n  brokkr webhook deliveries ops --event deployment.failed -o wide",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if q.Status != "" && !slices.Contains(statuses, q.Status) {
-				return usagef(cmd, "--status %q is not one of %v", q.Status, statuses)
-			}
-			if limit < 1 {
-				return usagef(cmd, "--limit must be at least 1")
+			if err := l.read(cmd, args); err != nil {
+				return err
 			}
 			if _, err := o.format(cmd); err != nil {
 				return err
@@ -40,57 +32,33 @@ func (a *app) webhookDeliveries() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			q, err := l.choice(ctx, c)
+			if err != nil {
+				return err
+			}
 			var names book
+			of := q
 			if len(args) == 1 {
 				w, err := findWebhook(ctx, c, args[0])
 				if err != nil {
 					return err
 				}
-				q.Webhook, names = w.ID, book{w.ID: w.Name}
+				of, names = with(q, "subscription_id", w.ID), book{w.ID: w.Name}
 			} else if names, err = webhookNames(ctx, c); err != nil {
 				return err
 			}
-			all, more, err := deliveries(ctx, c, q, limit)
+			chosen, err := c.DeliveriesBy(ctx, of)
 			if err != nil {
 				return fmt.Errorf("list deliveries: %w", err)
 			}
-			if err := a.show(cmd, &o, a.deliveryView(all, all, names, &o)); err != nil {
-				return err
-			}
-			if more {
-				a.progress("there may be more; --limit shows more, and filters fewer")
-			}
-			return nil
+			v := a.deliveryView(chosen.Items, chosen.Items, names, &o)
+			v.rest = chosen.Rest
+			return a.show(cmd, &o, a.orNothing(q, v))
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&q.Status, "status", "", "pending, acquired, success, failed or dead")
-	f.StringVar(&q.EventType, "event", "", "type of event, such as deployment.failed")
-	f.IntVar(&limit, "limit", limit, "how many at most")
-	// The only error is that the flag does not exist.
-	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses, cobra.ShellCompDirectiveNoFileComp))
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
-}
-
-// deliveriesPage is how many deliveries are asked for at a time.
-const deliveriesPage = 1000
-
-// deliveries returns up to limit deliveries, and whether there may be more.
-func deliveries(ctx context.Context, c *client.Client, q client.DeliveryQuery, limit int) ([]client.WebhookDelivery, bool, error) {
-	all := []client.WebhookDelivery{}
-	for {
-		q.Limit = min(limit-len(all), deliveriesPage)
-		page, next, err := c.WebhookDeliveries(ctx, q)
-		if err != nil {
-			return nil, false, err
-		}
-		all = append(all, page...)
-		if next == "" || len(page) == 0 || len(all) >= limit {
-			return all, next != "", nil
-		}
-		q.Cursor = next
-	}
 }
 
 func (a *app) deliveryView(data any, all []client.WebhookDelivery, names book, o *output) view {

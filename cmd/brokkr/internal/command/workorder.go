@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,26 +131,25 @@ func (a *app) runWorkOrderCreate(cmd *cobra.Command, o *workOrderOptions) error 
 
 func (a *app) workOrderList() *cobra.Command {
 	var o output
-	var status, kind string
-	var limit int
-	var statuses []string
-	for _, s := range workorder.Statuses() {
-		statuses = append(statuses, strings.ToLower(string(s)))
-	}
+	l := &listing{orders: sortsOf(workorder.List()), filters: []*filter{
+		wordFilter("status", "status", "only orders that are", strings.ToUpper, workorder.Statuses()...), {flag: "type", param: "work_type", help: "only orders of this type"},
+		agentFilter("only orders that are claimed by this"),
+	}}
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the orders that are not finished", Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkLimit(cmd, limit); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := l.read(cmd, args); err != nil {
 				return err
-			}
-			if status != "" && !slices.Contains(statuses, strings.ToLower(status)) {
-				return usagef(cmd, "--status %q is not one of %v", status, statuses)
 			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			list, err := c.WorkOrders(cmd.Context(), client.WorkOrderQuery{Status: strings.ToUpper(status), WorkType: kind, Limit: limit})
+			q, err := l.choice(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			chosen, err := c.WorkOrdersBy(cmd.Context(), q)
 			if err != nil {
 				return fmt.Errorf("list work orders: %w", err)
 			}
@@ -159,13 +157,12 @@ func (a *app) workOrderList() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("list agents: %w", err)
 			}
-			return a.show(cmd, &o, a.workOrderView(list, list, names, &o))
+			v := a.workOrderView(chosen.Items, chosen.Items, names, &o)
+			v.rest = chosen.Rest
+			return a.show(cmd, &o, a.orNothing(q, v))
 		},
 	}
-	cmd.Flags().StringVar(&status, "status", "", "pending, claimed or retry_pending")
-	cmd.Flags().StringVar(&kind, "type", "", "only orders of this type")
-	limitFlag(cmd, &limit)
-	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses, cobra.ShellCompDirectiveNoFileComp)) // the only error is that the flag does not exist
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }

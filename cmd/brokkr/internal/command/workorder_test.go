@@ -90,7 +90,7 @@ func TestWorkOrders(t *testing.T) {
 		"log-filtered":     {"workorder log --failed --agent edge-1 --type custom --limit 5 -o name", base.with(routes{"GET /work-order-log?agent_id=" + agentID + "&limit=5&success=false&work_type=custom": {list(failed)}}), 0},
 		"log-none":         {"workorder log --succeeded", base.with(routes{"GET /work-order-log?limit=100&success=true": {list()}}), 0},
 		"log-usage":        {"workorder log --succeeded --failed", nil, 2},
-		"log-usage-limit":  {"workorder log --limit 0", nil, 2},
+		"log-usage-limit":  {"workorder log --limit -1", nil, 2},
 		"wait":             {"workorder wait " + orderID, base.with(routes{one: {ok(strings.Replace(waiting, orderID2, orderID, 1)), ok(claimed), gone}, entry: {ok(done)}}), 0},
 		"wait-timeout":     {"workorder wait " + orderID + " --timeout 30ms", base.with(routes{one: {ok(claimed)}}), 1},
 		"wait-deleted":     {"workorder wait " + orderID, base.with(routes{one: {ok(claimed), gone}, entry: {noEntry}}), 1},

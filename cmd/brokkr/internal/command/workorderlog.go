@@ -12,37 +12,30 @@ import (
 
 	"github.com/colliery-io/brokkr/cmd/brokkr/internal/render"
 	"github.com/colliery-io/brokkr/pkg/client"
+	"github.com/colliery-io/brokkr/pkg/domain/workorder"
 )
 
 func (a *app) workOrderLog() *cobra.Command {
 	var o output
-	var q client.WorkOrderLogQuery
-	var agent string
-	var succeeded, failed bool
+	l := &listing{orders: sortsOf(workorder.LogList()), limit: 100, filters: []*filter{
+		{flag: "type", param: "work_type", help: "only orders of this type"}, agentFilter("only orders that were last had by this"),
+		{flag: "succeeded", param: "success", set: "true", help: "only orders that succeeded"}, {flag: "failed", param: "success", set: "false", help: "only orders that failed"},
+	}}
 	cmd := &cobra.Command{
 		Use: "log", Short: "List finished orders, newest first", Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if q.Limit < 1 {
-				return usagef(cmd, "--limit %d is less than 1", q.Limit)
-			}
-			if succeeded && failed {
-				return usagef(cmd, "--succeeded and --failed together are all; give neither")
-			}
-			if succeeded || failed {
-				q.Success = &succeeded
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := l.read(cmd, args); err != nil {
+				return err
 			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			if agent != "" {
-				v, err := findAgent(cmd.Context(), c, agent)
-				if err != nil {
-					return err
-				}
-				q.AgentID = v.ID
+			q, err := l.choice(cmd.Context(), c)
+			if err != nil {
+				return err
 			}
-			list, err := c.WorkOrderLog(cmd.Context(), q)
+			chosen, err := c.WorkOrderLogBy(cmd.Context(), q)
 			if err != nil {
 				return fmt.Errorf("list the log of work orders: %w", err)
 			}
@@ -50,15 +43,12 @@ func (a *app) workOrderLog() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("list agents: %w", err)
 			}
-			return a.show(cmd, &o, a.workOrderLogView(list, list, names, &o))
+			v := a.workOrderLogView(chosen.Items, chosen.Items, names, &o)
+			v.rest = chosen.Rest
+			return a.show(cmd, &o, a.orNothing(q, v))
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&q.WorkType, "type", "", "only orders of this type")
-	f.StringVar(&agent, "agent", "", "only orders that this agent (name or id) had last")
-	f.BoolVar(&succeeded, "succeeded", false, "only orders that succeeded")
-	f.BoolVar(&failed, "failed", false, "only orders that failed")
-	f.IntVar(&q.Limit, "limit", 100, "how many at most")
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
