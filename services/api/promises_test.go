@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -11,10 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
+	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // told returns the names of what a webhook is told of an event, sorted, and the data.
@@ -182,4 +186,78 @@ func TestDeregistrationTakesTheTargets(t *testing.T) {
 		http.StatusNotFound, "registration_not_found")
 	w.refused(asOwner, request{method: http.MethodPost, path: "/agents/" + string(w.agent.ID) + "/targets", body: `{"stack_id":"` + string(w.stack.ID) + `"}`},
 		http.StatusForbidden, "agent_not_registered")
+}
+
+// An agent reads the labels, annotations and objects of a stack that is one of its targets, before anything is decided about it, and
+// nothing of others; what it may not do with any stack is the same for all of them.
+func TestAgentsReadTheStacksOfTheirTargets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	o := w.publish(w.unpinned)
+	path := "/stacks/" + string(w.unpinned.ID)
+	reads := map[string]string{path + "/labels": "stack_not_found", path + "/annotations": "stack_not_found", "/deployment-objects/" + string(o.ID): "deployment_object_not_found"}
+	for read, code := range reads {
+		w.refused(asSelf, request{method: http.MethodGet, path: read}, http.StatusNotFound, code)
+	}
+	w.ok(asOwner, request{method: http.MethodPost, path: "/agents/" + string(w.agent.ID) + "/targets", body: `{"stack_id":"` + string(w.unpinned.ID) + `"}`})
+	for read, code := range reads {
+		if rec := w.checked(asSelf, request{method: http.MethodGet, path: read}); rec.Code != http.StatusOK {
+			t.Errorf("%s: got %d %s, want 200", read, rec.Code, rec.Body)
+		}
+		w.refused(asOtherAgent, request{method: http.MethodGet, path: read}, http.StatusNotFound, code)
+	}
+	rec := w.checked(asSelf, request{method: http.MethodGet, path: "/deployment-objects/" + string(o.ID), header: map[string]string{"Accept": "application/yaml"}})
+	if rec.Code != http.StatusOK || rec.Body.String() != manifest {
+		t.Errorf("as YAML: got %d %s, want the manifest", rec.Code, rec.Body)
+	}
+	for _, q := range []request{
+		{method: http.MethodGet, path: path}, {method: http.MethodGet, path: path + "/deployment-objects"}, {method: http.MethodDelete, path: path},
+		{method: http.MethodPost, path: path + "/labels", body: `"x"`},
+	} {
+		w.refused(asSelf, q, http.StatusForbidden, "stack_not_accessible")
+	}
+}
+
+// Labels are bare JSON strings, in the body and in the answer's field.
+func TestLabelsAreSentAsBareStrings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	for path, of := range map[string]string{"/stacks/" + string(w.stack.ID): "stack_id", "/templates/" + string(w.template.ID): "template_id"} {
+		got := answer[map[string]any](w, asOwner, http.MethodPost, path+"/labels", `"env:prod"`)
+		if got["label"] != "env:prod" || got[of] != path[strings.LastIndex(path, "/")+1:] || got["id"] == "" {
+			t.Errorf("%s: got %v", path, got)
+		}
+		w.refused(asOwner, request{method: http.MethodPost, path: path + "/labels", body: `"env:prod"`}, http.StatusConflict, "unique_violation")
+		w.ok(asOwner, request{method: http.MethodDelete, path: path + "/labels/env:prod"})
+		if rec := w.do(asOwner, request{method: http.MethodPost, path: path + "/labels", body: `{"label":"env:prod"}`}); rec.Code != http.StatusBadRequest {
+			t.Errorf("%s, an object: got %d %s, want 400", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+// What is not told of an entry of the audit log is left out where clients expect that, and null elsewhere.
+func TestAuditEntriesLeaveOutWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	must(t, w.store.Write(t.Context(), func(ctx context.Context, tx ports.Repositories) error {
+		return tx.AuditLog().Append(ctx, audit.Did(audit.StackCreated, string(w.stack.ID), nil, w.stack).
+			Complete(audit.ID(uuid.NewString()), time.Now(), audit.Actor{Type: audit.System}, audit.Source{}))
+	}))
+	got := answer[struct {
+		Logs []map[string]any `json:"logs"`
+	}](w, asAdmin, http.MethodGet, "/admin/audit-logs?actor_type=system&resource_id="+string(w.stack.ID)+"&limit=1", "")
+	if len(got.Logs) != 1 {
+		t.Fatalf("got %d entries, want the one of the system", len(got.Logs))
+	}
+	e := got.Logs[0]
+	for _, name := range []string{"ip_address", "user_agent"} {
+		if v, there := e[name]; there {
+			t.Errorf("%s is %v, want it left out", name, v)
+		}
+	}
+	for _, name := range []string{"actor_id", "details"} {
+		if v, there := e[name]; !there || v != nil {
+			t.Errorf("%s is %v (there: %t), want null", name, v, there)
+		}
+	}
 }

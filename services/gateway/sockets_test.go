@@ -127,6 +127,32 @@ func (s *socket) heard() string {
 	}
 }
 
+// has checks that each frame is one of type and body, and what those of this type have in their bodies.
+func (w *world) has(frames, kind, names string) {
+	w.Helper()
+	found := false
+	for _, text := range strings.Split(frames, "\n") {
+		var f map[string]json.RawMessage
+		var body map[string]any
+		if json.Unmarshal([]byte(text), &f) != nil || len(f) != 2 || json.Unmarshal(f["body"], &body) != nil {
+			w.Errorf("frame %s is not one of type and body", text)
+			continue
+		}
+		if string(f["type"]) != `"`+kind+`"` {
+			continue
+		}
+		found = true
+		for _, name := range strings.Fields(names) {
+			if _, there := body[name]; !there {
+				w.Errorf("%s has no %s: %s", kind, name, text)
+			}
+		}
+	}
+	if !found {
+		w.Errorf("there is no %s among %s", kind, frames)
+	}
+}
+
 // closed waits for the end and returns its code.
 func (s *socket) closed() websocket.StatusCode {
 	return websocket.CloseStatus(<-s.end)
@@ -155,6 +181,9 @@ func TestWhatAnAgentSaysReachesThoseWhoWatchOnAnotherReplica(t *testing.T) {
 				t.Errorf("heard %s, want it to have %s", got, want)
 			}
 		}
+		w.has(got, "pod_log_line", "agent_id stack_id namespace pod container ts line")
+		w.has(got, "k8s_event", "agent_id stack_id observed_at reason message event_type source involved_object")
+		w.has(got, "log_gap", "agent_id stack_id since_ts dropped_count reason")
 		if kept := w.logged(s.ID); len(kept) != 1 {
 			t.Errorf("kept: got %q, want the line", kept)
 		}
@@ -325,10 +354,14 @@ func TestChangesArePushed(t *testing.T) {
 		w.assign(o, a)
 		if got := said.heard(); !strings.Contains(got, `{"type":"stack_changed","body":{"id":"`+string(s.ID)) || strings.Contains(got, "\n") {
 			t.Errorf("assigned: heard %s, want stack_changed once", got)
+		} else {
+			w.has(got, "stack_changed", "id created_at updated_at deleted_at name description generator_id")
 		}
 		w.remove(o, a)
 		if got := said.heard(); !strings.Contains(got, `"type":"target_changed"`) || !strings.Contains(got, string(s.ID)) {
 			t.Errorf("removed: heard %s, want target_changed", got)
+		} else {
+			w.has(got, "target_changed", "id agent_id stack_id")
 		}
 	})
 }
@@ -346,6 +379,9 @@ func TestWorkOrdersArePushed(t *testing.T) {
 		w.ring(a.id)
 		if got := mine.heard(); !strings.HasPrefix(got, `{"type":"work_order","body":{"id":"`+string(o.ID)) || !strings.Contains(got, `"status":"PENDING"`) || !strings.Contains(got, `"yaml_content":"`) || strings.Contains(got, "\n") {
 			t.Errorf("heard %s, want the order once", got)
+		} else {
+			w.has(got, "work_order", "id created_at updated_at work_type yaml_content status claimed_by claimed_at claim_timeout_seconds max_retries retry_count "+
+				"backoff_seconds next_retry_after last_error last_error_at")
 		}
 		w.ring(a.id)
 		if got := mine.heard(); got != "" {
@@ -378,6 +414,9 @@ func TestTheFleetIsShownWhileItChanges(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if got := watch.heard(); strings.Count(got, "fleet_update") != 1 || !strings.Contains(got, `"agent_id":"`+string(a.id)) || !strings.Contains(got, `"ws_connected":true`) {
 			t.Errorf("heard %s, want the agent that is connected now", got)
+		} else {
+			w.has(got, "fleet_update", "agent_id name cluster_name status ws_connected connected_since last_heartbeat heartbeat_age_seconds pending_object_count "+
+				"pending_work_orders claimed_work_orders last_event_at seconds_since_last_event health_failing health_degraded k8s_reachable k8s_api_latency_ms")
 		}
 	})
 }

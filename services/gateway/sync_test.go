@@ -326,12 +326,12 @@ func TestHeartbeatsAreOneStatementAndFlushedOnStop(t *testing.T) {
 			t.Errorf("heartbeats flushed: got %v, want 20", got)
 		}
 		at := time.Now()
-		r.do(w.Context(), all[0].key, http.MethodPost, "/api/v1/agents/"+string(all[0].id)+"/heartbeat", map[string]any{"k8s_reachable": false})
+		r.do(w.Context(), all[0].key, http.MethodPost, "/api/v1/agents/"+string(all[0].id)+"/heartbeat", map[string]any{"k8s_reachable": false, "k8s_api_latency_ms": 12})
 		r.stop()
 		found, err := w.store.Agents().Get(w.Context(), tenancy.Everything(), all[0].id)
 		w.must(err)
-		if !found.Liveness.LastHeartbeat.Equal(at) || *found.Liveness.K8sReachable {
-			t.Errorf("after the stop: got %+v, want the last heartbeat", found.Liveness)
+		if l := found.Liveness; !l.LastHeartbeat.Equal(at) || *l.K8sReachable || *l.K8sLatencyMS != 12 || !l.K8sReportedAt.Equal(at) {
+			t.Errorf("after the stop: got %+v, want the last heartbeat with what it said of the cluster", found.Liveness)
 		}
 	})
 }

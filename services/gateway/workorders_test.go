@@ -131,6 +131,21 @@ func TestAFailedWorkOrderIsTriedAgainAndEnds(t *testing.T) {
 	})
 }
 
+func TestAFailureThatIsNotRetryableEndsTheOrder(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(w *world) {
+		a := w.agent("a", agent.Active)
+		o := w.workOrder(retries(5), a)
+		r := w.gateway(options{})
+		r.workOrder(a.key, o, "claim", map[string]any{"agent_id": a.id}, http.StatusOK)
+		rec := r.do(w.Context(), a.key, http.MethodPost, "/api/v1/work-orders/"+string(o.ID)+"/complete", map[string]any{"success": false, "message": "no such kind", "retryable": false})
+		if got := decode[wire.WorkOrderLog](t, rec, http.StatusOK); got.Success || got.RetriesAttempted != 0 || *got.ResultMessage != "no such kind" {
+			t.Errorf("got %+v, want the entry of a failure at once", got)
+		}
+		w.tells(w.outbox(event.WorkOrderFailed)[0], "agent_id completed_at result_message success work_order_log_id work_type", map[string]any{"success": false})
+	})
+}
+
 // Security lesson 4: nil equals nil.
 func TestAnUnclaimedWorkOrderIsCompletedByNoAgent(t *testing.T) {
 	t.Parallel()
