@@ -35,11 +35,6 @@ func (c *Client) DeleteGenerator(ctx context.Context, id string) error {
 	return c.remove(ctx, "/generators/"+seg(id))
 }
 
-// GeneratorRegistrations lists the agents that are registered with a generator.
-func (c *Client) GeneratorRegistrations(ctx context.Context, id string) ([]Registration, error) {
-	return list[Registration](ctx, c, "/generators/"+seg(id)+"/registered-agents", nil)
-}
-
 // Register registers an agent with a generator; an admin's registration is approved at once.
 func (c *Client) Register(ctx context.Context, generator, agent string) (Registration, error) {
 	var r Registration

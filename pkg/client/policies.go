@@ -87,11 +87,6 @@ func (c *Client) DeletePolicy(ctx context.Context, id string, detach bool) error
 	return err
 }
 
-// PolicyRevisions lists the kept revisions of a policy, the newest first, without documents.
-func (c *Client) PolicyRevisions(ctx context.Context, id string) ([]PolicyRevision, error) {
-	return list[PolicyRevision](ctx, c, "/placement-policies/"+seg(id)+"/revisions", nil)
-}
-
 // PolicyRevision returns one of them with its document.
 func (c *Client) PolicyRevision(ctx context.Context, id string, revision int) (PolicyRevision, error) {
 	return get[PolicyRevision](ctx, c, "/placement-policies/"+seg(id)+"/revisions/"+strconv.Itoa(revision))

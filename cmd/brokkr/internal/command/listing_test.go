@@ -1,8 +1,15 @@
 package command_test
 
 import (
+	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/colliery-io/brokkr/api/openapi"
 )
 
 // part is one page of a list that goes on.
@@ -18,6 +25,10 @@ func part(total, next string, items ...string) answer {
 // Lists are chosen by the broker: what is asked of it, and what is said of the rest.
 func TestLists(t *testing.T) {
 	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML())
+	if err != nil {
+		t.Fatal(err)
+	}
 	registered := func(generator, at string) string {
 		return `{"id":"r","agent_id":"` + agentID + `","generator_id":"` + generator + `","registered_at":"` + at + `","state":"pending"}`
 	}
@@ -56,6 +67,7 @@ func TestLists(t *testing.T) {
 		"templates":    {"template list web --label prod --annotation a=b --sort name", routes{"GET /templates?annotation=a%3Db&label=prod&name=web&sort=name": {list()}}, 0},
 		"webhooks":     {"webhook list --enabled false --limit 1", routes{"GET /webhooks?enabled=false&limit=1": {list()}}, 0},
 		"rollouts":     {"rollout list hello --state waiting_approval --limit 1", routes{getStacksByName: {list(hello)}, "GET /stacks/" + stackID + "/rollouts?limit=1&state=waiting_approval": {list()}}, 0},
+		"revisions":    {"policy history web --sort revision --limit 1", routes{"GET /placement-policies?name=web": {list(`{"id":"` + stackID + `","name":"web","generator_id":"` + genID + `"}`)}, "GET /placement-policies/" + stackID + "/revisions?limit=1&sort=revision": {part("2", "/x?cursor=c", `{"policy_id":"p","revision":1,"created_at":"2026-08-02T11:00:00Z"}`)}}, 0},
 		"no-generator": {"get agents --generator nobody", routes{"GET /generators?name=nobody": {list()}}, 1},
 		"refused":      {"get agents --sort name", routes{"GET /agents?sort=name": {refused(400, "invalid_query", "query parameter sort: this broker is older")}}, 1},
 
@@ -84,7 +96,40 @@ func TestLists(t *testing.T) {
 			}
 			got.requests = compact(got.requests)
 			got.golden(t, t.Name())
+			for _, r := range got.requests {
+				documented(t, doc, r)
+			}
 		})
+	}
+}
+
+// documented fails for a request of a list in words that the broker does not know.
+func documented(t *testing.T, doc *openapi3.T, request string) {
+	t.Helper()
+	u, err := url.Parse(strings.TrimPrefix(request, "GET "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := u.Path
+	for _, id := range []string{stackID, agentID, genID, genID2} {
+		path = strings.ReplaceAll(path, id, "{id}")
+	}
+	item := doc.Paths.Value(path)
+	if item == nil || item.Get == nil {
+		t.Errorf("%s: %s is no list of the broker", request, path)
+		return
+	}
+	for name, values := range u.Query() {
+		p := item.Get.Parameters.GetByInAndName("query", name)
+		if p == nil {
+			t.Errorf("%s: the broker knows no %s", request, name)
+			continue
+		}
+		for _, v := range values {
+			if enum := p.Schema.Value.Enum; len(enum) > 0 && !slices.ContainsFunc(enum, func(e any) bool { return fmt.Sprint(e) == v }) {
+				t.Errorf("%s: %s is not one of %v", request, name, enum)
+			}
+		}
 	}
 }
 

@@ -262,10 +262,14 @@ func (a *app) policyApply() *cobra.Command {
 
 func (a *app) policyHistory() *cobra.Command {
 	var o output
+	l := &listing{orders: sortsOf(policy.RevisionList()), scoped: true}
 	cmd := &cobra.Command{
 		Use: "history POLICY", Short: "List the kept revisions of a policy", Args: exactly("POLICY"), ValidArgsFunction: a.completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := o.format(cmd); err != nil {
+				return err
+			}
+			if err := l.read(cmd, args); err != nil {
 				return err
 			}
 			c, err := a.connect()
@@ -276,13 +280,17 @@ func (a *app) policyHistory() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := c.PolicyRevisions(cmd.Context(), p.ID)
+			q, err := l.choice(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			chosen, err := c.PolicyRevisionsBy(cmd.Context(), p.ID, q)
 			if err != nil {
 				return fmt.Errorf("list revisions of %s: %w", policyName(p), err)
 			}
-			v := view{data: all}
+			v := view{data: chosen.Items, rest: chosen.Rest}
 			g := &render.Grid{Columns: render.Columns("REVISION", "AGE")}
-			for _, r := range all {
+			for _, r := range chosen.Items {
 				v.names = append(v.names, fmt.Sprintf("%s@%d", policyName(p), r.Revision))
 				g.Add(render.Texts(strconv.Itoa(r.Revision), render.Age(a.env.Now(), &r.CreatedAt))...)
 			}
@@ -290,6 +298,7 @@ func (a *app) policyHistory() *cobra.Command {
 			return a.show(cmd, &o, v)
 		},
 	}
+	l.flags(cmd)
 	o.flag(cmd)
 	return cmd
 }
