@@ -19,6 +19,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/domain/webhook"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api"
 )
 
 // told returns the names of what a webhook is told of an event, sorted, and the data.
@@ -259,5 +260,34 @@ func TestAuditEntriesLeaveOutWhatIsNotThere(t *testing.T) {
 		if v, there := e[name]; !there || v != nil {
 			t.Errorf("%s is %v (there: %t), want null", name, v, there)
 		}
+	}
+}
+
+// Who makes what is there already is told which constraint says so, by whichever store.
+func TestDuplicatesNameTheirConstraint(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	for kind, open := range databases(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOf(t, c, api.Config{}, open(t))
+			for _, q := range []request{
+				{method: http.MethodPost, path: "/agents", body: `{"name":"` + w.agent.Name + `","cluster_name":"` + w.agent.ClusterName + `"}`},
+				{method: http.MethodPost, path: "/generators", body: `{"name":"owner"}`},
+				{method: http.MethodPost, path: "/stacks", body: `{"name":"web","generator_id":"` + string(w.owner.ID) + `"}`},
+				{method: http.MethodPost, path: "/stacks/" + string(w.stack.ID) + "/labels", body: `"tier/web"`},
+				{method: http.MethodPost, path: "/stacks/" + string(w.stack.ID) + "/annotations", body: `{"key":"team","value":"y"}`},
+				{method: http.MethodPost, path: "/agents/" + string(w.agent.ID) + "/labels", body: `{"label":"prod"}`},
+				{method: http.MethodPost, path: "/agents/" + string(w.agent.ID) + "/annotations", body: `{"key":"region","value":"us"}`},
+				{method: http.MethodPost, path: "/agents/" + string(w.agent.ID) + "/targets", body: `{"stack_id":"` + string(w.stack.ID) + `"}`},
+				{method: http.MethodPost, path: "/templates/" + string(w.template.ID) + "/labels", body: `"tier/web"`},
+				{method: http.MethodPost, path: "/templates/" + string(w.template.ID) + "/annotations", body: `{"key":"team","value":"y"}`},
+			} {
+				details := w.refused(asAdmin, q, http.StatusConflict, "unique_violation")
+				if name, _ := details["constraint"].(string); name == "" {
+					t.Errorf("%s: details are %v, want the constraint", q.path, details)
+				}
+			}
+		})
 	}
 }
