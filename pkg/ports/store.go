@@ -202,6 +202,11 @@ type Assignments interface {
 	// OfAgent returns the agent's revision and its assignments, tombstones included, by sequence descending,
 	// read at one moment. An agent without any has revision 0.
 	OfAgent(ctx context.Context, a agent.ID) (delivery.Revision, []delivery.Wanted, error)
+	// Since returns of OfAgent only those that are newer than a revision of the agent, and how many there are in all: as many as those
+	// with the ones that were there before, unless some went.
+	Since(ctx context.Context, a agent.ID, r delivery.Revision) (now delivery.Revision, newer []delivery.Wanted, all int, err error)
+	// Some returns the agent's assignments of these stacks, by stack id.
+	Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([]delivery.Wanted, error)
 	// OfStack returns the stack's assignments by agent id.
 	OfStack(ctx context.Context, s stack.ID) ([]delivery.Wanted, error)
 	// Revisions returns the revisions of these agents in one statement; agents without one are absent.
@@ -227,6 +232,8 @@ type Reports interface {
 	// AddEvent stores e, or updates time and count of the agent's last event for this object if type, status and
 	// message are the same. The object must exist (else NotFound, code deployment_object_not_found).
 	AddEvent(ctx context.Context, e agent.Event) (agent.Event, error)
+	// AddEvents is AddEvent for events of one agent, in their order: all or none are stored.
+	AddEvents(ctx context.Context, list []agent.Event) ([]agent.Event, error)
 }
 
 // Facts are what placement reads, in bulk. Deleted stacks that still have assignments are included.

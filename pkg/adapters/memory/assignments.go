@@ -47,6 +47,28 @@ func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision
 	return rev, out, err
 }
 
+func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, int, error) {
+	now, list, err := r.OfAgent(ctx, a)
+	all := len(list)
+	newer := slices.DeleteFunc(list, func(w delivery.Wanted) bool { return w.Revision <= since })
+	if len(newer) == 0 {
+		newer = nil
+	}
+	return now, newer, all, err
+}
+
+func (r assignments) Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([]delivery.Wanted, error) {
+	return read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
+		var out []delivery.Wanted
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(stacks))) {
+			if as, ok := s.assignments.get(two{string(a), string(id)}); ok {
+				out = append(out, s.wanted(as))
+			}
+		}
+		return out, nil
+	})
+}
+
 func (r assignments) OfStack(ctx context.Context, id stack.ID) ([]delivery.Wanted, error) {
 	return read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
 		var out []delivery.Wanted

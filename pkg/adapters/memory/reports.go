@@ -74,31 +74,47 @@ func (r reports) Acknowledge(ctx context.Context, a agent.ID, rem delivery.Remov
 }
 
 func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, error) {
-	return write(ctx, r.s, func(c *change) (agent.Event, error) {
-		if _, ok := c.liveAgent(e.Agent); !ok {
-			return agent.Event{}, noAgent(e.Agent)
+	return write(ctx, r.s, func(c *change) (agent.Event, error) { return c.addEvent(e) })
+}
+
+func (c *change) addEvent(e agent.Event) (agent.Event, error) {
+	if _, ok := c.liveAgent(e.Agent); !ok {
+		return agent.Event{}, noAgent(e.Agent)
+	}
+	if !c.objects.has(one(e.Object)) {
+		return agent.Event{}, noObject(e.Object)
+	}
+	e = copyEvent(e)
+	last := two{string(e.Agent), string(e.Object)}
+	if n, ok := c.lastEvents.get(last); ok {
+		k := numbered{string(e.Agent), n}
+		old, _ := c.events.get(k)
+		if old.Type == e.Type && old.Status == e.Status && sameText(old.Message, e.Message) {
+			old.Count++
+			old.UpdatedAt = e.UpdatedAt
+			c.events.put(k, old)
+			return copyEvent(old), nil
 		}
-		if !c.objects.has(one(e.Object)) {
-			return agent.Event{}, noObject(e.Object)
-		}
-		e = copyEvent(e)
-		last := two{string(e.Agent), string(e.Object)}
-		if n, ok := c.lastEvents.get(last); ok {
-			k := numbered{string(e.Agent), n}
-			old, _ := c.events.get(k)
-			if old.Type == e.Type && old.Status == e.Status && sameText(old.Message, e.Message) {
-				old.Count++
-				old.UpdatedAt = e.UpdatedAt
-				c.events.put(k, old)
-				return copyEvent(old), nil
+	}
+	e.Count = 1
+	n := c.sequences.event.Add(1)
+	e.Ordinal = n
+	c.events.put(numbered{string(e.Agent), n}, e)
+	c.lastEvents.put(last, n)
+	return copyEvent(e), nil
+}
+
+func (r reports) AddEvents(ctx context.Context, list []agent.Event) ([]agent.Event, error) {
+	return write(ctx, r.s, func(c *change) ([]agent.Event, error) {
+		var out []agent.Event
+		for _, e := range list {
+			stored, err := c.addEvent(e)
+			if err != nil {
+				return nil, err
 			}
+			out = append(out, stored)
 		}
-		e.Count = 1
-		n := c.sequences.event.Add(1)
-		e.Ordinal = n
-		c.events.put(numbered{string(e.Agent), n}, e)
-		c.lastEvents.put(last, n)
-		return copyEvent(e), nil
+		return out, nil
 	})
 }
 

@@ -970,6 +970,20 @@ func (x observedAssignments) OfAgent(ctx context.Context, p1 agent.ID) (r0 deliv
 	return r0, r1, err
 }
 
+func (x observedAssignments) Since(ctx context.Context, p1 agent.ID, p2 delivery.Revision) (r0 delivery.Revision, r1 []delivery.Wanted, r2 int, err error) {
+	ctx, done := x.o.start(ctx, "Assignments", "Since")
+	defer func() { done(err) }()
+	r0, r1, r2, err = x.in.Since(ctx, p1, p2)
+	return r0, r1, r2, err
+}
+
+func (x observedAssignments) Some(ctx context.Context, p1 agent.ID, p2 []stack.ID) (r0 []delivery.Wanted, err error) {
+	ctx, done := x.o.start(ctx, "Assignments", "Some")
+	defer func() { done(err) }()
+	r0, err = x.in.Some(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedAssignments) OfStack(ctx context.Context, p1 stack.ID) (r0 []delivery.Wanted, err error) {
 	ctx, done := x.o.start(ctx, "Assignments", "OfStack")
 	defer func() { done(err) }()
@@ -1023,6 +1037,13 @@ func (x observedReports) AddEvent(ctx context.Context, p1 agent.Event) (r0 agent
 	ctx, done := x.o.start(ctx, "Reports", "AddEvent")
 	defer func() { done(err) }()
 	r0, err = x.in.AddEvent(ctx, p1)
+	return r0, err
+}
+
+func (x observedReports) AddEvents(ctx context.Context, p1 []agent.Event) (r0 []agent.Event, err error) {
+	ctx, done := x.o.start(ctx, "Reports", "AddEvents")
+	defer func() { done(err) }()
+	r0, err = x.in.AddEvents(ctx, p1)
 	return r0, err
 }
 

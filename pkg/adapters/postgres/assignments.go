@@ -112,6 +112,40 @@ func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision
 	return rows[0].AgentRevision, out, nil
 }
 
+const assignmentsSince = `SELECT COALESCE(r.revision, 0) AS agent_revision,
+	(SELECT count(*) FROM assignments n WHERE n.agent_id = me.agent_id) AS every, ` + wantedColumns + `
+	FROM (SELECT $1::uuid AS agent_id) me
+	LEFT JOIN agent_revisions r ON r.agent_id = me.agent_id
+	LEFT JOIN (` + wantedTables + `) ON x.agent_id = me.agent_id AND x.revision > $2
+	ORDER BY o.sequence_id DESC, x.stack_id`
+
+// Since implements ports.Assignments.
+func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, int, error) {
+	rows, err := many[struct {
+		AgentRevision delivery.Revision `db:"agent_revision"`
+		Every         int               `db:"every"`
+		wantedRow
+	}](ctx, r.s, "list newer assignments of agent", assignmentsSince, uid(a), int64(since))
+	if err != nil || len(rows) == 0 {
+		return 0, nil, 0, err
+	}
+	var out []delivery.Wanted
+	for _, row := range rows {
+		if row.Stack != "" {
+			out = append(out, row.wanted())
+		}
+	}
+	return rows[0].AgentRevision, out, rows[0].Every, nil
+}
+
+const assignmentsOfStacks = `SELECT ` + wantedColumns + ` FROM ` + wantedTables + ` WHERE x.agent_id = $1 AND x.stack_id = ANY ($2::uuid[]) ORDER BY x.stack_id`
+
+// Some implements ports.Assignments.
+func (r assignments) Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([]delivery.Wanted, error) {
+	rows, err := many[wantedRow](ctx, r.s, "list assignments of agent and stacks", assignmentsOfStacks, uid(a), uids(stacks))
+	return convert(rows, err, wantedRow.wanted)
+}
+
 const assignmentsOfStack = `SELECT ` + wantedColumns + ` FROM ` + wantedTables + ` WHERE x.stack_id = $1 ORDER BY x.agent_id`
 
 // OfStack implements ports.Assignments.

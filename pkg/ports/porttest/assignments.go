@@ -1,6 +1,8 @@
 package porttest
 
 import (
+	"slices"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -16,6 +18,8 @@ func assignmentCases() map[string]func(*world) {
 		"revisions of many agents":         assignmentRevisions,
 		"content is for those assigned it": assignmentRefers,
 		"a variant is of one cluster":      assignmentVariants,
+		"newer ones, and how many":         assignmentsSince,
+		"those of some stacks":             assignmentsOfSome,
 	}
 }
 
@@ -51,6 +55,74 @@ func assignmentsOfAgent(w *world) {
 	if now != next || got.Object != marker.ID || !got.Marker || got.Sequence != marker.Sequence || got.Revision != next {
 		w.Fatalf("after the marker: got revision %d and %+v, want %d and the marker", now, got, next)
 	}
+}
+
+// What was there at a revision, with what is newer, is what is there: unless one went, which the number of all tells.
+func assignmentsSince(w *world) {
+	g, a := w.generator("ci"), w.agent("edge")
+	since := func(r delivery.Revision) (delivery.Revision, []stack.ID, int) {
+		w.Helper()
+		now, list, all, err := w.Assignments().Since(w.ctx, a.ID, r)
+		wantNone(w.T, "since", err)
+		rev, held, err := w.Assignments().OfAgent(w.ctx, a.ID)
+		wantNone(w.T, "of agent", err)
+		var ids []stack.ID
+		for _, x := range list {
+			ids = append(ids, x.Stack)
+			for _, y := range held {
+				if y.Stack == x.Stack {
+					wantSame(w.T, "one that is newer", x, y)
+				}
+			}
+		}
+		wantSame(w.T, "revision", now, rev)
+		wantSame(w.T, "number of all", all, len(held))
+		return now, ids, all
+	}
+	now, newer, all := since(0)
+	wantSame(w.T, "without any", []any{now, newer, all}, []any{delivery.Revision(0), []stack.ID(nil), 0})
+	one, two := w.stack(g.ID, "one"), w.stack(g.ID, "two")
+	first, second := w.publish(one.ID, "one"), w.publish(two.ID, "two")
+	w.decide(one.ID, w.assign(a.ID, first))
+	before, newer, _ := since(0)
+	wantSame(w.T, "the first", newer, []stack.ID{one.ID})
+	w.decide(two.ID, w.assign(a.ID, second))
+	_, newer, _ = since(before)
+	wantSame(w.T, "after the first", newer, []stack.ID{two.ID})
+	_, newer, _ = since(0)
+	wantSame(w.T, "all of them, by sequence", newer, []stack.ID{two.ID, one.ID})
+	gone := w.decide(one.ID, w.remove(a.ID, first))[a.ID]
+	now, newer, _ = since(before)
+	wantSame(w.T, "with a tombstone", newer, []stack.ID{two.ID, one.ID})
+	went, err := w.Reports().Acknowledge(w.ctx, a.ID, delivery.Removal{Stack: one.ID, Revision: gone})
+	wantNone(w.T, "acknowledge", err)
+	after, newer, all := since(now)
+	if !went || after <= now || len(newer) != 0 || all != 1 {
+		w.Fatalf("after a tombstone went (%t): got revision %d after %d, newer %v, %d in all; want a newer revision, none newer, one in all", went, after, now, newer, all)
+	}
+	_, newer, _ = since(after)
+	wantSame(w.T, "since now", newer, []stack.ID(nil))
+}
+
+func assignmentsOfSome(w *world) {
+	g, a, b := w.generator("ci"), w.agent("edge"), w.agent("other")
+	var ids []stack.ID
+	for _, n := range []string{"one", "two", "three"} {
+		s := w.stack(g.ID, n)
+		w.decide(s.ID, w.assign(a.ID, w.publish(s.ID, n)))
+		ids = append(ids, s.ID)
+	}
+	foreign := w.stack(g.ID, "foreign")
+	w.decide(foreign.ID, w.assign(b.ID, w.publish(foreign.ID, "foreign")))
+	_, held := w.held(a.ID)
+	got, err := w.Assignments().Some(w.ctx, a.ID, []stack.ID{ids[2], ids[0], foreign.ID, newID[stack.ID](), ids[0]})
+	wantNone(w.T, "some", err)
+	asked := []stack.ID{ids[0], ids[2]}
+	slices.Sort(asked)
+	wantSame(w.T, "those of the agent, by stack", got, []delivery.Wanted{held[asked[0]], held[asked[1]]})
+	none, err := w.Assignments().Some(w.ctx, a.ID, nil)
+	wantNone(w.T, "some of none", err)
+	wantSame(w.T, "of no stacks", len(none), 0)
 }
 
 func assignmentOrder(w *world) {

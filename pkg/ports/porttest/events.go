@@ -16,6 +16,8 @@ func eventCases() map[string]func(*world) {
 		"the object and agent must exist":   eventUnknown,
 		"values are copies":                 eventCopies,
 		"racing repetitions make one event": eventRace,
+		"many at once are as one by one":    eventsTogether,
+		"many at once are all or none":      eventsAllOrNone,
 	}
 }
 
@@ -79,6 +81,64 @@ func eventRepeated(w *world) {
 	next := w.publish(p.stack.ID, "next")
 	wantSame(w.T, "count for another object", w.addEvent(w.newAgentEvent(a, next.ID, "FAILURE", 10)).Count, int64(1))
 	wantSame(w.T, "count for the first object", w.addEvent(w.newAgentEvent(a, p.object.ID, "FAILURE", 11)).Count, int64(2))
+}
+
+func eventsTogether(w *world) {
+	p := w.place(2)
+	a, other := p.agents[0].ID, p.agents[1].ID
+	objects := []stack.ObjectID{p.object.ID, w.publish(p.stack.ID, "next").ID, w.publish(p.stack.ID, "third").ID}
+	batch := func(of agent.ID, status string, n int, objects ...stack.ObjectID) []agent.Event {
+		var out []agent.Event
+		for i, o := range objects {
+			e := w.newAgentEvent(of, o, status, n+i)
+			if i == 1 {
+				e.Message = nil
+			}
+			out = append(out, e)
+		}
+		return out
+	}
+	for i, list := range [][]agent.Event{
+		nil,
+		batch(a, "FAILURE", 0, objects[1]),
+		batch(a, "FAILURE", 10, objects...), // the second is another one: it has no message
+		batch(a, "FAILURE", 20, objects[2], objects[1], objects[0]),
+		batch(a, "SUCCESS", 30, objects[0], objects[1], objects[0], objects[0]), // one object several times
+		batch(a, "SUCCESS", 40, objects...),
+	} {
+		got, err := w.Reports().AddEvents(w.ctx, list)
+		wantNone(w.T, "add events", err)
+		var want []agent.Event
+		for _, e := range list {
+			e.ID, e.Agent = newID[agent.EventID](), other
+			want = append(want, w.addEvent(e))
+		}
+		if len(got) != len(want) {
+			w.Fatalf("batch %d: got %d events, want %d", i, len(got), len(want))
+		}
+		for n := range got {
+			if n > 0 && want[n].Count == 1 && want[n-1].Count == 1 && got[n].Ordinal <= got[n-1].Ordinal {
+				w.Errorf("batch %d: event %d has ordinal %d after %d", i, n, got[n].Ordinal, got[n-1].Ordinal)
+			}
+			if got[n].Agent != a || (want[n].Count == 1 && got[n].ID != list[n].ID) {
+				w.Errorf("batch %d: event %d is %+v, want that of the agent", i, n, got[n])
+			}
+			want[n].ID, want[n].Agent, want[n].Ordinal = got[n].ID, a, got[n].Ordinal
+		}
+		wantSame(w.T, "events", got, want)
+	}
+	wantSame(w.T, "number of events", len(w.events(a)), len(w.events(other)))
+}
+
+func eventsAllOrNone(w *world) {
+	p := w.place(1)
+	a := p.agents[0].ID
+	_, err := w.Reports().AddEvents(w.ctx, []agent.Event{w.newAgentEvent(a, p.object.ID, "SUCCESS", 0), w.newAgentEvent(a, newID[stack.ObjectID](), "SUCCESS", 1)})
+	wantCode(w.T, "with an unknown object", err, fault.NotFound, "deployment_object_not_found")
+	unknown := newID[agent.ID]()
+	_, err = w.Reports().AddEvents(w.ctx, []agent.Event{w.newAgentEvent(unknown, p.object.ID, "SUCCESS", 0), w.newAgentEvent(unknown, newID[stack.ObjectID](), "SUCCESS", 1)})
+	wantCode(w.T, "of an unknown agent", err, fault.NotFound, "agent_not_found")
+	wantSame(w.T, "events", len(w.events(a)), 0)
 }
 
 func eventUnknown(w *world) {

@@ -23,6 +23,20 @@ func (x faultyAssignments) OfAgent(ctx context.Context, a agent.ID) (v delivery.
 	return x.in.OfAgent(ctx, a)
 }
 
+func (x faultyAssignments) Since(ctx context.Context, a agent.ID, r delivery.Revision) (v delivery.Revision, w []delivery.Wanted, n int, err error) {
+	if err = x.f.next(); err != nil {
+		return v, w, n, err
+	}
+	return x.in.Since(ctx, a, r)
+}
+
+func (x faultyAssignments) Some(ctx context.Context, a agent.ID, stacks []stack.ID) (v []delivery.Wanted, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Some(ctx, a, stacks)
+}
+
 func (x faultyAssignments) OfStack(ctx context.Context, s stack.ID) (v []delivery.Wanted, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
@@ -75,6 +89,13 @@ func (x faultyReports) AddEvent(ctx context.Context, e agent.Event) (v agent.Eve
 		return v, err
 	}
 	return x.in.AddEvent(ctx, e)
+}
+
+func (x faultyReports) AddEvents(ctx context.Context, list []agent.Event) (v []agent.Event, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.AddEvents(ctx, list)
 }
 
 type faultyFacts struct {

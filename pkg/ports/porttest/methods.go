@@ -269,6 +269,13 @@ func (w *world) deliveryMethods() map[string]method {
 			_, _, err := r.Assignments().OfAgent(ctx, a)
 			return err
 		},
+		"Assignments.Since": func(ctx context.Context, r ports.Repositories) error {
+			_, _, _, err := r.Assignments().Since(ctx, a, 1)
+			return err
+		},
+		"Assignments.Some": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Assignments().Some(ctx, a, []stack.ID{s}))
+		},
 		"Assignments.OfStack": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Assignments().OfStack(ctx, s))
 		},
@@ -291,6 +298,10 @@ func (w *world) deliveryMethods() map[string]method {
 		"Reports.AddEvent": func(ctx context.Context, r ports.Repositories) error {
 			e := agent.Event{ID: newID[agent.EventID](), Agent: a, Object: o, Type: "DEPLOY", Status: "SUCCESS", CreatedAt: w.at, UpdatedAt: w.at}
 			return discard(r.Reports().AddEvent(ctx, e))
+		},
+		"Reports.AddEvents": func(ctx context.Context, r ports.Repositories) error {
+			e := agent.Event{ID: newID[agent.EventID](), Agent: a, Object: o, Type: "DEPLOY", Status: "SUCCESS", CreatedAt: w.at, UpdatedAt: w.at}
+			return discard(r.Reports().AddEvents(ctx, []agent.Event{e}))
 		},
 		"Facts.Clusters": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Facts().Clusters(ctx, nil))

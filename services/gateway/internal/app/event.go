@@ -73,10 +73,11 @@ func (g *Gateway) AddEvent(ctx context.Context, p tenancy.Principal, agentID str
 		if err := did(ctx, tx, p, reported); err != nil {
 			return err
 		}
-		if err := appendEvent(ctx, tx, w, stored, began); err != nil {
+		done.occurred(w, stored, began)
+		if err := g.eventStatus(ctx, tx, w, sequence, stored, began, &done); err != nil {
 			return err
 		}
-		return g.eventStatus(ctx, tx, w, sequence, stored, began, &done)
+		return done.publish(ctx, tx)
 	})
 	if err != nil {
 		return agent.Event{}, err
@@ -114,9 +115,12 @@ func succeeded(e agent.Event) bool { return strings.ToUpper(e.Status) == statusS
 
 // assigned returns the agent's assignment that object is or was of, and the object's sequence; NotFound if there is none.
 func assigned(ctx context.Context, tx ports.Repositories, a agent.ID, object stack.ObjectID, done *outcome) (delivery.Wanted, stack.Sequence, error) {
-	var err error
-	if done.wanted, err = wantedOf(ctx, tx, a); err != nil {
-		return delivery.Wanted{}, 0, err
+	if done.wanted == nil {
+		_, list, err := tx.Assignments().OfAgent(ctx, a)
+		if err != nil {
+			return delivery.Wanted{}, 0, err
+		}
+		done.wanted = byStack(list)
 	}
 	for _, w := range done.wanted {
 		if w.Object == object {
@@ -165,7 +169,8 @@ func (g *Gateway) eventStatus(ctx context.Context, tx ports.Repositories, w deli
 	if err != nil {
 		return err
 	}
-	return tellRollouts(ctx, tx, *done, changed, at)
+	tellRollouts(done, changed, at)
+	return nil
 }
 
 // priorHealth is the health that the agent told of the object as it applied it before. One from before it was applied is of

@@ -64,7 +64,8 @@ func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID strin
 		if err != nil {
 			return err
 		}
-		if err := tellRollouts(ctx, tx, done, changed, began); err != nil {
+		tellRollouts(&done, changed, began)
+		if err := done.publish(ctx, tx); err != nil {
 			return err
 		}
 		return did(ctx, tx, p, audit.Did(audit.AgentHealthReported, string(a), nil, updates).With("objects", strconv.Itoa(len(updates))))

@@ -32,6 +32,7 @@ const (
 // outcome is what one transaction of reports changed, for traces and metrics after the commit.
 type outcome struct {
 	statuses     []delivery.Status
+	events       []event.Event // for the outbox
 	acknowledged int
 	wanted       map[stack.ID]delivery.Wanted
 	revision     *delivery.Revision // the agent's new one, if an acknowledgement made it grow
@@ -65,13 +66,16 @@ func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) 
 		if len(reports)+len(removals) == 0 {
 			return nil
 		}
-		if done.wanted, err = wantedOf(ctx, tx, a); err != nil {
+		if done.wanted, err = wantedOf(ctx, tx, a, reports, removals); err != nil {
 			return err
 		}
 		if err := g.record(ctx, tx, a, began, reports, &done); err != nil {
 			return err
 		}
-		return g.acknowledge(ctx, tx, a, began, removals, &done)
+		if err := g.acknowledge(ctx, tx, a, began, removals, &done); err != nil {
+			return err
+		}
+		return done.publish(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -124,16 +128,36 @@ func parseReports(req wire.SyncRequest) ([]delivery.Report, []delivery.Removal, 
 	return reports, removals, nil
 }
 
-func wantedOf(ctx context.Context, tx ports.Repositories, a agent.ID) (map[stack.ID]delivery.Wanted, error) {
-	_, list, err := tx.Assignments().OfAgent(ctx, a)
+// publish puts the events into the outbox, once a transaction.
+func (done *outcome) publish(ctx context.Context, tx ports.Repositories) error {
+	if len(done.events) == 0 {
+		return nil
+	}
+	return tx.Outbox().Append(ctx, done.events...)
+}
+
+// wantedOf returns the agent's assignments of the stacks that it speaks of.
+func wantedOf(ctx context.Context, tx ports.Repositories, a agent.ID, reports []delivery.Report, removals []delivery.Removal) (map[stack.ID]delivery.Wanted, error) {
+	stacks := make([]stack.ID, 0, len(reports)+len(removals))
+	for _, r := range reports {
+		stacks = append(stacks, r.Stack)
+	}
+	for _, r := range removals {
+		stacks = append(stacks, r.Stack)
+	}
+	list, err := tx.Assignments().Some(ctx, a, stacks)
 	if err != nil {
 		return nil, err
 	}
+	return byStack(list), nil
+}
+
+func byStack(list []delivery.Wanted) map[stack.ID]delivery.Wanted {
 	out := make(map[stack.ID]delivery.Wanted, len(list))
 	for _, w := range list {
 		out[w.Stack] = w
 	}
-	return out, nil
+	return out
 }
 
 // record stores reports about what is assigned to a. Others are dropped: the assignment may just have gone, and
@@ -166,30 +190,18 @@ func (g *Gateway) record(ctx context.Context, tx ports.Repositories, a agent.ID,
 		return err
 	}
 	done.statuses = append(done.statuses, changed...)
-	if err := tellRollouts(ctx, tx, *done, changed, at); err != nil {
-		return err
-	}
-	for _, s := range changed {
-		if err := g.announce(ctx, tx, done.wanted[s.Stack], s, at); err != nil {
-			return err
-		}
-	}
-	return nil
+	tellRollouts(done, changed, at)
+	return announce(ctx, tx, done, changed, at)
 }
 
 // tellRollouts tells of statuses that an open rollout waits for. Others make no event.
-func tellRollouts(ctx context.Context, tx ports.Repositories, done outcome, changed []delivery.Status, at time.Time) error {
-	var events []event.Event
+func tellRollouts(done *outcome, changed []delivery.Status, at time.Time) {
 	for _, s := range changed {
 		if w := done.wanted[s.Stack]; w.Watched {
-			events = append(events, event.Event{ID: uuid.NewString(), Type: event.AssignmentReported, Agent: s.Agent, Stack: s.Stack, Object: s.Object,
+			done.events = append(done.events, event.Event{ID: uuid.NewString(), Type: event.AssignmentReported, Agent: s.Agent, Stack: s.Stack, Object: s.Object,
 				Generator: w.Generator, Traceparent: w.Traceparent, At: at, Data: map[string]any{}})
 		}
 	}
-	if len(events) == 0 {
-		return nil
-	}
-	return tx.Outbox().Append(ctx, events...)
 }
 
 // sequenceOf returns the sequence of the reported object: of the assigned one, or of another one of the same stack. The
@@ -208,37 +220,49 @@ func sequenceOf(ctx context.Context, tx ports.Repositories, a agent.ID, w delive
 	return o.Sequence, o.Stack == w.Stack, nil
 }
 
-// announce makes the event of a status that says how applying or removing ended.
-func (g *Gateway) announce(ctx context.Context, tx ports.Repositories, w delivery.Wanted, s delivery.Status, at time.Time) error {
-	e := agent.Event{ID: agent.EventID(uuid.NewString()), Agent: s.Agent, Object: s.Object, Type: typeDeploy, CreatedAt: at, UpdatedAt: at}
-	if w.State == delivery.Removing {
-		e.Type = typeRemove
+// announce makes the events of statuses that say how applying or removing ended.
+func announce(ctx context.Context, tx ports.Repositories, done *outcome, changed []delivery.Status, at time.Time) error {
+	var events []agent.Event
+	var of []delivery.Wanted
+	for _, s := range changed {
+		w := done.wanted[s.Stack]
+		e := agent.Event{ID: agent.EventID(uuid.NewString()), Agent: s.Agent, Object: s.Object, Type: typeDeploy, CreatedAt: at, UpdatedAt: at}
+		if w.State == delivery.Removing {
+			e.Type = typeRemove
+		}
+		switch s.Phase {
+		case delivery.PhaseApplied:
+			e.Status = statusSuccess
+		case delivery.PhaseFailed:
+			e.Status, e.Message = statusFailure, &s.Message
+		case delivery.PhasePending, delivery.PhaseFetching, delivery.PhaseApplying, delivery.PhaseRemoving, delivery.PhaseRemoved:
+			continue
+		}
+		events, of = append(events, e), append(of, w)
 	}
-	switch s.Phase {
-	case delivery.PhaseApplied:
-		e.Status = statusSuccess
-	case delivery.PhaseFailed:
-		e.Status, e.Message = statusFailure, &s.Message
-	case delivery.PhasePending, delivery.PhaseFetching, delivery.PhaseApplying, delivery.PhaseRemoving, delivery.PhaseRemoved:
+	if len(events) == 0 {
 		return nil
 	}
-	stored, err := tx.Reports().AddEvent(ctx, e)
+	stored, err := tx.Reports().AddEvents(ctx, events)
 	if err != nil {
 		return err
 	}
-	return appendEvent(ctx, tx, w, stored, at)
+	for i, e := range stored {
+		done.occurred(of[i], e, at)
+	}
+	return nil
 }
 
-// appendEvent puts a stored event into the outbox if it is the first of its kind in a row.
-func appendEvent(ctx context.Context, tx ports.Repositories, w delivery.Wanted, e agent.Event, at time.Time) error {
+// occurred tells of a stored event if it is the first of its kind in a row.
+func (done *outcome) occurred(w delivery.Wanted, e agent.Event, at time.Time) {
 	if e.Count > 1 {
-		return nil
+		return
 	}
 	kind := event.DeploymentFailed
 	if succeeded(e) {
 		kind = event.DeploymentApplied
 	}
-	return tx.Outbox().Append(ctx, event.Event{
+	done.events = append(done.events, event.Event{
 		ID: uuid.NewString(), Type: kind, Agent: e.Agent, Stack: w.Stack, Object: e.Object, Generator: w.Generator,
 		Traceparent: w.Traceparent, At: at,
 		Data: map[string]any{
@@ -259,13 +283,11 @@ func (g *Gateway) acknowledge(ctx context.Context, tx ports.Repositories, a agen
 		}
 		done.acknowledged++
 		w := done.wanted[r.Stack]
-		if err := tx.Outbox().Append(ctx, event.Event{
+		done.events = append(done.events, event.Event{
 			ID: uuid.NewString(), Type: event.RemovalAcknowledged, Agent: a, Stack: r.Stack, Object: w.Object, Generator: w.Generator,
 			Traceparent: w.Traceparent, At: at,
 			Data: map[string]any{"agent_id": string(a), "stack_id": string(r.Stack), "revision": int64(r.Revision)},
-		}); err != nil {
-			return err
-		}
+		})
 	}
 	if done.acknowledged == 0 {
 		return nil
