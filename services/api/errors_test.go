@@ -231,3 +231,24 @@ func TestPresetHashesAreHashes(t *testing.T) {
 		t.Errorf("got %v, want invalid_pak_hash", err)
 	}
 }
+
+// What passes by itself says when: every 429 and 503 of the document has its Retry-After.
+func TestEveryAnswerThatPassesSaysWhenToAskAgain(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for path, item := range loadContract(t).doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for _, status := range []string{"429", "503"} {
+				if a := op.Responses.Value(status); a != nil {
+					seen++
+					if a.Value.Headers["Retry-After"] == nil {
+						t.Errorf("%s %s: a %s without Retry-After", method, path, status)
+					}
+				}
+			}
+		}
+	}
+	if seen < 200 {
+		t.Errorf("%d answers, want those of all operations", seen)
+	}
+}

@@ -115,12 +115,13 @@ func (c *Checker) Ready(w http.ResponseWriter, r *http.Request) {
 	draining := c.draining
 	c.mu.Unlock()
 	if draining {
+		again(w)
 		text(w, http.StatusServiceUnavailable, "shutting down")
 		return
 	}
 	for _, k := range c.Components(r.Context()) {
 		if k.Required && k.Error != "" {
-			w.Header().Set("Retry-After", "2")
+			again(w)
 			text(w, http.StatusServiceUnavailable, k.reason)
 			return
 		}
@@ -140,6 +141,9 @@ func (c *Checker) Detail(w http.ResponseWriter, r *http.Request) {
 			status = "degraded"
 		}
 	}
+	if code == http.StatusServiceUnavailable {
+		again(w)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(map[string]any{
@@ -147,6 +151,9 @@ func (c *Checker) Detail(w http.ResponseWriter, r *http.Request) {
 		"time": time.Now().UTC(), "components": parts,
 	})
 }
+
+// again says when to ask again: an answer is remembered for so long.
+func again(w http.ResponseWriter) { w.Header().Set("Retry-After", "2") }
 
 func text(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
