@@ -105,7 +105,7 @@ arch: ## who may import whom
 
 fmt: ## fail if a file is not gofmt'ed
 	@echo "== gofmt"
-	@bad=$$(gofmt -l $(wildcard cmd deploy internal migrations pkg services test tools)); [ -z "$$bad" ] || { echo "not gofmt'ed (gofmt -w them):"; echo "$$bad"; exit 1; }
+	@bad=$$(git ls-files -co --exclude-standard '*.go' | while read -r file; do [ ! -f "$$file" ] || echo "$$file"; done | xargs gofmt -l); [ -z "$$bad" ] || { echo "not gofmt'ed (gofmt -w them):"; echo "$$bad"; exit 1; }
 
 vet: ## go vet
 	@echo "== go vet"

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,7 +24,8 @@ type cluster struct {
 	name       string
 	kubeconfig string
 	client     dynamic.Interface
-	made       []string // namespaces
+	made       []claim        // namespaces
+	alive      sync.WaitGroup // what marks them
 }
 
 // bootClusters starts the test control planes and waits until all answer.
@@ -71,61 +72,6 @@ func (c *cluster) identity(ctx context.Context) (types.UID, error) {
 		return "", fmt.Errorf("the cluster %s, which kubeconfig %s leads to, does not answer: %w", c.name, c.kubeconfig, err)
 	}
 	return o.GetUID(), nil
-}
-
-// makeNamespaces makes those that the demo keeps to. What an earlier run left is removed first; a namespace of somebody else is left alone.
-func (c *cluster) makeNamespaces(ctx context.Context) error {
-	for _, name := range []string{namespace, agentNamespace} {
-		client := c.client.Resource(namespaces())
-		there, err := client.Get(ctx, name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-		case err != nil:
-			return fmt.Errorf("look for namespace %s in %s: %w", name, c.name, err)
-		case there.GetLabels()[madeByLabel] != madeByDemo:
-			return fmt.Errorf("namespace %s in %s (kubeconfig %s) was not made by the demo, which would put its own things there: delete or rename it, or use another cluster", name, c.name, c.kubeconfig)
-		default:
-			say("removing namespace %s, which an earlier run left in %s", name, c.name)
-			if err := c.deleteNamespace(ctx, name); err != nil {
-				return err
-			}
-		}
-		made := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace",
-			"metadata": map[string]any{"name": name, "labels": map[string]any{madeByLabel: madeByDemo}}}}
-		if _, err := client.Create(ctx, made, metav1.CreateOptions{}); err != nil {
-			return fmt.Errorf("make namespace %s in %s: %w", name, c.name, err)
-		}
-		c.made = append(c.made, name)
-	}
-	return nil
-}
-
-// removeNamespaces removes those that this run made, with all that is in them.
-func (c *cluster) removeNamespaces(ctx context.Context) error {
-	var errs []error
-	for _, name := range c.made {
-		errs = append(errs, c.deleteNamespace(ctx, name))
-	}
-	return errors.Join(errs...)
-}
-
-func (c *cluster) deleteNamespace(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, removalLimit)
-	defer cancel()
-	client := c.client.Resource(namespaces())
-	err := client.Delete(ctx, name, metav1.DeleteOptions{})
-	for err == nil {
-		select {
-		case <-time.After(200 * time.Millisecond):
-			_, err = client.Get(ctx, name, metav1.GetOptions{})
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return fmt.Errorf("remove namespace %s from %s: %w; kubectl --kubeconfig %s delete namespace %s does it by hand", name, c.name, err, c.kubeconfig, name)
 }
 
 // state says something of the cluster as its owner, with an annotated ConfigMap.

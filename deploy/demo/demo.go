@@ -65,6 +65,7 @@ type demo struct {
 	url      string
 	pak      string
 	started  time.Time
+	release  context.CancelFunc // ends the claim on the namespaces
 }
 
 func newDemo(o options) (*demo, error) {
@@ -85,7 +86,7 @@ func newDemo(o options) (*demo, error) {
 	if err := os.Mkdir(logs, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of logs: %w", err)
 	}
-	return &demo{options: o, dir: dir, procs: newProcs(logs), started: time.Now()}, nil
+	return &demo{options: o, dir: dir, procs: newProcs(logs), started: time.Now(), release: func() {}}, nil
 }
 
 // clusterCount is how many clusters the demo has, booted or not.
@@ -223,6 +224,7 @@ func (d *demo) startAgent(ctx context.Context, i int) error {
 func (d *demo) end(ctx context.Context) error {
 	say("cleaning up")
 	errs := []error{d.procs.stop()} // first the agents: they would put back what is taken away
+	d.release()
 	if d.ownClusters {
 		for _, c := range d.clusters {
 			errs = append(errs, c.removeNamespaces(ctx))

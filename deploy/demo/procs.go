@@ -22,7 +22,7 @@ const stopGrace = 20 * time.Second
 type procs struct {
 	dir    string // of logs
 	all    []*proc
-	failed chan error // the first process that ended by itself
+	failed chan error // the first thing that ended by itself
 	ending atomic.Bool
 }
 
@@ -60,13 +60,18 @@ func (ps *procs) start(name, program string, env []string, args ...string) (*pro
 		err := p.cmd.Wait()
 		close(p.done)
 		if !ps.ending.Load() {
-			select {
-			case ps.failed <- fmt.Errorf("%s ended by itself: %w", name, errors.Join(err, p.lastLine())):
-			default:
-			}
+			ps.fail(fmt.Errorf("%s ended by itself: %w", name, errors.Join(err, p.lastLine())))
 		}
 	}()
 	return p, nil
+}
+
+// fail ends the demo with this error, unless it ends for another one already.
+func (ps *procs) fail(err error) {
+	select {
+	case ps.failed <- err:
+	default:
+	}
 }
 
 func (p *proc) out() string { return strings.TrimSuffix(p.log, ".log") + ".out" }

@@ -74,8 +74,16 @@ func (d *demo) openClusters(ctx context.Context) error {
 		seen[uid] = c
 		d.clusters = append(d.clusters, c)
 	}
-	for i, c := range d.clusters { // when all answer: nothing is made in any unless the demo can begin
-		if err := c.makeNamespaces(ctx); err != nil {
+	// When all answer: nothing is removed or made in any unless the demo can begin.
+	if err := d.clear(ctx); err != nil {
+		return err
+	}
+	// Also while it ends, which takes a while, the namespaces are this run's.
+	alive, release := context.WithCancel(context.WithoutCancel(ctx))
+	d.release = release
+	run := newRun(d.started)
+	for i, c := range d.clusters {
+		if err := c.makeNamespaces(ctx, alive, run, d.procs.fail); err != nil {
 			return err
 		}
 		if err := c.state(ctx, "prices", map[string]any{"price": sites()[i].price}); err != nil {
