@@ -6,6 +6,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- define "agent.labels" -}}
 {{ include "agent.selector" . }}
+{{ include "agent.marks" . }}
+{{- end -}}
+{{- define "agent.marks" -}}
 app.kubernetes.io/part-of: brokkr
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -44,4 +47,65 @@ otlp:
   endpoint: {{ . | quote }}
   {{- end }}
   sample: {{ .Values.otlp.sample }}
+{{- end -}}
+{{/* What each container needs that acts as the agent: its configuration and its key. */}}
+{{- define "agent.env" -}}
+- name: BROKKR_CONFIG_FILE
+  value: /etc/brokkr/config.yaml
+{{- if include "agent.keyed" . }}
+- name: BROKKR__AGENT__PAK
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.auth.existingSecret | default (include "agent.name" .) }}
+      key: pak
+{{- else }}
+- name: BROKKR__AGENT__JOIN_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ ternary (include "agent.name" .) .Values.join.existingSecret (ne .Values.join.token "") }}
+      key: join-token
+      optional: true # an agent that has joined needs it no more
+{{- end }}
+{{- with .Values.extraEnv }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+{{- define "agent.mounts" -}}
+- {name: config, mountPath: /etc/brokkr, readOnly: true}
+{{- if .Values.broker.caSecret }}
+- {name: ca, mountPath: /etc/brokkr-ca, readOnly: true}
+{{- end }}
+{{- if .Values.broker.clientCertSecret }}
+- {name: client-cert, mountPath: /etc/brokkr-client, readOnly: true}
+{{- end }}
+{{- end -}}
+{{- define "agent.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "agent.name" . }}
+{{- with .Values.broker.caSecret }}
+- name: ca
+  secret:
+    secretName: {{ . }}
+    items: [{key: ca.crt, path: ca.crt}] # its key is the broker's alone
+{{- end }}
+{{- with .Values.broker.clientCertSecret }}
+- name: client-cert
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- end -}}
+{{- define "agent.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+{{- define "agent.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
 {{- end -}}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/services/agent/internal/wiring"
@@ -19,6 +20,8 @@ const help = `brokkr-agent keeps the cluster that it lives in equal to what the 
 Usage:
   brokkr-agent start [--kubeconfig PATH] [--join-token TOKEN] [--name NAME] [--cluster-name CLUSTER]
                          run until SIGINT or SIGTERM
+  brokkr-agent check [--kubeconfig PATH] [--wait DURATION]
+                         tell whether an agent with this configuration has what it needs and is at work; joins and changes nothing
   brokkr-agent version   print the version
 
 The cluster is that of --kubeconfig, else of KUBECONFIG, else the one whose pod this is, else that of ~/.kube/config.
@@ -47,6 +50,8 @@ func Main(version string, args, environ []string, out, errs io.Writer) int {
 	switch args[0] {
 	case "start":
 		return start(version, args[1:], environ, out, errs)
+	case "check":
+		return check(version, args[1:], environ, out, errs)
 	case "version", "--version":
 		fmt.Fprintln(out, name, version)
 		return exitFine
@@ -89,6 +94,37 @@ func start(version string, args, environ []string, out, errs io.Writer) int {
 	ctx, stop := lifecycle.Signals(context.Background())
 	defer stop()
 	if err := wiring.Main(ctx, version, environ, set, errs); err != nil {
+		fmt.Fprintf(errs, "%s: %v\n", name, err)
+		return exitError
+	}
+	return exitFine
+}
+
+// check is given a minute, if nothing else is said: an agent that was just installed has to join first.
+func check(version string, args, environ []string, out, errs io.Writer) int {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	kubeconfig := flags.String("kubeconfig", "", "")
+	wait := flags.Duration("wait", time.Minute, "")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, help)
+		return exitFine
+	case err != nil:
+		return usage(errs, "%v", err)
+	case flags.NArg() > 0:
+		return usage(errs, "check takes no argument %q", flags.Arg(0))
+	}
+	set := map[string]any{}
+	if *kubeconfig != "" {
+		set["agent.kubeconfig"] = *kubeconfig
+	}
+	ctx, stop := lifecycle.Signals(context.Background())
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *wait)
+	defer cancel()
+	if err := wiring.Check(ctx, version, environ, set, out); err != nil {
 		fmt.Fprintf(errs, "%s: %v\n", name, err)
 		return exitError
 	}

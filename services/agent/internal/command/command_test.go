@@ -26,6 +26,10 @@ func TestCommands(t *testing.T) {
 		"start --join-token brokkr_x --name a --cluster-name b": {1, "", "brokkr-agent: configuration: agent.join_token is not a join token"},
 		"start --kube x":     {2, "", "brokkr-agent: flag provided but not defined: -kube; see"},
 		"start --kubeconfig": {2, "", "brokkr-agent: flag needs an argument: -kubeconfig; see"},
+		"check --help":       {0, "brokkr-agent check", ""},
+		"check now":          {2, "", `brokkr-agent: check takes no argument "now"; see`},
+		"check --wait soon":  {2, "", `brokkr-agent: invalid value "soon" for flag -wait: parse error; see`},
+		"check":              {1, "", "brokkr-agent: configuration: agent.pak is empty: set BROKKR__AGENT__PAK"},
 		"start now":          {2, "", `brokkr-agent: start takes no argument "now"; see`},
 		"start":              {1, "", "brokkr-agent: configuration: agent.pak is empty: set BROKKR__AGENT__PAK"},
 	} {

@@ -40,6 +40,7 @@ type gateway struct {
 	lines     []wire.PodLogLine
 	ended     chan struct{}
 	joins     []map[string]string // requests
+	known     map[string]any      // of the agent; nil: this gateway tells nothing
 	lost      int                 // joins whose answers do not arrive
 }
 
@@ -51,6 +52,15 @@ func newGateway(t *testing.T) *gateway {
 		answer(w, map[string]any{"admin": false, "agent": g.agent, "generator": nil, "readonly": false})
 	})
 	mux.HandleFunc("POST /api/v1/agents/{id}/sync", g.sync)
+	mux.HandleFunc("GET /api/v1/agents/{id}", func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.known == nil || r.PathValue("id") != g.agent {
+			http.Error(w, `{"code":"not_found","message":"no such route"}`, http.StatusNotFound)
+			return
+		}
+		answer(w, g.known)
+	})
 	mux.HandleFunc("POST /api/v1/agents/{id}/telemetry", func(w http.ResponseWriter, r *http.Request) {
 		var req wire.TelemetryRequest
 		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
