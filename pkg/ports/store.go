@@ -202,9 +202,9 @@ type Assignments interface {
 	// OfAgent returns the agent's revision and its assignments, tombstones included, by sequence descending,
 	// read at one moment. An agent without any has revision 0.
 	OfAgent(ctx context.Context, a agent.ID) (delivery.Revision, []delivery.Wanted, error)
-	// Since returns of OfAgent only those that are newer than a revision of the agent, and how many there are in all: as many as those
-	// with the ones that were there before, unless some went.
-	Since(ctx context.Context, a agent.ID, r delivery.Revision) (now delivery.Revision, newer []delivery.Wanted, all int, err error)
+	// Since returns of OfAgent only those that are newer than a revision of the agent, and the tally of all: that of those with the
+	// ones that were there before, unless some went or the store has another past.
+	Since(ctx context.Context, a agent.ID, r delivery.Revision) (now delivery.Revision, newer []delivery.Wanted, all delivery.Tally, err error)
 	// Some returns the agent's assignments of these stacks, by stack id.
 	Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([]delivery.Wanted, error)
 	// OfStack returns the stack's assignments by agent id.

@@ -47,9 +47,9 @@ func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision
 	return rev, out, err
 }
 
-func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, int, error) {
+func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, delivery.Tally, error) {
 	now, list, err := r.OfAgent(ctx, a)
-	all := len(list)
+	all := delivery.TallyOf(list)
 	newer := slices.DeleteFunc(list, func(w delivery.Wanted) bool { return w.Revision <= since })
 	if len(newer) == 0 {
 		newer = nil

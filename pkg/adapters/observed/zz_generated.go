@@ -970,7 +970,7 @@ func (x observedAssignments) OfAgent(ctx context.Context, p1 agent.ID) (r0 deliv
 	return r0, r1, err
 }
 
-func (x observedAssignments) Since(ctx context.Context, p1 agent.ID, p2 delivery.Revision) (r0 delivery.Revision, r1 []delivery.Wanted, r2 int, err error) {
+func (x observedAssignments) Since(ctx context.Context, p1 agent.ID, p2 delivery.Revision) (r0 delivery.Revision, r1 []delivery.Wanted, r2 delivery.Tally, err error) {
 	ctx, done := x.o.start(ctx, "Assignments", "Since")
 	defer func() { done(err) }()
 	r0, r1, r2, err = x.in.Since(ctx, p1, p2)

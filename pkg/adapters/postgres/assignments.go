@@ -113,21 +113,24 @@ func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision
 }
 
 const assignmentsSince = `SELECT COALESCE(r.revision, 0) AS agent_revision,
-	(SELECT count(*) FROM assignments n WHERE n.agent_id = me.agent_id) AS every, ` + wantedColumns + `
+	every.n, every.moments, ` + wantedColumns + `
 	FROM (SELECT $1::uuid AS agent_id) me
+	CROSS JOIN LATERAL (SELECT count(*) AS n, COALESCE(sum((extract(epoch FROM n.since) * 1000000)::bigint % 1000000007), 0)::bigint AS moments
+		FROM assignments n WHERE n.agent_id = me.agent_id) every
 	LEFT JOIN agent_revisions r ON r.agent_id = me.agent_id
 	LEFT JOIN (` + wantedTables + `) ON x.agent_id = me.agent_id AND x.revision > $2
 	ORDER BY o.sequence_id DESC, x.stack_id`
 
 // Since implements ports.Assignments.
-func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, int, error) {
+func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revision) (delivery.Revision, []delivery.Wanted, delivery.Tally, error) {
 	rows, err := many[struct {
 		AgentRevision delivery.Revision `db:"agent_revision"`
-		Every         int               `db:"every"`
+		N             int               `db:"n"`
+		Moments       int64             `db:"moments"`
 		wantedRow
 	}](ctx, r.s, "list newer assignments of agent", assignmentsSince, uid(a), int64(since))
 	if err != nil || len(rows) == 0 {
-		return 0, nil, 0, err
+		return 0, nil, delivery.Tally{}, err
 	}
 	var out []delivery.Wanted
 	for _, row := range rows {
@@ -135,7 +138,7 @@ func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revis
 			out = append(out, row.wanted())
 		}
 	}
-	return rows[0].AgentRevision, out, rows[0].Every, nil
+	return rows[0].AgentRevision, out, delivery.Tally{All: rows[0].N, Since: rows[0].Moments}, nil
 }
 
 const assignmentsOfStacks = `SELECT ` + wantedColumns + ` FROM ` + wantedTables + ` WHERE x.agent_id = $1 AND x.stack_id = ANY ($2::uuid[]) ORDER BY x.stack_id`

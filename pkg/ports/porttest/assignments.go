@@ -76,8 +76,8 @@ func assignmentsSince(w *world) {
 			}
 		}
 		wantSame(w.T, "revision", now, rev)
-		wantSame(w.T, "number of all", all, len(held))
-		return now, ids, all
+		wantSame(w.T, "tally of all", all, delivery.TallyOf(held))
+		return now, ids, all.All
 	}
 	now, newer, all := since(0)
 	wantSame(w.T, "without any", []any{now, newer, all}, []any{delivery.Revision(0), []stack.ID(nil), 0})

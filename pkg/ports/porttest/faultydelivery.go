@@ -23,7 +23,7 @@ func (x faultyAssignments) OfAgent(ctx context.Context, a agent.ID) (v delivery.
 	return x.in.OfAgent(ctx, a)
 }
 
-func (x faultyAssignments) Since(ctx context.Context, a agent.ID, r delivery.Revision) (v delivery.Revision, w []delivery.Wanted, n int, err error) {
+func (x faultyAssignments) Since(ctx context.Context, a agent.ID, r delivery.Revision) (v delivery.Revision, w []delivery.Wanted, n delivery.Tally, err error) {
 	if err = x.f.next(); err != nil {
 		return v, w, n, err
 	}

@@ -44,6 +44,7 @@ type Reader struct {
 	log         *slog.Logger
 	count       func(Result)
 	puts        chan put
+	kept        kept
 }
 
 type put struct {
@@ -56,7 +57,7 @@ type put struct {
 func New(assignments ports.Assignments, cache ports.TargetCache, h *hub.Hub, log *slog.Logger, now func() time.Time, count func(Result)) *Reader {
 	return &Reader{
 		assignments: assignments, cache: &guarded{cache: cache, now: now}, hub: h, log: log, count: count,
-		puts: make(chan put, waitingPuts),
+		puts: make(chan put, waitingPuts), kept: kept{now: now, states: map[agent.ID]keptState{}},
 	}
 }
 
@@ -82,23 +83,41 @@ func (r *Reader) At(ctx context.Context, a agent.ID, revision delivery.Revision)
 // Newest returns the target state from the store and fills the cache with it.
 func (r *Reader) Newest(ctx context.Context, a agent.ID) (State, error) {
 	reading := r.hub.Begin()
-	revision, wanted, err := r.assignments.OfAgent(ctx, a)
+	s, err := r.read(ctx, a)
 	if err != nil {
 		return State{}, fmt.Errorf("read the assignments of agent %s: %w", a, err)
 	}
-	r.hub.Observe(reading, a, revision)
-	s := State{Revision: revision, Wanted: wanted}
-	for i := range s.Wanted {
-		s.Wanted[i].Status = nil
-	}
+	r.hub.Observe(reading, a, s.Revision)
 	encoded, err := encode(s)
 	if err != nil {
 		return State{}, err
 	}
 	select {
-	case r.puts <- put{a, revision, encoded}:
+	case r.puts <- put{a, s.Revision, encoded}:
 	default:
 	}
+	return s, nil
+}
+
+// read reads what is newer than what was read a moment ago, if there is such a state, else everything.
+func (r *Reader) read(ctx context.Context, a agent.ID) (State, error) {
+	if old, ok := r.kept.get(a); ok {
+		now, newer, all, err := r.assignments.Since(ctx, a, old.Revision)
+		if err != nil {
+			return State{}, err
+		}
+		if s := old.with(now, newer); now >= old.Revision && delivery.TallyOf(s.Wanted) == all {
+			r.kept.renew(a, s)
+			return s, nil
+		}
+		r.kept.drop(a) // an assignment has gone, or the store is another one than it was
+	}
+	revision, wanted, err := r.assignments.OfAgent(ctx, a)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Revision: revision, Wanted: wanted}.bare()
+	r.kept.put(a, s)
 	return s, nil
 }
 
