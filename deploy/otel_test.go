@@ -76,6 +76,25 @@ func TestCollectors(t *testing.T) {
 	}
 }
 
+// Logs lie in namespace_pod_uid/container; the containers of the charts are named after what they are (api, agent), their pods after the release.
+func TestTheLogsOfOurPodsAreRead(t *testing.T) {
+	t.Parallel()
+	include, _ := at(parse(t, "otel/logs.yaml"), "receivers", "filelog", "include").([]any)
+	for _, file := range []string{"brokkr_brokkr-broker-5d4f6-x7v2k_3f0e/broker/0.log", "a_brokkr-broker-api-5d4f6-x7v2k_3f0e/api/0.log", "b_brokkr-agent-79c8d-9qlmz_77aa/agent/3.log"} {
+		read := false
+		for _, pattern := range include {
+			ok, err := filepath.Match(fmt.Sprint(pattern), "/var/log/pods/"+file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read = read || ok
+		}
+		if !read {
+			t.Errorf("%v does not read %s", include, file)
+		}
+	}
+}
+
 func TestTheExamplesFindEachOther(t *testing.T) {
 	t.Parallel()
 	compose := parse(t, "otel/compose.yaml")
