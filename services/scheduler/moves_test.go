@@ -1,6 +1,8 @@
 package scheduler_test
 
 import (
+	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +10,9 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/services/scheduler"
+	"github.com/colliery-io/brokkr/services/scheduler/internal/shard"
 )
 
 // cores is what an agent tells of a cluster with so many of them.
@@ -89,5 +94,52 @@ func TestARestartKeepsPromises(t *testing.T) {
 		f.wantOn("three of the four cores are promised", second, []agent.ID{}...)
 		f.says(a, cores(8))
 		f.wantOn("the cluster has grown", second, a)
+	})
+}
+
+// of returns who decides about a stack.
+func (f *fleet) of(s stack.ID) string {
+	f.t.Helper()
+	leases, err := f.store.Leases().List(f.t.Context(), "scheduler/shard/")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	k := shard.NewKeeper(f.store.Leases(), "", scheduler.Defaults().Shards, time.Minute, time.Now, slog.New(slog.DiscardHandler))
+	return leases[k.Of(s)].Holder
+}
+
+// What a cluster was promised for is promised no longer when another replica has moved the stack away, also to those that only
+// heard of it.
+func TestAMoveByAnotherReplicaFreesThePromise(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		defer f.start(f.store)()
+		time.Sleep(30 * time.Second) // they share
+		a, b := f.agent("a", "first", "second"), f.agent("b", "first")
+		f.says(a, cores(4))
+		needs := func(label, cpu string) policy.Document {
+			return policy.Document{Name: "p", Clusters: &policy.Selector{Labels: []string{label}}, Requires: &policy.Requirements{CPU: cpu},
+				Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}}
+		}
+		first := f.stack("first")
+		second := f.stack("second")
+		for i := 0; f.of(second) == f.of(first); i++ {
+			second = f.stack(fmt.Sprint("second", i))
+		}
+		f.follow(first, needs("first", "3"))
+		f.publish(first, "content")
+		settle()
+		f.wantOn("only one has told what it has", first, a)
+		f.follow(second, needs("second", "3"))
+		f.publish(second, "content")
+		settle()
+		f.wantOn("three of the four cores are promised", second, []agent.ID{}...)
+		f.says(b, cores(4))
+		f.unlabel(a, "first")
+		settle()
+		f.wantOn("it had to leave", first, b)
+		f.wantOn("there is room again", second, a)
 	})
 }

@@ -293,52 +293,6 @@ func TestSomebodyActs(t *testing.T) {
 	})
 }
 
-func TestDependencyHoldsBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		a, b := f.agent("a", "prod"), f.agent("b", "prod")
-		crds, web := f.stack("crds", "prod"), f.stack("web", "prod")
-		f.follow(web, policy.Document{Name: "after", DependsOn: []policy.Dependency{{Stack: "crds"}}})
-		o := f.publish(web, "web")
-		settle()
-		f.wantHas("the dependency is not published", web, o)
-		f.publish(crds, "crds")
-		synctest.Wait()
-		f.wantHas("published, and not reported", web, o)
-		f.healthy(crds, a)
-		synctest.Wait()
-		f.wantHas("healthy in one cluster", web, o, a)
-		f.healthy(crds, b)
-		synctest.Wait()
-		f.wantHas("healthy in both", web, o, a, b)
-	})
-}
-
-// A replica that starts in the middle knows whose reports a rollout waits for, although its first decision changes nothing.
-func TestARestartWaitsForTheSameReports(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		stop := f.start(f.store)
-		a := f.agent("a", "prod")
-		crds, web := f.stack("crds", "prod"), f.stack("web", "prod")
-		f.follow(web, policy.Document{Name: "after", DependsOn: []policy.Dependency{{Stack: "crds"}}})
-		f.publish(crds, "crds")
-		o := f.publish(web, "web")
-		settle()
-		f.wantHas("not reported", web, o)
-		stop()
-		settle()
-		defer f.start(f.store)()
-		settle()
-		f.healthy(crds, a)
-		synctest.Wait() // no time passes: the event wakes it, not the poll
-		f.wantHas("healthy after a restart", web, o, a)
-	})
-}
-
 // Lesson 24: a cluster that comes back keeps what it has, and is given what it missed.
 func TestLesson24ClusterThatComesBackLosesNothing(t *testing.T) {
 	t.Parallel()

@@ -348,3 +348,24 @@ func TestMonotonicOnCapacity(t *testing.T) {
 		}
 	})
 }
+
+// Policies that share a fleet share answers; what they ask for may have any characters.
+func TestPoliciesOfOneFleetAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	c := cluster("c0", func(c *placement.Cluster) { c.Annotations = map[string]string{"a": "b\x00c"} })
+	fleet := placement.NewFleet([]placement.Cluster{c})
+	for _, tc := range []struct {
+		selector policy.Selector
+		picks    int
+	}{
+		{policy.Selector{Annotations: map[string]string{"a\x00b": "c"}}, 0},
+		{policy.Selector{Annotations: map[string]string{"a": "b\x00c"}}, 1},
+		{policy.Selector{Expressions: []policy.Expression{{Key: "annotation.a", Operator: policy.In, Values: []string{"b", "c"}}}}, 0},
+		{policy.Selector{Expressions: []policy.Expression{{Key: "annotation.a", Operator: policy.In, Values: []string{"b\x00c"}}}}, 1},
+	} {
+		in := placement.Input{Subject: subject(), Fleet: fleet, Policy: ready(t, policy.Document{Clusters: &tc.selector})}
+		if d := placement.Decide(in, now); len(d.Picks) != tc.picks {
+			t.Errorf("%+v: %d picks, want %d", tc.selector, len(d.Picks), tc.picks)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,16 @@ type term struct {
 	fact     string // the answer may change when this fact expires, anyFact for each of them
 }
 
-func key(parts ...string) string { return strings.Join(parts, "\x00") }
+// key is another one for other parts, whatever is in them.
+func key(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(strconv.Itoa(len(p)))
+		b.WriteByte(':')
+		b.WriteString(p)
+	}
+	return b.String()
+}
 
 func expressionTerm(e policy.Expression) term {
 	t := term{rule: RuleExpression, wanted: strings.TrimSpace(e.Key + " " + string(e.Operator) + " " + strings.Join(e.Values, ", ")),

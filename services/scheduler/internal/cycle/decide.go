@@ -184,6 +184,17 @@ func (w *world) some(ids []agent.ID) map[agent.ID]placement.Cluster {
 	return out
 }
 
+// known returns these stacks as the snapshot knows them.
+func (w *world) known(ids []stack.ID) map[stack.ID]placement.Subject {
+	out := make(map[stack.ID]placement.Subject, len(ids))
+	for _, id := range ids {
+		if s, ok := w.subjects[id]; ok {
+			out[id] = s
+		}
+	}
+	return out
+}
+
 // concerned returns the stacks about which the changes of these agents, from what they were, may come to another decision. A
 // change of what no policy reads concerns no stack with a policy.
 func (e *Engine) concerned(ids []agent.ID, old map[agent.ID]placement.Cluster, now time.Time) []stack.ID {

@@ -321,6 +321,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	delete(agents, "")
 	f := e.store.Facts()
 	old := e.world.some(keys(agents))
+	former := e.world.known(keys(stacks))
 	if err := e.world.refreshClusters(ctx, f, keys(agents)); err != nil {
 		return err
 	}
@@ -330,9 +331,15 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if err := e.refreshRollouts(ctx, keys(stacks)); err != nil {
 		return err
 	}
+	for id, was := range former {
+		if e.world.subjects[id].Generation > was.Generation { // the event that tells of it comes later
+			decided = append(decided, id)
+		}
+	}
 	if err := e.heed(ctx, decided); err != nil {
 		return err
 	}
+	e.named(keys(stacks), former)
 	if removed {
 		if err := e.recount(ctx); err != nil {
 			return err

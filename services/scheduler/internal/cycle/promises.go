@@ -3,6 +3,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -42,11 +43,14 @@ func (e *Engine) learn(ctx context.Context) error {
 }
 
 // pledge makes promises of what the assignments of these stacks, nil for all, have that came after the clusters told their
-// status: also those that other replicas, or this one before it started, have decided.
+// status: also those that other replicas, or this one before it started, have decided. What they have no longer is promised no
+// longer.
 func (e *Engine) pledge(ids []stack.ID) {
 	if ids == nil {
 		clear(e.world.promises)
 		ids = keys(e.world.priors)
+	} else {
+		e.world.release(ids)
 	}
 	var changed []placement.Cluster
 	for _, id := range ids {
@@ -67,13 +71,16 @@ func (e *Engine) pledge(ids []stack.ID) {
 			if !there || x.State != delivery.Assigned || (c.ReportedAt != nil && !x.Placed.After(*c.ReportedAt)) {
 				continue
 			}
-			e.world.forget(a, id)
 			e.world.promises[a] = append(e.world.promises[a], promise{stack: id, needs: needs, at: x.Placed})
 		}
 	}
+	freed := map[agent.ID]placement.Cluster{} // as they were
 	for a := range e.world.promises {
 		c := e.world.clusters[a]
 		if sum := e.world.assumed(c); sum != c.Assumed {
+			if sum.CPU < c.Assumed.CPU || sum.Memory < c.Assumed.Memory || sum.Pods < c.Assumed.Pods || sum.GPU < c.Assumed.GPU {
+				freed[a] = c
+			}
 			c.Assumed = sum
 			e.world.clusters[a] = c
 			changed = append(changed, c)
@@ -82,6 +89,14 @@ func (e *Engine) pledge(ids []stack.ID) {
 	if len(changed) > 0 {
 		e.world.fleet = e.world.fleet.With(changed, nil)
 		e.world.list = nil
+	}
+	if len(freed) == 0 {
+		return
+	}
+	for _, id := range e.concerned(keys(freed), freed, e.now()) { // they may have waited for the room
+		if _, dirty := e.dirty[id]; !dirty {
+			e.dirty[id] = cause{event: "room"}
+		}
 	}
 }
 
@@ -114,6 +129,17 @@ func (w *world) promised(d placement.Decision, needs cluster.Resources, now time
 	if len(changed) > 0 {
 		w.fleet = w.fleet.With(changed, nil)
 		w.list = nil
+	}
+}
+
+// release forgets all promises to these stacks. What they come to on a cluster is not summed here.
+func (w *world) release(ids []stack.ID) {
+	of := make(map[stack.ID]bool, len(ids))
+	for _, id := range ids {
+		of[id] = true
+	}
+	for a, list := range w.promises {
+		w.promises[a] = slices.DeleteFunc(list, func(p promise) bool { return of[p.stack] })
 	}
 }
 

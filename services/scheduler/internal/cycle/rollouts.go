@@ -68,6 +68,31 @@ func (e *Engine) awaiting(s stack.ID) []stack.ID {
 	return out
 }
 
+// named makes the stacks dirty whose open rollouts wait for a name that one of these stacks has come to have.
+func (e *Engine) named(ids []stack.ID, former map[stack.ID]placement.Subject) {
+	names := map[own]bool{}
+	for _, id := range ids {
+		s, there := e.world.subjects[id]
+		if was, known := former[id]; there && !s.Deleted && (!known || was.Name != s.Name) {
+			names[own{s.Generator, s.Name}] = true
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	for id, r := range e.world.rollouts {
+		s := e.world.subjects[id]
+		if _, dirty := e.dirty[id]; dirty || s.Policy == nil || !r.Phase.Open() {
+			continue
+		}
+		for _, d := range e.policies[s.Policy.ID].Document.DependsOn {
+			if names[own{s.Generator, d.Stack}] {
+				e.dirty[id] = cause{event: event.StackCreated}
+			}
+		}
+	}
+}
+
 // lookAtRollouts makes the stacks dirty whose rollouts wait for reports: an event can be missed by a reader that was elsewhere
 // when it was made. Without such a rollout it costs nothing.
 func (e *Engine) lookAtRollouts() {
