@@ -53,7 +53,7 @@ race: deps ## the same under the race detector, in shuffled order, where concurr
 e2e: deps ## journeys across real processes
 ifneq ($(E2E),)
 	@echo "== end to end"
-	@$(TESTENV) --kube 3 -- env CI=true go -C test/e2e test -count=1 -timeout 30m ./...
+	@OTELCOL=$$(tools/build.sh otelcol) $(TESTENV) --kube 3 -- env CI=true go -C test/e2e test -count=1 -timeout 30m ./...
 else
 	@echo "== end to end: test/e2e has no tests in this checkout"
 endif

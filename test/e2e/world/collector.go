@@ -57,9 +57,14 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	c.keep(body, &req)
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+func (c *Collector) keep(raw []byte, req *collector.ExportTraceServiceRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.raw.Write(body)
+	c.raw.Write(raw)
 	for _, rs := range req.GetResourceSpans() {
 		service := ""
 		for _, kv := range rs.GetResource().GetAttributes() {
@@ -73,7 +78,6 @@ func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
 // Trace returns the services and the spans (service/name) that belong to a trace.

@@ -28,6 +28,7 @@ type Options struct {
 	SchedulerEnv []string // NAME=value, for the schedulers
 	Clusters     int      // with an agent each; default: 2
 	NoAgents     bool     // neither clusters nor agents
+	Traces       string   // URL of a collector; default: World.Traces
 }
 
 // World is one complete system: an api, two gateways behind a balancer, two schedulers, a database, a Redis, and two
@@ -47,6 +48,7 @@ type World struct {
 	Traces     *Collector
 
 	programs   Programs
+	otlp       string // where the processes export to
 	id         string
 	sealingKey string
 }
@@ -77,6 +79,7 @@ func New(t testing.TB, programs Programs, o Options) *World {
 	}
 	w.Redis = testenv.NewRedisServer(t)
 	w.Traces = NewCollector(t)
+	w.otlp = cmp.Or(o.Traces, w.Traces.URL())
 	w.startControlPlane(o.SchedulerEnv)
 	w.Tenant = w.NewGenerator("tenant")
 	for _, c := range w.Clusters {
@@ -136,7 +139,7 @@ func (w *World) Server(name, program, addrVar string, env ...string) *Service {
 	return newService(w.T, name, addr, testenv.ProcSpec{
 		Path: program, ReadyURL: "http://" + addr + "/readyz", Timeout: Patience,
 		Env: append([]string{addrVar + "=" + addr, "DATABASE_URL=" + w.Database, "BROKKR__SECRETS__KEYS=" + w.sealingKey, "REDIS_URL=" + w.Redis.URL(), "BROKKR__ADMIN__ADDR=off",
-			"BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug"}, env...),
+			"BROKKR__OTLP__ENDPOINT=" + w.otlp, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug"}, env...),
 	})
 }
 
@@ -166,7 +169,7 @@ func (w *World) startAgent(c *Cluster, env []string) *Agent {
 	}
 	a.env = append([]string{
 		"BROKKR__AGENT__PAK=" + a.PAK, "BROKKR__AGENT__BROKER_URL=" + w.Balancer.URL(), "BROKKR__AGENT__NAMESPACE=" + namespace,
-		"KUBECONFIG=" + kubeconfig, "BROKKR__OTLP__ENDPOINT=" + w.Traces.URL(), "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug",
+		"KUBECONFIG=" + kubeconfig, "BROKKR__OTLP__ENDPOINT=" + w.otlp, "OTEL_BSP_SCHEDULE_DELAY=100", "LOG_LEVEL=debug",
 	}, env...)
 	a.Service = w.AgentProcess(a)
 	a.Start()
