@@ -130,6 +130,12 @@ func (f *fleet) unlabel(a agent.ID, label string) {
 // start runs a scheduler replica until the returned function is called.
 func (f *fleet) start(store ports.Store) (stop func()) {
 	f.t.Helper()
+	return f.startIn(f.t.Context(), store)
+}
+
+// startIn is start until ctx ends.
+func (f *fleet) startIn(ctx context.Context, store ports.Store) (stop func()) {
+	f.t.Helper()
 	tel, err := telemetry.New(f.t.Context(), telemetry.Config{Service: "scheduler", Output: io.Discard})
 	if err != nil {
 		f.t.Fatal(err)
@@ -139,7 +145,7 @@ func (f *fleet) start(store ports.Store) (stop func()) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(f.t.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	return func() {
