@@ -28,6 +28,7 @@ type FleetWindow struct {
 
 // With returns the window with further removals.
 func (w FleetWindow) With(list ...Removal) FleetWindow {
+	w.removals = slices.Clip(w.removals) // another window may go on from the same ones
 	for _, r := range list {
 		i := len(w.removals)
 		for i > 0 && w.removals[i-1].At.After(r.At) {

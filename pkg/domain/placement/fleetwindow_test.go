@@ -89,3 +89,19 @@ func TestTheFleetsWindowProperties(t *testing.T) {
 		}
 	})
 }
+
+// Two windows that go on from one do not see each other's removals.
+func TestFleetWindowIsAValue(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	from := placement.FleetWindow{Floor: 10, Length: time.Hour}
+	for i := range 3 { // room is left behind the third
+		from = from.With(placement.Removal{Stack: "s", Count: 1, At: at.Add(time.Duration(i) * time.Second)})
+	}
+	a, b := placement.Removal{Stack: "a", Count: 1, At: at.Add(time.Minute)}, placement.Removal{Stack: "b", Count: 1, At: at.Add(time.Minute)}
+	one := from.With(a)
+	other := from.With(b)
+	if !one.Knows(a) || one.Knows(b) || !other.Knows(b) || other.Knows(a) || from.Knows(a) {
+		t.Errorf("one knows a %t, b %t; the other a %t, b %t", one.Knows(a), one.Knows(b), other.Knows(a), other.Knows(b))
+	}
+}
