@@ -75,7 +75,10 @@ func (e *Engine) pledge(ids []stack.ID) {
 		}
 	}
 	freed := map[agent.ID]placement.Cluster{} // as they were
-	for a := range e.world.promises {
+	for a, list := range e.world.promises {
+		if len(list) == 0 {
+			delete(e.world.promises, a)
+		}
 		c := e.world.clusters[a]
 		if sum := e.world.assumed(c); sum != c.Assumed {
 			if sum.CPU < c.Assumed.CPU || sum.Memory < c.Assumed.Memory || sum.Pods < c.Assumed.Pods || sum.GPU < c.Assumed.GPU {
@@ -144,13 +147,7 @@ func (w *world) release(ids []stack.ID) {
 }
 
 func (w *world) forget(a agent.ID, s stack.ID) {
-	keep := w.promises[a][:0]
-	for _, p := range w.promises[a] {
-		if p.stack != s {
-			keep = append(keep, p)
-		}
-	}
-	w.promises[a] = keep
+	w.promises[a] = slices.DeleteFunc(w.promises[a], func(p promise) bool { return p.stack == s })
 }
 
 // assumed is the sum of what was promised of a cluster after it last told its status; older promises are forgotten.
