@@ -17,7 +17,7 @@ type Choice struct {
 // Narrows reports whether less than the whole list is chosen, however many.
 func (q Choice) Narrows() bool { return len(q.Filters) > 0 }
 
-// Part is what was chosen of a list.
+// Chosen is what was chosen of a list.
 type Chosen[T any] struct {
 	Items []T
 	Rest  int // how many more there are; below 0: some, but the broker does not say how many

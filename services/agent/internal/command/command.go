@@ -70,20 +70,12 @@ func usage(errs io.Writer, format string, args ...any) int {
 
 func start(version string, args, environ []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("start", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	given := map[string]*string{}
 	for name, key := range map[string]string{"kubeconfig": "agent.kubeconfig", "join-token": "agent.join_token", "name": "agent.name", "cluster-name": "agent.cluster_name"} {
 		given[key] = flags.String(name, "", "")
 	}
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, help)
-		return exitFine
-	case err != nil:
-		return usage(errs, "%v", err)
-	case flags.NArg() > 0:
-		return usage(errs, "start takes no argument %q", flags.Arg(0))
+	if status, ok := parse(flags, args, out, errs); !ok {
+		return status
 	}
 	set := map[string]any{}
 	for key, value := range given {
@@ -100,21 +92,29 @@ func start(version string, args, environ []string, out, errs io.Writer) int {
 	return exitFine
 }
 
-// check is given a minute, if nothing else is said: an agent that was just installed has to join first.
-func check(version string, args, environ []string, out, errs io.Writer) int {
-	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+// parse reads the flags of a command that takes nothing else; if the command is not to be run, it returns the exit status and false.
+func parse(flags *flag.FlagSet, args []string, out, errs io.Writer) (int, bool) {
 	flags.SetOutput(io.Discard)
-	kubeconfig := flags.String("kubeconfig", "", "")
-	wait := flags.Duration("wait", time.Minute, "")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(out, help)
-		return exitFine
+		return exitFine, false
 	case err != nil:
-		return usage(errs, "%v", err)
+		return usage(errs, "%v", err), false
 	case flags.NArg() > 0:
-		return usage(errs, "check takes no argument %q", flags.Arg(0))
+		return usage(errs, "%s takes no argument %q", flags.Name(), flags.Arg(0)), false
+	}
+	return exitFine, true
+}
+
+// check is given a minute, if nothing else is said: an agent that was just installed has to join first.
+func check(version string, args, environ []string, out, errs io.Writer) int {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	kubeconfig := flags.String("kubeconfig", "", "")
+	wait := flags.Duration("wait", time.Minute, "")
+	if status, ok := parse(flags, args, out, errs); !ok {
+		return status
 	}
 	set := map[string]any{}
 	if *kubeconfig != "" {

@@ -2,16 +2,13 @@ package wiring
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"k8s.io/client-go/rest"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
@@ -47,9 +44,7 @@ type agent struct {
 	settings  *settings.Settings
 	version   string
 	telemetry *telemetry.Telemetry
-	access    *rest.Config
-	base      *url.URL // of the broker
-	trust     *tls.Config
+	peers     peers
 	broker    *broker.Client
 	heart     *heart.Heart
 	office    office
@@ -109,7 +104,7 @@ func (a *agent) run(ctx context.Context) error {
 	log = log.With("agent", string(id))
 	boot := uuid.NewString()
 	log.InfoContext(ctx, "the broker knows this agent", "broker", a.broker.URL(), "boot", boot)
-	k, err := kube.New(a.access, kube.Options{Agent: string(id), Namespace: a.settings.Agent.Namespace, Only: a.settings.Agent.Namespaced, Log: log})
+	k, err := kube.New(a.peers.access, kube.Options{Agent: string(id), Namespace: a.settings.Agent.Namespace, Only: a.settings.Agent.Namespaced, Log: log})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	ident "github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -32,19 +31,7 @@ func Check(ctx context.Context, version string, environ []string, flags map[stri
 	if err != nil {
 		return err
 	}
-	access, err := kube.Config(kube.Access{Kubeconfig: s.Agent.Kubeconfig, UserAgent: "brokkr-agent/" + version})
-	if err != nil {
-		return err
-	}
-	k, err := kube.New(access, kube.Options{Namespace: s.Agent.Namespace, Only: s.Agent.Namespaced, Log: tel.Log})
-	if err != nil {
-		return err
-	}
-	base, err := broker.ParseURL(s.Agent.BrokerURL)
-	if err != nil {
-		return err
-	}
-	trust, err := broker.Trust(s.Agent.CAFile, s.Agent.ClientCert, s.Agent.ClientKey)
+	to, err := newPeers(s, version, tel.Log)
 	if err != nil {
 		return err
 	}
@@ -56,14 +43,14 @@ func Check(ctx context.Context, version string, environ []string, flags map[stri
 		look func() (string, error)
 	}{
 		{"kubernetes", func() (string, error) {
-			latency, err := k.Probe(ctx)
-			return fmt.Sprintf("the API server at %s answers in %s", k.Host(), latency.Round(time.Millisecond)), err
+			latency, err := to.cluster.Probe(ctx)
+			return fmt.Sprintf("the API server at %s answers in %s", to.cluster.Host(), latency.Round(time.Millisecond)), err
 		}},
 		{"key", func() (string, error) {
 			if key = s.Key(); key != "" {
 				return "it is given by the configuration", nil
 			}
-			keep := k.Keep(s.Secret())
+			keep := to.cluster.Keep(s.Secret())
 			kept, err := keep.Load(ctx)
 			if key = kept.Values[join.KeyPAK]; err == nil && key == "" {
 				err = fmt.Errorf("the Secret %s has none: the agent has not joined yet; its log says why", keep.Where())
@@ -71,7 +58,7 @@ func Check(ctx context.Context, version string, environ []string, flags map[stri
 			return "it is in the Secret " + keep.Where(), err
 		}},
 		{"broker", func() (string, error) {
-			client = broker.New(base, key, version, trust)
+			client = broker.New(to.base, key, version, to.trust)
 			var err error
 			id, err = client.WhoAmI(ctx)
 			return fmt.Sprintf("%s answers, and knows the key: it is that of agent %s", client.URL(), id), err

@@ -27,7 +27,7 @@ func (a *agent) identify(ctx context.Context) (ident.ID, error) {
 	} else if a.settings.Agent.JoinToken != "" {
 		a.telemetry.Log.InfoContext(ctx, "the join token is not used: agent.pak is given")
 	}
-	a.broker = broker.New(a.base, key, a.version, a.trust)
+	a.broker = broker.New(a.peers.base, key, a.version, a.peers.trust)
 	id, err := syncer.Identify(ctx, a.broker, a.telemetry.Log)
 	if err != nil && from != "" {
 		err = fmt.Errorf("the key of the Secret %s: %w", from, err)
@@ -41,12 +41,12 @@ func (a *agent) keptKey(ctx context.Context) (key, from string, err error) {
 	log := a.telemetry.Log
 	name := a.settings.Secret()
 	sum := sha256.Sum256([]byte(name))
-	k, err := kube.New(a.access, kube.Options{Agent: "joining-" + hex.EncodeToString(sum[:4]), Namespace: a.settings.Agent.Namespace, Only: a.settings.Agent.Namespaced, Log: log})
+	k, err := kube.New(a.peers.access, kube.Options{Agent: "joining-" + hex.EncodeToString(sum[:4]), Namespace: a.settings.Agent.Namespace, Only: a.settings.Agent.Namespaced, Log: log})
 	if err != nil {
 		return "", "", err
 	}
 	keep := k.Keep(name)
-	j := join.Joiner{Keep: keep, Broker: broker.New(a.base, "", a.version, a.trust), Token: a.settings.Token(), Name: a.settings.Agent.Name, Cluster: a.settings.Agent.ClusterName,
+	j := join.Joiner{Keep: keep, Broker: broker.New(a.peers.base, "", a.version, a.peers.trust), Token: a.settings.Token(), Name: a.settings.Agent.Name, Cluster: a.settings.Agent.ClusterName,
 		Random: rand.Reader, Log: log}
 	key, err = j.Kept(ctx)
 	if err != nil || key != "" {

@@ -3,11 +3,15 @@ package wiring
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -38,26 +42,12 @@ func Main(ctx context.Context, version string, environ []string, flags map[strin
 	if err != nil {
 		return err
 	}
-	access, err := kube.Config(kube.Access{Kubeconfig: s.Agent.Kubeconfig, UserAgent: "brokkr-agent/" + version})
-	if err != nil {
-		return err
-	}
-	// Which agent this is the broker has to tell; whether the API server answers can be found out before.
-	cluster, err := kube.New(access, kube.Options{Namespace: s.Agent.Namespace, Only: s.Agent.Namespaced, Log: tel.Log})
-	if err != nil {
-		return err
-	}
-	base, err := broker.ParseURL(s.Agent.BrokerURL)
-	if err != nil {
-		return err
-	}
-	trust, err := broker.Trust(s.Agent.CAFile, s.Agent.ClientCert, s.Agent.ClientKey)
+	to, err := newPeers(s, version, tel.Log)
 	if err != nil {
 		return err
 	}
 	a := &agent{
-		settings: s, version: version, telemetry: tel, access: access,
-		base: base, trust: trust, heart: heart.New(cluster, tel.Log),
+		settings: s, version: version, telemetry: tel, peers: to, heart: heart.New(to.cluster, tel.Log),
 	}
 	checks := a.checks()
 	ln, err := httpserver.Listen(httpserver.Config{Name: "health (agent.addr)", Addr: s.Agent.Addr, Drain: probeDrain, Log: tel.Log}, endpoints(checks, tel))
@@ -69,7 +59,7 @@ func Main(ctx context.Context, version string, environ []string, flags map[strin
 	}, func() float64 { return one(a.heart.Err() == nil) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "brokkr_agent_acting", Help: "1 while this process holds the agent's lease, so that it acts.",
 	}, func() float64 { return one(a.office.check(ctx) == nil) }))
-	tel.Log.InfoContext(ctx, "starting", "version", version, "cluster", cluster.Host(), "configuration", config.Effective(s))
+	tel.Log.InfoContext(ctx, "starting", "version", version, "cluster", to.cluster.Host(), "configuration", config.Effective(s))
 
 	g := lifecycle.Group{Log: tel.Log, Grace: stopGrace}
 	g.AddClose("telemetry", tel.Shutdown)
@@ -97,4 +87,27 @@ func endpoints(c *health.Checker, tel *telemetry.Telemetry) http.Handler {
 	mux.HandleFunc("GET /health", c.Detail)
 	mux.Handle("GET /metrics", tel.Metrics())
 	return mux
+}
+
+// peers are what an agent talks to, before it is known which agent it is: that the broker has to tell, but whether the API server
+// answers can be found out before.
+type peers struct {
+	access  *rest.Config
+	cluster *kube.Cluster
+	base    *url.URL    // of the broker
+	trust   *tls.Config // to it
+}
+
+func newPeers(s *settings.Settings, version string, log *slog.Logger) (p peers, err error) {
+	if p.access, err = kube.Config(kube.Access{Kubeconfig: s.Agent.Kubeconfig, UserAgent: "brokkr-agent/" + version}); err != nil {
+		return p, err
+	}
+	if p.cluster, err = kube.New(p.access, kube.Options{Namespace: s.Agent.Namespace, Only: s.Agent.Namespaced, Log: log}); err != nil {
+		return p, err
+	}
+	if p.base, err = broker.ParseURL(s.Agent.BrokerURL); err != nil {
+		return p, err
+	}
+	p.trust, err = broker.Trust(s.Agent.CAFile, s.Agent.ClientCert, s.Agent.ClientKey)
+	return p, err
 }
