@@ -82,6 +82,11 @@ func (r *run) add(x Result) {
 // Run measures. What it has measured comes back with an error, too.
 func Run(ctx context.Context, o Options) (report Report, err error) {
 	report = newReport(o.Command)
+	defer func() {
+		for i := range report.Results {
+			report.Results[i].Run = report.start
+		}
+	}()
 	for _, row := range o.Rows {
 		if !slices.Contains(Rows(), row) {
 			return report, fmt.Errorf("there is no row %q: there are %v", row, Rows())

@@ -34,6 +34,15 @@ type Result struct {
 	Wire    map[string]int64   `json:"agent_bytes,omitempty"`  // between agents and gateway, headers included
 	Rates   Rates              `json:"machine_at_that_moment"` // measured just before
 	Seed    uint64             `json:"seed"`
+	Run     Start              `json:"run"` // that measured it
+}
+
+// Start is where and when a run began.
+type Start struct {
+	At    time.Time `json:"at"`
+	Go    string    `json:"go"`
+	Cores int       `json:"cores"`
+	Load  string    `json:"load_average"` // of the machine; above its cores, others worked on it too
 }
 
 // Ratio is to something that was measured in the same run.
@@ -58,12 +67,10 @@ func (r Result) Met() bool {
 
 // Report is a run.
 type Report struct {
-	Command string    `json:"command"`
-	At      time.Time `json:"at"`
-	Go      string    `json:"go"`
-	Cores   int       `json:"cores"`
-	Load    string    `json:"load_average"` // of the machine when the run began; above its cores, others worked on it too
-	Results []Result  `json:"results"`
+	Command string   `json:"command"`
+	Results []Result `json:"results"`
+
+	start Start
 }
 
 func newReport(command string) Report {
@@ -71,8 +78,14 @@ func newReport(command string) Report {
 	if err != nil {
 		load = []byte("unknown")
 	}
-	return Report{Command: command, At: time.Now().UTC().Truncate(time.Second), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
-		Cores: runtime.NumCPU(), Load: strings.TrimSpace(string(load))}
+	return Report{Command: command, start: Start{At: time.Now().UTC().Truncate(time.Second), Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
+		Cores: runtime.NumCPU(), Load: strings.TrimSpace(string(load))}}
+}
+
+// minutes are the load averages over one, five and fifteen minutes.
+func (s Start) minutes() string {
+	parts := strings.Fields(s.Load)
+	return strings.Join(parts[:min(3, len(parts))], " ")
 }
 
 // Merge returns r with the rows of an older report that r does not have, in order.
@@ -93,7 +106,7 @@ func (r Report) merge(old Report) Report {
 
 // Print writes a table for a person.
 func (r Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s, %d cores, load average %s at the beginning\n", r.At.Format(time.RFC3339), r.Go, r.Cores, r.Load)
+	fmt.Fprintf(w, "%s: %s, %d cores, load average %s at the beginning\n", r.start.At.Format(time.RFC3339), r.start.Go, r.start.Cores, r.start.Load)
 	for _, x := range r.Results {
 		met := "met"
 		switch {
@@ -150,8 +163,7 @@ measured in the same minute. [fleet.json](fleet.json) has it all: quantiles, CPU
 func (r Report) markdown() string {
 	var b strings.Builder
 	b.WriteString(markdownHead)
-	fmt.Fprintf(&b, "%s, %s, %d cores, load average %s when it began.\n\n", r.At.Format("2006-01-02 15:04 MST"), r.Go, r.Cores, r.Load)
-	b.WriteString("| row | what | size | measured | target | ratio | p50 / p90 / p99 / max, ms | CPU, s | broker's peak RSS, MiB |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| row | what | size | measured | target | ratio | p50 / p90 / p99 / max, ms | CPU, s | broker's peak RSS, MiB | run: begun, load average then, cores |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Results {
 		target := x.Target
 		if x.Full && !x.Met() {
@@ -173,8 +185,8 @@ func (r Report) markdown() string {
 				peak += v
 			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s %s | %s | %.3g %s | %s | %s in %s s | %s |\n", x.Row, x.What, x.Scale, number(x.Value), x.Unit, target, x.Ratio.Value, x.Ratio.To,
-			quantiles, number(cpu), number(x.Seconds), number(peak))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s %s | %s | %.3g %s | %s | %s in %s s | %s | %s, %s, %d |\n", x.Row, x.What, x.Scale, number(x.Value), x.Unit, target, x.Ratio.Value, x.Ratio.To,
+			quantiles, number(cpu), number(x.Seconds), number(peak), x.Run.At.Format("2006-01-02 15:04 MST"), x.Run.minutes(), x.Run.Cores)
 	}
 	return b.String()
 }
