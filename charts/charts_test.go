@@ -226,6 +226,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		"additional properties 'postgresq'":       {broker, broker, set("postgresql.enabled=true", "postgresq.enabled=true")},
 		"additional properties 'replica'":         {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true", "api.replica=2")},
 		"Both postgresql.enabled and":             {broker, broker, set("postgresql.enabled=true", "global.database.url=postgres://x")},
+		"it is gateway.networkPolicy.from":        {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true", "networkPolicy.from[0].podSelector.matchLabels.a=b")},
 		"makes no Secrets":                        {broker + "/charts/api", broker, nil},
 		"broker.url is missing":                   {agent, agent, nil},
 		"Both auth.existingSecret and auth.pak":   {agent, agent, set("broker.url=http://x", "auth.existingSecret=x", "auth.pak=brokkr_BRabcdef_"+strings.Repeat("a", 32))},

@@ -9,6 +9,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "agent.marks" . }}
 {{- end -}}
 {{- define "agent.marks" -}}
+app.kubernetes.io/component: agent
 app.kubernetes.io/part-of: brokkr
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -94,6 +95,18 @@ otlp:
   secret:
     secretName: {{ . }}
 {{- end }}
+{{- end -}}
+{{/* networkPolicy.ports, and those of the broker and the collector where their URLs name others, as a JSON list. */}}
+{{- define "agent.ports" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- range list .Values.broker.url .Values.otlp.endpoint -}}
+{{- $named := regexFind ":[0-9]+(/|$)" . | regexFind "[0-9]+" -}}
+{{- if $named }}{{ $ports = append $ports (int $named) }}
+{{- else if hasPrefix "https:" . }}{{ $ports = append $ports 443 }}
+{{- else if hasPrefix "http:" . }}{{ $ports = append $ports 80 }}{{ end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
 {{- end -}}
 {{- define "agent.podSecurity" -}}
 runAsNonRoot: true

@@ -17,4 +17,7 @@
 {{- if and (not .Values.microservices.enabled) (not $redis) (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}
 {{- fail "\n\nMore than one replica needs Redis: --set redis.enabled=true, or global.redis.existingSecret." -}}
 {{- end -}}
+{{- if and .Values.microservices.enabled .Values.networkPolicy.from -}}
+{{- fail "\n\nnetworkPolicy.from is the all-in-one broker's and would shut out nobody: with microservices.enabled it is gateway.networkPolicy.from and api.networkPolicy.from." -}}
+{{- end -}}
 {{- end -}}

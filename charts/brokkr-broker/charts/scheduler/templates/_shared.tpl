@@ -383,6 +383,22 @@ spec:
       {{- end }}
 {{- end -}}
 
+{{/* The ports that URLs name, or mean by their scheme, and others, each once, as a JSON list: (dict "of" (list "https://x:8443") "and" (list 80)). */}}
+{{- define "brokkr.ports" -}}
+{{- $ports := list -}}
+{{- range .and }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- range .of -}}
+{{- if . -}}
+{{- $hosts := regexReplaceAll "\\[[^]]*\\]" (regexReplaceAll "[/?#].*$" (regexReplaceAll "^[a-z0-9+]+://([^/@]*@)?" . "") "") "" -}}
+{{- $named := regexFindAll ":[0-9]+" $hosts -1 -}}
+{{- range $named }}{{ $ports = append $ports (trimPrefix ":" . | int) }}{{ end -}}
+{{- if and (not $named) (hasPrefix "https:" .) }}{{ $ports = append $ports 443 }}{{ end -}}
+{{- if and (not $named) (hasPrefix "http:" .) }}{{ $ports = append $ports 80 }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
 {{/* Nothing goes in or out of the component's pods but what it needs. */}}
 {{- define "brokkr.policy" -}}
 {{- $root := .root -}}
@@ -406,12 +422,13 @@ spec:
       {{- with $np.from }}
       from: {{- toYaml . | nindent 8 }}
       {{- end }}
-    {{- if and $np.from (eq .component "api") }}
+    {{- if $np.from }}
+    # And those of this release that have to: the gateway, before the api; the pod of `helm test`, before what the public Service leads to.
     - ports:
         - {port: http, protocol: TCP}
       from:
         - podSelector:
-            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" "gateway") | nindent 14 }}
+            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" (ternary "gateway" "test" (eq .component "api"))) | nindent 14 }}
     {{- end }}
     {{- end }}
     {{- if $root.Values.global.monitoring.enabled }}
@@ -428,11 +445,22 @@ spec:
     {{- else }}
     # PostgreSQL and Redis, wherever they are; global.networkPolicy.databaseTo narrows it.
     - ports:
-        {{- range $root.Values.global.networkPolicy.databasePorts }}
+        {{- range include "brokkr.ports" (dict "of" (list $root.Values.global.database.url $root.Values.global.redis.url) "and" $root.Values.global.networkPolicy.databasePorts) | fromJsonArray }}
         - {port: {{ . }}, protocol: TCP}
         {{- end }}
     {{- end }}
-    {{- if eq .component "gateway" }}
+    {{- with (get (include "brokkr.config" . | fromYaml) "otlp" | default dict).endpoint }}
+    - ports:
+        {{- range include "brokkr.ports" (dict "of" (list .) "and" list) | fromJsonArray }}
+        - {port: {{ . }}, protocol: TCP}
+        {{- end }}
+    {{- end }}
+    {{- if and (eq .component "gateway") $root.Values.apiURL }}
+    - ports:
+        {{- range include "brokkr.ports" (dict "of" (list $root.Values.apiURL) "and" list) | fromJsonArray }}
+        - {port: {{ . }}, protocol: TCP}
+        {{- end }}
+    {{- else if eq .component "gateway" }}
     - to:
         - podSelector:
             matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" "api") | nindent 14 }}
