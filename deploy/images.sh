@@ -22,7 +22,7 @@ created=$(git log -1 --format=%cI 2>/dev/null || date -u +%FT%TZ)
 for name in ${SERVICES:-brokkr-broker brokkr-api brokkr-gateway brokkr-scheduler brokkr-agent brokkr-cli}; do
   out=dist/images/$name
   labels=(--image-label "org.opencontainers.image.title=$name" --image-label "org.opencontainers.image.source=$source"
-    --image-label "org.opencontainers.image.version=${VERSION#v}" --image-label "org.opencontainers.image.revision=$revision"
+    --image-label "org.opencontainers.image.version=$VERSION" --image-label "org.opencontainers.image.revision=$revision"
     --image-label "org.opencontainers.image.created=$created" --image-label org.opencontainers.image.licenses=Apache-2.0)
   common=(--bare --platform "${PLATFORMS:-linux/amd64,linux/arm64}" --image-user 10001:10001 --sbom spdx "${labels[@]}")
   echo "== $name" >&2
