@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## show this list
 demo: ## broker, three clusters, agents, a stack that travels, a rollout that turns back; until Ctrl-C (KUBECONFIGS=a,b,c: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick workflows test-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test: deps quick tidy workflows test-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
@@ -128,10 +128,15 @@ ifneq ($(E2E),)
 	@cd test/e2e && ../../$(LINT) run ./...
 endif
 
-tidy: ## fail if go.mod or go.sum is not tidy
+tidy: ## fail if the go.mod or go.sum of one of the modules is not tidy
 	@echo "== go mod tidy"
-	@GOWORK=off go mod tidy -diff
-	@for module in tools tools/helm tools/kubectl tools/ko tools/actionlint tools/otelcol; do GOWORK=off go -C $$module mod tidy -diff; done
+	@git ls-files -co --exclude-standard go.mod '*/go.mod' | while read -r file; do \
+		GOWORK=off GOFLAGS= go -C "$$(dirname "$$file")" mod tidy -diff || { echo "not tidy (GOWORK=off go -C $$(dirname "$$file") mod tidy): $$file" >&2; exit 1; }; \
+	done
+
+vulnerabilities: ## what Go's database knows against what our programs call (GOVULNDB=file:///... asks a copy)
+	@echo "== vulnerabilities"
+	@tools/release/vulnerabilities.sh
 
 drift: deps ## migrations go up, down, up; handlers and the OpenAPI file agree; manifests are what the charts render
 	@echo "== manifests"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds a pinned tool once for each state of its go.mod and keeps it outside of the checkout; prints its path.
-#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol
+#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol|govulncheck
 set -euo pipefail
 cd "$(dirname "$0")"
-tool=${1:?helm, kubectl, ko, registry, base, actionlint or otelcol}
+tool=${1:?helm, kubectl, ko, registry, base, actionlint, otelcol or govulncheck}
 export GOWORK=off CGO_ENABLED=0 GOFLAGS=-trimpath
 flags="-s -w"
 case $tool in
@@ -19,7 +19,8 @@ ko) package=github.com/google/ko module=ko ;;
 registry | base) package=./$tool module=ko ;;
 kubectl | otelcol) package=. module=$tool ;;
 actionlint) package=github.com/rhysd/actionlint/cmd/actionlint module=actionlint ;;
-*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint or otelcol" >&2; exit 2 ;;
+govulncheck) package=golang.org/x/vuln/cmd/govulncheck module=govulncheck ;;
+*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint, otelcol or govulncheck" >&2; exit 2 ;;
 esac
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 key=$({ go env GOVERSION GOOS GOARCH; cat build.sh "$module"/go.mod "$module"/go.sum; find "$module" -name '*.go' -exec cat {} +; } | digest | cut -c1-16)

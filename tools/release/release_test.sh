@@ -56,5 +56,24 @@ gives "- other" ./notes.sh v1.2.30
 gives "- soon" ./notes.sh v1.3.0-rc.1
 refuses "has no section '## [1.2.4]'" ./notes.sh v1.2.4
 
+# A database with one vulnerability of errors.As, which fault calls; with none; and none at all.
+mkdir -p "$dir/db/index" "$dir/db/ID"
+echo '{"modified":"2026-01-01T00:00:00Z"}' >"$dir/db/index/db.json"
+cat >"$dir/db/ID/GO-2026-0001.json" <<'J'
+{"schema_version": "1.3.1", "id": "GO-2026-0001", "modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z", "summary": "a test",
+ "affected": [{"package": {"name": "stdlib", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "999.0.0"}]}],
+   "ecosystem_specific": {"imports": [{"path": "errors", "symbols": ["As"]}]}}],
+ "database_specific": {"url": "https://pkg.go.dev/vuln/GO-2026-0001"}}
+J
+export GOVULNDB=file://$dir/db
+echo '[]' >"$dir/db/index/modules.json"
+gives "No vulnerabilities found." ./vulnerabilities.sh ./pkg/domain/fault
+echo '[{"path": "stdlib", "vulns": [{"id": "GO-2026-0001", "modified": "2026-01-01T00:00:00Z", "fixed": "999.0.0"}]}]' >"$dir/db/index/modules.json"
+refuses "what our programs call is vulnerable" ./vulnerabilities.sh ./pkg/domain/fault
+refuses "failed (exit code" ./vulnerabilities.sh ./pkg/nothing-of-ours
+GOVULNDB=http://127.0.0.1:1
+refuses "http://127.0.0.1:1 did not answer like one, so nothing is known" ./vulnerabilities.sh ./pkg/domain/fault
+unset GOVULNDB
+
 [ $failed = 0 ] && echo "release scripts: ok"
 exit $failed
