@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## show this list
 demo: ## broker, three clusters, agents, a stack that travels, a rollout that turns back; until Ctrl-C (KUBECONFIGS=a,b,c: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick tidy workflows test-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test: deps quick tidy workflows test-charts scan-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
@@ -75,6 +75,11 @@ test-collectors: ## a real OpenTelemetry collector takes the examples of its con
 test-charts: ## the charts: lint, a matrix of values, golden renders, every value used, dry runs on a real API server
 	@echo "== charts"
 	@HELM=$$(tools/build.sh helm) $(TESTENV) --kube 1 --no-postgres --no-redis -- go test -count=1 ./charts
+
+scan-charts: ## Trivy's checks on what the charts render and on the Dockerfile: what is high or critical fails, what is medium is told
+	@echo "== checks of Trivy"
+	@trivy=$$(tools/build.sh trivy) && "$$trivy" -accept charts/accepted.txt $${GITHUB_ACTIONS:+-github} charts/testdata deploy && \
+		TRIVY=$$trivy go test -count=1 -run TestScan ./charts
 
 test-charts-live: ## the charts where pods really run: KUBECONFIG=..., LOAD="kind load docker-image" (VARIANTS="all-in-one oci")
 	@charts/test/live.sh $(VARIANTS)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds a pinned tool once for each state of its go.mod and keeps it outside of the checkout; prints its path.
-#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol|govulncheck
+# Builds a pinned tool once for each state of its module and keeps it outside of the checkout; prints its path.
+#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol|govulncheck|kind|trivy
 set -euo pipefail
 cd "$(dirname "$0")"
-tool=${1:?helm, kubectl, ko, registry, base, actionlint, otelcol or govulncheck}
+tool=${1:?helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind or trivy}
 export GOWORK=off CGO_ENABLED=0 GOFLAGS=-trimpath
-flags="-s -w"
+flags="-s -w" experiment=
 case $tool in
 helm)
   package=helm.sh/helm/v3/cmd/helm module=helm
@@ -18,12 +18,15 @@ helm)
 ko) package=github.com/google/ko module=ko ;;
 registry | base) package=./$tool module=ko ;;
 kubectl | otelcol) package=. module=$tool ;;
+kind) package=sigs.k8s.io/kind module=kind ;;
+trivy) package=. module=trivy experiment=jsonv2 ;; # its libraries use encoding/json/v2
 actionlint) package=github.com/rhysd/actionlint/cmd/actionlint module=actionlint ;;
 govulncheck) package=golang.org/x/vuln/cmd/govulncheck module=govulncheck ;;
-*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint, otelcol or govulncheck" >&2; exit 2 ;;
+*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind or trivy" >&2; exit 2 ;;
 esac
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
-key=$({ go env GOVERSION GOOS GOARCH; cat build.sh "$module"/go.mod "$module"/go.sum; find "$module" -name '*.go' -exec cat {} +; } | digest | cut -c1-16)
+export GOEXPERIMENT=$experiment
+key=$({ go env GOVERSION GOOS GOARCH; echo "$package $flags $experiment"; cat "$module"/go.mod "$module"/go.sum; find "$module" -name '*.go' -exec cat {} +; } | digest | cut -c1-16)
 cache=${BROKKR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/brokkr}/tools
 binary=$cache/$tool-$key
 if [ ! -x "$binary" ]; then
