@@ -137,9 +137,11 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if d.Retention == 0 {
 		d.Retention = observation.Ceiling
 	}
-	s := &Service{log: d.Telemetry.Log.With("component", "api"), health: health.New(d.Version, health.Check{
-		Name: "database", Reason: "database unavailable", Required: true, Probe: d.Store.Ping,
-	})}
+	log := d.Telemetry.Log.With("component", "api")
+	connected := &channels{port: d.Channels, log: log}
+	s := &Service{log: log, health: health.New(d.Version, log,
+		health.Check{Name: "database", Required: true, Private: true, Reason: "database unavailable", Probe: d.Store.Ping},
+		health.Check{Name: "channels", Private: true, Reason: "who is connected is not known; the fleet view shows agents as not connected", Probe: connected.probe})}
 	verifier := d.Verifier
 	if verifier == nil {
 		verifier = identity.NewVerifier(d.Store.Credentials(), d.Wakeups, d.Clock)
@@ -160,7 +162,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		cases.Brake = UsualBrake()
 	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
-	cases.Connected = (&channels{port: d.Channels, log: s.log}).since
+	cases.Connected = connected.since
 	s.certs = d.AgentCertificates
 	s.guard = identity.NewGuard(verifier, c.guard(s.certs), d.Telemetry)
 	s.handler = transport.New(transport.Parts{

@@ -11,11 +11,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/api"
 )
 
 // since returns the events that were written after the cursor.
@@ -337,7 +339,7 @@ func TestProcessEndpoints(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))
 	for path, want := range map[string]string{
-		"/healthz": "OK", "/readyz": "Ready", "/health": `"database"`, "/metrics": "brokkr_build_info", "/docs/openapi.json": `"openapi":"3.0.3"`,
+		"/healthz": "OK", "/readyz": "Ready", "/health": `"status":"ok"`, "/metrics": "brokkr_build_info", "/docs/openapi.json": `"openapi":"3.0.3"`,
 	} {
 		if rec := w.get(path); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("%s: %d %.200s, want 200 with %q", path, rec.Code, rec.Body, want)
@@ -347,5 +349,11 @@ func TestProcessEndpoints(t *testing.T) {
 	must(t, w.store.Close())
 	if rec := w.get("/readyz"); rec.Code != http.StatusServiceUnavailable || rec.Body.String() != "database unavailable" {
 		t.Errorf("without its database: %d %q, want 503 database unavailable", rec.Code, rec.Body)
+	}
+	h := newWorld(t, w.api).handlerOf(memory.New(time.Now), func(d *api.Deps) { d.Channels = away{} })
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health", nil))
+	if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"status":"degraded"`) || !strings.Contains(rec.Body.String(), "who is connected is not known") {
+		t.Errorf("with a cache that is away: %d %s, want 200, degraded, and what is missing", rec.Code, rec.Body)
 	}
 }

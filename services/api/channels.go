@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -16,6 +18,15 @@ type channels struct {
 	port    ports.Channels // nil: there is no gateway that could tell
 	log     *slog.Logger
 	failing atomic.Bool
+}
+
+// probe reports whether it can be told who is connected, for health.
+func (c *channels) probe(ctx context.Context) error {
+	if c.port == nil {
+		return nil
+	}
+	_, err := c.port.Since(ctx, []agent.ID{agent.ID(uuid.Nil.String())})
+	return err
 }
 
 // since returns since when these agents are connected.

@@ -150,8 +150,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	agents := roster.New(d.Store.Agents(), d.Clock)
 	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
 	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, metrics, log, d.Clock)
-	s.health = health.New(d.Version,
-		health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
+	s.health = health.New(d.Version, log,
+		health.Check{Name: "database", Required: true, Private: true, Reason: "database unavailable", Probe: d.Store.Ping},
 		health.Check{Name: "signals", Probe: s.watcher.Probe},
 		health.Check{Name: "target_cache", Probe: s.targets.Probe},
 	)
@@ -179,7 +179,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 }
 
 func (c Config) guard(certs bool) identity.GuardConfig {
-	g := identity.GuardConfig{AgentCertificates: certs, Service: "gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
+	g := identity.GuardConfig{AgentCertificates: certs, Service: "brokkr-gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
 	for _, t := range c.TrustedProxies {
 		g.TrustedProxies = append(g.TrustedProxies, netip.MustParsePrefix(t)) // Validate has parsed it
 	}

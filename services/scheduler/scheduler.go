@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
@@ -156,15 +157,23 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			reach.NewMetrics(d.Telemetry.Registry)),
 		drains: drain.New(d.Store, holder, d.Clock, log, drain.NewMetrics(d.Telemetry.Registry)),
 		orders: orders.New(d.Store, holder, c.UnclaimedWorkOrders, d.Clock, log),
-		health: health.New(d.Version,
-			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: d.Store.Ping},
+		health: health.New(d.Version, log,
+			health.Check{Name: "database", Required: true, Private: true, Reason: "database unavailable", Probe: d.Store.Ping},
 			health.Check{Name: "leases", Probe: func(context.Context) error {
 				if keeper.Held() == 0 {
 					return fault.New(fault.Unavailable, "no_lease", "no shard is held: other replicas have them, or the database is away")
 				}
 				return nil
-			}}),
+			}},
+			health.Check{Name: "signals", Private: true, Reason: "gateways cannot be told of changes; they find them by asking the database every second",
+				Probe: signalsProbe(d.Signals)}),
 	}, nil
+}
+
+// signalsProbe sends what every gateway hears and none heeds: news of an agent that nobody is.
+func signalsProbe(s ports.Signals) func(context.Context) error {
+	nobody := agent.ID(uuid.NewString())
+	return func(ctx context.Context) error { return s.Publish(ctx, []ports.Signal{{Agent: nobody}}) }
 }
 
 // Handler serves health.

@@ -4,16 +4,19 @@ package health
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// Check says whether a component answers; its error's text is shown on /health and, as Reason, on /readyz.
+// Check says whether a component answers. Everybody may read what is shown: an error that could tell where the component is,
+// or as whom it is used, is Private.
 type Check struct {
 	Name     string
 	Reason   string // shown by /readyz when the check fails, e.g. "database unavailable"
 	Required bool   // readiness depends on it
+	Private  bool   // /health shows Reason, too; the error is logged when the component begins to fail
 	Probe    func(ctx context.Context) error
 }
 
@@ -26,6 +29,7 @@ const (
 // Checker runs checks, at most one round at a time, and remembers the outcome for two seconds.
 type Checker struct {
 	version  string
+	log      *slog.Logger
 	started  time.Time
 	checks   []Check
 	mu       sync.Mutex
@@ -44,11 +48,12 @@ type Component struct {
 	LastError string     `json:"last_error,omitempty"`
 	FailedAt  *time.Time `json:"last_failed_at,omitempty"`
 	reason    string
+	cause     error
 }
 
-// New returns a checker.
-func New(version string, checks ...Check) *Checker {
-	return &Checker{version: version, started: time.Now(), checks: checks}
+// New returns a checker. It logs when a component begins to fail and when it works again, as seen by those who ask.
+func New(version string, log *slog.Logger, checks ...Check) *Checker {
+	return &Checker{version: version, log: log, started: time.Now(), checks: checks}
 }
 
 // Drain makes /readyz say no from now on, so that balancers send nothing new.
@@ -85,8 +90,26 @@ func (c *Checker) Components(ctx context.Context) []Component {
 			out[i].LastError, out[i].FailedAt = c.last[i].LastError, c.last[i].FailedAt
 		}
 	}
+	c.tell(ctx, out)
 	c.last, c.at = out, time.Now()
 	return out
+}
+
+// tell logs what has changed since the last round.
+func (c *Checker) tell(ctx context.Context, now []Component) {
+	for i, k := range now {
+		failed := i < len(c.last) && c.last[i].Error != ""
+		level := slog.LevelInfo
+		if k.Required {
+			level = slog.LevelWarn
+		}
+		switch {
+		case k.Error != "" && !failed:
+			c.log.Log(ctx, level, "a component fails", "check", k.Name, "error", k.cause.Error())
+		case k.Error == "" && failed:
+			c.log.Log(ctx, level, "a component works again", "check", k.Name, "failed_at", c.last[i].FailedAt)
+		}
+	}
 }
 
 func probe(ctx context.Context, k Check) Component {
@@ -101,7 +124,10 @@ func probe(ctx context.Context, k Check) Component {
 	}
 	out := Component{Name: k.Name, Status: "ok", Required: k.Required, LatencyMS: float64(time.Since(start).Microseconds()) / 1000, reason: k.Reason}
 	if err != nil {
-		out.Status, out.Error = "failing", err.Error()
+		out.Status, out.Error, out.cause = "failing", err.Error(), err
+		if k.Private {
+			out.Error = k.Reason
+		}
 	}
 	return out
 }

@@ -1,11 +1,14 @@
 package health_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -44,7 +47,7 @@ func TestReadyDependsOnRequiredComponentsOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var database, cache component
-		c := health.New("1.2.3",
+		c := health.New("1.2.3", slog.New(slog.DiscardHandler),
 			health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: database.probe},
 			health.Check{Name: "cache", Reason: "cache unavailable", Probe: cache.probe})
 		check := func(what string, rec *httptest.ResponseRecorder, status int, body string) {
@@ -81,7 +84,7 @@ func TestAHangingComponentCostsBoundedTimeAndIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	var database component
 	database.hangs.Store(true)
-	c := health.New("v", health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: database.probe})
+	c := health.New("v", slog.New(slog.DiscardHandler), health.Check{Name: "database", Required: true, Reason: "database unavailable", Probe: database.probe})
 	began := time.Now()
 	done := make(chan int, 20)
 	for range cap(done) {
@@ -102,7 +105,7 @@ func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := component{takes: 3 * time.Millisecond}
 		cache.broken.Store(true)
-		c := health.New("1.2.3", health.Check{Name: "cache", Probe: cache.probe})
+		c := health.New("1.2.3", slog.New(slog.DiscardHandler), health.Check{Name: "cache", Probe: cache.probe})
 		read := func() (out struct {
 			Status        string             `json:"status"`
 			Version       string             `json:"version"`
@@ -128,6 +131,46 @@ func TestDetailShowsEachComponentAndItsLastError(t *testing.T) {
 		got := second.Components[0]
 		if second.Status != "ok" || second.UptimeSeconds != 3 || got.Error != "" || got.LastError != "it is broken" || got.FailedAt == nil || got.LatencyMS != 3 {
 			t.Errorf("got %+v, want ok with the last error kept, and how long it took", second)
+		}
+	})
+}
+
+// What everybody may read does not say where a component is; the log does, once when it begins to fail and once when it works again.
+func TestWhereAComponentIsIsForTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var logs bytes.Buffer
+		var failing atomic.Bool
+		c := health.New("1.2.3", slog.New(slog.NewTextHandler(&logs, nil)), health.Check{Name: "database", Required: true, Private: true, Reason: "database unavailable",
+			Probe: func(context.Context) error {
+				if failing.Load() {
+					return errors.New("10.1.2.3:5432 refuses user brokkr")
+				}
+				return nil
+			}})
+		round := func() string {
+			time.Sleep(2 * time.Second)
+			return get(c.Detail).Body.String()
+		}
+		if body := round(); !strings.Contains(body, `"status":"ok"`) || logs.Len() != 0 {
+			t.Errorf("all well: %s, and the log says %q", body, logs.String())
+		}
+		failing.Store(true)
+		for range 3 {
+			if body := round(); strings.Contains(body, "10.1.2.3") || strings.Contains(body, "user") || !strings.Contains(body, `"error":"database unavailable"`) {
+				t.Errorf("it shows %s, want the reason alone", body)
+			}
+		}
+		if said := logs.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "10.1.2.3:5432 refuses user brokkr") {
+			t.Errorf("the log says %q, want one line with the cause", said)
+		}
+		failing.Store(false)
+		if body := round(); strings.Contains(body, "10.1.2.3") || !strings.Contains(body, `"last_error":"database unavailable"`) {
+			t.Errorf("afterwards it shows %s, want the reason as the last error", body)
+		}
+		round()
+		if said := logs.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "works again") {
+			t.Errorf("the log says %q, want one more line", said)
 		}
 	})
 }

@@ -48,5 +48,5 @@ func Proxy(target *url.URL, trust *tls.Config, log *slog.Logger) http.Handler {
 			errors(r.Context(), w, err)
 		},
 	}
-	return httpserver.Standard(log, "gateway", proxyBodyLimit, errors)(proxy)
+	return httpserver.Standard(log, service, proxyBodyLimit, errors)(proxy)
 }

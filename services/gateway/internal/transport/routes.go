@@ -34,6 +34,9 @@ import (
 	"github.com/colliery-io/brokkr/services/gateway/internal/sockets"
 )
 
+// service is what spans and metrics of the gateway are labelled with.
+const service = "brokkr-gateway"
+
 // bodyLimit of the gateway's own routes, in bytes: reports of some ten thousand stacks.
 const bodyLimit = 8 << 20
 
@@ -114,13 +117,13 @@ func eventsOfOne() page.List[agent.Event] {
 func New(c Config) http.Handler {
 	errors := onError(problem.Writer{Log: c.Log})
 	own := mux.NewRouter()
-	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, "brokkr-gateway"), admit, noted(c.Guard))
+	rpc.Mount(own, Routes(c.Gateway), errors, rpc.Trace(c.Gateway.Tracer), rpc.Measure(c.Registry, service), admit, noted(c.Guard))
 	for i, prepare := range []func(*http.Request, tenancy.Principal) (func(context.Context, *session), error){agentSocket(c), stackSocket(c), fleetSocket(c)} {
 		info := SocketInfos()[i]
 		own.Handle(info.Path, socket(c, info, errors, prepare)).Methods(info.Method).Name(info.Op)
 	}
 	own.Handle(SyncInfo().Path, syncHandler(c, errors)).Methods(SyncInfo().Method).Name(SyncInfo().Op)
-	outer := httpserver.Standard(c.Log, "gateway", bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry", "/live", "/ws/agent")
+	outer := httpserver.Standard(c.Log, service, bodyLimit, errors, "/healthz", "/readyz", "/health", "/metrics", "/sync", "/heartbeat", "/telemetry", "/live", "/ws/agent")
 	limited := c.Guard.Limit(errors, pulse)
 	private := outer(keyFromProtocol(limited(c.Guard.Middleware(errors)(own))))
 
