@@ -20,8 +20,8 @@ func TestStartsThatCannotWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	nobody := testenv.FreePort(t)
-	absent := w.Database[:strings.Index(w.Database, "://")] + "://nobody@" + net.JoinHostPort("127.0.0.1", itoa(nobody)) + "/brokkr?sslmode=disable"
+	nobody := testenv.Nobody(t)
+	absent := w.Database[:strings.Index(w.Database, "://")] + "://nobody@" + nobody + "/brokkr?sslmode=disable"
 	missing := otherDatabase(t, w.Database, "there_is_no_such_database")
 	for _, server := range []struct{ name, program, addr string }{
 		{"api", programs.API, "BROKKR__API__ADDR"},
@@ -33,7 +33,7 @@ func TestStartsThatCannotWork(t *testing.T) {
 			says []string
 		}{
 			"taken port":       {server.addr + "=" + taken.Addr().String(), []string{taken.Addr().String(), "in use", server.name + ".addr"}},
-			"absent server":    {"DATABASE_URL=" + absent, []string{itoa(nobody), "refused"}},
+			"absent server":    {"DATABASE_URL=" + absent, []string{nobody, "refused"}},
 			"absent database":  {"DATABASE_URL=" + missing, []string{"there_is_no_such_database", "does not exist"}},
 			"no database":      {"DATABASE_URL=", []string{"no database", "DATABASE_URL"}},
 			"no URL for redis": {"REDIS_URL=localhost", []string{"redis.url"}},
@@ -70,7 +70,7 @@ func wantLastLine(t *testing.T, logs string, says ...string) {
 func TestAgentSaysWhatItWaitsFor(t *testing.T) {
 	w := world.New(t, programs, world.Options{})
 	a := w.Agents[0]
-	nobody := "http://127.0.0.1:" + itoa(testenv.FreePort(t))
+	nobody := "http://" + testenv.Nobody(t)
 	t.Run("unreachable broker", func(t *testing.T) {
 		s := w.AgentProcess(a, "BROKKR__AGENT__BROKER_URL="+nobody)
 		s.StartUnready()

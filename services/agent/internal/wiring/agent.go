@@ -72,7 +72,7 @@ func (h heeding) Desired(stacks []wire.Stack, removed []wire.Removed) {
 }
 
 func (a *agent) checks() *health.Checker {
-	return health.New(a.version,
+	return health.New(a.version, a.telemetry.Log,
 		health.Check{Name: "kubernetes", Required: true, Reason: "Kubernetes API unreachable", Probe: func(context.Context) error { return a.heart.Err() }},
 		health.Check{Name: "broker", Probe: func(context.Context) error {
 			if s := a.syncer.Load(); s != nil {

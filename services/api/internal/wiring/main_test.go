@@ -1,17 +1,15 @@
 package wiring
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,50 +17,10 @@ import (
 	"github.com/colliery-io/brokkr/internal/testenv"
 )
 
-// output collects what a process says.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // started runs an api process until the test ends and returns its address and what it says.
-func started(t *testing.T, environ ...string) (string, *output) {
+func started(t *testing.T, environ ...string) (string, fmt.Stringer) {
 	t.Helper()
-	out, ended := &output{}, make(chan error, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { ended <- Main(ctx, "1.2.3", environ, out) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the process ended with %v", err)
-		}
-	})
-	bound := regexp.MustCompile(`"server":"api \(api.addr\)","address":"([^"]+)"`)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if m := bound.FindStringSubmatch(out.String()); m != nil {
-			return m[1], out
-		}
-		select {
-		case err := <-ended:
-			ended <- nil
-			t.Fatalf("the process did not start: %v\n%s", err, out)
-		default:
-		}
-	}
-	t.Fatalf("the process is not listening:\n%s", out)
-	return "", nil
+	return testenv.Serve(t, Main, "api (api.addr)", environ...)
 }
 
 func call(t *testing.T, method, url, key, body string) (int, string) {
@@ -156,7 +114,7 @@ func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Postgres(t)
 	addr, _ := started(t, "DATABASE_URL="+dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off")
-	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, &output{})
+	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), "api.addr") {
 		t.Errorf("error %v, want one that names the address and its setting", err)
 	}
