@@ -1,9 +1,10 @@
-// Package wire holds the messages between gateway and agent (contract part B.2). It has no behaviour; golden
-// files keep the shapes. Fields are only ever added.
+// Package wire holds the messages between gateway and agent (contract part B.2). It has no behaviour beyond telling
+// whether two policies are the same; golden files keep the shapes. Fields are only ever added.
 package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -42,10 +43,15 @@ type Applied struct {
 	ObservedAt         time.Time `json:"observed_at"`
 }
 
-// Removed names a removal: in an answer the order to remove, in a request its acknowledgement.
+// Removed names a removal: in an answer the order to remove, in a request its acknowledgement, which has neither generator nor
+// policy.
 type Removed struct {
-	StackID  string `json:"stack_id"`
-	Revision int64  `json:"revision"`
+	StackID     string `json:"stack_id"`
+	Revision    int64  `json:"revision"`
+	GeneratorID string `json:"generator_id,omitempty"`
+	// Policy is how the stack's objects are to be treated as it goes, whatever was said before; nil: as the agent was last told
+	// while it had the stack.
+	Policy *Policy `json:"policy,omitempty"`
 }
 
 // SyncResponse tells the agent its target state if that changed.
@@ -82,6 +88,12 @@ type Policy struct {
 	Drift          string   `json:"drift,omitempty"`           // correct | report | ignore
 	IgnorePaths    []string `json:"ignore_paths,omitempty"`    // JSON pointers left to others
 	ServiceAccount string   `json:"service_account,omitempty"` // namespace/name that the agent impersonates
+}
+
+// Equal reports whether two policies say the same.
+func (p Policy) Equal(q Policy) bool {
+	return p.Prune == q.Prune && p.PruneAdopted == q.PruneAdopted && p.PruneProtected == q.PruneProtected && p.Adopt == q.Adopt &&
+		p.Drift == q.Drift && p.ServiceAccount == q.ServiceAccount && slices.Equal(p.IgnorePaths, q.IgnorePaths)
 }
 
 // Pending counts work that waits for this agent in other queues.

@@ -36,6 +36,7 @@ func messages() map[string]any {
 	}}
 	none := []wire.Stack{}
 	removed := []wire.Removed{{StackID: stackID, Revision: 7}}
+	told := []wire.Removed{{StackID: stackID, Revision: 7, GeneratorID: stacks[0].GeneratorID, Policy: &wire.Policy{Prune: "orphan"}}}
 	return map[string]any{
 		"request_idle": wire.SyncRequest{BootID: boot, Seq: 3, Revision: 7, WaitSeconds: 55, Heartbeat: wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &ms}},
 		"request_full": wire.SyncRequest{
@@ -50,7 +51,7 @@ func messages() map[string]any {
 		"response_unchanged": wire.SyncResponse{Revision: 7, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}},
 		"response_empty":     wire.SyncResponse{Revision: 7, Stacks: &none, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}},
 		"response_changed": wire.SyncResponse{
-			Revision: 8, Stacks: &stacks, Removed: removed, Pending: wire.Pending{WorkOrders: 1, Diagnostics: 2, Webhooks: 3, Mark: mark},
+			Revision: 8, Stacks: &stacks, Removed: told, Pending: wire.Pending{WorkOrders: 1, Diagnostics: 2, Webhooks: 3, Mark: mark},
 			Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds},
 		},
 	}

@@ -35,6 +35,15 @@ agent:
   namespaced: {{ eq .Values.rbac.scope "namespace" }}
   resync: {{ .Values.agent.resync | quote }}
   pod_logs: {{ .Values.agent.podLogs }}
+  {{- with .Values.agent.defaultServiceAccount }}
+  default_service_account: {{ . | quote }}
+  {{- end }}
+  {{- with .Values.rbac.impersonate }}
+  service_accounts:
+    {{- range . }}
+    - {{ printf "%s%s/%s" (ternary (printf "%s=" .generator) "" (not (empty .generator))) .namespace .name | quote }}
+    {{- end }}
+  {{- end }}
   {{- if not (include "agent.keyed" .) }}
   name: {{ .Values.join.agentName | default .Release.Name | quote }}
   cluster_name: {{ .Values.join.clusterName | default .Values.join.agentName | default .Release.Name | quote }}

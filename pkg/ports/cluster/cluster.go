@@ -121,11 +121,13 @@ type Inventory struct {
 	Order   bool   `json:"order,omitempty"`   // it is of a work order, not of a stack; only the agent says so, a name could be anybody's
 	Applied string `json:"applied,omitempty"` // checksum of the bundle that was last applied as a whole
 	// Object and Sequence are those of the deployment object that was last worked on.
-	Object   string      `json:"object,omitempty"`
-	Sequence int64       `json:"sequence,omitempty"`
-	Policy   wire.Policy `json:"policy"`
-	Entries  []Entry     `json:"entries"` // sorted by key
-	Version  string      `json:"-"`       // for compare-and-set; empty: not stored yet
+	Object   string `json:"object,omitempty"`
+	Sequence int64  `json:"sequence,omitempty"`
+	// Generator is the id of the one that owns the stack; empty: it was not told.
+	Generator string      `json:"generator,omitempty"`
+	Policy    wire.Policy `json:"policy"`
+	Entries   []Entry     `json:"entries"` // sorted by key
+	Version   string      `json:"-"`       // for compare-and-set; empty: not stored yet
 }
 
 // Inventories stores inventories in the cluster.

@@ -45,7 +45,7 @@ func (w *world) save(inv cluster.Inventory) cluster.Inventory {
 
 func newInventory(entries int) cluster.Inventory {
 	inv := cluster.Inventory{
-		Stack: uuid.NewString(), Name: "shop", Applied: "c0ffee", Object: uuid.NewString(), Sequence: 42,
+		Stack: uuid.NewString(), Name: "shop", Applied: "c0ffee", Object: uuid.NewString(), Sequence: 42, Generator: uuid.NewString(),
 		Policy: wire.Policy{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "if_no_diff", Drift: "report",
 			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"},
 	}

@@ -161,11 +161,11 @@ func claim(d Desired, entry cluster.Entry, seen Observation) (takeOver bool, rea
 		return true, ""
 	case AdoptIfNoDiff:
 		if paths := Differences(seen.Live, unstamped(seen.Would), d.Stack.Policy.IgnorePaths...); len(paths) > 0 {
-			return false, "not_adopted: it was there before and differs in " + list(paths, 5) + ", and the stack's policy is adopt: if_no_diff"
+			return false, "not_adopted: it was there before and differs in " + list(paths, 5) + ", and the stack's treatment is adopt: if_no_diff"
 		}
 		return true, ""
 	default:
-		return false, "not_adopted: it was there before, and the stack's policy is adopt: " + d.Stack.Policy.Adopt
+		return false, "not_adopted: it was there before, and the stack's treatment is adopt: " + d.Stack.Policy.Adopt
 	}
 }
 

@@ -27,7 +27,7 @@ func begun(inv cluster.Inventory, s wire.Stack, all map[cluster.Key]cluster.Entr
 	if !IsApplied(inv, s) {
 		inv.Applied = "" // so that going back to what was applied before is not taken for drift
 	}
-	inv.Stack, inv.Name, inv.Policy = s.StackID, s.StackName, s.Policy
+	inv.Stack, inv.Name, inv.Generator, inv.Policy = s.StackID, s.StackName, s.GeneratorID, s.Policy
 	inv.Object, inv.Sequence = s.DeploymentObjectID, s.SequenceID
 	inv.Entries = sorted(all)
 	return inv
@@ -69,10 +69,8 @@ func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, left
 
 // Same reports whether two inventories say the same, whatever their version.
 func Same(a, b cluster.Inventory) bool {
-	return a.Stack == b.Stack && a.Name == b.Name && a.Order == b.Order && a.Applied == b.Applied && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
-		a.Policy.Prune == b.Policy.Prune && a.Policy.PruneAdopted == b.Policy.PruneAdopted && a.Policy.PruneProtected == b.Policy.PruneProtected &&
-		a.Policy.Adopt == b.Policy.Adopt && a.Policy.Drift == b.Policy.Drift && a.Policy.ServiceAccount == b.Policy.ServiceAccount &&
-		slices.Equal(a.Policy.IgnorePaths, b.Policy.IgnorePaths)
+	return a.Stack == b.Stack && a.Name == b.Name && a.Generator == b.Generator && a.Order == b.Order && a.Applied == b.Applied && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
+		a.Policy.Equal(b.Policy)
 }
 
 func sorted(m map[cluster.Key]cluster.Entry) []cluster.Entry {

@@ -52,11 +52,18 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 		kind = passApply
 		w.setState(stateApplying)
 	}
+	as, refused := w.e.c.Accounts.As(s.GeneratorID, s.Policy.ServiceAccount)
+	if refused == nil {
+		s.Policy.ServiceAccount = string(as) // the default too, so that the inventory knows as whom the objects were made
+	}
 	if fresh {
 		w.begin(s)
 	}
 	ctx, end := w.startPass(ctx, kind, s)
 	defer func() { end(err) }()
+	if refused != nil {
+		return failure{step: stepAccount, err: refused}
+	}
 
 	f := w.newFull(s)
 	if f.stored, err = w.e.c.Cluster.Inventories.Load(ctx, w.stack); err != nil {
@@ -213,7 +220,7 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 		if c.Action == plan.Create {
 			what = "is missing"
 		}
-		f.notes.differs[c.Object.Key] = what + "; the stack's policy is to report it only"
+		f.notes.differs[c.Object.Key] = what + "; the stack's treatment is to report it only"
 	}
 	changes := f.w.peace(set.Changes, f.notes)
 	if !f.settled {

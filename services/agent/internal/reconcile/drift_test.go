@@ -215,6 +215,6 @@ func TestAMissingObjectIsReportedAsSuch(t *testing.T) {
 	w.apply(w.stack(id, configMap("it", "ours"), wire.Policy{Drift: "report"}))
 	w.drop("v1/configmaps/./it")
 	w.reports.await(t, id, func(a wire.Applied) bool {
-		return strings.Contains(a.Message, "(is missing; the stack's policy is to report it only)")
+		return strings.Contains(a.Message, "(is missing; the stack's treatment is to report it only)")
 	})
 }

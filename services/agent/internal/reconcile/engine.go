@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/account"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -44,6 +45,7 @@ type Config struct {
 	Agent     string // id
 	Namespace string // the agent's own: never deleted
 	Scope     plan.Scope
+	Accounts  account.Rules // as whom stacks may be applied
 	Limits    bundle.Limits
 	Resync    time.Duration // between full looks at a stack, give or take a tenth
 	Cluster   Cluster

@@ -17,6 +17,7 @@ import (
 type step string
 
 const (
+	stepAccount   step = "account"
 	stepFetch     step = "fetch"
 	stepParse     step = "parse"
 	stepInventory step = "inventory"

@@ -27,9 +27,20 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	if err != nil {
 		return failure{step: stepInventory, err: err}
 	}
-	w.current = wire.Stack{StackID: w.stack, DeploymentObjectID: inv.Object, SequenceID: inv.Sequence, Policy: inv.Policy}
+	policy, generator := inv.Policy, inv.Generator
+	if r.Policy != nil {
+		policy, generator = *r.Policy, r.GeneratorID
+	}
+	as, refused := w.e.c.Accounts.As(generator, policy.ServiceAccount)
+	if refused == nil {
+		policy.ServiceAccount = string(as)
+	}
+	w.current = wire.Stack{StackID: w.stack, GeneratorID: generator, DeploymentObjectID: inv.Object, SequenceID: inv.Sequence, Policy: policy}
 	ctx, end := w.startPass(ctx, passRemove, w.current)
 	defer func() { end(err) }()
+	if refused != nil {
+		return failure{step: stepAccount, err: refused}
+	}
 
 	if inv.Version == "" {
 		w.log.WarnContext(ctx, "there is no inventory of a stack that is to be removed: if it was ever applied here, its objects stay", "revision", r.Revision)
@@ -41,20 +52,20 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 			return failure{step: stepInventory, err: err}
 		}
 	}
-	live, err := w.lives(ctx, identity(inv.Policy), inv.Entries)
+	live, err := w.lives(ctx, as, inv.Entries)
 	if err != nil {
 		return err
 	}
 	n := newNotes()
-	removals := plan.Removals(w.e.c.Agent, w.stack, inv.Policy, inv.Entries, live)
+	removals := plan.Removals(w.e.c.Agent, w.stack, policy, inv.Entries, live)
 	mine := deleted(removals)
 	for rest := removals; len(rest) > 0; {
 		some := sameRank(rest)
-		left, err := w.takeAway(ctx, inv.Policy, rest[:some], mine, n)
+		left, err := w.takeAway(ctx, policy, rest[:some], mine, n)
 		if err != nil {
 			return err
 		}
-		if err := w.awaitEnd(ctx, identity(inv.Policy), left, n); err != nil {
+		if err := w.awaitEnd(ctx, as, left, n); err != nil {
 			return err
 		}
 		rest = rest[some:]
@@ -96,6 +107,11 @@ func (w *worker) awaitEnd(ctx context.Context, as cluster.Identity, left []clust
 	return nil
 }
 
+// acknowledged is what the broker is told of a removal that is done.
+func acknowledged(r wire.Removed) wire.Removed {
+	return wire.Removed{StackID: r.StackID, Revision: r.Revision}
+}
+
 // removed acknowledges the tombstone, unless it has been superseded by a new assignment meanwhile.
 func (w *worker) removed(r wire.Removed, n notes) {
 	w.e.c.Cluster.Watches.Use(w.stack, nil)
@@ -106,6 +122,6 @@ func (w *worker) removed(r wire.Removed, n notes) {
 	defer w.mu.Unlock()
 	if w.tombstone != nil {
 		w.gone = true
-		w.e.c.Reports.Removed(*w.tombstone)
+		w.e.c.Reports.Removed(acknowledged(*w.tombstone))
 	}
 }

@@ -109,14 +109,18 @@ func outcome(ctx context.Context, err error) string {
 
 // failed reports a pass that failed, and when the next follows.
 func (w *worker) failed(ctx context.Context, phase delivery.Phase, err error, next time.Duration) {
-	if text := err.Error(); text != w.problem {
+	text := err.Error()
+	if as := w.current.Policy.ServiceAccount; as != "" && fault.Is(err, fault.Forbidden) {
+		text += ", as service account " + as
+	}
+	if text != w.problem {
 		w.problem = text
 		if f, ok := fault.As(err); ok && f.Code == codePanic {
 			w.log.ErrorContext(ctx, "panic", "stack_trace", f.Cause.Error())
 		}
 		w.log.WarnContext(ctx, "pass failed", "phase", string(phase), "error", text, "code", fault.CodeOf(err), "attempt", w.attempts, "next_try", next.Round(time.Millisecond).String())
 	}
-	message := fmt.Sprintf("%s (attempt %d, next try in %s)", health.Shorten(err.Error(), maxText-100), w.attempts, next.Round(time.Second))
+	message := fmt.Sprintf("%s (attempt %d, next try in %s)", health.Shorten(text, maxText-100), w.attempts, next.Round(time.Second))
 	switch {
 	case phase == delivery.PhaseRemoving:
 		w.tell(delivery.PhaseRemoving, delivery.HealthUnknown, message, now)

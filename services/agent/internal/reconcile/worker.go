@@ -102,14 +102,14 @@ func (w *worker) assign(s wire.Stack) {
 }
 
 func sameWork(a, b wire.Stack) bool {
-	pa, pb := a.Policy, b.Policy
-	same := a.DeploymentObjectID == b.DeploymentObjectID && a.Checksum == b.Checksum && pa.Prune == pb.Prune &&
-		pa.PruneAdopted == pb.PruneAdopted && pa.PruneProtected == pb.PruneProtected && pa.Adopt == pb.Adopt &&
-		pa.Drift == pb.Drift && pa.ServiceAccount == pb.ServiceAccount && len(pa.IgnorePaths) == len(pb.IgnorePaths)
-	for i := 0; same && i < len(pa.IgnorePaths); i++ {
-		same = pa.IgnorePaths[i] == pb.IgnorePaths[i]
+	return a.DeploymentObjectID == b.DeploymentObjectID && a.Checksum == b.Checksum && a.GeneratorID == b.GeneratorID && a.Policy.Equal(b.Policy)
+}
+
+func sameTreatment(a, b *wire.Policy) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return same
+	return a.Equal(*b)
 }
 
 // remove takes a tombstone. One that has been executed is acknowledged again.
@@ -120,9 +120,16 @@ func (w *worker) remove(r wire.Removed) {
 		return // assigned again since
 	}
 	if w.tombstone != nil {
-		w.tombstone.Revision = max(w.tombstone.Revision, r.Revision)
-		if w.gone {
-			w.e.c.Reports.Removed(*w.tombstone)
+		if r.Revision < w.tombstone.Revision {
+			r.Revision, r.Policy, r.GeneratorID = w.tombstone.Revision, w.tombstone.Policy, w.tombstone.GeneratorID
+		}
+		again := !w.gone && !sameTreatment(w.tombstone.Policy, r.Policy)
+		if w.tombstone = &r; w.gone {
+			w.e.c.Reports.Removed(acknowledged(r))
+		}
+		if again { // what is not gone yet goes as it is said now
+			w.fresh = true
+			w.supersede()
 		}
 		return
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/account"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
 )
@@ -44,6 +45,7 @@ type world struct {
 	namespace string // where objects without a namespace go
 	resync    time.Duration
 	only      bool
+	accounts  account.Rules
 	content   *content
 	reports   *reports
 	wire      *traffic
@@ -95,7 +97,7 @@ func (w *world) start() {
 	var engine *reconcile.Engine
 	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
 	engine = reconcile.New(reconcile.Config{
-		Agent: w.agent, Namespace: "agent-of-" + w.namespace, Scope: plan.Scope{Namespace: w.namespace, Only: w.only}, Limits: bundle.DefaultLimits(),
+		Agent: w.agent, Namespace: "agent-of-" + w.namespace, Scope: plan.Scope{Namespace: w.namespace, Only: w.only}, Accounts: w.accounts, Limits: bundle.DefaultLimits(),
 		Resync: w.resync, Content: w.content, Reports: w.reports, Metrics: reconcile.NewMetrics(prometheus.NewRegistry()),
 		Tracer: noop.NewTracerProvider().Tracer(""), Log: log,
 		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches},

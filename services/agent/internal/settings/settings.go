@@ -18,6 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
+	"github.com/colliery-io/brokkr/services/agent/internal/account"
 	"github.com/colliery-io/brokkr/services/agent/internal/broker"
 )
 
@@ -51,6 +52,9 @@ type Agent struct {
 	PodLogs    int           `koanf:"pod_logs"`    // containers whose logs are followed at a time; 0: none
 
 	WebhookNetworks []string `koanf:"webhook_networks"` // CIDRs that webhooks may call though they are this machine's or a cloud's own
+
+	ServiceAccounts       []string `koanf:"service_accounts"`        // as which stacks may ask to be applied: namespace/name, namespace/*, generator-id=namespace/name
+	DefaultServiceAccount string   `koanf:"default_service_account"` // namespace/name: as which stacks are applied that ask for none; empty: the agent itself
 
 	StatusEvery time.Duration `koanf:"status_every"` // between looks at the cluster as a whole
 	Facts       string        `koanf:"facts"`        // of the cluster, for placement: zone=north,price=2.5
@@ -128,6 +132,11 @@ func (s *Settings) Validate() error {
 		_, err := netip.ParsePrefix(n)
 		p.Add(err != nil, "agent.webhook_networks", "has %q, which is not a CIDR such as 127.0.0.1/32", n)
 	}
+	for _, entry := range s.Agent.ServiceAccounts {
+		_, err := account.Parse(entry)
+		p.Add(err != nil, "agent.service_accounts", "%v", err)
+	}
+	p.Add(s.Agent.DefaultServiceAccount != "" && !account.Valid(s.Agent.DefaultServiceAccount), "agent.default_service_account", "is %q, not namespace/name", s.Agent.DefaultServiceAccount)
 	p.Add(s.Agent.StatusEvery < leastStatusEvery, "agent.status_every", "is %s, less than %s", s.Agent.StatusEvery, leastStatusEvery)
 	if _, err := cluster.ParseFacts(s.Agent.Facts); err != nil {
 		p.Add(true, "agent.facts", "is not a list such as zone=north,price=2.5: %v", err)
@@ -192,6 +201,17 @@ func (s *Settings) Networks() []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// Accounts returns as whom stacks may be applied.
+func (s *Settings) Accounts() account.Rules {
+	r := account.Rules{Default: s.Agent.DefaultServiceAccount}
+	for _, entry := range s.Agent.ServiceAccounts {
+		if a, err := account.Parse(entry); err == nil { // Validate has refused others
+			r.Allowed = append(r.Allowed, a)
+		}
+	}
+	return r
 }
 
 // Key is the PAK without the blanks and line ends that files of secrets tend to have.
