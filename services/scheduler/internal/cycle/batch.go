@@ -78,44 +78,46 @@ func removals(d placement.Decision) int {
 	return n
 }
 
-// write stores the decisions, all or none, and returns the new revisions of the agents that they concern.
-func (e *Engine) write(ctx context.Context, list []*pending) (map[agent.ID]delivery.Revision, error) {
+// writing returns what stores the decisions, all or none, and returns the new revisions of the agents that they concern. It may run
+// beside the engine.
+func (e *Engine) writing(list []*pending) func(context.Context) (map[agent.ID]delivery.Revision, error) {
 	after, most, spent := e.spending(list)
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(x, y *pending) int { return strings.Compare(string(x.subject.Stack), string(y.subject.Stack)) })
-	var revisions map[agent.ID]delivery.Revision
-	err := e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		if len(spent) > 0 { // first: everybody locks in this order
-			if err := tx.Removals().Add(ctx, after, most, spent...); err != nil {
-				return err
-			}
-		}
-		var commits []ports.Commit
-		var events []event.Event
-		for _, p := range list {
-			if !p.news { // else the commit checks it
-				if err := tx.Leases().Check(ctx, p.commit.Lease); err != nil {
+	return func(ctx context.Context) (revisions map[agent.ID]delivery.Revision, err error) {
+		err = e.store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+			if len(spent) > 0 { // first: everybody locks in this order
+				if err := tx.Removals().Add(ctx, after, most, spent...); err != nil {
 					return err
 				}
 			}
-			if err := p.step.save(ctx, tx, p.subject, p.now); err != nil {
+			var commits []ports.Commit
+			var events []event.Event
+			for _, p := range list {
+				if !p.news { // else the commit checks it
+					if err := tx.Leases().Check(ctx, p.commit.Lease); err != nil {
+						return err
+					}
+				}
+				if err := p.step.save(ctx, tx, p.subject, p.now); err != nil {
+					return err
+				}
+				if p.news {
+					commits, events = append(commits, p.commit), append(events, p.event())
+				}
+			}
+			revisions = nil
+			if len(commits) == 0 {
+				return nil
+			}
+			var err error
+			if revisions, err = tx.Decisions().Commit(ctx, commits...); err != nil {
 				return err
 			}
-			if p.news {
-				commits, events = append(commits, p.commit), append(events, p.event())
-			}
-		}
-		revisions = nil
-		if len(commits) == 0 {
-			return nil
-		}
-		var err error
-		if revisions, err = tx.Decisions().Commit(ctx, commits...); err != nil {
-			return err
-		}
-		return tx.Outbox().Append(ctx, events...)
-	})
-	return revisions, err
+			return tx.Outbox().Append(ctx, events...)
+		})
+		return revisions, err
+	}
 }
 
 func (p *pending) event() event.Event {

@@ -41,14 +41,18 @@ type pending struct {
 	span     trace.Span
 }
 
-// decideDirty decides about dirty stacks of our shards for a turn, the urgent ones first, and commits many decisions together; more
-// says whether some are left that were not tried. Signals go out as soon as a decision is committed. The error names what has to be
-// tried again.
+// decideDirty decides about dirty stacks of our shards for a turn, the urgent ones first, and commits many decisions together, while
+// it decides about others; more says whether some are left that were not tried. Signals go out as soon as a decision is committed. The
+// error names what has to be tried again.
 func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 	defer func() { e.metrics.dirty.Set(float64(len(e.dirty))) }()
-	var b batch
-	defer func() { e.abandon(&b) }() // what a failure leaves
+	l := pipeline{Engine: e}
 	var errs []error
+	defer func() { // what a failure leaves
+		if left := l.abandon(ctx); left != nil {
+			err = errors.Join(err, left)
+		}
+	}()
 	// away reports whether the store is: the others would only wait for it too.
 	away := func(err error) bool {
 		if err != nil {
@@ -66,130 +70,21 @@ func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 			return false, errors.Join(errs...)
 		}
 		for i, id := range ids {
-			late := i > 0 && time.Now().After(end) // however slow the machine is, a turn gets somewhere
-			if (late || i == urgent || b.full()) && away(e.flush(ctx, &b)) {
+			if i > 0 && time.Now().After(end) { // however slow the machine is, a turn gets somewhere
+				more := !away(l.drain(ctx))
+				return more, errors.Join(errs...)
+			}
+			if (i == urgent || l.next.full()) && away(l.send(ctx)) {
 				return false, errors.Join(errs...)
 			}
-			if late {
-				return true, errors.Join(errs...)
-			}
-			if away(e.attend(ctx, &b, id, ids[i:])) {
+			if away(l.attend(ctx, id, ids[i:])) {
 				return false, errors.Join(errs...)
 			}
 		}
-		if away(e.flush(ctx, &b)) {
+		if away(l.drain(ctx)) {
 			return false, errors.Join(errs...)
 		}
 	}
-}
-
-// attend decides about one stack and puts what is to be stored into the batch. What cannot be decided together with others is
-// decided by itself.
-func (e *Engine) attend(ctx context.Context, b *batch, id stack.ID, ahead []stack.ID) error {
-	c := e.dirty[id]
-	lease, ours := e.shards.Lease(e.shards.Of(id))
-	if !ours {
-		delete(e.dirty, id) // whoever gains the shard reads everything
-		return nil
-	}
-	if err := e.foresee(ctx, id, ahead); err != nil {
-		e.passed[id] = true
-		return fmt.Errorf("decide stack %s: %w", id, err)
-	}
-	p, err := e.prepare(ctx, id, c, lease)
-	switch {
-	case fault.Is(err, fault.Conflict): // what it rests on is read again, for which the snapshot may not be ahead of the store
-		return errors.Join(e.flush(ctx, b), e.alone(ctx, id, c))
-	case err != nil:
-		e.passed[id] = true
-		return fmt.Errorf("decide stack %s: %w", id, err)
-	case p == nil:
-		delete(e.dirty, id)
-		delete(e.retry, id)
-		if len(b.list) > 0 {
-			b.settled[id] = c
-		}
-	default:
-		e.stage(b, p)
-	}
-	return nil
-}
-
-// flush commits the batch. If it loses a race, or one of its decisions cannot be stored, each is made again by itself.
-func (e *Engine) flush(ctx context.Context, b *batch) error {
-	list := b.list
-	if len(list) == 0 {
-		return nil
-	}
-	within := ctx
-	if len(list) == 1 { // its trace shows the commit
-		within = trace.ContextWithSpan(ctx, list[0].span)
-	}
-	start := time.Now()
-	revisions, err := e.write(within, list)
-	for range list {
-		telemetry.Observe(within, e.metrics.commit, time.Since(start).Seconds())
-	}
-	if err == nil {
-		for _, p := range list {
-			e.finish(ctx, p, revisions)
-			delete(e.retry, p.subject.Stack)
-		}
-		*b = batch{}
-		e.announce(ctx, revisions)
-		return nil
-	}
-	e.abandon(b)
-	raced := fault.Is(err, fault.Conflict)
-	// Whatever is wrong with one decision must not keep the others from being committed, for as long as they are decided together.
-	if !raced && (len(list) == 1 || ctx.Err() != nil || fault.Is(err, fault.Unavailable)) {
-		for _, p := range list {
-			e.passed[p.subject.Stack] = true
-		}
-		return fmt.Errorf("commit decisions about %d stacks, the first being %s: %w", len(list), list[0].subject.Stack, err)
-	}
-	if raced {
-		e.metrics.conflicts.Inc()
-		if err := e.recount(ctx); err != nil {
-			for _, p := range list {
-				e.passed[p.subject.Stack] = true
-			}
-			return err
-		}
-	}
-	var errs []error
-	for _, p := range list {
-		var err error
-		if raced {
-			err = e.reread(ctx, p.subject.Stack)
-		}
-		if err != nil {
-			err = fmt.Errorf("decide stack %s: %w", p.subject.Stack, err)
-			e.passed[p.subject.Stack] = true
-		} else {
-			err = e.alone(ctx, p.subject.Stack, p.cause)
-		}
-		if errs = append(errs, err); ctx.Err() != nil || fault.Is(err, fault.Unavailable) {
-			break
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// abandon brings the snapshot back to where the store is; what was decided on it is dirty again.
-func (e *Engine) abandon(b *batch) {
-	if len(b.list) == 0 {
-		return
-	}
-	b.undo.back(e)
-	for _, p := range b.list {
-		p.span.End()
-		e.soil(p.subject.Stack, p.cause)
-	}
-	for id, c := range b.settled {
-		e.soil(id, c)
-	}
-	*b = batch{}
 }
 
 // soil makes a stack dirty again, unless there is newer cause.
@@ -281,7 +176,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	}
 	start := time.Now()
 	within := trace.ContextWithSpan(ctx, p.span)
-	revisions, err := e.write(within, []*pending{p})
+	revisions, err := e.writing([]*pending{p})(within)
 	telemetry.Observe(within, e.metrics.commit, time.Since(start).Seconds())
 	if err != nil {
 		p.span.End()
