@@ -79,6 +79,14 @@ func measure(ctx context.Context, args []string, getenv func(string) string, out
 			o.Rows = append(o.Rows, row)
 		}
 	}
+	for _, folder := range []string{o.Profiles, *to} {
+		if folder == "" {
+			continue
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // profiles and figures are nobody's secret
+			return fmt.Errorf("make the folder for the results: %w", err)
+		}
+	}
 	o.Life, o.Command = *l, "brokkr-fleetsim bench "+strings.Join(args, " ")
 	report, err := bench.Run(ctx, o)
 	report.Print(out)

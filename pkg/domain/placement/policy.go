@@ -218,17 +218,28 @@ func (r *run) lost(i int, score int64) Reason {
 		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[0].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
 	}
 	if _, ok := r.admits(int32(i), false); !ok && len(r.domains) > 0 {
-		var keys []string
-		for s, col := range r.domains {
-			keys = append(keys, fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.of[i]]), r.counts[r.offsets[s]+int(col.of[i])]))
+		full := make([]string, len(r.domains))
+		for s := range r.domains {
+			full[s] = r.full(s, i)
 		}
-		return Reason{Rule: RuleSpread, Wanted: fmt.Sprintf("no more than %d apart", r.c.document.Spread[0].MaxSkew), Observed: strings.Join(keys, ", "),
+		return Reason{Rule: RuleSpread, Wanted: "no more than " + strconv.Itoa(r.c.document.Spread[0].MaxSkew) + " apart", Observed: strings.Join(full, ", "),
 			Message: "one more here would break the spread"}
 	}
 	if r.atMost == "" {
 		r.atMost = "at most " + strconv.Itoa(r.most()) + " clusters"
 	}
 	return Reason{Rule: RuleOutranked, Wanted: r.atMost, Observed: strconv.FormatInt(score, 10) + " points", Message: "it fits, but others come first"}
+}
+
+// full says how full the domain of spread s is in which slot i is.
+func (r *run) full(s, i int) string {
+	col := r.domains[s]
+	d := r.offsets[s] + int(col.of[i])
+	t := &r.told[d]
+	if t.text == "" || t.picked != r.counts[d] {
+		*t = fill{picked: r.counts[d], text: fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.of[i]]), r.counts[d])}
+	}
+	return t.text
 }
 
 func (r *run) most() int {

@@ -48,8 +48,15 @@ type run struct {
 	blind    bool    // there are some
 	picked   set
 	scales   []*points // by preference
+	told     []fill    // by domain of all spreads
 	atMost   string    // how many clusters there may be, as it is told; empty: not asked yet
 	seed     uint64
+}
+
+// fill is how full a domain is, as it is told; thousands of clusters are refused for the same.
+type fill struct {
+	picked int32
+	text   string // empty: not asked yet
 }
 
 type candidate struct {
@@ -99,6 +106,7 @@ func (r *run) begin() {
 	r.hide()
 	r.atMost = ""
 	r.counts = zeros(r.counts, total)
+	r.told = zeros(r.told, total)
 	r.down = zeros(r.down, 2*total)
 	r.peerSets(n)
 	r.outages()
@@ -172,9 +180,9 @@ func (r *run) lostInSpread(slot int32) bool {
 	return false
 }
 
-func zeros(s []int32, n int) []int32 {
+func zeros[T any](s []T, n int) []T {
 	if cap(s) < n {
-		s = make([]int32, n)
+		s = make([]T, n)
 	}
 	s = s[:n]
 	clear(s)
