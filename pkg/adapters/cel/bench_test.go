@@ -237,11 +237,11 @@ func BenchmarkExplainRich(b *testing.B) {
 				next.Fleet = next.Fleet.With([]placement.Cluster{member((10*i+n)%1000, i)}, nil)
 			}
 		}, func(int) {
-			text, err := p.Pack(placement.Explain(next, start))
+			kept, err := p.Pack(placement.Explain(next, start))
 			if err != nil {
 				b.Fatal(err)
 			}
-			size = len(text)
+			size = len(kept.Rest)
 		})
 		b.ReportMetric(float64(size), "bytes")
 	})

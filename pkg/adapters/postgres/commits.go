@@ -239,21 +239,21 @@ func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]
 
 // Empty texts stand for what there is none of.
 const recordDecisions = `WITH c AS (
-		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::int[], $10::text[])
-			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed, moves, blocked)),
+		SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::int[], $10::text[], $11::bigint[])
+			AS c (stack_id, hold, object_id, packed, cause, traceparent, decided_at, followed, moves, blocked, fleet)),
 	p AS (
 		UPDATE stack_placements p SET generation = p.generation + 1, hold = nullif(c.hold, '')::jsonb, approved = 0, followed = nullif(c.followed, '')::jsonb, blocked = nullif(c.blocked, '')::jsonb,
 			moved = ARRAY(SELECT t FROM unnest(p.moved) AS t WHERE t > c.decided_at - interval '1 hour' ORDER BY t) || array_fill(c.decided_at, ARRAY[c.moves])
 		FROM c WHERE p.stack_id = c.stack_id
 		RETURNING p.stack_id, p.generation)
-	INSERT INTO decisions (stack_id, generation, object_id, packed, cause, traceparent, decided_at)
-	SELECT p.stack_id, p.generation, nullif(c.object_id, '')::uuid, c.packed, c.cause, c.traceparent, c.decided_at FROM p JOIN c ON c.stack_id = p.stack_id`
+	INSERT INTO decisions (stack_id, generation, object_id, fleet, packed, cause, traceparent, decided_at)
+	SELECT p.stack_id, p.generation, nullif(c.object_id, '')::uuid, c.fleet, c.packed, c.cause, c.traceparent, c.decided_at FROM p JOIN c ON c.stack_id = p.stack_id`
 
 // decidedRow is what is kept of a decision.
 type decidedRow struct {
 	ports.Commit
 	hold, followed, blocked string
-	packed                  []byte
+	packed                  placement.Packed
 }
 
 func (s session) record(ctx context.Context, commits []ports.Commit) error {
@@ -271,9 +271,13 @@ func (s session) record(ctx context.Context, commits []ports.Commit) error {
 	}
 	packed := make(pq.ByteaArray, len(rows))
 	for i, r := range rows {
-		packed[i] = r.packed
+		packed[i] = r.packed.Rest
 	}
-	_, err := s.exec(ctx, "record decisions", recordDecisions,
+	fleets, err := s.fleets(ctx, rows)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, "record decisions", recordDecisions,
 		column(rows, func(r decidedRow) string { return string(r.Stack) }),
 		column(rows, func(r decidedRow) string { return r.hold }),
 		column(rows, func(r decidedRow) string { return string(r.Record.Object) }),
@@ -283,7 +287,8 @@ func (s session) record(ctx context.Context, commits []ports.Commit) error {
 		column(rows, func(r decidedRow) time.Time { return micro(r.Record.At) }),
 		column(rows, func(r decidedRow) string { return r.followed }),
 		column(rows, func(r decidedRow) int64 { return int64(r.Record.Decision.Moves) }),
-		column(rows, func(r decidedRow) string { return r.blocked }))
+		column(rows, func(r decidedRow) string { return r.blocked }),
+		pq.Int64Array(fleets))
 	return err
 }
 

@@ -23,7 +23,10 @@ func asJSON(v any) (string, error) {
 	return strings.ReplaceAll(string(text), `\u0000`, `\ufffd`), nil
 }
 
-const recordColumns = `d.stack_id, d.generation, COALESCE(d.object_id::text, '') AS object_id, d.decision, d.packed, d.cause, d.traceparent, d.decided_at`
+const (
+	recordColumns = `d.stack_id, d.generation, COALESCE(d.object_id::text, '') AS object_id, d.decision, COALESCE(f.packed, '') || d.packed AS packed, d.cause, d.traceparent, d.decided_at`
+	fromRecords   = ` FROM decisions d LEFT JOIN decision_fleets f ON f.id = d.fleet`
+)
 
 type decisionRow struct {
 	Stack       stack.ID       `db:"stack_id"`
@@ -56,7 +59,7 @@ func noDecision(s stack.ID) error {
 	return notFound("decision_not_found", "a decision for stack", s)
 }
 
-const latestDecision = `SELECT ` + recordColumns + `, p.hold FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
+const latestDecision = `SELECT ` + recordColumns + `, p.hold` + fromRecords + ` JOIN stack_placements p ON p.stack_id = d.stack_id
 	WHERE d.stack_id = $1 ORDER BY d.generation DESC LIMIT 1`
 
 // Latest implements ports.Decisions.

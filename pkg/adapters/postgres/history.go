@@ -13,7 +13,7 @@ import (
 type history struct{ s session }
 
 const (
-	recordsWhere    = ` FROM decisions d JOIN stacks s ON s.id = d.stack_id WHERE true`
+	recordsWhere    = fromRecords + ` JOIN stacks s ON s.id = d.stack_id WHERE true`
 	selectRecords   = `SELECT ` + recordColumns + recordsWhere
 	countRecords    = `SELECT count(*)` + recordsWhere
 	recordsOfStack  = ` AND d.stack_id = ?`
@@ -26,6 +26,9 @@ const (
 	trimRecords     = `DELETE FROM decisions WHERE (stack_id, generation) IN (
 		SELECT d.stack_id, d.generation FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
 		WHERE d.decided_at < $1 AND d.generation < p.generation ORDER BY d.decided_at LIMIT $2)`
+	// One that comes to be used again meanwhile stays: what refers to it forbids that it goes, and it is tried again.
+	trimFleets = `DELETE FROM decision_fleets WHERE id IN (SELECT f.id FROM decision_fleets f
+		WHERE f.put_at < $1 AND NOT EXISTS (SELECT FROM decisions d WHERE d.fleet = f.id) LIMIT $2 FOR UPDATE SKIP LOCKED)`
 )
 
 // recordPages lists rows: the time that the list's own rule would need is in them.
@@ -85,6 +88,9 @@ func (r history) At(ctx context.Context, scope tenancy.Scope, id stack.ID, at ti
 func (r history) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
 	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
 		n, err := in.exec(ctx, "trim decisions", trimRecords, micro(before), limit)
+		if err == nil && n < int64(limit) {
+			_, err = in.exec(ctx, "trim fleets of decisions", trimFleets, micro(before), limit)
+		}
 		return int(n), err
 	})
 }

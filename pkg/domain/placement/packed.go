@@ -37,6 +37,13 @@ type said struct {
 	Pointed int  `json:"pointed,omitempty"` // the reason of which the observation is the score, in points; the first is 1
 }
 
+// Packed is a decision as it is kept, in two parts: whom the verdicts are about, which decisions about the same clusters have in
+// common and which is most of it, and the rest. Neither may be changed. Unpack reads one after the other.
+type Packed struct{ Whom, Rest []byte }
+
+// Bytes returns both parts, as Unpack reads them.
+func (p Packed) Bytes() []byte { return slices.Concat(p.Whom, p.Rest) }
+
 // Packer packs one decision after the other, with the same memory: what a compressor needs is more than most decisions, and
 // which clusters there are is mostly what it was before. The zero value is ready; it is not safe for concurrent use.
 type Packer struct {
@@ -59,17 +66,17 @@ type Packer struct {
 }
 
 // Pack returns d in the form in which it is kept.
-func (d Decision) Pack() ([]byte, error) { return new(Packer).Pack(d) }
+func (d Decision) Pack() (Packed, error) { return new(Packer).Pack(d) }
 
-// Pack returns d in the form in which it is kept.
-func (p *Packer) Pack(d Decision) ([]byte, error) {
+// Pack returns d in the form in which it is kept. Decisions about the same clusters, one after the other, share Whom.
+func (p *Packer) Pack(d Decision) (Packed, error) {
 	if err := p.encode(d); err != nil {
-		return nil, err
+		return Packed{}, err
 	}
 	if err := p.compress(p.text, (*flate.Writer).Close); err != nil {
-		return nil, err
+		return Packed{}, err
 	}
-	return slices.Concat(p.who, p.out.Bytes()), nil
+	return Packed{Whom: p.who, Rest: bytes.Clone(p.out.Bytes())}, nil
 }
 
 // compress puts text into out, and ends it.

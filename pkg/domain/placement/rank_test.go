@@ -76,7 +76,7 @@ func TestRankingIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := placement.Unpack(kept)
+	back, err := placement.Unpack(kept.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 // maxUnpacked bounds what Unpack reads, in bytes.
 const maxUnpacked = 256 << 20
 
-// Unpack returns the decision that Pack packed.
+// Unpack returns the decision of the bytes of a Packed.
 func Unpack(b []byte) (Decision, error) {
 	var p packed
 	if err := json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(b)), maxUnpacked)).Decode(&p); err != nil {
