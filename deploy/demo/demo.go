@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -24,8 +22,6 @@ const (
 	exampleDir     = "deploy/examples/hello"
 	policyFile     = "deploy/demo/policy.yaml"
 	brokerPort     = 3000
-	metricsPort    = 9095
-	agentPort      = 8080 // of the first; the others follow
 	clusterCount   = 3
 	leastClusters  = 2
 	answerLimit    = 20 * time.Second // of a cluster
@@ -151,73 +147,6 @@ func (d *demo) output(ctx context.Context, args ...string) (string, error) {
 	cmd.Env = append(os.Environ(), d.env()...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-// startBroker starts the broker on a private database of its own and finds the admin's key in what it prints.
-func (d *demo) startBroker(ctx context.Context) error {
-	public, err := port(brokerPort, "the broker")
-	if err != nil {
-		return err
-	}
-	metrics, err := port(metricsPort, "the broker's metrics")
-	if err != nil {
-		return err
-	}
-	d.url = fmt.Sprintf("http://127.0.0.1:%d", public)
-	// The demo's own database, whatever is configured for other brokers in this shell.
-	env := []string{"DATABASE_URL=", "BROKKR__DATABASE__URL=", "REDIS_URL=", "BROKKR__REDIS__URL=", "BROKKR_CONFIG_FILE="}
-	broker, err := d.procs.start("broker", filepath.Join(d.bin, "brokkr-broker"), env, "serve",
-		"--state-dir", filepath.Join(d.dir, "state"), "--addr", fmt.Sprintf("127.0.0.1:%d", public), "--admin-addr", fmt.Sprintf("127.0.0.1:%d", metrics))
-	if err != nil {
-		return err
-	}
-	err = d.procs.until(ctx, time.Minute, "start the broker", func(ctx context.Context) (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/readyz", nil)
-		if err != nil {
-			return false, err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return false, err
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK, nil
-	})
-	if err != nil {
-		return err
-	}
-	printed, err := os.ReadFile(broker.out())
-	if err != nil {
-		return fmt.Errorf("read what the broker printed: %w", err)
-	}
-	if d.pak = regexp.MustCompile(`brokkr_BR\w+_\w+`).FindString(string(printed)); d.pak == "" {
-		return errors.New("the broker did not print the admin's PAK")
-	}
-	return nil
-}
-
-// startAgent creates an agent for one of the clusters and starts it.
-func (d *demo) startAgent(ctx context.Context, i int) error {
-	c, s := d.clusters[i], sites()[i]
-	args := []string{"agent", "create", "--name", c.name, "--cluster-name", c.name, "--annotation", "region=" + s.region, "--generator", "admin-generator", "-o", "json"}
-	for _, l := range s.labels {
-		args = append(args, "--label", l)
-	}
-	key, err := d.output(ctx, args...)
-	if err != nil {
-		return fmt.Errorf("create agent %s: %w: %s", c.name, err, key)
-	}
-	pak := regexp.MustCompile(`brokkr_BR\w+_\w+`).FindString(key)
-	health, err := port(agentPort+i, "the health endpoint of agent "+c.name)
-	if err != nil {
-		return err
-	}
-	_, err = d.procs.start("agent-"+c.name, filepath.Join(d.bin, "brokkr-agent"), []string{
-		"KUBECONFIG=" + c.kubeconfig, "BROKKR_CONFIG_FILE=", "BROKKR__AGENT__PAK=" + pak, "BROKKR__AGENT__BROKER_URL=" + d.url,
-		"BROKKR__AGENT__NAMESPACE=" + agentNamespace, "BROKKR__AGENT__STATUS_EVERY=5s",
-		fmt.Sprintf("BROKKR__AGENT__ADDR=127.0.0.1:%d", health),
-	}, "start")
-	return err
 }
 
 // end takes everything away: the processes, the demo's namespaces in clusters that are not its own, the folder.

@@ -97,12 +97,14 @@ otlp:
 - name: ca
   secret:
     secretName: {{ . }}
+    defaultMode: 0440
     items: [{key: ca.crt, path: ca.crt}] # its key is the broker's alone
 {{- end }}
 {{- with .Values.broker.clientCertSecret }}
 - name: client-cert
   secret:
     secretName: {{ . }}
+    defaultMode: 0440
 {{- end }}
 {{- end -}}
 {{/* networkPolicy.ports, and those of the broker and the collector where their URLs name others, as a JSON list. */}}

@@ -314,11 +314,14 @@ spec:
         - name: tls
           secret:
             secretName: {{ . }}
+            defaultMode: 0440
         {{- end }}
         {{- if and (include "brokkr.tls" .) (ne .component "api") $v.global.tls.clientCA.existingSecret }}
         - name: client-ca
           secret:
             secretName: {{ $v.global.tls.clientCA.existingSecret }}
+            defaultMode: 0440
+            items: [{key: ca.crt, path: ca.crt}] # the authority's own key is none of ours
         {{- end }}
 {{- if $v.autoscaling.enabled }}
 ---

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const fakeTries = "DEMO_TEST_TRIES" // a file that grows with each start of the broker
+
+func TestMain(m *testing.M) {
+	if tries := os.Getenv(fakeTries); tries != "" && len(os.Args) > 1 && os.Args[1] == "serve" {
+		os.Exit(fakeBroker(tries, os.Args))
+	}
+	os.Exit(m.Run())
+}
+
+// fakeBroker is one whose port is taken at its first start, after it has printed its key.
+func fakeBroker(tries string, args []string) int {
+	before, _ := os.ReadFile(tries)
+	if err := os.WriteFile(tries, append(before, 'x'), 0o600); err != nil {
+		return 1
+	}
+	key := "brokkr_BRtest_" + strings.Repeat("x", len(before)+1)
+	fmt.Println("PAK: " + key)
+	if len(before) == 0 {
+		fmt.Fprintln(os.Stderr, "brokkr-broker: listen tcp 127.0.0.1:3000: bind: address already in use")
+		return 1
+	}
+	var addr string
+	for i, a := range args {
+		if a == "--addr" {
+			addr = args[i+1]
+		}
+	}
+	err := http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // of a test
+		if r.Header.Get("Authorization") != "Bearer "+key {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// Of two demos that begin at the same time both see that a port is free, and one gets it.
+func TestABrokerWhosePortIsTakenMeanwhileIsStartedAtAnotherOne(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(program, filepath.Join(dir, "brokkr-broker")); err != nil {
+		t.Fatal(err)
+	}
+	tries := filepath.Join(dir, "tries")
+	t.Setenv(fakeTries, tries)
+	d := &demo{options: options{bin: dir}, dir: dir, procs: newProcs(dir)}
+	t.Cleanup(func() { _ = d.procs.stop() })
+	if err := d.startBroker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d.pak != "brokkr_BRtest_xx" {
+		t.Errorf("the key is %q, want that of the second start", d.pak)
+	}
+	if known, _ := d.knows(t.Context()); !known {
+		t.Errorf("%s does not know the key", d.url)
+	}
+}
+
+// Who answers at the address is not believed to be the broker before it knows the key.
+func TestAnotherBrokerIsNotTakenForOurs(t *testing.T) {
+	t.Parallel()
+	d := &demo{pak: "brokkr_BRtest_x"}
+	for status, want := range map[int]bool{http.StatusOK: true, http.StatusUnauthorized: false, http.StatusServiceUnavailable: false} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(s.Close)
+		d.url = s.URL
+		if known, err := d.knows(t.Context()); known != want {
+			t.Errorf("%d: got %v, %v", status, known, err)
+		}
+	}
+}
