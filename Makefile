@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ scan-charts: ## Trivy's checks on what the charts render and on the Dockerfile: 
 
 test-charts-live: ## the charts where pods really run: KUBECONFIG=..., LOAD="kind load docker-image" (VARIANTS="all-in-one oci")
 	@charts/test/live.sh $(VARIANTS)
+
+test-charts-kind: ## the same on a cluster that kind makes with Docker for it (VARIANTS=... FROM=v1.2.2)
+	@charts/test/kind.sh $(VARIANTS)
 
 manifests: ## render deploy/manifests and the golden files from the charts
 	@HELM=$$(tools/build.sh helm) go test ./charts -run "TestRenders|TestManifests" -update
@@ -163,12 +166,14 @@ workflows: ## actionlint, and the tests of the release scripts
 
 DRY := v0.0.0-dry.1
 
-release-dry-run: workflows ## everything of a release that needs no outside service, into dist
-	@rm -rf dist/binaries dist/charts
-	@tools/release/notes.sh $(DRY) >/dev/null
+release-dry-run: workflows ## everything of a release that needs no outside service, into dist, and held to what a release has (BASE_IMAGE=...: the images on that, not on one made here)
+	@rm -rf dist && mkdir -p dist
+	@tools/release/notes.sh $(DRY) >dist/notes.md
 	@tools/release/binaries.sh $(DRY) dist/binaries
 	@charts/package.sh $(DRY) dist/charts
-	@ls -l dist/binaries dist/charts
+	@VERSION=$(DRY) deploy/test-images.sh
+	@tools/release/check.sh $(DRY) dist
+	@ls -l dist/* | awk 'NF > 2 { print $$5, $$9 } NF == 1'
 
 monitoring: ## make dashboards and rules of deploy/ anew from internal/monitoring
 	@go run ./internal/monitoring/cmd/monitoring

@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const mostBytes = 40 << 20 // of an image as it lies in a registry: what is pulled
@@ -33,7 +35,8 @@ type manifest struct {
 }
 
 type config struct {
-	Architecture string `json:"architecture"`
+	Architecture string    `json:"architecture"`
+	Created      time.Time `json:"created"`
 	Config       struct {
 		User       string            `json:"User"`
 		Entrypoint []string          `json:"Entrypoint"`
@@ -159,14 +162,73 @@ func TestImages(t *testing.T) {
 			}
 			for _, s := range sboms {
 				var bill struct {
-					Version  string           `json:"spdxVersion"`
+					Version  string `json:"spdxVersion"`
+					Creation struct {
+						Created time.Time `json:"created"`
+					} `json:"creationInfo"`
 					Packages []map[string]any `json:"packages"`
 				}
-				if l.read(s, &bill); bill.Version == "" || len(bill.Packages) == 0 {
-					t.Errorf("%s is no bill of materials", s)
+				if l.read(s, &bill); bill.Version == "" || len(bill.Packages) == 0 || bill.Creation.Created.Year() < 2000 {
+					t.Errorf("%s is no bill of materials: %s, %d packages, made %s", s, bill.Version, len(bill.Packages), bill.Creation.Created)
 				}
 			}
 		})
+	}
+}
+
+// What a node takes without a registry is named as the charts name it, and is the same image.
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv("ARCHIVES")
+	if dir == "" {
+		t.Skip("ARCHIVES is not set: run the tests by `make test-images`")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.tar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no archives (%v)", dir, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := map[string][]byte{}
+		for r := tar.NewReader(bytes.NewReader(b)); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if parts[h.Name], err = io.ReadAll(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var list []struct {
+			Config   string
+			RepoTags []string
+			Layers   []string
+		}
+		if err := json.Unmarshal(parts["manifest.json"], &list); err != nil || len(list) != 1 {
+			t.Fatalf("%s: %d images, %v", file, len(list), err)
+		}
+		var c config
+		if err := json.Unmarshal(parts[list[0].Config], &c); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".tar")
+		if want := "ghcr.io/colliery-io/" + name + ":v" + strings.TrimPrefix(c.Config.Labels["org.opencontainers.image.version"], "v"); !slices.Equal(list[0].RepoTags, []string{want}) {
+			t.Errorf("%s: it is named %q, want %s", file, list[0].RepoTags, want)
+		}
+		if c.Config.User != "10001:10001" || c.Architecture != runtime.GOARCH || c.Config.Labels["org.opencontainers.image.title"] != name {
+			t.Errorf("%s: %+v", file, c)
+		}
+		for _, layer := range list[0].Layers {
+			if len(parts[layer]) == 0 {
+				t.Errorf("%s has no layer %s", file, layer)
+			}
+		}
 	}
 }
 
@@ -180,6 +242,9 @@ func (l layout) check(name string, m manifest, c config) {
 		if got := c.Config.Labels["org.opencontainers.image."+label]; got == "" || (want != "" && got != want) {
 			t.Errorf("%s: label %s is %q, want %q", c.Architecture, label, got, want)
 		}
+	}
+	if made := c.Config.Labels["org.opencontainers.image.created"]; made != c.Created.UTC().Format(time.RFC3339) {
+		t.Errorf("%s: it was created %s, and the label says %s", c.Architecture, c.Created, made)
 	}
 	var stored int64
 	for _, d := range m.Layers {

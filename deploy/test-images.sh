@@ -1,17 +1,27 @@
 #!/usr/bin/env bash
 # Builds all images for both architectures as a release does, on a base that is made here, and holds them to what they promise.
-# It needs no registry of the net. SERVICES and PLATFORMS narrow it.
+# It needs no registry of the net, unless BASE_IMAGE names a base. SERVICES and PLATFORMS narrow it. Left are dist/images and, in dist/archives,
+# what a node takes without a registry.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 registry=$(tools/build.sh registry)
-base=$(tools/build.sh base)
 address=$(mktemp)
 "$registry" -addr 127.0.0.1:0 >"$address" &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true; rm -f "$address"' EXIT
 for _ in $(seq 100); do [ -s "$address" ] && break; sleep 0.1; done
-BASE_IMAGE=$(cat "$address")/base/static:nonroot
+address_of_registry=$(cat "$address")
+if [ -z "${BASE_IMAGE:-}" ]; then
+  base=$(tools/build.sh base)
+  BASE_IMAGE=$address_of_registry/base/static:nonroot
+  "$base" "$BASE_IMAGE"
+fi
 export BASE_IMAGE
-"$base" "$BASE_IMAGE"
-VERSION=${VERSION:-0.0.0-test.1} deploy/images.sh
-IMAGES=$PWD/dist/images go test -count=1 -v -run TestImages ./deploy
+export VERSION=${VERSION:-0.0.0-test.1}
+deploy/images.sh
+ARCHIVES=dist/archives SERVICES=${SERVICES:-brokkr-cli} deploy/images.sh # of one program: the others are made alike
+# Pushed, an image is told with its digest, by which a release scans and signs it.
+told=$(SERVICES=brokkr-cli deploy/images.sh "$address_of_registry/brokkr" "v${VERSION#v}" sha-0123456789ab 2>/dev/null)
+[[ $told =~ ^$address_of_registry/brokkr/brokkr-cli(:[^:@/]+)?@sha256:[0-9a-f]{64}$ ]] || { echo "pushed, it told '$told'" >&2; exit 1; }
+ls dist/sbom/*-linux-arm64.spdx.json >/dev/null
+IMAGES=$PWD/dist/images ARCHIVES=$PWD/dist/archives go test -count=1 -v -run 'TestImages|TestArchives' ./deploy

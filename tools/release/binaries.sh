@@ -12,7 +12,7 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 
   [ "$os" != windows ] || suffix=.exe
   out=brokkr-$version-$os-$arch$suffix
   echo "$out" >&2
-  CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOFLAGS= go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$dir/$out" ./cmd/brokkr
+  CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOFLAGS='' go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$dir/$out" ./cmd/brokkr
 done
 cd "$dir"
 sha256sum brokkr-"$version"-* >checksums.txt

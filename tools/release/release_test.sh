@@ -26,7 +26,7 @@ refuses() {
   fi
 }
 
-sha=sha-0123456789ab
+sha='sha-0123456789ab'
 export RELEASES=''
 gives "v1.2.3 v1.2 v1 latest $sha" ./tags.sh refs/tags/v1.2.3 $commit
 export RELEASES=$'v1.2.2\nv1.2.3\nv1.10.0\nv2.0.0\nv3.0.0-rc.1'
@@ -55,6 +55,99 @@ gives "### Added - this" ./notes.sh v1.2.3
 gives "- other" ./notes.sh v1.2.30
 gives "- soon" ./notes.sh v1.3.0-rc.1
 refuses "has no section '## [1.2.4]'" ./notes.sh v1.2.4
+
+# The commits since the release before: a pre-release in between does not count for a release, and does for another pre-release.
+repository=$dir/repository
+git init -q "$repository"
+commit() { git -C "$repository" -c user.name=a -c user.email=a@example.com -c commit.gpgsign=false commit -q --allow-empty -m "$1"; }
+tag() { git -C "$repository" -c tag.gpgsign=false tag "$1"; }
+printf '## [Unreleased]\n- soon\n## [1.0.0]\n- first\n## [1.1.0]\n- second\n' >"$repository/CHANGELOG.md"
+CHANGELOG=$repository/CHANGELOG.md
+hash() { git -C "$repository" log -1 --format=%h "$1"; }
+commit one; tag v1.0.0; commit two; tag v1.1.0-rc.1; commit three
+gives "- first" ./notes.sh v1.0.0
+gives "- soon  ### Commits since v1.0.0  - two ($(hash HEAD~1))" ./notes.sh v1.1.0-rc.1
+gives "- soon  ### Commits since v1.1.0-rc.1  - three ($(hash HEAD))" ./notes.sh v1.1.0-rc.2
+gives "- second  ### Commits since v1.0.0  - three ($(hash HEAD)) - two ($(hash HEAD~1))" ./notes.sh v1.1.0
+tag v1.1.0; commit four
+gives "- second  ### Commits since v1.0.0  - three ($(hash HEAD~1)) - two ($(hash HEAD~2))" ./notes.sh v1.1.0
+for n in $(seq 251); do commit "$n"; done
+gives "- and 2 more" bash -c './notes.sh v1.2.0-rc.1 | tail -n 1'
+
+# Who is told, and what: a gh and a curl that write down what they are called with.
+mkdir "$dir/bin"
+printf '#!/bin/sh\necho "gh $*" >>"$CALLS"\n[ "$2" != list ] || printf %%s "$OPEN"\n' >"$dir/bin/gh"
+printf '#!/bin/sh\necho "curl $*" >>"$CALLS"\n[ -z "$DOWN" ]\n' >"$dir/bin/curl"
+chmod +x "$dir/bin/gh" "$dir/bin/curl"
+export CALLS=$dir/calls OPEN='' DOWN=''
+# tells WANT [NAME=VALUE...] ARGUMENTS...: what it asked of the two, without the search for an open issue
+tells() {
+  local want=$1 got
+  shift
+  : >"$CALLS"
+  env PATH="$dir/bin:$PATH" "$@" >/dev/null 2>&1 || true
+  got=$({ grep -v '^gh issue list' "$CALLS" || true; } | paste -sd ' ')
+  # shellcheck disable=SC2053 # the * in it is meant
+  [[ $got == $want ]] || { echo "FAIL $*: it called '$got', want '$want'" >&2; failed=1; }
+}
+tells "gh issue create --title Release v1.2.3 failed --body Release v1.2.3 failed (gate=success images=failure): https://ci *" ./tell.sh failure v1.2.3 https://ci gate=success images=failure
+tells "gh issue comment 7 --body Release v1.2.3 failed (gate=failure): https://ci" OPEN=7 ./tell.sh failure v1.2.3 https://ci gate=failure
+tells "" ./tell.sh success v1.2.3 https://ci
+tells "gh issue close 7 --comment Release v1.2.3 is out: https://ci" OPEN=7 ./tell.sh success v1.2.3 https://ci
+tells 'curl *--data {"text": "Release v1.2.3 is out: https://ci"} https://chat' RELEASE_WEBHOOK=https://chat ./tell.sh success v1.2.3 https://ci
+refuses "neither success nor failure" ./tell.sh cancelled v1.2.3 https://ci
+if env PATH="$dir/bin:$PATH" RELEASE_WEBHOOK=https://chat DOWN=1 ./tell.sh success v1.2.3 https://ci >/dev/null 2>&1; then echo "FAIL tell.sh: nobody heard it, and it succeeded" >&2; failed=1; fi
+
+# Scans: a trivy that finds what is in FOUND, and is not to be asked where DOWN is set.
+cat >"$dir/bin/trivy" <<'J'
+#!/bin/sh
+echo "trivy $*" >>"$CALLS"
+[ -z "$DOWN" ] || exit 1
+out= gate=
+while [ $# -gt 0 ]; do case $1 in --output) out=$2 ;; --exit-code) gate=$2 ;; esac; last=$1; shift; done
+case $out in *.all) echo '{"runs":[{}]}' >"$out" ;; *) echo report >"$out" ;; esac
+[ -z "$gate" ] || [ "$last" != "$FOUND" ] || exit "$gate"
+J
+chmod +x "$dir/bin/trivy"
+mkdir -p "$dir/layout" "$dir/reports" && touch "$dir/layout/index.json"
+export FOUND='' PATH=$dir/bin:$PATH
+tells "trivy image --input $dir/layout --scanners vuln,secret *--format sarif --output $dir/reports/layout.all trivy image *--severity HIGH,CRITICAL --ignore-unfixed --exit-code 3 *" ./scan.sh "$dir/reports" "$dir/layout"
+tells "trivy fs *--format sarif --output $dir/reports/source.all . *" ./scan.sh "$dir/reports" .
+tells "* --output $dir/reports/brokkr-api.txt ghcr.io/x/brokkr-api@sha256:1" ./scan.sh "$dir/reports" ghcr.io/x/brokkr-api@sha256:1
+gives "report report" ./scan.sh "$dir/reports" image-1 image-2
+gives '[{"automationDetails":{"id":"trivy/image-1/"}}]' jq -c .runs "$dir/reports/image-1.sarif"
+FOUND=image-1
+refuses "can be mended: image-1" ./scan.sh "$dir/reports" image-1 image-2
+DOWN=1
+refuses "could not look" bash -c './scan.sh "$0" image-2 || { echo "could not look"; exit 1; }' "$dir/reports"
+DOWN=''
+
+# Actions that are neither GitHub's nor ours are named by commit: tags move.
+gives "" bash -c "grep -hoE 'uses: +[^ ]+' ../../.github/workflows/*.yml | grep -vE 'uses: +(actions/|github/|\./)' | grep -vE '@[0-9a-f]{40}\$'"
+
+# The loader of a cluster of kind
+mkdir "$dir/archives" && touch "$dir/archives/brokkr-agent.tar"
+export KIND=echo ARCHIVES=$dir/archives
+gives "load image-archive $dir/archives/brokkr-agent.tar --name brokkr-test" ../../charts/test/load-kind.sh ghcr.io/colliery-io/brokkr-agent:v1.2.3
+refuses "there is no $dir/archives/brokkr-api.tar" ../../charts/test/load-kind.sh ghcr.io/colliery-io/brokkr-api:v1.2.3
+
+# A release that is not whole. That a whole one passes is seen by make release-dry-run.
+mkdir -p "$dir/dist/binaries" "$dir/dist/images/brokkr-api.sbom" "$dir/dist/charts"
+for file in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64.exe; do echo x >"$dir/dist/binaries/brokkr-v1.2.3-$file"; done
+(cd "$dir/dist/binaries" && sha256sum brokkr-* >checksums.txt && echo y >brokkr-v1.2.3-linux-arm64)
+refuses "brokkr-v1.2.3-windows-arm64.exe is missing" ./check.sh v1.2.3 "$dir/dist" binaries
+refuses "brokkr-v1.2.3-linux-amd64 was not built with GOARCH=amd64" ./check.sh v1.2.3 "$dir/dist" binaries
+refuses "checksums.txt does not fit" ./check.sh v1.2.3 "$dir/dist" binaries
+refuses "checksums.txt does not name each program once" ./check.sh v1.2.3 "$dir/dist" binaries
+refuses "images/brokkr-cli is no OCI layout" ./check.sh v1.2.3 "$dir/dist" images
+mkdir "$dir/dist/images/brokkr-api" && touch "$dir/dist/images/brokkr-api/index.json"
+refuses "images/brokkr-api has 0 bills of materials" ./check.sh v1.2.3 "$dir/dist" images
+refuses "notes.md is missing or empty" ./check.sh v1.2.3 "$dir/dist" notes
+refuses "brokkr-agent-1.2.3.tgz is missing" ./check.sh v1.2.3 "$dir/dist" charts
+mkdir "$dir/brokkr-agent" && printf 'version: 1.2.3\nappVersion: 1.2.2\n' >"$dir/brokkr-agent/Chart.yaml"
+tar -czf "$dir/dist/charts/brokkr-agent-1.2.3.tgz" -C "$dir" brokkr-agent
+refuses "brokkr-agent/Chart.yaml is not of this version" ./check.sh v1.2.3 "$dir/dist" charts
+refuses "no part chart" ./check.sh v1.2.3 "$dir/dist" chart
 
 # A database with one vulnerability of errors.As, which fault calls; with none; and none at all.
 mkdir -p "$dir/db/index" "$dir/db/ID"

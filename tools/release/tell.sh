@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Tells how a release went: tell.sh success|failure VERSION URL [JOB=RESULT...]
+# A failure opens an issue, or writes to the one that is open for this version already; a success closes it. RELEASE_WEBHOOK, if it is set,
+# gets the same line as {"text": ...}, as chats take it.
+set -euo pipefail
+[ $# -ge 3 ] || { echo "usage: tell.sh success|failure VERSION URL [JOB=RESULT...]" >&2; exit 2; }
+result=$1 version=$2 url=$3
+shift 3
+title="Release $version failed"
+case $result in
+  success) text="Release $version is out: $url" ;;
+  failure) text="Release $version failed ($*): $url" ;;
+  *) echo "tell.sh: $result is neither success nor failure" >&2; exit 2 ;;
+esac
+open=$(gh issue list --state open --search "in:title \"$title\"" --json number,title --jq ".[] | select(.title == \"$title\") | .number" | head -n 1)
+if [ "$result" = failure ]; then
+  if [ -n "$open" ]; then
+    gh issue comment "$open" --body "$text"
+  else
+    gh issue create --title "$title" --body "$text
+
+Nothing carries the release's tags before all images were scanned and signed; run the failed jobs again once the reason is gone, or delete the tag."
+  fi
+elif [ -n "$open" ]; then
+  gh issue close "$open" --comment "$text"
+fi
+if [ -n "${RELEASE_WEBHOOK:-}" ]; then
+  body=$(printf '%s' "$text" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
+  curl --fail --silent --show-error --max-time 20 -H 'Content-Type: application/json' --data "{\"text\": \"$body\"}" "$RELEASE_WEBHOOK" >/dev/null
+fi
+echo "$text"
