@@ -101,12 +101,13 @@ bench: ## benchmarks in one process (docs/benchmarks)
 ROWS  ?=
 SCALE ?= 1
 SEED  ?= 1
+OUT   ?=
 
-bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simulated agents, into docs/benchmarks (ROWS=5,8 SCALE=0.1 SEED=7)
+bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simulated agents, into docs/benchmarks (ROWS=5,8 SCALE=0.1 SEED=7 OUT=folder)
 	@mkdir -p bin
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/api/cmd/brokkr-api ./services/gateway/cmd/brokkr-gateway ./services/scheduler/cmd/brokkr-scheduler
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/brokkr-fleetsim ./test/fleetsim
-	@$(TESTENV) --durable -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(if $(filter 1,$(SCALE)),docs/benchmarks,bin)
+	@$(TESTENV) --durable -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(or $(OUT),$(if $(filter 1,$(SCALE)),docs/benchmarks,bin))
 
 deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus)
 	@tools/install-deps.sh --prometheus

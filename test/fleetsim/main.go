@@ -39,8 +39,10 @@ func command(ctx context.Context, args []string, getenv func(string) string, out
 		return measure(ctx, args[1:], getenv, out, progress)
 	case "run":
 		return live(ctx, args[1:], out, progress)
+	case "compare":
+		return compare(args[1:], out)
 	default:
-		return fmt.Errorf("usage: brokkr-fleetsim bench|run [flags]; there is no %q", verb)
+		return fmt.Errorf("usage: brokkr-fleetsim bench|run|compare [flags]; there is no %q", verb)
 	}
 }
 
@@ -94,6 +96,22 @@ func measure(ctx context.Context, args []string, getenv func(string) string, out
 		err = errors.Join(err, report.Write(*to))
 	}
 	return err
+}
+
+// compare tells how two reports differ, such as those of two architectures.
+func compare(args []string, out io.Writer) error {
+	if len(args) != 2 {
+		return errors.New("usage: brokkr-fleetsim compare FIRST/fleet.json SECOND/fleet.json")
+	}
+	first, err := bench.Read(args[0])
+	if err != nil {
+		return err //nolint:wrapcheck // it says everything
+	}
+	second, err := bench.Read(args[1])
+	if err != nil {
+		return err //nolint:wrapcheck // it says everything
+	}
+	return bench.Compare(out, first, second) //nolint:wrapcheck // it says everything
 }
 
 // live speaks for agents until it is interrupted, and says each ten seconds how they are.

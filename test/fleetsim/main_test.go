@@ -100,6 +100,8 @@ func TestBadUse(t *testing.T) {
 		`there is no row "99"`:                          {"bench", "--rows", "99"},
 		"rows 6 and 7 start the scheduler anew":         {"bench", "--rows", "6", "--all-in-one"},
 		"read the agents (--agents)":                    {"run"},
+		"usage: brokkr-fleetsim compare":                {"compare", "a"},
+		"read the report no/fleet.json":                 {"compare", "no/fleet.json", "no/fleet.json"},
 		"flag provided but not defined: -no-such-thing": {"run", "--no-such-thing"},
 	} {
 		getenv := servers
