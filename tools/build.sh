@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds a pinned tool once for each state of its module and keeps it outside of the checkout; prints its path.
-#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol|govulncheck|kind|trivy
+#   tools/build.sh helm|kubectl|ko|registry|base|actionlint|otelcol|govulncheck|kind|trivy|crane
 set -euo pipefail
 cd "$(dirname "$0")"
-tool=${1:?helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind or trivy}
+tool=${1:?helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind, trivy or crane}
 export GOWORK=off CGO_ENABLED=0 GOFLAGS=-trimpath
 flags="-s -w" experiment=
 case $tool in
@@ -16,13 +16,14 @@ helm)
   flags+=" -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$minor"
   ;;
 ko) package=github.com/google/ko module=ko ;;
+crane) package=github.com/google/go-containerregistry/cmd/crane module=ko ;;
 registry | base) package=./$tool module=ko ;;
 kubectl | otelcol) package=. module=$tool ;;
 kind) package=sigs.k8s.io/kind module=kind ;;
 trivy) package=. module=trivy experiment=jsonv2 ;; # its libraries use encoding/json/v2
 actionlint) package=github.com/rhysd/actionlint/cmd/actionlint module=actionlint ;;
 govulncheck) package=golang.org/x/vuln/cmd/govulncheck module=govulncheck ;;
-*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind or trivy" >&2; exit 2 ;;
+*) echo "tools/build.sh: no tool $tool: helm, kubectl, ko, registry, base, actionlint, otelcol, govulncheck, kind, trivy or crane" >&2; exit 2 ;;
 esac
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 export GOEXPERIMENT=$experiment
