@@ -140,6 +140,8 @@ type Hold struct {
 	Removes     []string  `json:"removes"` // agent ids
 	Of          int       `json:"of"`
 	Fingerprint string    `json:"fingerprint"`
+	// Until is when the fleet's window has room for it if nothing else happens; nil of other causes, and if it never has.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // StackStatus is where a stack stands in every cluster.

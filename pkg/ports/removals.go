@@ -11,6 +11,8 @@ import (
 type Removals interface {
 	// Since returns those after the moment, oldest first.
 	Since(ctx context.Context, after time.Time) ([]placement.Removal, error)
+	// Assigned returns how many assignments the whole fleet has, removals not among them: what the brake admits a share of.
+	Assigned(ctx context.Context) (int, error)
 	// Add stores removals in the transaction that commits their decisions. Decisions rest on at most so many clusters that were
 	// taken away after the moment: if there are more, it is a Conflict (code stale) and nothing is stored; of two that add at one
 	// moment the second waits for the first. The stacks must exist (else Refused, foreign_key_violation).

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/services/api"
@@ -154,7 +155,7 @@ func TestPlanKnowsTheBrake(t *testing.T) {
 	if !ok {
 		t.Fatalf("the world's store is a %T", w.store)
 	}
-	w.handler = w.handlerOf(store, func(d *api.Deps) { d.Brake = api.BrakeOf(0.5, 1) })
+	w.handler = w.handlerOf(store, func(d *api.Deps) { d.Brake = api.BrakeOf(0.5, 1, 10, time.Minute) })
 	if got := of(); !strings.Contains(got, "more than 50 %") {
 		t.Errorf("with a brake at one removal: held by %q, want by a share of 50 %%", got)
 	}

@@ -29,11 +29,12 @@ func (p policies) Read(content []byte, _ bool) (policy.Document, []app.PolicyPro
 }
 
 // UsualBrake is that of a scheduler whose configuration says nothing of it.
-func UsualBrake() placement.Brake { return BrakeOf(0.2, 5) }
+func UsualBrake() placement.Brake { return BrakeOf(0.2, 5, 10, 10*time.Minute) }
 
-// BrakeOf is the brake over one stack. What the window of the whole fleet admits is known to the scheduler alone.
-func BrakeOf(share float64, atLeast int) placement.Brake {
-	return placement.Brake{Share: share, AtOne: atLeast}
+// BrakeOf is the brake over one stack, and that over the fleet, whose window admits the share too, but never less than the floor.
+// What is in the window is read when it is asked for.
+func BrakeOf(share float64, atLeast, floor int, window time.Duration) placement.Brake {
+	return placement.Brake{Share: share, AtOne: atLeast, Fleet: &placement.FleetWindow{Share: share, Floor: floor, Length: window}}
 }
 
 func checkCron(expression string) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 )
@@ -26,6 +27,19 @@ func (s *state) removalsAfter(after time.Time) []placement.Removal {
 
 func (r removals) Since(ctx context.Context, after time.Time) ([]placement.Removal, error) {
 	return read(ctx, r.s, func(s *state) ([]placement.Removal, error) { return s.removalsAfter(after), nil })
+}
+
+func (r removals) Assigned(ctx context.Context) (int, error) {
+	return read(ctx, r.s, func(s *state) (int, error) {
+		n := 0
+		s.assignments.each(func(_ two, a delivery.Assignment) bool {
+			if a.State == delivery.Assigned {
+				n++
+			}
+			return true
+		})
+		return n, nil
+	})
 }
 
 func (r removals) Add(ctx context.Context, after time.Time, most int, list ...placement.Removal) error {

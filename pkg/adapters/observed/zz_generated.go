@@ -1317,6 +1317,13 @@ func (x observedRemovals) Since(ctx context.Context, p1 time.Time) (r0 []placeme
 	return r0, err
 }
 
+func (x observedRemovals) Assigned(ctx context.Context) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Removals", "Assigned")
+	defer func() { done(err) }()
+	r0, err = x.in.Assigned(ctx)
+	return r0, err
+}
+
 func (x observedRemovals) Add(ctx context.Context, p1 time.Time, p2 int, p3 ...placement.Removal) (err error) {
 	ctx, done := x.o.start(ctx, "Removals", "Add")
 	defer func() { done(err) }()

@@ -27,6 +27,13 @@ func (r removals) Since(ctx context.Context, after time.Time) ([]placement.Remov
 	})
 }
 
+const countAssigned = `SELECT count(*) FROM assignments WHERE state = 'assigned'`
+
+// Assigned implements ports.Removals.
+func (r removals) Assigned(ctx context.Context) (int, error) {
+	return one[int](ctx, r.s, "count assignments", nil, countAssigned)
+}
+
 const (
 	// countingRemovals is the key of the lock under which they are counted and added.
 	countingRemovals = 0x62726f6b6b720d

@@ -144,7 +144,7 @@ func readsAll() map[string]bool {
 		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "listWorkOrders": true, "selectWorkOrderLog": true, "listWorkOrderLog": true,
 		"selectFleet": true, "listFleet": true, "listFeed": true, "selectDiagnostics": true,
 		"selectPolicies": true, "selectRollouts": true, "allGoverning": true, "selectRecords": true, "countRecords": true, "allPolicies": true, "countPolicies": true, "selectWebhooks": true, "listWebhooks": true, "selectDeliveries": true, "listDeliveries": true,
-		"selectKnown": true, "silence": true, "runningDrains": true,
+		"selectKnown": true, "silence": true, "runningDrains": true, "countAssigned": true,
 		// one row, or none at all
 		"endOfOutbox": true, "trimOutbox": true, "readEvents": true,
 		// a row for each process of an agent that has sent something lately

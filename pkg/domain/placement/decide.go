@@ -75,7 +75,7 @@ func Decide(in Input, now time.Time) Decision {
 	held := in.Subject.Hold != nil && in.Subject.Hold.Cause == HoldNowhere
 	nowhere := (in.Subject.Decided != nil || held) && in.Subject.Policy == nil && picks == 0 && !consent
 	if hold := brake(in, removals, now, nowhere); hold != nil {
-		d.Hold, d.WakeAt = hold, in.retry(hold, now)
+		d.Hold, d.WakeAt = hold, in.Brake.RoomFor(hold, now)
 	} else {
 		d.Changes = append(d.Changes, removals...)
 	}
@@ -171,15 +171,10 @@ func why(v Verdict) string {
 // Nowhere says that the stack would be left without a cluster; under a policy that needs approval too.
 func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 	s := in.Subject
-	if len(removals) == 0 || s.Deleted || (s.Newest != nil && s.Newest.Marker) || in.Brake.Share <= 0 {
+	if len(removals) == 0 || s.Over() || in.Brake.Share <= 0 {
 		return nil
 	}
-	has := 0
-	for _, p := range in.Prior {
-		if p.State == delivery.Assigned {
-			has++
-		}
-	}
+	has := in.Prior.Assigned()
 	h := Hold{Since: now, Of: has}
 	for _, r := range removals {
 		h.Removes = append(h.Removes, r.Agent)
@@ -217,12 +212,12 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 // stays reports whether only an approval ends the hold, or that nothing of it would be removed.
 func (h *Hold) stays() bool { return h.Cause == HoldShare || h.Cause == "" }
 
-// retry is when the fleet's window has room for what it holds; nil: it holds nothing, or never has.
-func (in Input) retry(h *Hold, now time.Time) *time.Time {
-	if h == nil || h.Cause != HoldFleet || in.Brake.Fleet == nil {
+// RoomFor is when the fleet's window has room for what it holds, if nothing else happens; nil: it holds nothing, or never has.
+func (b Brake) RoomFor(h *Hold, now time.Time) *time.Time {
+	if h == nil || h.Cause != HoldFleet || b.Fleet == nil {
 		return nil
 	}
-	return in.Brake.Fleet.RoomAt(len(h.Removes), now)
+	return b.Fleet.RoomAt(len(h.Removes), now)
 }
 
 func overlap(a, b []agent.ID) bool {
@@ -265,3 +260,6 @@ func (d Decision) News(s Subject) bool {
 	}
 	return d.Hold != nil && (d.Hold.Fingerprint != s.Hold.Fingerprint || d.Hold.Reason != s.Hold.Reason)
 }
+
+// Calm reports whether d is just what is there already: nothing changes, is held or lacks.
+func (d Decision) Calm() bool { return len(d.Changes) == 0 && d.Hold == nil && d.Unmet == nil }

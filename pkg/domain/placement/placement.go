@@ -170,6 +170,9 @@ type Hold struct {
 	Of      int        `json:"of"` // clusters that the stack has now
 	// Fingerprint binds an approval to exactly this set of removals.
 	Fingerprint string `json:"fingerprint"`
+	// Until is when the fleet's window has room for it, if nothing else happens: of the moment at which somebody asks, so that
+	// it is not in what is stored. Nil: it is held by something else, or the time alone makes no room.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Change is one assignment that a decision changes.

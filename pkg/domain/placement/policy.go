@@ -25,8 +25,7 @@ func Explain(in Input, now time.Time) Decision {
 
 // byPolicy reports whether the policy says where the stack runs: not if it is deleted, marked or has no object.
 func (in Input) byPolicy() bool {
-	s := in.Subject
-	return in.Policy != nil && !s.Deleted && s.Newest != nil && !s.Newest.Marker
+	return in.Policy != nil && in.Subject.Newest != nil && !in.Subject.Over()
 }
 
 // decideByPolicy decides as the policy says.
@@ -73,7 +72,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	slices.SortFunc(removals, byAgent)
 	if hold := brake(in, removals, now, picks == 0 && !consent); hold != nil {
 		d.Hold, d.Moves = hold, 0 // what is held has not moved, and must not use up the moves that it needs when it is approved
-		if at := in.retry(hold, now); at != nil {
+		if at := in.Brake.RoomFor(hold, now); at != nil {
 			r.wakeAt(*at)
 		}
 		if most := r.c.document.Strategy.Count; r.count() && most != nil {

@@ -22,6 +22,13 @@ func (x faultyRemovals) Since(ctx context.Context, after time.Time) (v []placeme
 	return x.in.Since(ctx, after)
 }
 
+func (x faultyRemovals) Assigned(ctx context.Context) (n int, err error) {
+	if err = x.f.next(); err != nil {
+		return n, err
+	}
+	return x.in.Assigned(ctx)
+}
+
 func (x faultyRemovals) Add(ctx context.Context, after time.Time, most int, list ...placement.Removal) error {
 	if err := x.f.next(); err != nil {
 		return err

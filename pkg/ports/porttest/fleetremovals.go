@@ -18,14 +18,16 @@ func fleetRemovalCases() map[string]func(*world) {
 		"racers rest on the same count":         removalsRace,
 		"a removal goes with its transaction":   removalsRollBack,
 		"nothing is not counted and not lacked": removalsOfNothing,
+		"what is assigned is counted":           removalsOfHowMany,
 	}
 }
 
 func (w *world) removalMethods() map[string]method {
 	r := placement.Removal{Stack: newID[stack.ID](), Count: 1, At: w.at}
 	return map[string]method{
-		"Removals.Since": func(ctx context.Context, in ports.Repositories) error { return discard(in.Removals().Since(ctx, w.at)) },
-		"Removals.Add":   func(ctx context.Context, in ports.Repositories) error { return in.Removals().Add(ctx, w.at, 0, r) },
+		"Removals.Since":    func(ctx context.Context, in ports.Repositories) error { return discard(in.Removals().Since(ctx, w.at)) },
+		"Removals.Assigned": func(ctx context.Context, in ports.Repositories) error { return discard(in.Removals().Assigned(ctx)) },
+		"Removals.Add":      func(ctx context.Context, in ports.Repositories) error { return in.Removals().Add(ctx, w.at, 0, r) },
 		"Removals.Trim": func(ctx context.Context, in ports.Repositories) error {
 			return discard(in.Removals().Trim(ctx, w.at, 1))
 		},
@@ -102,4 +104,15 @@ func removalsOfNothing(w *world) {
 	id := w.stack(w.generator("team").ID, "a").ID
 	wantNone(w.T, "add", w.Removals().Add(w.ctx, w.at, 0, placement.Removal{Stack: id, Count: 2, At: w.at.Add(time.Minute)}))
 	wantNone(w.T, "add nothing to more than is admitted", w.Removals().Add(w.ctx, w.at, 0))
+}
+
+func removalsOfHowMany(w *world) {
+	before, err := w.Removals().Assigned(w.ctx)
+	wantNone(w.T, "assigned", err)
+	p := w.place(3)
+	w.place(2)
+	w.decide(p.stack.ID, w.remove(p.agents[0].ID, p.object))
+	got, err := w.Removals().Assigned(w.ctx)
+	wantNone(w.T, "assigned", err)
+	wantSame(w.T, "assigned, the removed one not among them", got-before, 4)
 }

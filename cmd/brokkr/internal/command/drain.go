@@ -264,7 +264,7 @@ func writeDrainPlan(w io.Writer, k client.Cluster, p client.Plan) error {
 			continue
 		case x.Hold != nil:
 			stays++
-			f.text("  stack/%s: its removal would wait for an approval: %s", name, render.Clean(x.Hold.Reason))
+			f.text("  stack/%s: its removal would wait %s: %s", name, waits(x.Hold), render.Clean(x.Hold.Reason))
 		case !changes || !lost:
 			stays++
 			f.text("  stack/%s: would stay: brokkr explain %s %s", name, name, k.ClusterName)

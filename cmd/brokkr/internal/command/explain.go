@@ -106,7 +106,7 @@ func (a *app) writeExplanation(w io.Writer, s client.Stack, p client.Placement) 
 		line("  unmet     %d of %d wanted clusters: %s", p.Unmet.Picked, p.Unmet.Wanted, render.Clean(p.Unmet.Reason))
 	}
 	if p.Hold != nil {
-		line("  held      %s; brokkr placement approve %s", render.Clean(p.Hold.Reason), render.Clean(s.Name))
+		line("  held      %s; it waits %s: brokkr placement approve %s", render.Clean(p.Hold.Reason), waits(p.Hold), render.Clean(s.Name))
 	}
 	for _, v := range sorted(p.Verdicts, func(v client.Verdict) string { return v.Cluster }) {
 		word := "not picked"

@@ -168,7 +168,7 @@ func writePlan(w io.Writer, p client.Plan) error {
 			line("  - %s (agent %s): %s", render.Clean(c.ClusterName), render.Clean(c.AgentName), render.Clean(c.Reason))
 		}
 		if s.Hold != nil {
-			line("  the removals would wait for an approval: %s", render.Clean(s.Hold.Reason))
+			line("  the removals would wait %s: %s", waits(s.Hold), render.Clean(s.Hold.Reason))
 		}
 		if s.Unmet != nil {
 			line("  %d of %d wanted: %s", s.Unmet.Picked, s.Unmet.Wanted, render.Clean(s.Unmet.Reason))

@@ -122,6 +122,7 @@ func TestExplain(t *testing.T) {
 		"at-nothing":       {"explain hello --at 48h", stackFound.with(routes{placement + "?at=2026-07-31T12%3A00%3A00Z": {refused(404, "decision_not_found", "nothing")}}), 1},
 		"at-usage":         {"explain hello --at noon", nil, 2},
 		"usage":            {"explain", nil, 2},
+		"held":             {"explain hello", stackFound.with(routes{placement: {ok(strings.Replace(decided(byID), `"hold":null`, `"hold":{"since":"2026-08-02T11:58:00Z","cause":"fleet_window","reason":"would remove 1 assignments where the fleet's window admits 0 more","removes":["`+agentID+`"],"of":2,"fingerprint":"f","until":"2026-08-02T12:06:00Z"}`, 1))}}), 0},
 		"undecided":        {"explain hello", stackFound.with(routes{placement: {ok(`{"stack_id":"` + stackID + `","generation":0,"decided_at":null,"cause":"","trace_id":"","policy":null,"wake_at":null,"hold":null,"verdicts":[]}`)}}), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +144,8 @@ func TestPlan(t *testing.T) {
 		"gains":[{"agent_id":"` + agentID + `","agent_name":"edge-1","cluster_name":"cluster-1","reason":"picked by the policy"}],
 		"loses":[{"agent_id":"` + agentID2 + `","agent_name":"edge-2","cluster_name":"cluster-2","reason":"the cluster has no label \"eu\""}],
 		"hold":null,"unmet":{"wanted":3,"picked":2,"reason":"no more clusters fit"}}]}`
+	held := strings.Replace(plan, `"hold":null`, `"hold":{"since":"2026-08-02T12:00:00Z","cause":"fleet_window","reason":"would remove 1 assignments where the fleet's window admits 0 more",
+		"removes":["`+agentID2+`"],"of":2,"fingerprint":"f","until":"2026-08-02T12:06:00Z"}`, 1)
 	found := routes{"GET /placement-policies?name=web-eu": {list(policyJSON(policyID, genID, 2, webEU, ""))}}
 	agents := routes{"GET /agents?q=edge-1": {list(edge1)}}
 	empty := `{"id":"x","unchanged":4,"warnings":[],"stacks":[]}`
@@ -152,6 +155,8 @@ func TestPlan(t *testing.T) {
 		exit   int
 	}{
 		"policy":      {"plan -f -", found.with(routes{ask: {ok(plan)}}), 0},
+		"held":        {"plan -f -", found.with(routes{ask: {ok(held)}}), 0},
+		"held-ever":   {"plan -f -", found.with(routes{ask: {ok(strings.Replace(held, `,"until":"2026-08-02T12:06:00Z"`, "", 1))}}), 0},
 		"json":        {"plan -f - -o json", found.with(routes{ask: {ok(plan)}}), 0},
 		"unknown":     {"plan -f -", routes{"GET /placement-policies?name=web-eu": {list()}}, 1},
 		"drain":       {"plan --agent edge-1 --drain --unlabel prod", agents.with(routes{ask: {ok(empty)}}), 0},

@@ -154,8 +154,24 @@ func (a *app) writeHold(w io.Writer, h *client.Hold, stack string) error {
 		return nil
 	}
 	text := fmt.Sprintf("HELD for %s: %s", render.Age(a.env.Now(), &h.Since), render.Clean(h.Reason))
-	_, err := fmt.Fprintf(w, "%s\n  to let it happen: brokkr placement approve %s --fingerprint %s\n", render.Paint(text, render.Bad, a.colour()), stack, h.Fingerprint)
+	by := ""
+	if h.Until != nil {
+		by = fmt.Sprintf("  by itself: at %s if nothing else happens\n", h.Until.UTC().Format(time.RFC3339))
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s  to let it happen: brokkr placement approve %s --fingerprint %s\n", render.Paint(text, render.Bad, a.colour()), by, stack, h.Fingerprint)
 	return err
+}
+
+// waits says what ends a hold.
+func waits(h *client.Hold) string {
+	switch {
+	case h.Until != nil:
+		return "until " + h.Until.UTC().Format(time.RFC3339) + " if nothing else happens, or for an approval"
+	case h.Cause == "fleet_window":
+		return "until the fleet's window has room, or for an approval"
+	default:
+		return "for an approval"
+	}
 }
 
 // followStatus adds what changes: rows of a table, or whole documents in the other formats.

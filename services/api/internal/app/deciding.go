@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -23,6 +22,7 @@ type deciding struct {
 	named    map[stackName]stack.ID
 	priors   map[stack.ID]placement.Prior
 	policies map[policy.ID]*placement.Compiled
+	promises placement.Promises
 	brake    placement.Brake
 	fleet    *placement.Fleet // of clusters, once it is needed
 }
@@ -36,6 +36,10 @@ type stackName struct {
 // clusters and where other stacks are.
 func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []stack.ID) (*deciding, error) {
 	f := tx.Facts()
+	brake, err := a.brake(ctx, tx, ids) // before the facts: what it counts as removed is then not among what is assigned
+	if err != nil {
+		return nil, err
+	}
 	clusters, err := f.Clusters(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read clusters: %w", err)
@@ -45,21 +49,20 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 		return nil, fmt.Errorf("read stacks: %w", err)
 	}
 	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, named: map[stackName]stack.ID{},
-		policies: map[policy.ID]*placement.Compiled{}, brake: a.Brake}
+		policies: map[policy.ID]*placement.Compiled{}, promises: placement.Promises{}, brake: brake}
 	if w.priors, err = f.Prior(ctx, ids); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
-	load := map[agent.ID]int{}
-	for _, prior := range w.priors {
-		for id, x := range prior {
-			if x.State == delivery.Assigned {
-				load[id]++
-			}
-		}
-	}
+	load, assigned := placement.Loads(w.priors), 0
 	for _, c := range clusters {
 		c.Load = load[c.Agent]
 		w.clusters[c.Agent] = c
+	}
+	for _, n := range load {
+		assigned += n
+	}
+	if w.brake.Fleet != nil {
+		w.brake.Fleet.Assigned = assigned
 	}
 	follows := map[policy.ID]bool{}
 	for _, s := range subjects {
@@ -83,7 +86,54 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 			return nil, err
 		}
 	}
+	for _, s := range subjects {
+		if c := w.follows(s); c != nil {
+			w.promises.Make(s, c.Needs(), w.priors[s.Stack], w.clusters)
+		}
+	}
+	w.promises.Sum(w.clusters)
 	return w, nil
+}
+
+// brake is the scheduler's, with what its window of the fleet has of removals now if all stacks are decided about.
+func (a *App) brake(ctx context.Context, tx ports.Repositories, ids []stack.ID) (placement.Brake, error) {
+	out := a.Brake
+	if out.Fleet == nil || ids != nil {
+		out.Fleet = nil
+		return out, nil
+	}
+	removed, err := tx.Removals().Since(ctx, out.Fleet.Began(a.now()))
+	if err != nil {
+		return out, fmt.Errorf("read removals: %w", err)
+	}
+	w := out.Fleet.With(removed...)
+	out.Fleet = &w
+	return out, nil
+}
+
+// until returns h with when the fleet's window has room for it as things are now; nil stays nil.
+func (a *App) until(ctx context.Context, h *placement.Hold) (*placement.Hold, error) {
+	if h == nil || h.Cause != placement.HoldFleet {
+		return h, nil
+	}
+	brake, err := a.brake(ctx, a.Store, nil)
+	if err != nil || brake.Fleet == nil {
+		return h, err
+	}
+	if brake.Fleet.Assigned, err = a.Store.Removals().Assigned(ctx); err != nil {
+		return h, fmt.Errorf("count assignments: %w", err)
+	}
+	out := *h
+	out.Until = brake.RoomFor(h, a.now())
+	return &out, nil
+}
+
+// follows returns the policy that decides about a stack; nil: none does.
+func (w *deciding) follows(s placement.Subject) *placement.Compiled {
+	if s.Policy == nil {
+		return nil
+	}
+	return w.policies[s.Policy.ID]
 }
 
 // know makes a policy ready to decide with.
@@ -99,7 +149,8 @@ func (w *deciding) know(a *App, p policy.Policy) error {
 // copy returns one that may be changed without changing w; the values are shared.
 func (w *deciding) copy() *deciding {
 	out := *w
-	out.clusters, out.subjects, out.policies, out.fleet = maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.policies), nil
+	out.clusters, out.subjects, out.priors, out.policies, out.fleet = maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), maps.Clone(w.policies), nil
+	out.promises = w.promises.Clone()
 	return &out
 }
 
@@ -118,16 +169,21 @@ func (w *deciding) revise(a *App, v policy.Policy) error {
 
 // decide decides as the scheduler would, with a verdict on every cluster.
 func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
+	return placement.Explain(w.input(id), now)
+}
+
+// input is what a decision about a stack rests on.
+func (w *deciding) input(id stack.ID) placement.Input {
 	s := w.subjects[id]
 	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brake}
-	if s.Policy == nil || w.policies[s.Policy.ID] == nil {
+	if in.Policy = w.follows(s); in.Policy == nil {
 		in.Clusters = slices.Collect(maps.Values(w.clusters))
-		return placement.Decide(in, now)
+		return in
 	}
 	if w.fleet == nil {
 		w.fleet = placement.NewFleet(slices.Collect(maps.Values(w.clusters)))
 	}
-	in.Policy, in.Fleet = w.policies[s.Policy.ID], w.fleet
+	in.Fleet = w.fleet
 	for _, name := range in.Policy.Peers() {
 		if other, ok := w.named[stackName{s.Generator, name}]; ok {
 			if in.Peers == nil {
@@ -136,5 +192,5 @@ func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
 			in.Peers[name] = w.priors[other]
 		}
 	}
-	return placement.Explain(in, now)
+	return in
 }

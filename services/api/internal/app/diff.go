@@ -97,6 +97,9 @@ func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID
 		out.Hold = nil // what a user names himself is not braked
 		return out, nil
 	}
+	if out.Hold, err = a.until(ctx, out.Hold); err != nil {
+		return Preview{}, err
+	}
 	out.Warnings, err = a.foretell(ctx, sub, content)
 	return out, err
 }

@@ -34,6 +34,9 @@ func (a *App) StackPlacement(ctx context.Context, p tenancy.Principal, s stack.I
 	}
 	out := StackPlacement{Stack: s, Hold: sub.Hold}
 	rec, hold, err := a.decision(ctx, p, s, at)
+	if err == nil && at == nil {
+		hold, err = a.until(ctx, hold)
+	}
 	if at == nil && fault.Is(err, fault.NotFound) {
 		return out, nil
 	}

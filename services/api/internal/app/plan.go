@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -103,10 +102,13 @@ func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Pla
 	if err != nil {
 		return Plan{}, err
 	}
-	out, err := compare(p, before, w, now)
-	if err != nil {
-		return Plan{}, err
+	changed := map[agent.ID]placement.Cluster{}
+	for _, x := range q.Agents {
+		if c, ok := before.clusters[x.ID]; ok {
+			changed[x.ID] = c
+		}
 	}
+	out := compare(p, before, w, changed, now)
 	out.Warnings = warnings
 	if out.Agents, err = a.fleet(ctx); err != nil {
 		return Plan{}, err
@@ -214,60 +216,6 @@ func (x PlannedAgent) on(c placement.Cluster, now time.Time) placement.Cluster {
 		c.UnreachableSince = &at
 	}
 	return c
-}
-
-// compare decides about every stack of p before and after.
-func compare(p tenancy.Principal, before, after *deciding, now time.Time) (Plan, error) {
-	var out Plan
-	scope := tenancy.ScopeOf(p)
-	for _, id := range slices.Sorted(maps.Keys(after.subjects)) {
-		s := after.subjects[id]
-		if s.Deleted || !scope.Owns(s.Generator) {
-			continue
-		}
-		was, is := before.decide(id, now), after.decide(id, now)
-		x := PlannedStack{Stack: id, Name: s.Name, Unmet: is.Unmet}
-		had := picked(was)
-		for _, v := range is.Verdicts {
-			switch {
-			case v.Picked && had[v.Agent]:
-				x.Stays++
-			case v.Picked:
-				x.Gains = append(x.Gains, PlannedCluster{v.Agent, reasonOf(v)})
-			case had[v.Agent]:
-				x.Loses = append(x.Loses, PlannedCluster{v.Agent, reasonOf(v)})
-			}
-		}
-		if is.Hold != nil && (was.Hold == nil || was.Hold.Fingerprint != is.Hold.Fingerprint) {
-			x.Hold = is.Hold
-		}
-		if len(x.Gains) == 0 && len(x.Loses) == 0 && x.Hold == nil && (x.Unmet == nil || was.Unmet != nil && *was.Unmet == *x.Unmet) {
-			out.Unchanged++
-			continue
-		}
-		out.Stacks = append(out.Stacks, x)
-	}
-	slices.SortFunc(out.Stacks, func(x, y PlannedStack) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Stack, y.Stack)) })
-	return out, nil
-}
-
-func picked(d placement.Decision) map[agent.ID]bool {
-	out := map[agent.ID]bool{}
-	for _, v := range d.Verdicts {
-		out[v.Agent] = v.Picked
-	}
-	return out
-}
-
-func reasonOf(v placement.Verdict) string {
-	text := ""
-	for i, r := range v.Reasons {
-		if i > 0 {
-			text += "; "
-		}
-		text += r.Message
-	}
-	return text
 }
 
 // hide leaves out what a generator may not see: it is told of clusters that are registered with it, or have the stack.

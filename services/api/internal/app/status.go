@@ -52,6 +52,9 @@ func (a *App) StackStatus(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	if err != nil {
 		return StackStatus{}, err
 	}
+	if sub.Hold, err = a.until(ctx, sub.Hold); err != nil {
+		return StackStatus{}, err
+	}
 	wanted, err := a.Store.Assignments().OfStack(ctx, s)
 	if err != nil {
 		return StackStatus{}, fmt.Errorf("list the stack's assignments: %w", err)
@@ -135,6 +138,20 @@ func (s *Summary) add(c ClusterStatus) {
 	}
 }
 
+// waits says what ends a hold.
+func waits(h placement.Hold) string {
+	switch {
+	case h.Cause == placement.HoldFleet && h.Until != nil:
+		return "until " + h.Until.UTC().Format(time.RFC3339) + " if nothing else happens, or for an approval"
+	case h.Cause == placement.HoldFleet:
+		return "until the window has room, or for an approval"
+	case h.Cause == placement.HoldNowhere:
+		return "until another cluster has the stack, or for an approval"
+	default:
+		return "for an approval"
+	}
+}
+
 // blocker says what keeps a cluster from getting on, and what a person can do about it.
 func blocker(c ClusterStatus, sub placement.Subject, now time.Time) string {
 	hold := sub.Hold
@@ -142,7 +159,7 @@ func blocker(c ClusterStatus, sub placement.Subject, now time.Time) string {
 	held := hold != nil && slices.Contains(hold.Removes, c.Wanted.Agent)
 	switch {
 	case held:
-		return "held decision: " + hold.Reason + "; it waits for an approval (POST /api/v1/stacks/" + string(c.Wanted.Stack) + "/placement/approve)"
+		return "held decision: " + hold.Reason + "; it waits " + waits(*hold) + " (POST /api/v1/stacks/" + string(c.Wanted.Stack) + "/placement/approve)"
 	case keeps(sub, c.Wanted.Agent) != "":
 		return keeps(sub, c.Wanted.Agent)
 	case c.Phase == delivery.PhaseApplied:

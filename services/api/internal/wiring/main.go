@@ -30,8 +30,10 @@ type Settings struct {
 	CORS     process.CORS `koanf:"cors"`
 	// What plans foretell with: the scheduler's, of which it has more.
 	Scheduler struct {
-		BrakeShare   float64 `koanf:"brake_share"`
-		BrakeAtLeast int     `koanf:"brake_at_least"`
+		BrakeShare   float64       `koanf:"brake_share"`
+		BrakeAtLeast int           `koanf:"brake_at_least"`
+		BrakeFleet   int           `koanf:"brake_fleet_floor"`
+		BrakeWindow  time.Duration `koanf:"brake_window"`
 	} `koanf:"scheduler"`
 	Broker struct {
 		PAKHash   config.Secret `koanf:"pak_hash"`   // of an admin's PAK; empty: the first start mints one and prints it
@@ -51,6 +53,8 @@ func (s *Settings) Validate() error {
 	s.CORS.Check(&p)
 	p.Add(s.Scheduler.BrakeShare <= 0 || s.Scheduler.BrakeShare > 1, "scheduler.brake_share", "is %v, not above 0 and at most 1", s.Scheduler.BrakeShare)
 	p.Add(s.Scheduler.BrakeAtLeast < 1, "scheduler.brake_at_least", "is %d, less than 1", s.Scheduler.BrakeAtLeast)
+	p.Add(s.Scheduler.BrakeFleet < 1, "scheduler.brake_fleet_floor", "is %d, less than 1", s.Scheduler.BrakeFleet)
+	p.Add(s.Scheduler.BrakeWindow < time.Second, "scheduler.brake_window", "is %s, less than 1s", s.Scheduler.BrakeWindow)
 	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
 	return p.Err()
 }
@@ -60,6 +64,7 @@ func load(environ []string) (*Settings, error) {
 	s.API.Addr = ":3000"
 	usual := api.UsualBrake()
 	s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast = usual.Share, usual.AtOne
+	s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow = usual.Fleet.Floor, usual.Fleet.Length
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker.addr", "broker.state_dir", "broker.tls_cert", "broker.tls_key", "broker.tls_client_ca", "gateway", "scheduler", "agent"}}); err != nil {
 		return nil, err
@@ -99,7 +104,8 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, CEL: expressions.Compile, Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast),
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
+		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow),
 	}
 	if reload := p.AddReload(live); file {
 		deps.Reload = reload.Reload

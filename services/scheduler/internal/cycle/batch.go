@@ -62,7 +62,7 @@ func (e *Engine) apply(p *pending) {
 		return
 	}
 	e.settled(p.subject, p.decision, p.now)
-	e.world.committed(p.decision, p.subject.Generation+1, nil, p.now)
+	e.world.committed(p.decision, p.now)
 	if p.spent.Count > 0 {
 		e.window = e.window.With(p.spent)
 	}
@@ -168,13 +168,13 @@ type undo struct {
 	rollouts map[stack.ID]rollout.Rollout // absent: there was none
 	depends  map[stack.ID][]stack.ID      // absent: it was not known
 	clusters map[agent.ID]placement.Cluster
-	promises map[agent.ID][]promise
+	promises placement.Promises
 }
 
 func (e *Engine) remember() *undo {
 	return &undo{fleet: e.world.fleet, assigned: e.world.assigned, window: e.window,
 		subjects: map[stack.ID]placement.Subject{}, priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{},
-		depends: map[stack.ID][]stack.ID{}, clusters: map[agent.ID]placement.Cluster{}, promises: map[agent.ID][]promise{}}
+		depends: map[stack.ID][]stack.ID{}, clusters: map[agent.ID]placement.Cluster{}, promises: placement.Promises{}}
 }
 
 // before keeps what the decision changes. A stack is decided about once in a batch, a cluster perhaps often.
@@ -211,8 +211,9 @@ func (u *undo) back(e *Engine) {
 		restore(w.rollouts, u.rollouts, id)
 		restore(w.depends, u.depends, id)
 	}
-	for a := range u.clusters {
+	for a, c := range u.clusters {
 		restore(w.promises, u.promises, a)
+		w.load[a] = c.Load
 	}
 	w.list = nil
 }

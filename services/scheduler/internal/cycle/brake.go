@@ -55,13 +55,11 @@ func (e *Engine) recount(ctx context.Context) error {
 // spends is what a decision takes up of the fleet's window, and what the window admits beside it: any number if it was
 // approved. What a user named himself (a deleted stack, a deletion marker) takes up nothing.
 func (e *Engine) spends(s placement.Subject, d placement.Decision, now time.Time) (r placement.Removal, spare int) {
-	n := removals(d)
-	if n == 0 || over(s) {
-		return placement.Removal{}, math.MaxInt
+	if r = d.Spends(s, now); r.Count == 0 {
+		return r, math.MaxInt
 	}
-	r = placement.Removal{Stack: s.Stack, Count: n, At: now.UTC().Truncate(time.Microsecond)}
-	if left := e.brake(now).Fleet.Left(now); n <= left {
-		return r, left - n
+	if left := e.brake(now).Fleet.Left(now); r.Count <= left {
+		return r, left - r.Count
 	}
 	return r, math.MaxInt
 }

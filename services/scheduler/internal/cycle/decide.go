@@ -43,15 +43,10 @@ func (e *Engine) compiled(ctx context.Context, ref *policy.Ref) (*placement.Comp
 	return c, nil
 }
 
-// over reports whether the stack's user has said that it goes, so that no policy has a say.
-func over(s placement.Subject) bool {
-	return s.Deleted || (s.Newest != nil && s.Newest.Marker)
-}
-
 // asked returns what a decision about a stack rests on: with the policy that reaches it, else for plain matching.
 func (e *Engine) asked(ctx context.Context, id stack.ID, now time.Time) (placement.Input, error) {
 	in := e.input(id, now)
-	if over(in.Subject) {
+	if in.Subject.Over() {
 		in.Clusters = e.world.all()
 		return in, nil
 	}
@@ -108,10 +103,10 @@ func (e *Engine) settled(s placement.Subject, d placement.Decision, now time.Tim
 		return
 	}
 	var needs cluster.Resources
-	if s.Policy != nil && !over(s) {
+	if s.Policy != nil && !s.Over() {
 		needs = e.ready[s.Policy.ID].compiled.Needs()
 	}
-	e.world.promised(d, needs, now)
+	e.roomIn(e.world.settle(d, needs, now), s.Stack)
 	e.stir(s)
 }
 

@@ -101,7 +101,7 @@ func (e *Engine) vary(ctx context.Context, s placement.Subject, d *placement.Dec
 // overriding is what variants of a stack's objects rest on.
 func (e *Engine) overriding(s placement.Subject) placement.Input {
 	in := placement.Input{Subject: s, Prior: e.world.priors[s.Stack]}
-	if s.Policy != nil && !over(s) {
+	if s.Policy != nil && !s.Over() {
 		in.Policy = e.ready[s.Policy.ID].compiled
 	}
 	return in

@@ -114,7 +114,7 @@ const foreseen = 500
 func (e *Engine) foresee(ctx context.Context, id stack.ID, ahead []stack.ID) error {
 	missing := func(id stack.ID) *policy.Ref {
 		s := e.world.subjects[id]
-		if s.Policy == nil || over(s) {
+		if s.Policy == nil || s.Over() {
 			return nil
 		}
 		if p, ok := e.policies[s.Policy.ID]; ok && p.Revision == s.Policy.Revision {
@@ -177,7 +177,7 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 	}
 	var doc *policy.Document
 	var err error
-	if !over(s) { // what is to go must not wait for a policy that cannot be read
+	if !s.Over() { // what is to go must not wait for a policy that cannot be read
 		if doc, err = e.document(ctx, s.Policy); err != nil {
 			return out, err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
@@ -20,7 +21,8 @@ type world struct {
 	clusters map[agent.ID]placement.Cluster
 	list     []placement.Cluster // of clusters, nil when they have changed: see all
 	fleet    *placement.Fleet    // of clusters, for policies
-	promises map[agent.ID][]promise
+	promises placement.Promises
+	load     map[agent.ID]int // of priors: how many stacks are assigned to each cluster
 	subjects map[stack.ID]placement.Subject
 	index    index // of subjects
 	priors   map[stack.ID]placement.Prior
@@ -33,7 +35,7 @@ type world struct {
 // load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
 	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(),
-		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: map[agent.ID][]promise{}}
+		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: placement.Promises{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read stacks: %w", err)
@@ -45,7 +47,9 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 	if w.priors, err = f.Prior(ctx, nil); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
+	w.load = placement.Loads(w.priors)
 	for _, c := range clusters {
+		c.Load = w.load[c.Agent]
 		w.clusters[c.Agent] = c
 	}
 	for _, s := range subjects {
@@ -53,8 +57,8 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 		w.index.add(s)
 	}
 	w.fleet = placement.NewFleet(w.all())
-	for _, p := range w.priors {
-		w.assigned += assigned(p)
+	for _, n := range w.load {
+		w.assigned += n
 	}
 	return w, nil
 }
@@ -70,7 +74,21 @@ func (w *world) all() []placement.Cluster {
 	return w.list
 }
 
-// refreshClusters reads these agents again.
+// changed tells the fleet which clusters have changed since they were as given.
+func (w *world) changed(was map[agent.ID]placement.Cluster) {
+	if len(was) == 0 {
+		return
+	}
+	list := make([]placement.Cluster, 0, len(was))
+	for a := range was {
+		list = append(list, w.clusters[a])
+	}
+	w.fleet = w.fleet.With(list, nil)
+	w.list = nil
+}
+
+// refreshClusters reads these agents again. How many stacks they have is what the snapshot knows of the stacks: what others have
+// decided meanwhile is in it when it is in both.
 func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -83,7 +101,7 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 		delete(w.clusters, id) // gone unless it was read again
 	}
 	for i := range got {
-		got[i].Assumed = w.assumed(got[i])
+		got[i].Load, got[i].Assumed = w.load[got[i].Agent], w.promises.Assumed(got[i])
 		w.clusters[got[i].Agent] = got[i]
 	}
 	var gone []agent.ID
@@ -111,8 +129,9 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	if err != nil {
 		return fmt.Errorf("read assignments of %d stacks: %w", len(ids), err)
 	}
+	was := map[agent.ID]placement.Cluster{}
 	for _, id := range ids {
-		w.assigned -= assigned(w.priors[id])
+		w.count(w.priors[id], -1, was)
 		w.index.remove(w.subjects[id])
 		delete(w.subjects, id)
 		delete(w.blocked, id)
@@ -124,9 +143,42 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	}
 	for id, p := range priors {
 		w.priors[id] = p
-		w.assigned += assigned(p)
+		w.count(p, 1, was)
 	}
+	for a, c := range was {
+		if c.Load == w.load[a] {
+			delete(was, a)
+			continue
+		}
+		c.Load = w.load[a]
+		w.clusters[a] = c
+	}
+	w.changed(was)
 	return nil
+}
+
+// count adds n for each cluster to which a stack is assigned, and notes these clusters as they are.
+func (w *world) count(p placement.Prior, n int, noted map[agent.ID]placement.Cluster) {
+	for a, x := range p {
+		if x.State != delivery.Assigned {
+			continue
+		}
+		w.assigned += n
+		w.load[a] += n
+		if c, there := w.clusters[a]; there {
+			noted[a] = c
+		}
+	}
+}
+
+// settle brings load and promises of the clusters to where the decision leaves them, and returns those that change as they were.
+func (w *world) settle(d placement.Decision, needs cluster.Resources, now time.Time) map[agent.ID]placement.Cluster {
+	was := w.promises.Settle(d, needs, w.priors[d.Stack], w.clusters, now)
+	for a := range was {
+		w.load[a] = w.clusters[a].Load
+	}
+	w.changed(was)
+	return was
 }
 
 // put makes s what the snapshot knows of its stack.
@@ -148,25 +200,10 @@ func countBlocked(list []placement.Blocked) int {
 }
 
 // committed brings the snapshot to where the commit left the store.
-func (w *world) committed(d placement.Decision, generation int64, revisions map[agent.ID]delivery.Revision, now time.Time) {
-	s := w.subjects[d.Stack]
-	s.Generation, s.Hold, s.Approved, s.Decided, s.Blocked = generation, d.Hold, 0, d.Policy, d.Blocked
-	s.Moved = placement.Recent(s.Moved, now, d.Moves)
-	w.put(s)
-	prior := make(placement.Prior, len(w.priors[d.Stack])+len(d.Changes))
-	for a, p := range w.priors[d.Stack] {
-		prior[a] = p
-	}
-	w.assigned -= assigned(prior)
-	for _, c := range d.Changes {
-		placed := now
-		if was, ok := prior[c.Agent]; ok && was.State == c.State {
-			placed = was.Placed
-		}
-		prior[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, State: c.State, Revision: revisions[c.Agent],
-			Reason: c.Reason, Since: now, Placed: placed}
-	}
-	w.assigned += assigned(prior)
+func (w *world) committed(d placement.Decision, now time.Time) {
+	w.put(w.subjects[d.Stack].After(d, now))
+	prior := w.priors[d.Stack].After(d, now)
+	w.assigned += prior.Assigned() - w.priors[d.Stack].Assigned()
 	w.priors[d.Stack] = prior
 }
 
@@ -178,14 +215,4 @@ func (w *world) revised(d placement.Decision, revisions map[agent.ID]delivery.Re
 		a.Revision = revisions[c.Agent]
 		prior[c.Agent] = a
 	}
-}
-
-func assigned(p placement.Prior) int {
-	n := 0
-	for _, a := range p {
-		if a.State == delivery.Assigned {
-			n++
-		}
-	}
-	return n
 }
