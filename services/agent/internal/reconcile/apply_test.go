@@ -64,13 +64,9 @@ func TestLifeOfAStack(t *testing.T) {
 	// A restart writes nothing.
 	before := w.wire.writes.Load()
 	w.restart()
-	told := len(w.reports.applied[id])
+	told := len(w.reports.all(id))
 	w.engine.Desired([]wire.Stack{first}, nil)
-	w.eventually("a report after the restart", func() bool {
-		w.reports.mu.Lock()
-		defer w.reports.mu.Unlock()
-		return len(w.reports.applied[id]) > told
-	})
+	w.eventually("a report after the restart", func() bool { return len(w.reports.all(id)) > told })
 	w.reports.await(t, id, isHealthy)
 	if n := w.wire.writes.Load() - before; n != 0 {
 		t.Errorf("the restart made %d writes: %v", n, w.wire.lines[before:])

@@ -55,7 +55,7 @@ func TestDefinitionsNamespacesAndWhatNeedsThemInOneBundle(t *testing.T) {
 	if w.get(group+"/v1/gadgets/./one") == nil || w.get("v1/pods/"+ns+"/p") == nil {
 		t.Fatal("not everything is there")
 	}
-	for _, a := range w.reports.applied[id] {
+	for _, a := range w.reports.all(id) {
 		if a.Phase == "failed" {
 			t.Errorf("a failure was reported on the way: %s", a.Message)
 		}

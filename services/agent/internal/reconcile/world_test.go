@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -330,10 +331,15 @@ func (r *reports) Removed(x wire.Removed) {
 	r.news = make(chan struct{})
 }
 
-func (r *reports) last(stack string) wire.Applied {
+// all returns what was reported of a stack so far.
+func (r *reports) all(stack string) []wire.Applied {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l := r.applied[stack]; len(l) > 0 {
+	return slices.Clone(r.applied[stack])
+}
+
+func (r *reports) last(stack string) wire.Applied {
+	if l := r.all(stack); len(l) > 0 {
 		return l[len(l)-1]
 	}
 	return wire.Applied{}
