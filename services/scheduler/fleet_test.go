@@ -23,12 +23,14 @@ import (
 
 // fleet is a store with one generator and a few agents, and what is needed to change it.
 type fleet struct {
-	t     *testing.T
-	store *memory.Store
-	sig   ports.Signals
-	team  tenancy.GeneratorID
-	tel   *telemetry.Telemetry // of the replica that started last
-	ahead atomic.Int64         // how far the replicas' clocks are ahead, as a time.Duration
+	t      *testing.T
+	store  *memory.Store
+	sig    ports.Signals
+	team   tenancy.GeneratorID
+	rings  ports.Wakeups
+	config scheduler.Config     // of the replicas that start from now on
+	tel    *telemetry.Telemetry // of the replica that started last
+	ahead  atomic.Int64         // how far the replicas' clocks are ahead, as a time.Duration
 }
 
 func (f *fleet) clock() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
@@ -50,7 +52,8 @@ func (f *fleet) seen(name string) (n uint64) {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(uuid.NewString())}
+	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(uuid.NewString()), config: scheduler.Defaults()}
+	f.rings = f.store
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Generators().Insert(ctx, tenancy.Generator{ID: f.team, Name: "team", Active: true, RegistrationPolicy: tenancy.PolicyOpen, CreatedAt: time.Now(), UpdatedAt: time.Now()})
 	})
@@ -141,7 +144,7 @@ func (f *fleet) startIn(ctx context.Context, store ports.Store) (stop func()) {
 		f.t.Fatal(err)
 	}
 	f.tel = tel
-	s, err := scheduler.New(f.t.Context(), scheduler.Defaults(), scheduler.Deps{Store: store, Wakeups: f.store, Signals: f.sig, Telemetry: tel, Clock: f.clock})
+	s, err := scheduler.New(f.t.Context(), f.config, scheduler.Deps{Store: store, Wakeups: f.rings, Signals: f.sig, Telemetry: tel, Clock: f.clock})
 	if err != nil {
 		f.t.Fatal(err)
 	}

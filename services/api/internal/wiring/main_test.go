@@ -110,14 +110,9 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestTakenPort(t *testing.T) {
+func TestAStartThatCannotSucceedSaysWhy(t *testing.T) {
 	t.Parallel()
-	dsn := testenv.Postgres(t)
-	addr, _ := started(t, "DATABASE_URL="+dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=127.0.0.1:0", "BROKKR__ADMIN__ADDR=off")
-	err := Main(t.Context(), "1.2.3", []string{"DATABASE_URL=" + dsn, "BROKKR__SECRETS__KEYS=plaintext", "BROKKR__API__ADDR=" + addr, "BROKKR__ADMIN__ADDR=off"}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "in use by another process") || !strings.Contains(err.Error(), "api.addr") {
-		t.Errorf("error %v, want one that names the address and its setting", err)
-	}
+	testenv.BadStarts(t, Main, "api")
 }
 
 func TestTheProcessReloadsItsFile(t *testing.T) {
