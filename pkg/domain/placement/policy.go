@@ -53,7 +53,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 		}
 		c := f.at(i)
 		was := in.Prior[c.Agent]
-		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i, false))})
+		removals = append(removals, Change{Agent: c.Agent, State: delivery.Removing, Object: was.Object, Version: c.Version, Reason: why(r.verdict(i, nil))})
 		consent = consent && !r.consent.has(i)
 	})
 	additions := 0
@@ -181,19 +181,50 @@ func (r *run) unmet(picked int) *Unmet {
 	return &u
 }
 
-// verdict says why a slot is picked or not, and with which points; it comes to the same as the decision, by the same rules.
-func (r *run) verdict(i int, points bool) Verdict {
+// room is memory for what many verdicts say, taken at once: there are a thousand of them in a decision. What it is too small for
+// gets its own.
+type room struct {
+	reasons []Reason
+	scores  []Score
+	spread  []Fullness
+}
+
+func (r *run) room(verdicts int) *room {
+	ranked := min(len(r.cands)+r.pins.count()+r.prior.count(), verdicts)
+	return &room{reasons: make([]Reason, 0, verdicts+verdicts/8), scores: make([]Score, 0, ranked*len(r.c.document.Prefer)), spread: make([]Fullness, 0, ranked*len(r.domains))}
+}
+
+// rest is what is left of the memory, empty.
+func rest[T any](s []T) []T { return s[len(s):] }
+
+// take gives away what was appended to the rest, if the rest had room for it.
+func take[T any](s *[]T, appended []T) []T {
+	if len(appended) == 0 {
+		return nil
+	}
+	if n := len(*s) + len(appended); n <= cap(*s) {
+		*s = (*s)[:n]
+	}
+	return slices.Clip(appended)
+}
+
+// verdict says why a slot is picked or not, and, where there is room to tell it, with which points; it comes to the same as the
+// decision, by the same rules.
+func (r *run) verdict(i int, told *room) Verdict {
 	c := r.f.at(i)
 	v := Verdict{Agent: c.Agent, Cluster: c.Name, Picked: r.picked.has(i)}
 	var reasons []Reason
+	if told != nil {
+		reasons = rest(told.reasons)
+	}
 	stands, _, shy := r.judge(i, &reasons)
 	pinned, incumbent := r.pins.has(i), r.prior.has(i)
 	ranked := !pinned && (stands == place || (incumbent && stands != leave))
 	if ranked {
 		p := r.pick(i)
 		v.Ranked, v.Incumbent, v.Avoided = true, incumbent, shy
-		if v.Group, v.Score = p.Group, p.Score; points {
-			v.Scores = r.table(i)
+		if v.Group, v.Score = p.Group, p.Score; told != nil {
+			v.Scores = take(&told.scores, r.table(rest(told.scores), i))
 		}
 	}
 	switch {
@@ -207,6 +238,9 @@ func (r *run) verdict(i int, points bool) Verdict {
 		v.Reasons = append(reasons, r.lost(i, v.Score))
 	default:
 		v.Reasons = reasons
+	}
+	if told != nil {
+		v.Reasons = take(&told.reasons, v.Reasons)
 	}
 	return v
 }
@@ -251,13 +285,13 @@ func (r *run) most() int {
 func (r *run) verdicts() []Verdict {
 	order := r.m.order(r.f)
 	out := make([]Verdict, len(order))
-	low := r.fewest()
+	low, told := r.fewest(), r.room(len(order))
 	for n, slot := range order {
 		i := int(slot)
 		v := &out[n]
-		*v = r.verdict(i, true)
+		*v = r.verdict(i, told)
 		if v.Ranked {
-			v.Spread = r.fullness(i, low)
+			v.Spread = take(&told.spread, r.fullness(rest(told.spread), i, low))
 		}
 	}
 	return out
@@ -282,11 +316,7 @@ func (r *run) fewest() []int32 {
 	return out
 }
 
-func (r *run) fullness(i int, low []int32) []Fullness {
-	if len(r.domains) == 0 {
-		return nil
-	}
-	out := make([]Fullness, 0, len(r.domains))
+func (r *run) fullness(out []Fullness, i int, low []int32) []Fullness {
 	for s, col := range r.domains {
 		d := col.of[i]
 		out = append(out, Fullness{By: r.c.document.Spread[s].By, Domain: col.names[d], Picked: int(r.counts[r.offsets[s]+int(d)]), Fewest: int(low[s])})

@@ -58,16 +58,12 @@ func (r *run) score(i int) int64 {
 	return sum
 }
 
-// table is the score as it is told.
-func (r *run) table(i int) []Score {
+// table appends the score as it is told.
+func (r *run) table(out []Score, i int) []Score {
 	sticky := 0
 	if s := r.c.document.Stickiness; s != nil && s.Points > 0 && r.prior.has(i) {
 		sticky = 1
 	}
-	if len(r.c.document.Prefer)+sticky == 0 {
-		return nil
-	}
-	out := make([]Score, 0, len(r.c.document.Prefer)+sticky)
 	for p := range r.c.document.Prefer {
 		pref := &r.c.document.Prefer[p]
 		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i), Observed: r.m.text(r.c.scales[p].property, r.f, i, r.now)}
