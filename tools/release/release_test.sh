@@ -105,7 +105,7 @@ echo "trivy $*" >>"$CALLS"
 [ -z "$DOWN" ] || exit 1
 out= gate=
 while [ $# -gt 0 ]; do case $1 in --output) out=$2 ;; --exit-code) gate=$2 ;; esac; last=$1; shift; done
-case $out in *.all) echo '{"runs":[{}]}' >"$out" ;; *) echo report >"$out" ;; esac
+case $out in *.all) echo '{"runs": [{"tool": {"driver": {}}}]}' >"$out" ;; *) echo report >"$out" ;; esac
 [ -z "$gate" ] || [ "$last" != "$FOUND" ] || exit "$gate"
 J
 chmod +x "$dir/bin/trivy"
@@ -115,7 +115,7 @@ tells "trivy image --input $dir/layout --quiet * --scanners vuln,secret --format
 tells "trivy fs *--scanners vuln,secret --format sarif --output $dir/reports/source.all . trivy fs *--scanners vuln --skip-dirs tools --skip-dirs test --severity * . trivy fs *--scanners secret --severity * ." ./scan.sh "$dir/reports" .
 tells "* --output $dir/reports/brokkr-api.part ghcr.io/x/brokkr-api@sha256:1" ./scan.sh "$dir/reports" ghcr.io/x/brokkr-api@sha256:1
 gives "report report" ./scan.sh "$dir/reports" image-1 image-2
-gives '[{"automationDetails":{"id":"trivy/image-1/"}}]' jq -c .runs "$dir/reports/image-1.sarif"
+gives '{"runs": [{"automationDetails": {"id": "trivy/image-1/"}, "tool": {"driver": {}}}]}' cat "$dir/reports/image-1.sarif"
 FOUND=image-1
 refuses "can be mended: image-1" ./scan.sh "$dir/reports" image-1 image-2
 DOWN=1

@@ -24,7 +24,8 @@ for target in "$@"; do
   fi
   scan+=(--quiet --timeout 15m)
   "${scan[@]}" --scanners vuln,secret --format sarif --output "$reports/$name.all" "${what[@]}"
-  jq --arg id "trivy/$name/" '.runs[].automationDetails = {id: $id}' "$reports/$name.all" >"$reports/$name.sarif" # by which reports are told apart
+  awk -v id="trivy/$name/" '!found && sub(/"tool": *\{/, "\"automationDetails\": {\"id\": \"" id "\"}, &") { found = 1 } 1; END { exit !found }' "$reports/$name.all" \
+    >"$reports/$name.sarif" || { echo "scan.sh: the report of $target has no run to name" >&2; exit 1; } # reports are told apart by it
   rm "$reports/$name.all"
   : >"$reports/$name.txt"
   code=0
