@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Which clusters decisions are about: the same for thousands of them, and most of what is kept of each.
+-- Which clusters decisions are about: the same for thousands of them, and most of what was kept of each (docs/adr/0047).
 CREATE TABLE decision_fleets (
     id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     digest bytea NOT NULL UNIQUE,

@@ -17,7 +17,7 @@ import (
 
 // pipeline is the decisions of a turn on their way into the store: while one batch is committed, the next one is decided. The next
 // one rests on what the one before leaves, so that there is never more than one under way; if that one fails, both are undone, the
-// later first. The snapshot belongs to the engine's goroutine, and whoever commits only reads what the batch holds.
+// later first (docs/adr/0046). The snapshot belongs to the engine's goroutine, and whoever commits only reads what the batch holds.
 type pipeline struct {
 	*Engine
 	next   batch
