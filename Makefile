@@ -70,7 +70,8 @@ test-images: ## build the images of all programs on a base made here, and look a
 
 test-collectors: ## a real OpenTelemetry collector takes the examples of its configuration
 	@echo "== collectors"
-	@otelcol=$$(tools/build.sh otelcol); for file in collector logs; do "$$otelcol" validate --config=deploy/otel/$$file.yaml; done
+	@otelcol=$$(tools/build.sh otelcol); for file in collector logs; do "$$otelcol" validate --config=deploy/otel/$$file.yaml || exit 1; done; \
+	"$$otelcol" validate --config=deploy/otel/collector.yaml $$(grep -o -- '--set=[^"]*' deploy/otel/compose-jaeger.yaml)
 
 test-charts: ## the charts: lint, a matrix of values, golden renders, every value used, dry runs on a real API server
 	@echo "== charts"
@@ -176,7 +177,7 @@ release-dry-run: workflows ## everything of a release that needs no outside serv
 	@tools/release/check.sh $(DRY) dist
 	@ls -l dist/* | awk 'NF > 2 { print $$5, $$9 } NF == 1'
 
-monitoring: ## make dashboards and rules of deploy/ anew from internal/monitoring
+monitoring: ## make dashboards and rules of deploy/ and docs/metrics.md anew from internal/monitoring
 	@go run ./internal/monitoring/cmd/monitoring
 
 clean: ## remove what was built in the checkout

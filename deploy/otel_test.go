@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
 
@@ -40,7 +42,7 @@ func at(v any, keys ...string) any {
 // of one, the ports and names by which the parts find each other agree, and the fields that logs are read by are those that we write.
 func TestCollectors(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"otel/collector.yaml", "otel/logs.yaml"} {
+	for _, file := range []string{"otel/collector.yaml", "otel/logs.yaml", "otel/logs-elasticsearch.yaml"} {
 		c := parse(t, file)
 		used := map[string]bool{}
 		pipelines, ok := at(c, "service", "pipelines").(map[string]any)
@@ -92,6 +94,47 @@ func TestTheLogsOfOurPodsAreRead(t *testing.T) {
 		if !read {
 			t.Errorf("%v does not read %s", include, file)
 		}
+	}
+}
+
+// The collector of the tests has no exporter for Elasticsearch. It runs the receiver that both have; of the exporter's settings there are
+// these, as of version 0.130 of the contributed collector.
+func TestElasticsearchGetsWhatLokiGets(t *testing.T) {
+	t.Parallel()
+	loki, elastic := parse(t, "otel/logs.yaml"), parse(t, "otel/logs-elasticsearch.yaml")
+	if diff := cmp.Diff(at(loki, "receivers"), at(elastic, "receivers")); diff != "" {
+		t.Errorf("lines are read in another way (-Loki +Elasticsearch):\n%s", diff)
+	}
+	settings, _ := at(elastic, "exporters", "elasticsearch").(map[string]any)
+	for key, value := range settings {
+		switch key {
+		case "endpoints", "logs_index", "api_key", "user", "password", "tls", "retry", "sending_queue", "timeout", "compression":
+		case "mapping":
+			if mode := fmt.Sprint(at(value, "mode")); !slices.Contains([]string{"none", "ecs", "otel", "raw", "bodymap"}, mode) {
+				t.Errorf("no mode of mapping is %q", mode)
+			}
+		default:
+			t.Errorf("the exporter has no setting %s", key)
+		}
+	}
+	if key := fmt.Sprint(settings["api_key"]); !strings.HasPrefix(key, "${env:") {
+		t.Errorf("the key is in the file: %q", key)
+	}
+}
+
+// Jaeger stands where Tempo does: the collector is told its name and the port of OTLP, which Jaeger listens at.
+func TestJaegerInPlaceOfTempo(t *testing.T) {
+	t.Parallel()
+	over, under := parse(t, "otel/compose-jaeger.yaml"), parse(t, "otel/compose.yaml")
+	command := fmt.Sprint(at(over, "services", "collector", "command"))
+	if !strings.Contains(command, "--set=exporters.otlp.endpoint=jaeger:4317") || at(over, "services", "jaeger", "image") == nil {
+		t.Errorf("traces go elsewhere: %s", command)
+	}
+	if config, _, _ := strings.Cut(strings.Trim(fmt.Sprint(at(under, "services", "collector", "command")), "[]"), " "); !strings.Contains(command, config) {
+		t.Errorf("the collector has another configuration than in compose.yaml: %s, %s", command, config)
+	}
+	if !regexp.MustCompile(`^jaegertracing/jaeger:2\.[0-9.]+$`).MatchString(fmt.Sprint(at(over, "services", "jaeger", "image"))) {
+		t.Error("the image has no version")
 	}
 }
 

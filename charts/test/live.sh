@@ -182,7 +182,7 @@ Y
     echo "   upgrading from the charts of $from_revision"
   fi
   local before; before=$(secrets)
-  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --set global.config.log.level=debug --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade"
+  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" --reset-then-reuse-values --set global.config.log.level=debug --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade"
   [ "$before" = "$(secrets)" ] || failed "the upgrade changed secrets"
   "$helm" rollback brokkr-broker 1 -n "$ns" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "rollback"
   [ "$before" = "$(secrets)" ] || failed "the rollback changed secrets"
@@ -195,7 +195,7 @@ Y
   if [ "$name" = upgrade ]; then tested former; else tested; fi
   echo "   broker and agent upgraded and rolled back, secrets kept, still healthy"
   if [ "$name" = upgrade ]; then
-    "$helm" upgrade brokkr-broker charts/brokkr-broker -n "$ns" "${broker[@]}" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade again"
+    "$helm" upgrade brokkr-broker charts/brokkr-broker -n "$ns" --reset-then-reuse-values --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade again"
     "$helm" upgrade brokkr-agent charts/brokkr-agent -n "$ns" "${agent[@]}" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "upgrade of the agent"
     connect 13002
     "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy with the new agent"; }

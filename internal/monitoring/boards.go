@@ -46,8 +46,10 @@ func API() Dashboard {
 		{"Callers", []Panel{
 			rates("Failed authentications", "", "brokkr_auth_failures_total", "reason"),
 			rates("Idempotency keys", "", "brokkr_idempotency_keys_total", "outcome"),
+			rates("Requests beyond a rate", "Of agents too; by whether the source or the credential had asked too often.", "brokkr_rate_limited_total", "by"),
 		}},
 		{"Webhooks", []Panel{
+			rates("Deliveries queued for events", "", "brokkr_webhook_queued_total", ""),
 			rates("Attempts", "", "brokkr_webhook_attempts_total", "outcome"),
 			rates("Deliveries after an attempt", "", "brokkr_webhook_settled_total", "status"),
 			quantiles("How long receivers take", "", "brokkr_webhook_attempt_seconds"),
@@ -63,7 +65,8 @@ func Gateway() Dashboard {
 	return Dashboard{UID: "brokkr-gateway", Title: "Brokkr / Gateway", About: "Syncs, signals, reports and telemetry of agents.", Rows: []Row{
 		{"Syncs", []Panel{
 			rates("Answered syncs", "", "brokkr_gateway_syncs_total", "outcome"),
-			sums("Parked syncs", "Agents that wait for a change.", "brokkr_gateway_parked_syncs", ""),
+			{Title: "Agents", About: "Parked syncs are agents that wait for a change; those that were here in the last minutes may be at another gateway by now.", Unit: "short",
+				Queries: []Query{{"sum(brokkr_gateway_parked_syncs{$i})", "parked"}, {"sum(brokkr_gateway_known_agents{$i})", "here in the last minutes"}}},
 			quantiles("Waking to answer", "From waking a sync to its changed answer.", "brokkr_gateway_delivery_seconds"),
 		}},
 		{"Signals", []Panel{
@@ -119,7 +122,9 @@ func Scheduler() Dashboard {
 			sums("Stacks held for approval", "Removals that a brake has stopped.", "brokkr_scheduler_held_stacks", ""),
 			{Title: "Drains", Unit: "short", Queries: []Query{{"sum(brokkr_drain_clusters{$i})", "clusters"}, {"sum by (state) (brokkr_drain_stacks{$i})", "stacks, {{state}}"}}},
 			rates("Stacks released by drains", "", "brokkr_drain_released_total", ""),
+			sums("Clusters whose override cannot be applied", "They keep what they have; the explanation of the stack says what is wrong.", "brokkr_scheduler_blocked_clusters", ""),
 			{Title: "Unreachable agents", Unit: "short", Queries: []Query{{"sum(brokkr_scheduler_unreachable_agents{$i})", "unreachable"}, {"max(brokkr_scheduler_agents_outage{$i})", "doubted (1: yes)"}}},
+			rates("Agents that fall silent or are heard again", "", "brokkr_scheduler_agent_transitions_total", "to"),
 		}},
 		{"Shards and rounds", []Panel{
 			{Title: "Shards held", About: "Each is held by one replica.", Unit: "short", Queries: []Query{{"sum by (instance) (brokkr_scheduler_shards_held{$i})", "{{instance}}"}}},
@@ -142,6 +147,12 @@ func Agent() Dashboard {
 		{"Objects", []Panel{
 			rates("Writes", "Objects written to clusters, by what was done.", "brokkr_agent_writes_total", "action"),
 			rates("Drift", "", "brokkr_agent_drift_total", "outcome"),
+		}},
+		{"With the broker", []Panel{
+			rates("Syncs", "", "brokkr_agent_syncs_total", "outcome"),
+			rates("Kubernetes events", "", "brokkr_agent_events_total", "outcome"),
+			rates("Lines of pods' logs", "", "brokkr_agent_log_lines_total", "outcome"),
+			rates("Webhooks that agents deliver", "", "brokkr_agent_webhooks_total", "class"),
 		}},
 		{"State", []Panel{
 			{Title: "API server answers", Unit: "short", Queries: []Query{{"brokkr_agent_kubernetes_up{$i}", "{{instance}}"}}},

@@ -151,5 +151,8 @@ func process(service string) Row {
 		{Title: "CPU", Unit: "percentunit", Queries: []Query{{of("rate(process_cpu_seconds_total{$i}[$__rate_interval])"), "{{instance}}"}}},
 		{Title: "Resident memory", Unit: "bytes", Queries: []Query{{of("process_resident_memory_bytes{$i}"), "{{instance}}"}}},
 		{Title: "Goroutines", Unit: "short", Queries: []Query{{of("go_goroutines{$i}"), "{{instance}}"}}},
+		{Title: "Reloads of the configuration", About: "In the last hour; a failed one leaves what was.", Unit: "short",
+			Queries: []Query{{"sum by (instance, result) (increase(brokkr_config_reloads_total{$i}[1h]))", "{{instance}} {{result}}"}}},
+		{Title: "Certificates end in", Unit: "s", Queries: []Query{{"brokkr_tls_certificate_ends_timestamp_seconds{$i} - time()", "{{instance}} {{listener}}"}}},
 	}}
 }

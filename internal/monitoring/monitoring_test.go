@@ -2,9 +2,6 @@ package monitoring_test
 
 import (
 	"bytes"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,62 +45,104 @@ func TestFilesAreAsTheyAreMade(t *testing.T) {
 	}
 }
 
-// named returns the names of metrics in the code: literals that begin with the product's name, and what the gateway's and the
-// pools' short forms add to theirs.
-func named(t *testing.T) []string {
+func code(t *testing.T) []monitoring.Defined {
 	t.Helper()
-	var names []string
-	short := map[string]string{"counters": "brokkr_gateway_", "gauge": "brokkr_gateway_"}
-	for _, dir := range []string{"pkg", "services", "cmd"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.BasicLit:
-					if s := strings.Trim(n.Value, `"`); strings.HasPrefix(s, "brokkr_") {
-						names = append(names, s)
-					}
-				case *ast.CallExpr:
-					fun, ok := n.Fun.(*ast.Ident)
-					if !ok || len(n.Args) == 0 || short[fun.Name] == "" || !strings.Contains(path, "gateway") {
-						return true
-					}
-					if lit, ok := n.Args[0].(*ast.BasicLit); ok {
-						names = append(names, short[fun.Name]+strings.Trim(lit.Value, `"`))
-					}
-				}
-				return true
-			})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	out, err := monitoring.Code(root)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, server := range []string{"database", "redis"} {
-		for _, m := range []string{"connections", "connections_max", "connection_waits_total", "connection_wait_seconds_total"} {
-			names = append(names, "brokkr_"+server+"_"+m)
-		}
-	}
-	return names
+	return out
 }
 
 func TestEveryQueryAsksForAMetricThatExists(t *testing.T) {
 	t.Parallel()
-	have := named(t)
+	have := map[string]bool{}
+	for _, m := range code(t) {
+		have[m.Name] = true
+	}
 	for _, m := range monitoring.Metrics() {
-		if !slices.Contains(have, m) {
+		if !have[m] {
 			t.Errorf("%s is asked for by a dashboard or a rule, and no code has it", m)
 		}
 	}
 	if !slices.Contains(monitoring.Metrics(), "brokkr_gateway_parked_syncs") {
 		t.Error("the names are not found in the queries")
+	}
+}
+
+// What nobody looks at need not be measured.
+func TestEveryMetricIsOnADashboardOrInARule(t *testing.T) {
+	t.Parallel()
+	asked := monitoring.Metrics()
+	for _, m := range code(t) {
+		if !slices.Contains(asked, m.Name) {
+			t.Errorf("%s is on no dashboard and in no rule", m.Name)
+		}
+	}
+}
+
+func TestMetricsAreNamedAndExplained(t *testing.T) {
+	t.Parallel()
+	all := code(t)
+	if len(all) < 80 {
+		t.Fatalf("found only %d metrics", len(all))
+	}
+	seen := map[string]bool{}
+	for _, m := range all {
+		if seen[m.Name] {
+			t.Errorf("%s is made twice", m.Name)
+		}
+		seen[m.Name] = true
+		if !regexp.MustCompile(`^[A-Z0-9].*\.$`).MatchString(m.Help) {
+			t.Errorf("%s is explained by %q, which is no sentence", m.Name, m.Help)
+		}
+		total, unit := strings.HasSuffix(m.Name, "_total"), strings.HasSuffix(m.Name, "_seconds") || strings.HasSuffix(m.Name, "_bytes")
+		if total != (m.Kind == "counter") || m.Kind == "histogram" && !unit {
+			t.Errorf("%s is a %s", m.Name, m.Kind)
+		}
+		if slices.Contains(m.Labels, "") {
+			t.Errorf("%s has a label that is not read: %q", m.Name, m.Labels)
+		}
+	}
+}
+
+// A name that is put together in some new way would be in no list.
+func TestEveryNameInTheCodeIsAMetricOrKnown(t *testing.T) {
+	t.Parallel()
+	known := map[string]string{
+		"brokkr_": "the prefix of keys and of pools", "brokkr_gateway_": "the prefix of the gateway's", "brokkr_whsec_": "the prefix of secrets of webhooks",
+		"brokkr_outbox": "a channel", "brokkr_credentials": "a channel", "brokkr_work": "a channel", "brokkr_webhooks": "a channel",
+	}
+	for _, m := range code(t) {
+		known[m.Name] = m.Help
+	}
+	for _, dir := range []string{"pkg", "services", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range regexp.MustCompile(`"(brokkr_[a-z_]*)"`).FindAllSubmatch(text, -1) {
+				if known[string(m[1])] == "" {
+					t.Errorf("%s: %s", path, m[1])
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReferenceIsOfTheCode(t *testing.T) {
+	t.Parallel()
+	got, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, monitoring.Reference(code(t))) {
+		t.Error("docs/metrics.md does not list the metrics of the code: make monitoring")
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/colliery-io/brokkr/internal/monitoring"
@@ -14,6 +16,7 @@ import (
 // quiet are metrics that have no series before what they count has happened once, which here it does not.
 var quiet = map[string]bool{
 	"brokkr_agent_drift_total": true, "brokkr_gateway_telemetry_total": true, "brokkr_gateway_frames_total": true,
+	"brokkr_tls_certificate_ends_timestamp_seconds": true, // of processes with certificates
 }
 
 // What dashboards and rules ask for is what processes tell: a Prometheus scrapes all of them, every metric is there, every
@@ -53,6 +56,41 @@ func TestPrometheusFindsWhatDashboardsAndRulesAskFor(t *testing.T) {
 		}
 	}
 	wantRulesThatWork(t, p)
+	wantKnownMetrics(t, w.Services())
+}
+
+// Of ours processes tell nothing that docs/metrics.md does not list, and promtool finds nothing to object to in how they tell it.
+func wantKnownMetrics(t *testing.T, services []*world.Service) {
+	t.Helper()
+	list, err := monitoring.Code(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{}
+	for _, m := range list {
+		kinds[m.Name] = m.Kind
+	}
+	seen := map[string]bool{}
+	for _, s := range services {
+		text, err := s.Exposition()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^# TYPE (brokkr_\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
+			seen[m[1]] = true
+			if kinds[m[1]] != m[2] {
+				t.Errorf("%s tells the %s %s; docs/metrics.md lists it as %q", s.Name, m[2], m[1], kinds[m[1]])
+			}
+		}
+		check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(text)
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", s.Name, err, out)
+		}
+	}
+	if len(seen) < len(list)-len(quiet) {
+		t.Errorf("of %d metrics processes tell only %d", len(list), len(seen))
+	}
 }
 
 func wantRulesThatWork(t *testing.T, p *world.Prometheus) {

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -96,6 +97,17 @@ func (s *Service) Logs() string {
 // Metric returns the sum over the series of the metric (counters and gauges) that have all these labels.
 func (s *Service) Metric(name string, labels map[string]string) (float64, error) {
 	return scrape(http.DefaultClient, s.URL()+"/metrics", name, labels)
+}
+
+// Exposition is everything that the process tells Prometheus, as text.
+func (s *Service) Exposition() (string, error) {
+	res, err := http.Get(s.URL() + "/metrics")
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return string(text), err
 }
 
 func scrape(c *http.Client, url, name string, labels map[string]string) (float64, error) {

@@ -1,4 +1,4 @@
-// Command monitoring writes deploy/grafana/*.json and the rules of deploy/prometheus.
+// Command monitoring writes deploy/grafana/*.json, the rules of deploy/prometheus and docs/metrics.md.
 package main
 
 import (
@@ -13,6 +13,13 @@ func main() {
 	files, err := monitoring.Files()
 	if err == nil {
 		err = write("deploy", files)
+	}
+	var metrics []monitoring.Defined
+	if err == nil {
+		metrics, err = monitoring.Code(".")
+	}
+	if err == nil {
+		err = write("docs", map[string][]byte{"metrics.md": monitoring.Reference(metrics)})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "monitoring:", err)
