@@ -72,7 +72,7 @@ func theCluster(t *testing.T, rendered map[string][]*unstructured.Unstructured) 
 	c.others = append(c.others,
 		peer{name: "prometheus", namespace: "monitoring", labels: labels.Set{"app": "prometheus"}, ports: map[string]int32{"web": 9999}},
 		peer{name: "controller", namespace: "ingress-nginx", labels: labels.Set{"app": "controller"}, ports: map[string]int32{"hook": 9998}},
-		peer{name: "dns", namespace: "kube-system", labels: labels.Set{"k8s-app": "kube-dns"}, ports: map[string]int32{"dns": 53}},
+		peer{name: "dns", namespace: "kube-system", labels: labels.Set{"k8s-app": "kube-dns"}, ports: map[string]int32{"dns": 53, "dns-openshift": 5353}},
 		peer{name: "internet", ip: netip.MustParseAddr("203.0.113.9")},
 	)
 	for name, data := range map[string]string{"database": "postgres://u:p@db.example.com:5432/brokkr", "redis": "rediss://:p@redis.example.com:6379/0"} {
@@ -233,7 +233,9 @@ func (c *cluster) needs(t *testing.T) (out []connection) {
 			need(p.peer, "is told "+regexp.MustCompile(`//.*@`).ReplaceAllString(u, "//"), c.at(t, p.namespace, u)...)
 		}
 		if len(found) > 0 {
-			need(p.peer, "looks up names", connection{to: dns, port: 53, protocol: corev1.ProtocolUDP}, connection{to: dns, port: 53, protocol: corev1.ProtocolTCP})
+			for _, port := range dns.ports {
+				need(p.peer, "looks up names", connection{to: dns, port: port, protocol: corev1.ProtocolUDP}, connection{to: dns, port: port, protocol: corev1.ProtocolTCP})
+			}
 		}
 		if p.spec.ServiceAccountName != "" && (p.spec.AutomountServiceAccountToken == nil || *p.spec.AutomountServiceAccountToken) {
 			for _, port := range []int32{443, 6443, 8443, 16443} { // as in clouds, kubeadm and kind, minikube, MicroK8s

@@ -440,9 +440,12 @@ spec:
       from: {{- toYaml $root.Values.global.networkPolicy.monitoringFrom | nindent 8 }}
     {{- end }}
   egress:
+    # Name servers; behind their Service at 53 some listen at 5353, as those of OpenShift do, and policies judge the port of the pod.
     - ports:
         - {port: 53, protocol: UDP}
         - {port: 53, protocol: TCP}
+        - {port: 5353, protocol: UDP}
+        - {port: 5353, protocol: TCP}
     {{- if $root.Values.global.networkPolicy.databaseTo }}
     - to: {{- toYaml $root.Values.global.networkPolicy.databaseTo | nindent 8 }}
     {{- else }}
