@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/colliery-io/brokkr/internal/guides"
 )
 
 // recipe is how an image is built, whoever builds it.
@@ -282,6 +284,59 @@ func TestWhatTheDockerfileMayNotSay(t *testing.T) {
 		if !strings.Contains(strings.Join(wrong, "\n"), c.want) {
 			t.Errorf("%s: told %q, want something with %q", name, wrong, c.want)
 		}
+	}
+}
+
+// The guides build with arguments that the Dockerfile has, and name images that are published.
+func TestGuidesOfImages(t *testing.T) {
+	t.Parallel()
+	want, _ := fromKo(t, text(t, "../.ko.yaml"), text(t, "images.sh"))
+	args := map[string]bool{}
+	for _, i := range instructions(text(t, "Dockerfile")) {
+		if i.verb == "ARG" {
+			name, _, _ := strings.Cut(i.args, "=")
+			args[name] = true
+		}
+	}
+	cmds, err := guides.Commands("..", "docker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := 0
+	for _, c := range cmds {
+		for n, a := range c.Args {
+			switch before := c.Args[max(n-1, 0)]; before {
+			case "--build-arg":
+				built++
+				name, value, _ := strings.Cut(a, "=")
+				if !args[name] {
+					t.Errorf("%s: `%s`: the Dockerfile has no %s", c.Where, c, name)
+				}
+				if name == "SERVICE" && want.Packages[value] == "" {
+					t.Errorf("%s: `%s`: there is no program %s", c.Where, c, value)
+				}
+			case "-f":
+				if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(a))); err != nil {
+					t.Errorf("%s: `%s`: %v", c.Where, c, err)
+				}
+			}
+		}
+	}
+	files, err := guides.Files("..")
+	if err != nil || built < 2 {
+		t.Fatalf("%d arguments of builds, %v", built, err)
+	}
+	named := 0
+	for _, file := range files {
+		for _, m := range regexp.MustCompile(`ghcr\.io/colliery-io/(brokkr-[a-z]+)`).FindAllStringSubmatch(text(t, filepath.Join("..", file)), -1) {
+			named++
+			if want.Packages[m[1]] == "" {
+				t.Errorf("%s: %s is no image of ours", file, m[0])
+			}
+		}
+	}
+	if named < 4 {
+		t.Errorf("only %d images were looked at", named)
 	}
 }
 

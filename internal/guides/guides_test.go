@@ -73,7 +73,7 @@ func texts(t *testing.T) map[string]string {
 	return out
 }
 
-// Each `make x` is a target.
+// Each `make x` is a target, and each variable that is given to it is one that the Makefile knows.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(filepath.Join(root, "Makefile"))
@@ -86,6 +86,9 @@ func TestTargets(t *testing.T) {
 	}
 	for _, c := range cmds {
 		for _, a := range c.Args[1:] {
+			if name, _, ok := strings.Cut(a, "="); ok && !regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\b`).Match(b) {
+				t.Errorf("%s: `%s`: the Makefile knows no %s", c.Where, c, name)
+			}
 			if !strings.Contains(a, "=") && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(a)+`:`).Match(b) {
 				t.Errorf("%s: `%s`: the Makefile has no target %s", c.Where, c, a)
 			}
