@@ -40,7 +40,7 @@ for name in ${SERVICES:-brokkr-broker brokkr-api brokkr-gateway brokkr-scheduler
     insecure=(); case $registry in localhost[:/]* | 127.0.0.1[:/]*) insecure=(--insecure-registry) ;; esac
     KO_DOCKER_REPO=$registry/$name "$ko" build "${common[@]}" "${insecure[@]}" --sbom-dir dist/sbom --tags "$tags" "${package[$name]}"
   else
-    rm -rf "$out"; mkdir -p "$out.sbom"
+    rm -rf "$out" "$out.sbom"; mkdir -p "$out.sbom"
     KO_DOCKER_REPO=ghcr.io/colliery-io/$name "$ko" build "${common[@]}" --push=false --oci-layout-path "$out" --sbom-dir "$out.sbom" --tags "$1" "${package[$name]}" >/dev/null
     echo "$out"
   fi

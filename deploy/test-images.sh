@@ -19,23 +19,33 @@ fi
 export BASE_IMAGE
 export VERSION=${VERSION:-0.0.0-test.1}
 deploy/images.sh
-ARCHIVES=dist/archives SERVICES=${SERVICES:-brokkr-cli} deploy/images.sh # of one program: the others are made alike
-# Pushed, an image is told with its digest, by which a release scans and signs it.
-told=$(SERVICES=brokkr-cli deploy/images.sh "$address_of_registry/brokkr" "v${VERSION#v}" sha-0123456789ab 2>/dev/null)
-[[ $told =~ ^$address_of_registry/brokkr/brokkr-cli(:[^:@/]+)?@sha256:[0-9a-f]{64}$ ]] || { echo "pushed, it told '$told'" >&2; exit 1; }
-echo "${told/:v${VERSION#v}@/@}" >dist/digests.txt
-tools/release/promote.sh dist/digests.txt v1.2.3 v1.2 latest
+one=${SERVICES:-brokkr-cli} one=${one%% *} # what is tried with one program: the others are made alike
+ARCHIVES=dist/archives SERVICES=$one deploy/images.sh
+
+# Pushed, an image is told with its digest, by which a release scans and signs it; then it gets its names.
+repository=$address_of_registry/brokkr/$one
+rm -rf dist/sbom
+told=$(SERVICES=$one deploy/images.sh "$address_of_registry/brokkr" "v${VERSION#v}" sha-0123456789ab 2>/dev/null)
+digest=${told#*@}
+[[ $told =~ ^$repository(:[^:@/]+)?@sha256:[0-9a-f]{64}$ ]] || { echo "pushed, it told '$told'" >&2; exit 1; }
+[ -n "$(find dist/sbom -name '*.spdx.json')" ] || { echo "pushed, it left no bill of materials" >&2; exit 1; }
 crane=$(tools/build.sh crane)
-for tag in v1.2.3 v1.2 latest; do
-  [ "$("$crane" digest "$address_of_registry/brokkr/brokkr-cli:$tag")" = "${told#*@}" ] || { echo "$tag names another image" >&2; exit 1; }
-done
-# The folder of make images, carried over a gap, is the same image in another registry; its name there is a version, and stays what it is.
-"$crane" push dist/images/brokkr-cli "$address_of_registry/carried/brokkr-cli:v1.2.3" >/dev/null 2>&1
-[ "$("$crane" digest "$address_of_registry/carried/brokkr-cli:v1.2.3")" = "${told#*@}" ] || { echo "carried over, it is another image" >&2; exit 1; }
-"$crane" copy "$BASE_IMAGE" "$address_of_registry/brokkr/brokkr-cli:another" >/dev/null 2>&1
-echo "$address_of_registry/brokkr/brokkr-cli@$("$crane" digest "$address_of_registry/brokkr/brokkr-cli:another")" >dist/another.txt
+names() { # TAG...: each names the image
+  local tag
+  for tag in "$@"; do [ "$("$crane" digest "$repository:$tag")" = "$digest" ] || { echo "$repository:$tag names another image" >&2; exit 1; }; done
+}
+echo "$repository@$digest" >dist/digests.txt
+tools/release/promote.sh dist/digests.txt v1.2.3 v1.2 latest
+names v1.2.3 v1.2 latest
+
+# A version is never moved, nor anything else before that is refused.
+"$crane" copy "$BASE_IMAGE" "$repository:another" >/dev/null 2>&1
+echo "$repository@$("$crane" digest "$repository:another")" >dist/another.txt
 if said=$(tools/release/promote.sh dist/another.txt latest v1.2.3 2>&1) || [[ $said != *"a release is never made twice"* ]]; then echo "v1.2.3 was moved: $said" >&2; exit 1; fi
-[ "$("$crane" digest "$address_of_registry/brokkr/brokkr-cli:latest")" = "${told#*@}" ] || { echo "latest was moved before v1.2.3 was refused" >&2; exit 1; }
 rm dist/another.txt
-ls dist/sbom/*-linux-arm64.spdx.json >/dev/null
+names v1.2.3 latest
+
+# The folder of make images, carried over a gap, is the same image in another registry.
+"$crane" push "dist/images/$one" "$address_of_registry/carried/$one:v1.2.3" >/dev/null 2>&1
+repository=$address_of_registry/carried/$one names v1.2.3
 IMAGES=$PWD/dist/images ARCHIVES=$PWD/dist/archives go test -count=1 -v -run 'TestImages|TestArchives' ./deploy
