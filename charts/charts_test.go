@@ -218,20 +218,25 @@ func TestSharedTemplatesAreCopies(t *testing.T) {
 
 func TestWhatCannotWorkIsRefused(t *testing.T) {
 	t.Parallel()
+	apart := func(more ...string) install {
+		return install{broker, broker, set(append([]string{"postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true"}, more...)...)}
+	}
 	for want, i := range map[string]install{
-		"--set postgresql.enabled=true":           {broker, broker, nil},
-		"needs Redis":                             {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true")},
-		"More than one replica needs Redis":       {broker, broker, set("postgresql.enabled=true", "replicas=2")},
-		"does not belong into a ConfigMap":        {broker, broker, set("postgresql.enabled=true", "config.database.url=postgres://x")},
-		"additional properties 'postgresq'":       {broker, broker, set("postgresql.enabled=true", "postgresq.enabled=true")},
-		"additional properties 'replica'":         {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true", "api.replica=2")},
-		"Both postgresql.enabled and":             {broker, broker, set("postgresql.enabled=true", "global.database.url=postgres://x")},
-		"it is gateway.networkPolicy.from":        {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true", "networkPolicy.from[0].podSelector.matchLabels.a=b")},
-		"makes no Secrets":                        {broker + "/charts/api", broker, nil},
-		"broker.url is missing":                   {agent, agent, nil},
-		"Both auth.existingSecret and auth.pak":   {agent, agent, set("broker.url=http://x", "auth.existingSecret=x", "auth.pak=brokkr_BRabcdef_"+strings.Repeat("a", 32))},
-		"does not match pattern '^(brokkr_BR":     {agent, agent, set("broker.url=http://x", "auth.pak=secret")},
-		"value must be one of 'cluster', 'namesp": {agent, agent, set("broker.url=http://x", "rbac.scope=everywhere")},
+		"--set postgresql.enabled=true":     {broker, broker, nil},
+		"needs Redis":                       {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true")},
+		"More than one replica needs Redis": {broker, broker, set("postgresql.enabled=true", "replicas=2")},
+		"does not belong into a ConfigMap":  {broker, broker, set("postgresql.enabled=true", "config.database.url=postgres://x")},
+		"additional properties 'postgresq'": {broker, broker, set("postgresql.enabled=true", "postgresq.enabled=true")},
+		"additional properties 'replica'":   {broker, broker, set("postgresql.enabled=true", "microservices.enabled=true", "redis.enabled=true", "api.replica=2")},
+		"Both postgresql.enabled and":       {broker, broker, set("postgresql.enabled=true", "global.database.url=postgres://x")},
+		"all-in-one broker's: networkPolicy.from. Set them for each service: api.networkPolicy.from": apart("networkPolicy.from[0].podSelector.matchLabels.a=b"),
+		"all-in-one broker's: config.":                                  apart("config.log.level=debug"),
+		"broker's: extraEnv, podLabels, replicas, autoscaling.enabled.": apart("replicas=2", "podLabels.a=b", "autoscaling.enabled=true", "extraEnv[0].name=A", "extraEnv[0].value=b"),
+		"makes no Secrets":                                              {broker + "/charts/api", broker, nil},
+		"broker.url is missing":                                         {agent, agent, nil},
+		"Both auth.existingSecret and auth.pak":                         {agent, agent, set("broker.url=http://x", "auth.existingSecret=x", "auth.pak=brokkr_BRabcdef_"+strings.Repeat("a", 32))},
+		"does not match pattern '^(brokkr_BR":                           {agent, agent, set("broker.url=http://x", "auth.pak=secret")},
+		"value must be one of 'cluster', 'namesp":                       {agent, agent, set("broker.url=http://x", "rbac.scope=everywhere")},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

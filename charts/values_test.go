@@ -84,7 +84,7 @@ func TestEveryValueIsUsed(t *testing.T) {
 	served := []string{"global.monitoring.enabled=true", "global.monitoring.serviceMonitor.enabled=true"}
 	for chart, tries := range map[string][]install{
 		broker: {with("broker", "ingress.enabled=true", "ingress.hosts={a.b}", "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=x",
-			"service.type=NodePort", "redis.enabled=true", "replicas=2"),
+			"service.type=NodePort", "redis.enabled=true"), with("broker", "redis.enabled=true", "replicas=2"),
 			with("broker", served...), with("broker"), with("broker", append(monitored, "autoscaling.enabled=true", "redis.enabled=true")...), with("broker-external"), {broker, broker, nil},
 			with("broker", "global.tls.certManager.enabled=true", "global.tls.certManager.issuer=x"), with("broker", "global.tls.existingSecret=x"),
 			{broker, broker, set("postgresql.enabled=false", "global.database.existingSecret=x")}},

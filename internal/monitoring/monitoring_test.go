@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/colliery-io/brokkr/internal/monitoring"
 )
 
@@ -143,6 +145,58 @@ func TestReferenceIsOfTheCode(t *testing.T) {
 	}
 	if !bytes.Equal(got, monitoring.Reference(code(t))) {
 		t.Error("docs/metrics.md does not list the metrics of the code: make monitoring")
+	}
+}
+
+// The tests of promtool see each alert fire, and each not.
+func TestEveryAlertIsTried(t *testing.T) {
+	t.Parallel()
+	alerts, err := monitoring.Alerts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "deploy", "prometheus", "tests", "alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests struct {
+		Tests []struct {
+			Alerts []struct {
+				Name string `json:"alertname"`
+				Want []any  `json:"exp_alerts"`
+			} `json:"alert_rule_test"`
+			Expressions []struct {
+				Text string `json:"expr"`
+				Want []any  `json:"exp_samples"`
+			} `json:"promql_expr_test"`
+		} `json:"tests"`
+	}
+	if err := yaml.Unmarshal(text, &tests); err != nil {
+		t.Fatal(err)
+	}
+	fires, quiet := map[string]bool{}, map[string]bool{}
+	note := func(name string, want []any) {
+		fires[name] = fires[name] || len(want) > 0
+		quiet[name] = quiet[name] || len(want) == 0
+	}
+	selects := regexp.MustCompile(`alertname="(\w+)"`)
+	for _, c := range tests.Tests {
+		for _, a := range c.Alerts {
+			note(a.Name, a.Want)
+		}
+		for _, e := range c.Expressions {
+			if m := selects.FindStringSubmatch(e.Text); m != nil {
+				note(m[1], e.Want)
+				if strings.Contains(e.Text, " by ") { // of several instances, some are quiet
+					note(m[1], nil)
+				}
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^ *(?:- )?alert: (\S+)$`).FindAllSubmatch(alerts, -1) {
+		if name := string(m[1]); !fires[name] || !quiet[name] {
+			t.Errorf("%s is seen firing: %v, quiet: %v", name, fires[name], quiet[name])
+		}
 	}
 }
 

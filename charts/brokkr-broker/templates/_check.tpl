@@ -17,7 +17,16 @@
 {{- if and (not .Values.microservices.enabled) (not $redis) (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) -}}
 {{- fail "\n\nMore than one replica needs Redis: --set redis.enabled=true, or global.redis.existingSecret." -}}
 {{- end -}}
-{{- if and .Values.microservices.enabled .Values.networkPolicy.from -}}
-{{- fail "\n\nnetworkPolicy.from is the all-in-one broker's and would shut out nobody: with microservices.enabled it is gateway.networkPolicy.from and api.networkPolicy.from." -}}
+{{- if .Values.microservices.enabled -}}
+{{- $idle := list -}}
+{{- range $key := list "config" "extraEnv" "priorityClassName" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "podLabels" "podAnnotations" -}}
+{{- if get $.Values $key }}{{ $idle = append $idle $key }}{{ end -}}
+{{- end -}}
+{{- if ne (int .Values.replicas) 1 }}{{ $idle = append $idle "replicas" }}{{ end -}}
+{{- if .Values.autoscaling.enabled }}{{ $idle = append $idle "autoscaling.enabled" }}{{ end -}}
+{{- if .Values.networkPolicy.from }}{{ $idle = append $idle "networkPolicy.from" }}{{ end -}}
+{{- if $idle -}}
+{{- fail (printf "\n\nWith microservices.enabled these do nothing, they are the all-in-one broker's: %s. Set them for each service: api.%s, gateway.%s, scheduler.%s; configuration of all is global.config." (join ", " $idle) (first $idle) (first $idle) (first $idle)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
