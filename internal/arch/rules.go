@@ -174,7 +174,7 @@ func Rules() []Rule {
 			Why:  "test servers and suites never ship",
 			Of:   []string{"./..."},
 			Not:  []string{"./internal/...", "./pkg/ports/porttest/...", "./pkg/ports/cluster/clustertest/..."},
-			Deny: []string{"testing/...", "./internal/testenv/...", "./internal/accesstest/...", "./pkg/ports/porttest/...", "./pkg/ports/cluster/clustertest/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/..."},
+			Deny: []string{"testing/...", "./internal/testenv/...", "./internal/testcert/...", "./internal/statechart/...", "./internal/accesstest/...", "./pkg/ports/porttest/...", "./pkg/ports/cluster/clustertest/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/..."},
 		},
 	}
 	// The services' internal folders are closed to each other by the compiler already; this closes their faces too.
