@@ -175,7 +175,7 @@ release-dry-run: workflows ## everything of a release that needs no outside serv
 	@charts/package.sh $(DRY) dist/charts
 	@VERSION=$(DRY) deploy/test-images.sh
 	@tools/release/check.sh $(DRY) dist
-	@ls -l dist/* | awk 'NF > 2 { print $$5, $$9 } NF == 1'
+	@du -sh dist/binaries/* dist/charts/* dist/images/* dist/notes.md
 
 monitoring: ## make dashboards and rules of deploy/ and docs/metrics.md anew from internal/monitoring
 	@go run ./internal/monitoring/cmd/monitoring
