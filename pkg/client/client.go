@@ -111,6 +111,7 @@ type call struct {
 	// repeatable marks a POST that changes nothing more when it is sent twice.
 	repeatable bool
 	once       bool   // a PUT that makes something new each time it is sent
+	match      string // ETag of the state that is to be changed; empty: whatever it is
 	key        string // idempotency key, by which a broker knows a POST again; empty sends none
 }
 
@@ -166,6 +167,9 @@ func (c *Client) once(ctx context.Context, r call, body []byte, out any) (http.H
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.match != "" {
+		req.Header.Set("If-Match", r.match)
 	}
 	if r.key != "" {
 		req.Header.Set("Idempotency-Key", r.key)

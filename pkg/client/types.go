@@ -77,7 +77,16 @@ type GeneratorPAK struct {
 }
 
 // Stack is a named container of desired state.
-type Stack = wire.StackFrame
+type Stack struct {
+	ID          string     `json:"id"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	DeletedAt   *time.Time `json:"deleted_at"`
+	Name        string     `json:"name"`
+	Description *string    `json:"description"`
+	GeneratorID string     `json:"generator_id"`
+	Treatment   *Treatment `json:"treatment,omitempty"` // nil: the broker is of a release in which stacks have none
+}
 
 // NewStack asks for a stack; without GeneratorID it belongs to the caller.
 type NewStack struct {

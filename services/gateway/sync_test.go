@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -145,11 +146,13 @@ func TestTombstonesAreRepeatedUntilAcknowledged(t *testing.T) {
 		p := a.start()
 		r.catchUp(p)
 		w.remove(gone, a)
-		want := wire.Removed{StackID: string(gone.Stack), Revision: 3}
+		st, err := w.store.Stacks().Get(w.Context(), tenancy.Everything(), gone.Stack)
+		w.must(err)
+		want := wire.Removed{StackID: string(gone.Stack), Revision: 3, GeneratorID: string(st.Generator), Policy: &wire.Policy{}}
 		for range 2 {
 			p.revision = 2
 			res := r.catchUp(p)
-			if len(*res.Stacks) != 1 || len(res.Removed) != 1 || res.Removed[0] != want {
+			if len(*res.Stacks) != 1 || cmp.Diff(res.Removed, []wire.Removed{want}) != "" {
 				t.Fatalf("got stacks %+v removed %+v, want one stack and %+v", *res.Stacks, res.Removed, want)
 			}
 		}

@@ -44,8 +44,9 @@ type world struct {
 	live     ports.Live
 	channels ports.Channels
 	// silent: decisions are not signalled
-	silent   bool
-	replicas []*replica
+	silent    bool
+	treatment stack.Treatment // of what is decided
+	replicas  []*replica
 }
 
 // inBubble runs the test in virtual time.
@@ -127,7 +128,7 @@ func (w *world) decide(o stack.Object, state delivery.State, to ...subject) {
 	for _, a := range to {
 		found, err := w.store.Agents().Get(w.Context(), tenancy.Everything(), a.id)
 		w.must(err)
-		changes = append(changes, placement.Change{Agent: a.id, State: state, Object: o.ID, Version: found.Version})
+		changes = append(changes, placement.Change{Agent: a.id, State: state, Treatment: w.treatment, Object: o.ID, Version: found.Version})
 	}
 	revisions, err := w.store.Decisions().Commit(w.Context(), ports.Commit{
 		Lease: lease, Stack: o.Stack, StackVersion: subjects[0].Version, Generation: subjects[0].Generation, Changes: changes,

@@ -14,6 +14,7 @@ type assignments struct{ s session }
 
 // wanted adds to an assignment what an agent needs to act on it.
 func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
+	a.Treatment = copyTreatment(a.Treatment)
 	st, _ := s.stacks.get(one(a.Stack))
 	o, _ := s.objects.get(one(a.Object))
 	w := delivery.Wanted{

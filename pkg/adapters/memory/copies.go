@@ -64,9 +64,14 @@ func copyAgent(a agent.Agent) agent.Agent {
 }
 
 func copyStack(s stack.Stack) stack.Stack {
-	s.Description = ptr(s.Description)
+	s.Description, s.Treatment = ptr(s.Description), copyTreatment(s.Treatment)
 	s.CreatedAt, s.UpdatedAt, s.DeletedAt = micro(s.CreatedAt), micro(s.UpdatedAt), microPtr(s.DeletedAt)
 	return s
+}
+
+func copyTreatment(t stack.Treatment) stack.Treatment {
+	t.IgnorePaths = slices.Clone(t.IgnorePaths)
+	return t
 }
 
 func copyObject(o stack.Object) stack.Object {

@@ -98,7 +98,7 @@ func (c *change) assign(co ports.Commit, ch placement.Change, rev delivery.Revis
 		placed = was.Placed
 	}
 	c.assignments.put(k, delivery.Assignment{
-		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, Variant: ch.Variant, State: ch.State, Revision: rev, Reason: ch.Reason,
+		Agent: ch.Agent, Stack: co.Stack, Object: ch.Object, Variant: ch.Variant, Treatment: copyTreatment(ch.Treatment), State: ch.State, Revision: rev, Reason: ch.Reason,
 		Traceparent: co.Record.Traceparent, Since: micro(co.Record.At), Placed: placed,
 	})
 	c.stackAgents.put(two{string(co.Stack), string(ch.Agent)}, nothing{})

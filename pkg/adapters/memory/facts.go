@@ -87,7 +87,7 @@ func (s *state) subject(st stack.Stack) placement.Subject {
 	p := placement.Subject{
 		Stack: st.ID, Name: st.Name, Generator: st.Generator, Version: st.Version, Deleted: st.DeletedAt != nil, DeletedAt: ptr(st.DeletedAt),
 		Labels: map[string]bool{}, Annotations: map[string]string{},
-		Generation: d.generation, Approved: d.approved, Hold: copyHold(d.hold), Blocked: placement.CopyBlocked(d.record.Decision.Blocked), Policy: s.effectivePolicy(st), Decided: ptr(d.record.Decision.Policy), Moved: slices.Clone(d.moved),
+		Treatment: copyTreatment(st.Treatment), Generation: d.generation, Approved: d.approved, Hold: copyHold(d.hold), Blocked: placement.CopyBlocked(d.record.Decision.Blocked), Policy: s.effectivePolicy(st), Decided: ptr(d.record.Decision.Policy), Moved: slices.Clone(d.moved),
 	}
 	for _, l := range keysOf(s.stackLabels, string(st.ID)) {
 		p.Labels[l] = true
@@ -120,7 +120,9 @@ func (r facts) Prior(ctx context.Context, ids []stack.ID) (map[stack.ID]placemen
 				if out[id] == nil {
 					out[id] = placement.Prior{}
 				}
-				out[id][agent.ID(a)], _ = s.assignments.get(two{a, string(id)})
+				as, _ := s.assignments.get(two{a, string(id)})
+				as.Treatment = copyTreatment(as.Treatment)
+				out[id][agent.ID(a)] = as
 			}
 		}
 		return out, nil

@@ -102,7 +102,7 @@ func (r stacks) Update(ctx context.Context, st stack.Stack) error {
 		c.stackNames.drop(two{string(stored.Generator), stored.Name})
 		c.stackNames.put(name, st.ID)
 		st = copyStack(st)
-		stored.Name, stored.Description, stored.UpdatedAt = st.Name, st.Description, st.UpdatedAt
+		stored.Name, stored.Description, stored.Treatment, stored.UpdatedAt = st.Name, st.Description, st.Treatment, st.UpdatedAt
 		stored.Version++
 		c.stacks.put(one(st.ID), stored)
 		return nil

@@ -17,6 +17,7 @@ type assignmentRow struct {
 	Stack       stack.ID          `db:"stack_id"`
 	Object      stack.ObjectID    `db:"object_id"`
 	Variant     []byte            `db:"variant"`
+	Treatment   treatmentColumn   `db:"treatment"`
 	State       delivery.State    `db:"state"`
 	Revision    delivery.Revision `db:"revision"`
 	Reason      string            `db:"reason"`
@@ -27,7 +28,7 @@ type assignmentRow struct {
 
 func (r assignmentRow) assignment() delivery.Assignment {
 	a := delivery.Assignment{
-		Agent: r.Agent, Stack: r.Stack, Object: r.Object, State: r.State, Revision: r.Revision, Reason: r.Reason, Traceparent: r.Traceparent, Since: micro(r.Since), Placed: micro(r.Placed),
+		Agent: r.Agent, Stack: r.Stack, Object: r.Object, Treatment: stack.Treatment(r.Treatment), State: r.State, Revision: r.Revision, Reason: r.Reason, Traceparent: r.Traceparent, Since: micro(r.Since), Placed: micro(r.Placed),
 	}
 	if r.Variant != nil {
 		a.Variant = checksumOf(r.Variant)
@@ -72,7 +73,7 @@ func (r wantedRow) wanted() delivery.Wanted {
 // In assignmentsOfAgent there is a row without an assignment if there is none at all: its stack is empty.
 const (
 	wantedColumns = `COALESCE(x.agent_id::text, '') AS agent_id, COALESCE(x.stack_id::text, '') AS stack_id,
-	COALESCE(x.object_id::text, '') AS object_id, x.variant, COALESCE(x.state, '') AS state, COALESCE(x.revision, 0) AS revision,
+	COALESCE(x.object_id::text, '') AS object_id, x.variant, x.treatment, COALESCE(x.state, '') AS state, COALESCE(x.revision, 0) AS revision,
 	COALESCE(x.reason, '') AS reason, COALESCE(x.traceparent, '') AS traceparent, COALESCE(x.since, 'epoch') AS since, COALESCE(x.placed, x.since, 'epoch') AS placed,
 	COALESCE(s.name, '') AS stack_name, COALESCE(s.generator_id::text, '') AS generator_id,
 	COALESCE(o.sequence_id, 0) AS sequence_id, COALESCE(x.variant, o.checksum, '') AS checksum, COALESCE(b.size, o.size, 0) AS size,

@@ -210,13 +210,13 @@ const assignAgents = `WITH grown AS (
 		ON CONFLICT (agent_id) DO UPDATE SET revision = r.revision + 1
 		RETURNING r.agent_id, r.revision),
 	put AS (
-		INSERT INTO assignments AS x (agent_id, stack_id, object_id, variant, state, revision, reason, traceparent, since, placed)
-		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), c.state, g.revision, c.reason, c.traceparent, c.since, c.since
-		FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-			AS c (agent_id, stack_id, object_id, state, reason, variant, traceparent, since)
+		INSERT INTO assignments AS x (agent_id, stack_id, object_id, variant, treatment, state, revision, reason, traceparent, since, placed)
+		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), nullif(c.treatment, '')::jsonb, c.state, g.revision, c.reason, c.traceparent, c.since, c.since
+		FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[])
+			AS c (agent_id, stack_id, object_id, state, reason, variant, traceparent, since, treatment)
 		JOIN grown g ON g.agent_id = c.agent_id
 		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
-			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
+			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, treatment = EXCLUDED.treatment, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
 			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since,
 			placed = CASE WHEN x.state = EXCLUDED.state THEN COALESCE(x.placed, x.since) ELSE EXCLUDED.placed END)
 	SELECT agent_id, revision FROM grown`
@@ -224,6 +224,13 @@ const assignAgents = `WITH grown AS (
 func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]delivery.Revision, error) {
 	if len(changes) == 0 {
 		return map[agent.ID]delivery.Revision{}, nil
+	}
+	treatments := make([]string, len(changes))
+	for i, ch := range changes {
+		var err error
+		if treatments[i], err = treatmentText(ch.Treatment); err != nil {
+			return nil, err
+		}
 	}
 	rows, err := many[revisionRow](ctx, s, "write assignments", assignAgents,
 		column(changes, func(ch changeRow) string { return string(ch.Agent) }),
@@ -233,7 +240,7 @@ func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]
 		column(changes, func(ch changeRow) string { return printable(ch.Reason) }),
 		column(changes, func(ch changeRow) string { return string(ch.Variant) }),
 		column(changes, func(ch changeRow) string { return ch.Traceparent }),
-		column(changes, func(ch changeRow) time.Time { return ch.At }))
+		column(changes, func(ch changeRow) time.Time { return ch.At }), pq.Array(treatments))
 	return byAgent(rows), err
 }
 

@@ -82,10 +82,11 @@ type subjectRow struct {
 	Followed    []byte              `db:"followed"`
 	Moved       []byte              `db:"moved"`
 	Newest      []byte              `db:"newest"`
+	Treatment   treatmentColumn     `db:"treatment"`
 	refRow
 }
 
-const selectSubjects = `SELECT s.id AS subject_id, s.name, s.generator_id, s.version, s.deleted_at,
+const selectSubjects = `SELECT s.id AS subject_id, s.name, s.generator_id, s.treatment, s.version, s.deleted_at,
 	ARRAY(SELECT l.label FROM stack_labels l WHERE l.stack_id = s.id) AS labels,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM stack_annotations n WHERE n.stack_id = s.id), '{}') AS annotations,
 	p.generation, p.approved, p.hold, p.blocked, p.followed, to_jsonb(p.moved) AS moved, ` + refColumns + `,
@@ -119,7 +120,7 @@ func (r facts) Subjects(ctx context.Context, ids []stack.ID) ([]placement.Subjec
 func (r subjectRow) subject() (placement.Subject, error) {
 	p := placement.Subject{
 		Stack: r.Stack, Name: r.Name, Generator: r.Generator, Version: r.Version, Deleted: r.DeletedAt != nil, DeletedAt: microPtr(r.DeletedAt), Labels: set[string](r.Labels),
-		Generation: r.Generation, Approved: r.Approved, Policy: r.ref(),
+		Generation: r.Generation, Approved: r.Approved, Treatment: stack.Treatment(r.Treatment), Policy: r.ref(),
 	}
 	if err := json.Unmarshal(r.Annotations, &p.Annotations); err != nil {
 		return p, fmt.Errorf("annotations: %w", err)
@@ -160,7 +161,7 @@ func (r subjectRow) subject() (placement.Subject, error) {
 	return p, nil
 }
 
-const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.variant, x.state, x.revision, x.reason, x.traceparent, x.since, COALESCE(x.placed, x.since) AS placed
+const selectPrior = `SELECT x.agent_id, x.stack_id, x.object_id, x.variant, x.treatment, x.state, x.revision, x.reason, x.traceparent, x.since, COALESCE(x.placed, x.since) AS placed
 	FROM assignments x`
 
 const somePrior = selectPrior + ` WHERE x.stack_id = ANY ($1::uuid[])`

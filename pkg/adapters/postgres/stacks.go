@@ -20,6 +20,7 @@ type stackRow struct {
 	Name        string              `db:"name"`
 	Description *string             `db:"description"`
 	Generator   tenancy.GeneratorID `db:"generator_id"`
+	Treatment   treatmentColumn     `db:"treatment"`
 	Version     int64               `db:"version"`
 	CreatedAt   time.Time           `db:"created_at"`
 	UpdatedAt   time.Time           `db:"updated_at"`
@@ -28,12 +29,12 @@ type stackRow struct {
 
 func (r stackRow) stack() stack.Stack {
 	return stack.Stack{
-		ID: r.ID, Name: r.Name, Description: r.Description, Generator: r.Generator, Version: r.Version,
+		ID: r.ID, Name: r.Name, Description: r.Description, Generator: r.Generator, Treatment: stack.Treatment(r.Treatment), Version: r.Version,
 		CreatedAt: micro(r.CreatedAt), UpdatedAt: micro(r.UpdatedAt), DeletedAt: microPtr(r.DeletedAt),
 	}
 }
 
-const selectStacks = `SELECT s.id, s.name, s.description, s.generator_id, s.version, s.created_at, s.updated_at, s.deleted_at
+const selectStacks = `SELECT s.id, s.name, s.description, s.generator_id, s.treatment, s.version, s.created_at, s.updated_at, s.deleted_at
 	FROM stacks s WHERE s.deleted_at IS NULL`
 
 const (
@@ -102,8 +103,8 @@ func (r stacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (pa
 }
 
 const insertStack = `WITH s AS (
-		INSERT INTO stacks (id, name, description, generator_id, version, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id)
+		INSERT INTO stacks (id, name, description, generator_id, version, created_at, updated_at, treatment)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, nullif($8::text, '')::jsonb) RETURNING id)
 	INSERT INTO stack_placements (stack_id) SELECT id FROM s`
 
 // Insert implements ports.Stacks.
@@ -112,19 +113,27 @@ func (r stacks) Insert(ctx context.Context, st stack.Stack) error {
 		if err := in.keepGenerator(ctx, st.Generator); err != nil {
 			return err
 		}
-		_, err := in.exec(ctx, "insert stack", insertStack, uid(st.ID), st.Name, st.Description, uid(st.Generator), max(st.Version, 1),
-			micro(st.CreatedAt), micro(st.UpdatedAt))
+		treatment, err := treatmentText(st.Treatment)
+		if err != nil {
+			return err
+		}
+		_, err = in.exec(ctx, "insert stack", insertStack, uid(st.ID), st.Name, st.Description, uid(st.Generator), max(st.Version, 1),
+			micro(st.CreatedAt), micro(st.UpdatedAt), treatment)
 		return err
 	})
 }
 
-const updateStack = `UPDATE stacks SET name = $3, description = $4, updated_at = $5, version = version + 1
+const updateStack = `UPDATE stacks SET name = $3, description = $4, updated_at = $5, treatment = nullif($6::text, '')::jsonb, version = version + 1
 	WHERE id = $1 AND version = $2 AND deleted_at IS NULL`
 
 // Update implements ports.Stacks.
 func (r stacks) Update(ctx context.Context, st stack.Stack) error {
 	return r.s.atomically(ctx, func(ctx context.Context, in session) error {
-		n, err := in.exec(ctx, "update stack", updateStack, uid(st.ID), st.Version, st.Name, st.Description, micro(st.UpdatedAt))
+		treatment, err := treatmentText(st.Treatment)
+		if err != nil {
+			return err
+		}
+		n, err := in.exec(ctx, "update stack", updateStack, uid(st.ID), st.Version, st.Name, st.Description, micro(st.UpdatedAt), treatment)
 		if err != nil || n > 0 {
 			return err
 		}

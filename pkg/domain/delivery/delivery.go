@@ -27,8 +27,9 @@ const (
 type Assignment struct {
 	Agent       agent.ID
 	Stack       stack.ID
-	Object      stack.ObjectID // while Removing: the object that was last assigned
-	Variant     stack.Checksum // of the content that this cluster has in place of the object's own; empty: the object's own
+	Object      stack.ObjectID  // while Removing: the object that was last assigned
+	Variant     stack.Checksum  // of the content that this cluster has in place of the object's own; empty: the object's own
+	Treatment   stack.Treatment // of what the stack has there; while Removing: with which it is taken away
 	State       State
 	Revision    Revision // the agent's revision in which this assignment last changed
 	Reason      string   // why it is assigned or removed, as placement recorded it

@@ -27,7 +27,7 @@ func (p Prior) After(d Decision, now time.Time) Prior {
 		if was, ok := out[c.Agent]; ok && was.State == c.State {
 			placed = was.Placed
 		}
-		out[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, State: c.State, Reason: c.Reason, Since: now, Placed: placed}
+		out[c.Agent] = delivery.Assignment{Agent: c.Agent, Stack: d.Stack, Object: c.Object, Variant: c.Variant, Treatment: c.Treatment, State: c.State, Reason: c.Reason, Since: now, Placed: placed}
 	}
 	return out
 }
@@ -43,14 +43,20 @@ func (p Prior) Assigned() int {
 	return n
 }
 
-// Spends is what d takes up of the fleet's window. What the stack's user named himself takes up nothing: a Count of 0.
-func (d Decision) Spends(s Subject, now time.Time) Removal {
+// Removals is from how many clusters d takes the stack. What is leaving one already does not count.
+func (d Decision) Removals() int {
 	n := 0
 	for _, c := range d.Changes {
-		if c.State == delivery.Removing {
+		if c.State == delivery.Removing && !c.Going {
 			n++
 		}
 	}
+	return n
+}
+
+// Spends is what d takes up of the fleet's window. What the stack's user named himself takes up nothing: a Count of 0.
+func (d Decision) Spends(s Subject, now time.Time) Removal {
+	n := d.Removals()
 	if n == 0 || s.Over() {
 		return Removal{}
 	}

@@ -48,7 +48,8 @@ type Subject struct {
 	Generation  int64         // of the stack's decisions, for compare-and-set
 	Approved    int64         // a held decision of this generation was approved; 0 none
 	Hold        *Hold
-	Blocked     []Blocked   // clusters that the newest decision left as they are
+	Blocked     []Blocked // clusters that the newest decision left as they are
+	Treatment   stack.Treatment
 	Policy      *policy.Ref // the revision of the policy that decides; nil: plain matching
 	Decided     *policy.Ref // what the newest record followed
 	Moved       []time.Time // when decisions of the last hour moved it, once for each of Decision.Moves
@@ -182,7 +183,10 @@ type Change struct {
 	Object  stack.ObjectID `json:"deployment_object_id"`
 	Variant stack.Checksum `json:"variant,omitempty"` // of the content for this cluster, if it is not the object's own
 	Reason  string         `json:"reason"`
-	Version int64          `json:"-"` // the agent's row version on which a removal rests
+	// Treatment of what the stack has there; the record does not keep it.
+	Treatment stack.Treatment `json:"-"`
+	Going     bool            `json:"-"` // it is a tombstone already, and is told anew with its treatment
+	Version   int64           `json:"-"` // the agent's row version on which a removal rests
 }
 
 // Decision is the outcome of Decide for one stack.

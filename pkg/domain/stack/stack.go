@@ -37,6 +37,7 @@ type Stack struct {
 	Name        string
 	Description *string
 	Generator   tenancy.GeneratorID
+	Treatment   Treatment
 	Version     int64 // grows with each change that placement can see; used for compare-and-set
 	CreatedAt   time.Time
 	UpdatedAt   time.Time

@@ -18,6 +18,7 @@ func assignmentCases() map[string]func(*world) {
 		"revisions of many agents":         assignmentRevisions,
 		"content is for those assigned it": assignmentRefers,
 		"a variant is of one cluster":      assignmentVariants,
+		"a treatment comes with it":        assignmentTreatments,
 		"newer ones, and how many":         assignmentsSince,
 		"those of some stacks":             assignmentsOfSome,
 	}
@@ -261,4 +262,41 @@ func assignmentVariants(w *world) {
 	w.decide(p.stack.ID, w.assign(a, p.object))
 	_, held := w.held(a)
 	wantSame(w.T, "content without the variant", held[p.stack.ID].Checksum, p.object.Checksum)
+}
+
+// An assignment has the treatment with which it was decided, whatever the stack has by then, as a tombstone too.
+func assignmentTreatments(w *world) {
+	p := w.place(2)
+	a, b := p.agents[0].ID, p.agents[1].ID
+	st := w.seeStack(p.stack.ID)
+	st.Treatment = someTreatment()
+	wantNone(w.T, "update", w.Stacks().Update(w.ctx, st))
+	subjects, err := w.Facts().Subjects(w.ctx, []stack.ID{p.stack.ID})
+	wantNone(w.T, "subjects", err)
+	wantSame(w.T, "treatment of the subject", subjects[0].Treatment, someTreatment())
+	revision, held := w.held(a)
+	wantSame(w.T, "treatment before a decision", held[p.stack.ID].Treatment, stack.Treatment{})
+	treated, gone := w.assign(a, p.object), w.remove(b, p.object)
+	treated.Treatment, gone.Treatment = someTreatment(), someTreatment()
+	w.decide(p.stack.ID, treated, gone)
+	prior, err := w.Facts().Prior(w.ctx, []stack.ID{p.stack.ID})
+	wantNone(w.T, "prior", err)
+	for id, state := range map[agent.ID]delivery.State{a: delivery.Assigned, b: delivery.Removing} {
+		_, held := w.held(id)
+		got := held[p.stack.ID]
+		wantSame(w.T, "treatment of what is "+string(state), got.Treatment, someTreatment())
+		wantSame(w.T, "state", got.State, state)
+		wantSame(w.T, "treatment in facts", prior[p.stack.ID][id].Treatment, someTreatment())
+		got.Treatment.IgnorePaths[0], prior[p.stack.ID][id].Treatment.IgnorePaths[0] = "/changed", "/changed"
+		_, held = w.held(id)
+		wantSame(w.T, "treatment after the caller changed a copy", held[p.stack.ID].Treatment, someTreatment())
+	}
+	now, newer, _, err := w.Assignments().Since(w.ctx, a, revision)
+	wantNone(w.T, "since", err)
+	if now <= revision || len(newer) != 1 || !newer[0].Treatment.Equal(someTreatment()) {
+		w.Fatalf("since: got revision %d after %d with %+v, want a higher one with the treatment", now, revision, newer)
+	}
+	w.decide(p.stack.ID, w.assign(a, p.object))
+	_, held = w.held(a)
+	wantSame(w.T, "treatment by default again", held[p.stack.ID].Treatment, stack.Treatment{})
 }

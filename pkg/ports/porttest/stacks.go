@@ -27,7 +27,9 @@ func stackCases() map[string]func(*world) {
 func stackRoundTrip(w *world) {
 	g := w.generator("ci")
 	s := w.newStack(g.ID, "web")
+	s.Treatment = someTreatment()
 	wantNone(w.T, "insert", w.Stacks().Insert(w.ctx, s))
+	s.Treatment = someTreatment()
 	got := w.seeStack(s.ID)
 	if got.Version <= 0 {
 		w.Fatalf("version: got %d, want a positive one", got.Version)
@@ -37,7 +39,7 @@ func stackRoundTrip(w *world) {
 	named, err := w.Stacks().ByName(w.ctx, g.ID, "web")
 	wantNone(w.T, "by name", err)
 	wantSame(w.T, "stack by name", named, s)
-	*got.Description = "changed by the reader"
+	*got.Description, got.Treatment.IgnorePaths[0] = "changed by the reader", "/changed"
 	*named.Description = "changed by the reader"
 	wantSame(w.T, "stack after the caller changed a copy", w.seeStack(s.ID), s)
 
@@ -82,7 +84,7 @@ func stackUpdate(w *world) {
 	g, h := w.generator("ci"), w.generator("other")
 	s := w.stack(g.ID, "web")
 	change := s
-	change.Name, change.Description, change.UpdatedAt = "web2", nil, w.at.Add(time.Minute)
+	change.Name, change.Description, change.UpdatedAt, change.Treatment = "web2", nil, w.at.Add(time.Minute), someTreatment()
 	want := change
 	change.Generator, change.CreatedAt = h.ID, w.at.Add(time.Hour)
 	wantNone(w.T, "update", w.Stacks().Update(w.ctx, change))
@@ -93,6 +95,16 @@ func stackUpdate(w *world) {
 	wantKind(w.T, "update with the old version", w.Stacks().Update(w.ctx, s), fault.Conflict)
 	wantSame(w.T, "stack after the stale update", w.seeStack(s.ID), want)
 	wantOneWinner(w.T, "update", race(8, func(int) error { return w.Stacks().Update(w.ctx, want) }))
+	want = w.seeStack(s.ID)
+	want.Treatment = stack.Treatment{}
+	wantNone(w.T, "update to the defaults", w.Stacks().Update(w.ctx, want))
+	wantSame(w.T, "treatment by default", w.seeStack(s.ID).Treatment, stack.Treatment{})
+}
+
+// someTreatment differs from the defaults in every field.
+func someTreatment() stack.Treatment {
+	return stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
+		IgnorePaths: []string{"/spec/replicas", `/data/a~1b"\`}, ServiceAccount: "shop/deployer"}
 }
 
 func stackList(w *world) {

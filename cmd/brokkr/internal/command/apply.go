@@ -25,6 +25,7 @@ type applyOptions struct {
 	annotations []string
 	targets     []string
 	pairs       map[string]string
+	treatment   treatmentFlags
 	wait        waitOptions
 	waitFor     bool
 	dryRun      bool
@@ -55,7 +56,8 @@ a folder (its *.yaml and *.yml files, by name, not those in folders below), a fo
 anything is sent.
 
 Labels, annotations and targets say where the stack goes; they are added, never removed (brokkr stack label NAME LABEL-).
-Applying the same bundle again changes nothing.`,
+Applying the same bundle again changes nothing. How agents treat the objects is said by --prune, --adopt, --drift and the like, before
+anything is published; what is not said stays (brokkr stack treat NAME).`,
 		Example: `  brokkr apply -f ./manifests --stack hello --label prod --wait
   brokkr apply -f ./overlays/eu --stack hello --annotation region=eu --dry-run
   brokkr apply -f ./chart --stack web --namespace web --values prod.yaml --set replicas=3
@@ -71,6 +73,7 @@ Applying the same bundle again changes nothing.`,
 	f.StringArrayVar(&o.labels, "label", nil, "label to add to the stack (repeatable)")
 	f.StringArrayVar(&o.annotations, "annotation", nil, "annotation key=value to add to the stack (repeatable)")
 	f.StringArrayVar(&o.targets, "target", nil, "agent, by name or id, that is to run the stack whatever its labels (repeatable)")
+	o.treatment.flags(cmd)
 	f.BoolVar(&o.waitFor, "wait", false, "wait until the stack is healthy in every cluster that is to run it")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and say what would change; change nothing")
 	o.wait.flags(cmd, "with --wait, ")
@@ -98,6 +101,9 @@ func (a *app) runApply(cmd *cobra.Command, o *applyOptions) error {
 		return err
 	}
 	if o.pairs, err = annotationsOf(cmd, o.annotations); err != nil {
+		return err
+	}
+	if err := o.treatment.check(); err != nil {
 		return err
 	}
 	b, err := a.manifests(cmd, &o.manifests, o.stack)
@@ -138,6 +144,15 @@ func (a *app) applyBundle(cmd *cobra.Command, c *client.Client, o *applyOptions,
 	s, err := ensureStack(ctx, c, o, owner)
 	if err != nil {
 		return err
+	}
+	if o.treatment.given() {
+		done, changed, err := treat(ctx, c, s, &o.treatment, false)
+		if err != nil {
+			return err
+		}
+		if changed {
+			a.progress("stack/%s is now treated: %s", s.Name, treatmentText(done.Treatment))
+		}
 	}
 	return a.publish(cmd, c, o, b, s, agents)
 }

@@ -90,6 +90,7 @@ func (a *app) writeStack(w io.Writer, wide bool, d stackDescription, o *output) 
 	f.line("Description", orNone(deref(d.Stack.Description)))
 	f.line("Labels", joined(d.Labels))
 	f.line("Annotations", joined(pairsOf(d.Annotations)))
+	f.line("Treatment", orUnknown(treatmentText(d.Stack.Treatment)))
 	f.line("Created", when(now, &d.Stack.CreatedAt))
 	f.title("Revisions")
 	for i, ob := range d.Objects {

@@ -50,6 +50,14 @@ func (a *app) dryRun(cmd *cobra.Command, c *client.Client, o *applyOptions, b cl
 	if len(o.labels)+len(o.annotations)+len(o.targets) > 0 {
 		a.progress("the labels, annotations and targets given here are not added, so they do not count for where the stack would go")
 	}
+	if o.treatment.given() {
+		var now client.Treatment
+		if known && found[0].Treatment != nil {
+			now = *found[0].Treatment
+		}
+		then := o.treatment.over(now)
+		a.progress("stack/%s would be treated: %s (now: %s)", plan.Stack, treatmentText(&then), treatmentText(&now))
+	}
 	return a.show(cmd, &o.out, view{data: plan, names: []string{"stack/" + plan.Stack}, table: func(w io.Writer, wide bool) error {
 		if err := a.writeChanges(w, plan.Changes); err != nil {
 			return err

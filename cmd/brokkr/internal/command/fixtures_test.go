@@ -30,6 +30,10 @@ const (
 	keyID     = "55555555-5555-4555-8555-555555555551"
 	aKey      = `{"id":"` + keyID + `","name":"dashboard","role":"viewer","generator_id":null,"agent_id":null,"prefix":"brokkr_BRaaaaaa","state":"usable","created_at":"2026-08-02T10:00:00Z","expires_at":null,"revoked_at":null,"last_used_at":"2026-08-02T11:59:00Z"}`
 	endingKey = `{"id":"55555555-5555-4555-8555-555555555552","name":"preset","role":"admin","generator_id":null,"agent_id":null,"prefix":null,"state":"ending","created_at":"2026-08-01T10:00:00Z","expires_at":"2026-09-02T10:00:00Z","revoked_at":"2026-08-02T13:00:00Z","last_used_at":null}`
+	getHello  = "GET /stacks/" + stackID
+	putHello  = "PUT /stacks/" + stackID
+	plainly   = `{"prune":"delete","prune_adopted":false,"prune_protected":false,"adopt":"always","drift":"correct","ignore_paths":[],"service_account":""}`
+	specially = `{"prune":"orphan","prune_adopted":true,"prune_protected":true,"adopt":"never","drift":"report","ignore_paths":["/spec/replicas"],"service_account":"shop/deployer"}`
 	hello     = `{"id":"` + stackID + `",` + times + `,"name":"hello","description":null,"generator_id":"` + genID + `"}`
 	edge1     = `{"id":"` + agentID + `",` + times + `,"name":"edge-1","cluster_name":"cluster-1","last_heartbeat":"2026-08-02T11:59:55Z","status":"ACTIVE","k8s_reachable":true,"k8s_api_latency_ms":12,"k8s_reported_at":"2026-08-02T11:59:55Z"}`
 	edge2     = `{"id":"` + agentID2 + `",` + times + `,"name":"edge-2","cluster_name":"cluster-2","last_heartbeat":null,"status":"INACTIVE","k8s_reachable":null,"k8s_api_latency_ms":null,"k8s_reported_at":null}`

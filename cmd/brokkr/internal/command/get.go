@@ -136,10 +136,10 @@ func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, q cli
 		return view{}, err
 	}
 	v := view{data: data, rest: rest}
-	g := &render.Grid{Columns: render.Columns("NAME", "GENERATOR", "DESCRIPTION", "AGE", "+ID")}
+	g := &render.Grid{Columns: render.Columns("NAME", "GENERATOR", "DESCRIPTION", "AGE", "+TREATMENT", "+ID")}
 	for _, s := range inOrder(q, all, func(s client.Stack) string { return s.Name }) {
 		v.names = append(v.names, "stack/"+s.Name)
-		g.Add(render.Texts(s.Name, names.name(s.GeneratorID), orNone(deref(s.Description)), render.Age(a.env.Now(), &s.CreatedAt), s.ID)...)
+		g.Add(render.Texts(s.Name, names.name(s.GeneratorID), orNone(deref(s.Description)), render.Age(a.env.Now(), &s.CreatedAt), orUnknown(treatmentText(s.Treatment)), s.ID)...)
 	}
 	v.table = a.grid(g, o, "no stacks yet: brokkr apply -f PATH --stack NAME")
 	return v, nil

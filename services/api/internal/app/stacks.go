@@ -30,7 +30,7 @@ func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, q page.Query)
 
 // StackTag is the state of a stack that a change may be made conditional on.
 func StackTag(s stack.Stack) string {
-	return precondition.State(s.ID, s.Name, s.Description, s.Generator, s.UpdatedAt)
+	return precondition.State(s.ID, s.Name, s.Description, s.Generator, s.Treatment, s.UpdatedAt)
 }
 
 // NewStack is what a producer says of a new stack. An empty generator is the caller's own; an admin's is admin-generator.
@@ -38,6 +38,7 @@ type NewStack struct {
 	Name        string
 	Description *string
 	Generator   string // id; for an admin also a name
+	Treatment   stack.Treatment
 }
 
 // CreateStack makes a stack. A generator makes stacks of its own only (Forbidden otherwise).
@@ -48,14 +49,18 @@ func (a *App) CreateStack(ctx context.Context, p tenancy.Principal, n NewStack) 
 	if p.Role == tenancy.RoleGenerator && n.Generator != "" && n.Generator != string(p.Generator) {
 		return stack.Stack{}, fault.New(fault.Forbidden, "stack_generator_mismatch", "generator_id is not your generator; leave it out")
 	}
+	treatment, err := n.Treatment.Parsed()
+	if err != nil {
+		return stack.Stack{}, err
+	}
 	var out stack.Stack
-	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		g, err := a.ownerOfNew(ctx, tx, p, n.Generator)
 		if err != nil {
 			return err
 		}
 		at := a.now()
-		out = stack.Stack{ID: stack.ID(newID()), Name: n.Name, Description: n.Description, Generator: g.ID, Version: 1, CreatedAt: at, UpdatedAt: at}
+		out = stack.Stack{ID: stack.ID(newID()), Name: n.Name, Description: n.Description, Generator: g.ID, Treatment: treatment, Version: 1, CreatedAt: at, UpdatedAt: at}
 		if err := tx.Stacks().Insert(ctx, out); err != nil {
 			return err
 		}
@@ -141,12 +146,21 @@ func (a *App) pins(ctx context.Context, p tenancy.Principal) (map[stack.ID]bool,
 type StackChange struct {
 	Name        *string
 	Description Patch[string]
+	Treatment   Patch[stack.Treatment] // as a whole; set to none: everything as by default
 }
 
-// UpdateStack changes name and description of a stack, by an admin or its owner.
+// UpdateStack changes name, description and treatment of a stack, by an admin or its owner. What another treatment changes in
+// clusters is for the scheduler to tell their agents.
 func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, ch StackChange) (stack.Stack, error) {
 	if ch.Name != nil {
 		if err := tenancy.CheckName("invalid_stack", "the stack's name", *ch.Name); err != nil {
+			return stack.Stack{}, err
+		}
+	}
+	var treatment stack.Treatment
+	if ch.Treatment.Value != nil {
+		var err error
+		if treatment, err = ch.Treatment.Value.Parsed(); err != nil {
 			return stack.Stack{}, err
 		}
 	}
@@ -168,6 +182,9 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 		}
 		if ch.Description.Set {
 			v.Description = ch.Description.Value
+		}
+		if ch.Treatment.Set {
+			v.Treatment = treatment
 		}
 		v.UpdatedAt = a.now()
 		if err := tx.Stacks().Update(ctx, v); err != nil {

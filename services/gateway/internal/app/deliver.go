@@ -9,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
@@ -55,7 +56,8 @@ func (s *waiting) answer(ctx context.Context, state target.State, has delivery.R
 	for _, w := range state.Wanted {
 		switch {
 		case w.State == delivery.Removing:
-			res.Removed = append(res.Removed, wire.Removed{StackID: string(w.Stack), Revision: int64(w.Revision)})
+			policy := policyOf(w.Treatment)
+			res.Removed = append(res.Removed, wire.Removed{StackID: string(w.Stack), Revision: int64(w.Revision), GeneratorID: string(w.Generator), Policy: &policy})
 			if isNews(w, has, began) {
 				s.trace(ctx, w, began)
 			}
@@ -63,7 +65,7 @@ func (s *waiting) answer(ctx context.Context, state target.State, has delivery.R
 		default:
 			line := wire.Stack{
 				StackID: string(w.Stack), StackName: w.StackName, GeneratorID: string(w.Generator), DeploymentObjectID: string(w.Object),
-				SequenceID: int64(w.Sequence), Checksum: string(w.Checksum), Size: w.Size, Revision: int64(w.Revision), Traceparent: w.Traceparent,
+				SequenceID: int64(w.Sequence), Checksum: string(w.Checksum), Size: w.Size, Revision: int64(w.Revision), Traceparent: w.Traceparent, Policy: policyOf(w.Treatment),
 			}
 			if isNews(w, has, began) {
 				line.Traceparent = s.trace(ctx, w, began)
@@ -72,6 +74,14 @@ func (s *waiting) answer(ctx context.Context, state target.State, has delivery.R
 		}
 	}
 	return res
+}
+
+// policyOf is a stack's treatment in the words of the wire.
+func policyOf(t stack.Treatment) wire.Policy {
+	return wire.Policy{
+		Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount,
+	}
 }
 
 func isNews(w delivery.Wanted, has delivery.Revision, now time.Time) bool {

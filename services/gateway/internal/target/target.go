@@ -144,7 +144,7 @@ func (r *Reader) Probe(context.Context) error {
 }
 
 // format is what the cache holds. Gateways of several versions may share one cache: a number that is not ours is a miss.
-const format = 1
+const format = 2
 
 type cached struct {
 	Format   int               `json:"f"`
@@ -167,6 +167,7 @@ type line struct {
 	Checksum    stack.Checksum      `json:"c"`
 	Size        int64               `json:"z"`
 	Marker      bool                `json:"m,omitempty"`
+	Treatment   stack.Treatment     `json:"tr,omitzero"`
 }
 
 func encode(s State) ([]byte, error) {
@@ -175,7 +176,7 @@ func encode(s State) ([]byte, error) {
 		c.Wanted[i] = line{
 			Agent: w.Agent, Stack: w.Stack, Object: w.Object, State: w.State, Revision: w.Revision, Reason: w.Reason,
 			Traceparent: w.Traceparent, Since: w.Since, StackName: w.StackName, Generator: w.Generator, Sequence: w.Sequence,
-			Checksum: w.Checksum, Size: w.Size, Marker: w.Marker,
+			Checksum: w.Checksum, Size: w.Size, Marker: w.Marker, Treatment: w.Treatment,
 		}
 	}
 	b, err := json.Marshal(c)
@@ -198,7 +199,7 @@ func decode(b []byte) (State, error) {
 		s.Wanted[i] = delivery.Wanted{
 			Assignment: delivery.Assignment{
 				Agent: l.Agent, Stack: l.Stack, Object: l.Object, State: l.State, Revision: l.Revision, Reason: l.Reason,
-				Traceparent: l.Traceparent, Since: l.Since,
+				Traceparent: l.Traceparent, Since: l.Since, Treatment: l.Treatment,
 			},
 			StackName: l.StackName, Generator: l.Generator, Sequence: l.Sequence, Checksum: l.Checksum, Size: l.Size, Marker: l.Marker,
 		}

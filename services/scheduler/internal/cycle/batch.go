@@ -68,16 +68,6 @@ func (e *Engine) apply(p *pending) {
 	}
 }
 
-func removals(d placement.Decision) int {
-	n := 0
-	for _, c := range d.Changes {
-		if c.State == delivery.Removing {
-			n++
-		}
-	}
-	return n
-}
-
 // writing returns what stores the decisions, all or none, and returns the new revisions of the agents that they concern. It may run
 // beside the engine.
 func (e *Engine) writing(list []*pending) func(context.Context) (map[agent.ID]delivery.Revision, error) {
@@ -151,7 +141,7 @@ func (e *Engine) undecided(id stack.ID) bool {
 		return false
 	}
 	for _, a := range e.world.priors[id] {
-		if a.Object != s.Newest.ID {
+		if a.Object != s.Newest.ID || !a.Treatment.Equal(s.Treatment) {
 			return true
 		}
 	}

@@ -158,6 +158,7 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	if err := e.vary(ctx, e.world.subjects[id], &d, step, e.now()); err != nil {
 		return err
 	}
+	e.treat(e.world.subjects[id], &d)
 	agents := make([]agent.ID, 0, len(d.Changes))
 	for _, c := range d.Changes {
 		agents = append(agents, c.Agent)
@@ -221,6 +222,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 	if err := e.vary(ctx, s, &d, step, now); err != nil {
 		return nil, err
 	}
+	e.treat(s, &d)
 	e.metrics.decide.Observe(time.Since(start).Seconds())
 	e.lacks(id, d)
 	d.Policy = s.Policy
@@ -275,7 +277,7 @@ func (e *Engine) finish(ctx context.Context, p *pending, revisions map[agent.ID]
 		e.log.WarnContext(ctx, "removals are held for approval", "stack", s.Stack, "name", s.Name, "reason", d.Hold.Reason, "removes", len(d.Hold.Removes))
 	}
 	e.metrics.decisions.WithLabelValues(outcome).Inc()
-	e.log.InfoContext(ctx, "decided", "stack", s.Stack, "name", s.Name, "changes", len(d.Changes), "removals", removals(d))
+	e.log.InfoContext(ctx, "decided", "stack", s.Stack, "name", s.Name, "changes", len(d.Changes), "removals", d.Removals())
 }
 
 // announce tells gateways which agents have news, also what it could not tell before: a gateway that hears signals

@@ -92,6 +92,7 @@ type (
 		Name        string              `json:"name"`
 		Description *string             `json:"description"`
 		GeneratorID tenancy.GeneratorID `json:"generator_id"`
+		Treatment   treatmentJSON       `json:"treatment"`
 	}
 	stackLabelJSON struct {
 		ID      stack.LabelID `json:"id"`
@@ -158,7 +159,7 @@ func generatorOf(g tenancy.Generator) generatorJSON {
 func stackOf(s stack.Stack) stackJSON {
 	return stackJSON{
 		ID: s.ID, CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(), DeletedAt: s.DeletedAt, Name: s.Name,
-		Description: s.Description, GeneratorID: s.Generator,
+		Description: s.Description, GeneratorID: s.Generator, Treatment: treatmentOf(s.Treatment),
 	}
 }
 

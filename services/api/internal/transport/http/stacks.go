@@ -13,14 +13,16 @@ import (
 
 type (
 	newStackJSON struct {
-		Name        string  `json:"name"`
-		Description *string `json:"description"`
-		GeneratorID *string `json:"generator_id"`
+		Name        string         `json:"name"`
+		Description *string        `json:"description"`
+		GeneratorID *string        `json:"generator_id"`
+		Treatment   *treatmentJSON `json:"treatment"`
 	}
 	stackChangeJSON struct {
-		ID          *string       `json:"id"`
-		Name        *string       `json:"name"`
-		Description patch[string] `json:"description"`
+		ID          *string              `json:"id"`
+		Name        *string              `json:"name"`
+		Description patch[string]        `json:"description"`
+		Treatment   patch[treatmentJSON] `json:"treatment"`
 	}
 	stackAnnotationBody struct {
 		StackID string `json:"stack_id"`
@@ -45,6 +47,9 @@ func sameStack(path stack.ID, body string) error {
 
 func (n newStackJSON) stack() (app.NewStack, error) {
 	out := app.NewStack{Name: n.Name, Description: n.Description}
+	if n.Treatment != nil {
+		out.Treatment = stack.Treatment(*n.Treatment)
+	}
 	if n.GeneratorID == nil || *n.GeneratorID == "" {
 		return out, nil
 	}
@@ -80,7 +85,12 @@ func stackRoutes(a *app.App) []rpc.Route {
 					return rpc.Tagged{}, err
 				}
 			}
-			out, err := a.UpdateStack(ctx, who(ctx), r.id, app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)})
+			ch := app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)}
+			if ch.Treatment.Set = r.body.Treatment.Set; r.body.Treatment.Value != nil {
+				t := stack.Treatment(*r.body.Treatment.Value)
+				ch.Treatment.Value = &t
+			}
+			out, err := a.UpdateStack(ctx, who(ctx), r.id, ch)
 			return stackTagged(out), err
 		}).Conditional(),
 		del("delete_stack", "/stacks/{id}", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) error {

@@ -1,0 +1,124 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+)
+
+type treated struct {
+	Treatment struct {
+		Prune          string   `json:"prune"`
+		PruneAdopted   bool     `json:"prune_adopted"`
+		PruneProtected bool     `json:"prune_protected"`
+		Adopt          string   `json:"adopt"`
+		Drift          string   `json:"drift"`
+		IgnorePaths    []string `json:"ignore_paths"`
+		ServiceAccount string   `json:"service_account"`
+	} `json:"treatment"`
+}
+
+func TestTreatmentOfAStack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	path := "/stacks/" + string(w.stack.ID)
+	see := func() stack.Treatment {
+		return stack.Treatment(decode[treated](t, w.ok(asOwner, request{method: "GET", path: path})).Treatment)
+	}
+	defaults := stack.Treatment{Prune: "delete", Adopt: "always", Drift: "correct", IgnorePaths: []string{}}
+	if diff := cmp.Diff(defaults, see()); diff != "" {
+		t.Errorf("by default (-want +got):\n%s", diff)
+	}
+	before := w.end()
+	const all = `{"prune":"orphan","prune_adopted":true,"prune_protected":true,"adopt":"never","drift":"report","ignore_paths":["/spec/replicas"],"service_account":"shop/deployer"}`
+	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":` + all + `}`})
+	want := stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
+		IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"}
+	if diff := cmp.Diff(want, see()); diff != "" {
+		t.Errorf("as it was set (-want +got):\n%s", diff)
+	}
+	if events := w.since(before); len(events) != 1 || events[0].Type != event.StackChanged || events[0].Stack != w.stack.ID {
+		t.Errorf("events %+v, want one that the scheduler hears", events)
+	}
+	stored, err := w.store.Stacks().Get(t.Context(), tenancy.Everything(), w.stack.ID)
+	must(t, err)
+	if stored.Version == w.stack.Version || !stored.Treatment.Equal(want) {
+		t.Errorf("stored: %+v, want a new version with the treatment", stored)
+	}
+	w.ok(asOwner, request{method: "PUT", path: path, body: `{"description":"of published clients, which know no treatment"}`})
+	if diff := cmp.Diff(want, see()); diff != "" {
+		t.Errorf("after a PUT that says nothing of it (-want +got):\n%s", diff)
+	}
+	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":{"drift":"ignore"}}`})
+	if diff := cmp.Diff(stack.Treatment{Prune: "delete", Adopt: "always", Drift: "ignore", IgnorePaths: []string{}}, see()); diff != "" {
+		t.Errorf("it is replaced as a whole (-want +got):\n%s", diff)
+	}
+	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":null}`})
+	if diff := cmp.Diff(defaults, see()); diff != "" {
+		t.Errorf("after null (-want +got):\n%s", diff)
+	}
+	made := decode[treated](t, w.ok(asOwner, request{method: "POST", path: "/stacks", body: `{"name":"treated","treatment":` + all + `}`}))
+	if diff := cmp.Diff(want, stack.Treatment(made.Treatment)); diff != "" {
+		t.Errorf("of a new stack (-want +got):\n%s", diff)
+	}
+}
+
+func TestTreatmentIfMatchAndOwnership(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	path := "/stacks/" + string(w.stack.ID)
+	old := etag(t, w, path)
+	put := func(as, match string) *http.Response {
+		return w.checked(as, request{method: "PUT", path: path, body: `{"treatment":{"prune":"orphan"}}`, header: map[string]string{"If-Match": match}}).Result()
+	}
+	if got := put(asOther, old).StatusCode; got != http.StatusNotFound {
+		t.Errorf("another generator: got %d, want 404", got)
+	}
+	if got := put(asOwner, old).StatusCode; got != http.StatusOK {
+		t.Errorf("with the state that was seen: got %d, want 200", got)
+	}
+	if etag(t, w, path) == old {
+		t.Error("the ETag does not tell treatments apart")
+	}
+	if got := put(asOwner, old).StatusCode; got != http.StatusPreconditionFailed {
+		t.Errorf("with a former state: got %d, want 412", got)
+	}
+}
+
+func TestWhatIsWrongWithATreatmentIsSaidWithItsPath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	path := "/stacks/" + string(w.stack.ID)
+	before := w.end()
+	for body, want := range map[string]string{
+		`{"prune":"keep"}`:                    `treatment.prune is \"keep\", not delete or orphan`,
+		`{"drfit":"report"}`:                  "treatment.drfit is not known",
+		`{"prune_adopted":"yes"}`:             "treatment.prune_adopted must be true or false, not string",
+		`{"ignore_paths":"/spec"}`:            "treatment.ignore_paths must be a list of texts, not string",
+		`{"ignore_paths":["/spec",7]}`:        "treatment.ignore_paths must be a text, not number",
+		`{"ignore_paths":["/a","b"]}`:         `treatment.ignore_paths[1] is \"b\", no JSON pointer`,
+		`{"service_account":"x"}`:             `treatment.service_account is \"x\", not namespace/name`,
+		`{"prune":"a","adopt":"b"}`:           "(and 1 more problems)",
+		`["orphan"]`:                          "treatment must be an object, not array",
+		`{"ignore_paths":["/metadata/name"]}`: "what it is",
+	} {
+		for _, q := range []request{
+			{method: "PUT", path: path, body: `{"treatment":` + body + `}`},
+			{method: "POST", path: "/stacks", body: `{"name":"wrong","treatment":` + body + `}`},
+		} {
+			rec := w.do(asOwner, q)
+			if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_treatment" || !strings.Contains(rec.Body.String(), want) || !strings.Contains(rec.Body.String(), `"path":"treatment`) {
+				t.Errorf("%s %s: got %d %s, want 400 invalid_treatment with %q", q.method, body, rec.Code, rec.Body, want)
+			}
+		}
+	}
+	if events := w.since(before); len(events) != 0 {
+		t.Errorf("what was refused wrote %v", events)
+	}
+}
