@@ -1,15 +1,18 @@
 package localpg_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +117,67 @@ func TestSecondStartIsRefused(t *testing.T) {
 	if got := exec1(t, s.URL(), "SELECT 'alive'"); got != "alive" {
 		t.Errorf("the first server suffered: got %q", got)
 	}
+}
+
+// A start that succeeds reads like one, also when the server before was killed and connections are turned away until it has
+// recovered; what goes wrong afterwards is an error in the log.
+func TestAStartLogsNoError(t *testing.T) {
+	t.Parallel()
+	var logs buffer
+	cfg := localpg.Config{DataDir: dataDir(t), Logger: slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	killed := start(t, cfg)
+	exec1(t, killed.URL(), "CREATE TABLE a AS SELECT generate_series(1, 10000) AS v")
+	text, err := os.ReadFile(filepath.Join(cfg.DataDir, "pgdata", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.SplitN(string(text), "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-killed.Done()
+	if err := killed.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, cfg)
+	if said := logs.String(); strings.Contains(said, "level=ERROR") || !strings.Contains(said, "database system was interrupted") {
+		t.Errorf("a start after a crash logs, want no error:\n%s", said)
+	}
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/absent"
+	db, err := sql.Open("postgres", u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Ping(); err == nil {
+		t.Error("a database that is absent is there")
+	}
+	waitFor(t, "the error in the log", func() bool { return strings.Contains(logs.String(), "level=ERROR msg=\"FATAL:") })
+}
+
+// buffer is a log that is read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 func TestStalePidFile(t *testing.T) {

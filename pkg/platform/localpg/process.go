@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
@@ -99,6 +100,7 @@ func (p *process) stop(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
+	p.log.serving.Store(false)
 	for _, fast := range []bool{true, false} {
 		select {
 		case <-p.done:
@@ -133,6 +135,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	for {
 		err := ping(ctx, s.dsn("postgres"))
 		if err == nil {
+			s.process.log.serving.Store(true)
 			return nil
 		}
 		select {
@@ -177,10 +180,11 @@ func createDatabase(ctx context.Context, dsn, name string) error {
 
 // logTail passes the server's log lines on and remembers the last of them for errors.
 type logTail struct {
-	logger *slog.Logger
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	last   []string
+	logger  *slog.Logger
+	serving atomic.Bool // it takes connections, and shall go on with it
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	last    []string
 }
 
 const rememberedLines = 8
@@ -207,7 +211,8 @@ func (l *logTail) read(r *os.File) {
 func (l *logTail) add(line string) {
 	level := slog.LevelDebug // LOG, and ERROR, which is one statement's and is reported to who sent it
 	switch {
-	case strings.HasPrefix(line, "FATAL:") && !strings.Contains(line, "starting up"), strings.HasPrefix(line, "PANIC:"):
+	// While it starts and ends it turns connections away with FATAL; a start that fails has these lines in its error.
+	case strings.HasPrefix(line, "FATAL:") && l.serving.Load(), strings.HasPrefix(line, "PANIC:"):
 		level = slog.LevelError
 	case strings.HasPrefix(line, "WARNING:"):
 		level = slog.LevelWarn
