@@ -42,6 +42,8 @@ type Dispatcher struct {
 	ended    chan result
 	settled  []webhook.Settlement // to be stored
 	timer    *time.Timer          // for the next look without a reason
+
+	claiming, storing trouble
 }
 
 type result struct {
@@ -114,10 +116,10 @@ func (d *Dispatcher) claim(ctx, calls context.Context) bool {
 		return false
 	}
 	list, err := d.Store.Deliveries().Claim(ctx, grace, ports.Quota{Limit: free, Each: d.Each, Busy: d.used()})
+	if ctx.Err() == nil {
+		d.claiming.note(ctx, d.Log, d.Now(), "claiming webhooks", err)
+	}
 	if err != nil {
-		if ctx.Err() == nil {
-			d.Log.WarnContext(ctx, "claiming webhooks failed; it is tried again", "error", err.Error())
-		}
 		return false
 	}
 	for _, c := range list {
@@ -197,11 +199,11 @@ func (d *Dispatcher) settle(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleIn)
 	defer cancel()
-	if _, err := d.Store.Deliveries().Settle(ctx, "", d.settled); err != nil {
-		d.Log.WarnContext(ctx, "storing the outcome of webhooks failed; it is tried again", "deliveries", len(d.settled), "error", err.Error())
-		return
+	_, err := d.Store.Deliveries().Settle(ctx, "", d.settled)
+	d.storing.note(ctx, d.Log, d.Now(), "storing the outcome of webhooks", err)
+	if err == nil {
+		d.settled = nil
 	}
-	d.settled = nil
 }
 
 func (d *Dispatcher) stop(ctx context.Context, hangUp context.CancelFunc) error {

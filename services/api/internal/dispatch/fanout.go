@@ -46,6 +46,8 @@ type Fanout struct {
 	swept  time.Time
 	size   int       // events of the next step, so that its transaction ends long before the lease
 	rung   time.Time // until when deliveries that became due for agents have been announced
+
+	queueing trouble
 }
 
 // Run works until ctx ends, then gives the lease up.
@@ -87,10 +89,14 @@ func (f *Fanout) round(ctx context.Context, renew bool) {
 	if !renew && !f.Now().Before(f.safe) {
 		return
 	}
-	if err := f.work(ctx, renew); err != nil && ctx.Err() == nil {
-		f.safe = time.Time{} // the lease or the cursor may be another's: begin anew
-		f.Log.WarnContext(ctx, "queueing webhooks failed; it is tried again", "error", err.Error())
+	err := f.work(ctx, renew)
+	if ctx.Err() != nil {
+		return
 	}
+	if err != nil {
+		f.safe = time.Time{} // the lease or the cursor may be another's: begin anew
+	}
+	f.queueing.note(ctx, f.Log, f.Now(), "queueing webhooks", err)
 }
 
 func (f *Fanout) work(ctx context.Context, renew bool) error {
