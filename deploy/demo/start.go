@@ -53,7 +53,7 @@ func (d *demo) tryBroker(ctx context.Context, n int) error {
 		}
 		return d.knows(ctx)
 	})
-	if err != nil && strings.Contains(err.Error(), "address already in use") {
+	if err != nil && strings.Contains(err.Error(), "is in use by another process") {
 		return fmt.Errorf("%w: %w", errPortTaken, err)
 	}
 	return err
