@@ -97,7 +97,7 @@ clusters-test: deps ## the test control planes themselves
 
 bench: ## benchmarks in one process (docs/benchmarks)
 	@echo "== benchmarks"
-	@go test -run '^$$' -bench . -cpu 1 ./pkg/adapters/cel
+	@go test -run '^$$' -bench . -cpu 1 ./pkg/adapters/cel ./services/scheduler/internal/cycle
 
 ROWS  ?=
 SCALE ?= 1

@@ -45,6 +45,10 @@ type Policies interface {
 	// Effective returns what decides about a live stack, as policy.Effective says; nil if no policy reaches it.
 	Effective(ctx context.Context, s stack.ID) (*policy.Ref, error)
 
+	// Reaches returns the live stacks to which the policy is attached, by id or by a label, whether another one decides about them or
+	// not, by id. Of an unknown policy there are none.
+	Reaches(ctx context.Context, id policy.ID) ([]stack.ID, error)
+
 	// Live returns these policies as far as they are live, or all live ones if ids is nil, by id.
 	Live(ctx context.Context, ids []policy.ID) ([]policy.Policy, error)
 }

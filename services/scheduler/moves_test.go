@@ -143,3 +143,79 @@ func TestAMoveByAnotherReplicaFreesThePromise(t *testing.T) {
 		f.wantOn("there is room again", second, a)
 	})
 }
+
+// Room that was promised and is given up, because the stack moved away by a decision of the same replica, is found at once by who
+// waits for it, though the cluster's agent says nothing.
+func TestAMoveFreesItsPromiseAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		a, b := f.agent("a", "first", "second"), f.agent("b", "first")
+		f.says(a, cores(4))
+		needs := func(label string) policy.Document {
+			return policy.Document{Name: "p", Clusters: &policy.Selector{Labels: []string{label}}, Requires: &policy.Requirements{CPU: "3"},
+				Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}}
+		}
+		first, second := f.stack("first"), f.stack("second")
+		f.follow(first, needs("first"))
+		f.publish(first, "content")
+		settle()
+		f.follow(second, needs("second"))
+		f.publish(second, "content")
+		settle()
+		f.wantOn("three of the four cores are promised", second, []agent.ID{}...)
+		f.says(b, cores(4))
+		f.unlabel(a, "first")
+		synctest.Wait()
+		f.wantOn("it had to leave", first, b)
+		f.wantOn("there is room again", second, a)
+	})
+}
+
+// How many stacks a cluster has, as decisions count it, is also what another replica has put there.
+func TestLoadIsWhatAllReplicasHaveDecided(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		defer f.start(f.store)()
+		time.Sleep(30 * time.Second) // they share
+		clusters := map[string]agent.ID{"a": f.agent("a", "a", "any"), "b": f.agent("b", "b", "any")}
+		here := f.stack("here")
+		n := 0
+		by := func(ours bool) stack.ID {
+			for {
+				n++
+				if s := f.stack(fmt.Sprint("s", n)); (f.of(s) == f.of(here)) == ours {
+					return s
+				}
+			}
+		}
+		put := func(s stack.ID, label string) {
+			f.follow(s, policy.Document{Name: "p", Clusters: &policy.Selector{Labels: []string{label}}, Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}},
+				Prefer: []policy.Preference{{Balance: true}}})
+			f.publish(s, "content")
+			synctest.Wait()
+		}
+		for range 2 { // whichever cluster a tie would go to
+			for full, other := range map[string]string{"a": "b", "b": "a"} {
+				load := map[agent.ID]int{}
+				for _, c := range clusters {
+					_, held, err := f.store.Assignments().OfAgent(t.Context(), c)
+					if err != nil {
+						t.Fatal(err)
+					}
+					load[c] = len(held)
+				}
+				for range load[clusters[other]] - load[clusters[full]] + 1 {
+					put(by(false), full)
+				}
+				s := by(true)
+				put(s, "any")
+				f.wantOn("the other replica has put more on "+full, s, clusters[other])
+			}
+		}
+	})
+}

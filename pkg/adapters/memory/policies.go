@@ -274,6 +274,26 @@ func (r policies) Effective(ctx context.Context, id stack.ID) (*policy.Ref, erro
 	})
 }
 
+func (r policies) Reaches(ctx context.Context, id policy.ID) ([]stack.ID, error) {
+	return read(ctx, r.s, func(s *state) ([]stack.ID, error) {
+		p, ok := s.livePolicy(tenancy.Everything(), id)
+		if !ok {
+			return nil, nil
+		}
+		var out []stack.ID
+		labels := keysOf(s.policyLabels, string(id))
+		s.stacks.each(func(k one, st stack.Stack) bool {
+			if st.DeletedAt == nil && st.Generator == p.Generator && (s.stacksOfPolicy.has(two{string(id), string(k)}) ||
+				slices.ContainsFunc(labels, func(l string) bool { return s.stackLabels.has(two{string(k), l}) })) {
+				out = append(out, st.ID)
+			}
+			return true
+		})
+		slices.Sort(out)
+		return out, nil
+	})
+}
+
 func (r policies) Live(ctx context.Context, ids []policy.ID) ([]policy.Policy, error) {
 	return read(ctx, r.s, func(s *state) ([]policy.Policy, error) {
 		var out []policy.Policy

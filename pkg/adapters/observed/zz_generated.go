@@ -891,6 +891,13 @@ func (x observedPolicies) Effective(ctx context.Context, p1 stack.ID) (r0 *polic
 	return r0, err
 }
 
+func (x observedPolicies) Reaches(ctx context.Context, p1 policy.ID) (r0 []stack.ID, err error) {
+	ctx, done := x.o.start(ctx, "Policies", "Reaches")
+	defer func() { done(err) }()
+	r0, err = x.in.Reaches(ctx, p1)
+	return r0, err
+}
+
 func (x observedPolicies) Live(ctx context.Context, p1 []policy.ID) (r0 []policy.Policy, err error) {
 	ctx, done := x.o.start(ctx, "Policies", "Live")
 	defer func() { done(err) }()

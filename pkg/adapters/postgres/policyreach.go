@@ -182,3 +182,15 @@ func (r policies) Effective(ctx context.Context, id stack.ID) (*policy.Ref, erro
 	}
 	return row.ref(), nil
 }
+
+const reachedByPolicy = `SELECT s.id FROM stacks s WHERE s.deleted_at IS NULL AND s.id IN (
+		SELECT stack_id FROM placement_policy_stacks WHERE policy_id = $1
+		UNION ALL
+		SELECT x.id FROM placement_policy_labels pl JOIN stack_labels sl ON sl.label = pl.label JOIN stacks x ON x.id = sl.stack_id AND x.generator_id = pl.generator_id
+		WHERE pl.policy_id = $1)
+	ORDER BY s.id`
+
+// Reaches implements ports.Policies.
+func (r policies) Reaches(ctx context.Context, id policy.ID) ([]stack.ID, error) {
+	return many[stack.ID](ctx, r.s, "list stacks of policy", reachedByPolicy, uid(id))
+}

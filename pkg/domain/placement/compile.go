@@ -123,27 +123,41 @@ const ReadsAll = "*"
 // decision rests on (consent, explicit targets, taints, cordon, drain, whether it is active and reachable) is not among them.
 func (c *Compiled) Reads() []string { return c.reads }
 
+// OverridesRead returns the keys of a cluster on which it rests which overrides are for it, in order, or ReadsAll alone.
+func (c *Compiled) OverridesRead() []string {
+	keys := map[string]bool{}
+	for _, o := range c.document.Overrides {
+		readBy(o.Clusters, keys)
+	}
+	if keys[ReadsAll] {
+		return []string{ReadsAll}
+	}
+	return sorted(keys)
+}
+
+// readBy adds the keys that a selector reads.
+func readBy(s policy.Selector, keys map[string]bool) {
+	for _, l := range s.Labels {
+		keys[policy.KeyLabel+l] = true
+	}
+	for k := range s.Annotations {
+		keys[policy.KeyAnnotation+k] = true
+	}
+	for _, e := range s.Expressions {
+		keys[e.Key] = true
+	}
+	if s.CEL != "" {
+		keys[ReadsAll] = true
+	}
+	for _, a := range s.Any {
+		readBy(a, keys)
+	}
+}
+
 func (c *Compiled) keys() []string {
 	keys := map[string]bool{}
 	d := c.document
-	var walk func(s policy.Selector)
-	walk = func(s policy.Selector) {
-		for _, l := range s.Labels {
-			keys[policy.KeyLabel+l] = true
-		}
-		for k := range s.Annotations {
-			keys[policy.KeyAnnotation+k] = true
-		}
-		for _, e := range s.Expressions {
-			keys[e.Key] = true
-		}
-		if s.CEL != "" {
-			keys[ReadsAll] = true
-		}
-		for _, a := range s.Any {
-			walk(a)
-		}
-	}
+	walk := func(s policy.Selector) { readBy(s, keys) }
 	if d.Clusters != nil {
 		walk(*d.Clusters)
 	}
@@ -187,44 +201,6 @@ func (c *Compiled) rests() []string {
 	}
 	delete(facts, "")
 	return sorted(facts)
-}
-
-// Concerns reports whether a change of a cluster from old to now can change a decision for the stack; nil is a cluster
-// that was not, or is no longer, there.
-func (c *Compiled) Concerns(s Subject, old, now *Cluster, at time.Time) bool {
-	if (old == nil) != (now == nil) {
-		one := old
-		if one == nil {
-			one = now
-		}
-		return one.Generators[s.Generator]
-	}
-	if old == nil || (!old.Generators[s.Generator] && !now.Generators[s.Generator]) {
-		return false
-	}
-	return always(s, old) != always(s, now) || !slices.Equal(old.Taints, now.Taints) || c.Sees(old, now, at)
-}
-
-// Sees reports whether what decisions with this policy read differs between old and now, whatever the stack.
-func (c *Compiled) Sees(old, now *Cluster, at time.Time) bool {
-	for _, key := range c.reads {
-		if key == ReadsAll {
-			return differs(old, now, at)
-		}
-		if a, b := observe(old, key, at), observe(now, key, at); a.known != b.known || a.exists != b.exists || a.text() != b.text() || !a.until.Equal(b.until) {
-			return true
-		}
-	}
-	return false
-}
-
-type constant struct {
-	consent, target, cordoned, drained, evicted, unreachable bool
-	status                                                   string
-}
-
-func always(s Subject, c *Cluster) constant {
-	return constant{c.Generators[s.Generator], c.Targets[s.Stack], c.Cordon != nil, c.Drain != nil, c.Drain.Evicts(s.Stack), c.UnreachableSince != nil, string(c.Status)}
 }
 
 // differs reports whether anything that CEL can read differs.

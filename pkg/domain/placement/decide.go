@@ -246,11 +246,35 @@ func sorted[K cmp.Ordered, V any](m map[K]V) []K {
 // cluster concerns.
 func Differs(s Subject, c Cluster, prior Prior) bool {
 	was, assigned := prior[c.Agent]
+	if !assigned && !mayMatch(s, c) {
+		return false
+	}
 	v := match(s, c, assigned && was.State == delivery.Assigned, time.Time{}) // nothing is tolerated for a time here
 	if v.Picked {
 		return !assigned || was.State != delivery.Assigned || was.Object != s.Newest.ID
 	}
 	return assigned && was.State == delivery.Assigned && removes(v)
+}
+
+// mayMatch reports whether the cluster and the stack have something in common that picks it, leaving open what keeps it away.
+func mayMatch(s Subject, c Cluster) bool {
+	if !c.Generators[s.Generator] {
+		return false
+	}
+	if c.Targets[s.Stack] {
+		return true
+	}
+	for l, has := range s.Labels {
+		if has && c.Labels[l] {
+			return true
+		}
+	}
+	for k, v := range s.Annotations {
+		if x, has := c.Annotations[k]; has && x == v {
+			return true
+		}
+	}
+	return false
 }
 
 // News reports whether d is worth a commit: it changes an assignment, what is held, or what cannot be made for clusters.

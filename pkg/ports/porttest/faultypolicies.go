@@ -100,6 +100,13 @@ func (x faultyPolicies) Effective(ctx context.Context, s stack.ID) (v *policy.Re
 	return x.in.Effective(ctx, s)
 }
 
+func (x faultyPolicies) Reaches(ctx context.Context, id policy.ID) (v []stack.ID, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Reaches(ctx, id)
+}
+
 func (x faultyPolicies) Live(ctx context.Context, ids []policy.ID) (v []policy.Policy, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err

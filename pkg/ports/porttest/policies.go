@@ -3,6 +3,7 @@ package porttest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ func policyCases() map[string]func(*world) {
 		"attached to a stack":                policyAttach,
 		"attached to a label":                policyAttachLabel,
 		"what decides about a stack":         policyEffective,
+		"what a policy reaches":              policyReaches,
 		"a deletion detaches":                policyDelete,
 		"a decision rests on the policy":     policyCommit,
 		"no policy reaches another tenant":   policyTenants,
@@ -361,6 +363,33 @@ func policyEffective(w *world) {
 	wantSame(w.T, "after the other was renamed", w.effective(s.ID).Name, "b")
 }
 
+func policyReaches(w *world) {
+	g, other := w.generator("ci"), w.generator("other")
+	byID, byLabel, both, none, deleted := w.stack(g.ID, "by-id"), w.stack(g.ID, "by-label"), w.stack(g.ID, "both"), w.stack(g.ID, "none"), w.stack(g.ID, "deleted")
+	foreign := w.stack(other.ID, "foreign")
+	for _, s := range []stack.ID{byLabel.ID, both.ID, deleted.ID, foreign.ID} {
+		w.labelStack(s, "x")
+	}
+	w.labelStack(none.ID, "y")
+	p := w.policy(g.ID, "p")
+	w.attach(p.ID, byID.ID)
+	w.attach(p.ID, both.ID)
+	w.attachLabel(p.ID, "x")
+	w.attach(w.policy(g.ID, "first").ID, byLabel.ID) // another one decides about it
+	wantNone(w.T, "delete", w.Stacks().Delete(w.ctx, deleted.ID, w.at))
+	want := []stack.ID{byID.ID, byLabel.ID, both.ID}
+	slices.Sort(want)
+	got, err := w.Policies().Reaches(w.ctx, p.ID)
+	wantNone(w.T, "reaches", err)
+	wantSame(w.T, "what it reaches", got, want)
+	wantNone(w.T, "delete", w.Policies().Delete(w.ctx, p.ID, w.at))
+	for name, id := range map[string]policy.ID{"deleted": p.ID, "unknown": newID[policy.ID]()} {
+		got, err = w.Policies().Reaches(w.ctx, id)
+		wantNone(w.T, "reaches "+name, err)
+		wantSame(w.T, "what one that is "+name+" reaches", len(got), 0)
+	}
+}
+
 func policyDelete(w *world) {
 	g := w.generator("ci")
 	p, s := w.policy(g.ID, "web"), w.stack(g.ID, "web")
@@ -466,6 +495,7 @@ func (w *world) policyMethods() map[string]method {
 		"Policies.DetachLabel": func(ctx context.Context, r ports.Repositories) error {
 			return r.Policies().DetachLabel(ctx, id, "x")
 		},
+		"Policies.Reaches": func(ctx context.Context, r ports.Repositories) error { return discard(r.Policies().Reaches(ctx, id)) },
 		"Policies.Effective": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Policies().Effective(ctx, s))
 		},

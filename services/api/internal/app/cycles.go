@@ -51,22 +51,25 @@ func (a *App) noCycleBy(ctx context.Context, tx ports.Repositories, g tenancy.Ge
 	return a.noCycle(ctx, tx, g, p.Document, closesAll(id))
 }
 
-// noCycleWithout is noCycle for stacks that a policy no longer reaches: others decide about them now, by labels.
-func (a *App) noCycleWithout(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, reached func(placement.Subject) bool) error {
+// noCycleWithout is noCycle for stacks that a policy reached until now: others decide about them, by labels.
+func (a *App) noCycleWithout(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, reached []stack.ID) error {
 	if err := tx.Locks().Generator(ctx, g); err != nil {
 		return err
+	}
+	if len(reached) == 0 {
+		return nil
 	}
 	others, err := depending(ctx, tx, g)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	subjects, err := tx.Facts().Subjects(ctx, nil)
+	subjects, err := subjectsOf(ctx, tx, reached)
 	if err != nil {
-		return fmt.Errorf("read the stacks that the policy reached: %w", err)
+		return err
 	}
 	follow := map[policy.ID]map[stack.ID]bool{}
 	for _, s := range subjects {
-		if s.Generator != g || s.Deleted || s.Policy == nil || !reached(s) {
+		if s.Generator != g || s.Deleted || s.Policy == nil {
 			continue
 		}
 		if _, depends := others[s.Policy.ID]; depends {
@@ -104,22 +107,14 @@ func depending(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID
 	}
 }
 
-// reachedBy says which stacks a policy may reach that is about to be deleted: those that it is attached to, also if that is only
-// known before, and those with one of its labels.
-func (a *App) reachedBy(ctx context.Context, tx ports.Repositories, p policy.Policy) (func(placement.Subject) bool, error) {
-	attached := map[stack.ID]bool{}
-	if p.Stacks > 0 {
-		subjects, err := tx.Facts().Subjects(ctx, nil)
-		if err != nil {
-			return nil, fmt.Errorf("read the stacks that the policy is attached to: %w", err)
-		}
-		for _, s := range subjects {
-			if s.Policy != nil && s.Policy.ID == p.ID && s.Policy.By == policy.ByStack {
-				attached[s.Stack] = true
-			}
-		}
+// subjectsOf reads these stacks, and no others.
+func subjectsOf(ctx context.Context, tx ports.Repositories, ids []stack.ID) ([]placement.Subject, error) {
+	if len(ids) == 0 {
+		return nil, nil // where none are named, all would be read
 	}
-	return func(s placement.Subject) bool {
-		return attached[s.Stack] || slices.ContainsFunc(p.Labels, func(l string) bool { return s.Labels[l] })
-	}, nil
+	out, err := tx.Facts().Subjects(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the stacks that the policy reaches: %w", err)
+	}
+	return out, nil
 }

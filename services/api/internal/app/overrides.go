@@ -7,7 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
-	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/override"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -16,20 +16,20 @@ import (
 const checkedStacks = 50
 
 // tryOverrides applies each override of a policy to the newest revision of the stacks that it reaches, without storing
-// anything: what cannot be applied is refused (Invalid, invalid_policy), what does nothing there is a warning. Reaches says
-// which stacks of the generator it will reach.
-func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, reaches func(placement.Subject) bool) ([]PolicyProblem, error) {
+// anything: what cannot be applied is refused (Invalid, invalid_policy), what does nothing there is a warning. Of the stacks that
+// are named it will reach those of which reaches says so.
+func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, d policy.Document, stacks []stack.ID, reaches func(placement.Subject) bool) ([]PolicyProblem, error) {
 	if len(d.Overrides) == 0 {
 		return nil, nil
 	}
-	subjects, err := tx.Facts().Subjects(ctx, nil)
+	subjects, err := subjectsOf(ctx, tx, stacks)
 	if err != nil {
-		return nil, fmt.Errorf("read the stacks that the policy reaches: %w", err)
+		return nil, err
 	}
 	var warnings, errs []PolicyProblem
 	tried := 0
 	for _, s := range subjects {
-		if s.Generator != g || s.Deleted || s.Newest == nil || s.Newest.Marker || !reaches(s) {
+		if s.Deleted || s.Newest == nil || s.Newest.Marker || !reaches(s) {
 			continue
 		}
 		if tried++; tried > checkedStacks {
@@ -48,12 +48,24 @@ func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, g tenancy
 	return warnings, invalidPolicy(errs)
 }
 
+// tryWhereItDecides is tryOverrides for all stacks about which a policy decides.
+func (a *App) tryWhereItDecides(ctx context.Context, tx ports.Repositories, id policy.ID, d policy.Document) ([]PolicyProblem, error) {
+	if len(d.Overrides) == 0 {
+		return nil, nil
+	}
+	reached, err := tx.Policies().Reaches(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("list the stacks that the policy reaches: %w", err)
+	}
+	return a.tryOverrides(ctx, tx, d, reached, func(s placement.Subject) bool { return s.Policy != nil && s.Policy.ID == id })
+}
+
 // problemsOf tries each override by itself: which of them meet in one cluster is another question.
-func problemsOf(stack string, content []byte, d policy.Document) (warnings, errs []PolicyProblem) {
+func problemsOf(name string, content []byte, d policy.Document) (warnings, errs []PolicyProblem) {
 	for i := range d.Overrides {
 		_, problems := override.Render(content, override.Steps(d, func(n int) bool { return n == i }))
 		for _, x := range problems {
-			problem := PolicyProblem{Path: x.Path, Message: "stack " + stack + ": " + x.Message, Warning: x.Warning}
+			problem := PolicyProblem{Path: x.Path, Message: "stack " + name + ": " + x.Message, Warning: x.Warning}
 			if x.Warning {
 				warnings = append(warnings, problem)
 			} else {

@@ -147,7 +147,7 @@ func (a *App) change(ctx context.Context, p tenancy.Principal, w *deciding, q Pl
 			return nil, err
 		}
 		q.Policy.Text = PolicyText{Content: text} // the plan is named by what the document says, not by how it was typed
-		tried, err := a.tryOverrides(ctx, a.Store, stored.Generator, d, func(s placement.Subject) bool { return s.Policy != nil && s.Policy.ID == stored.ID })
+		tried, err := a.tryWhereItDecides(ctx, a.Store, stored.ID, d)
 		if err != nil {
 			return nil, err
 		}

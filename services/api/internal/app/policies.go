@@ -10,7 +10,6 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
-	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -221,7 +220,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 		if same, err := saysTheSame(before.Document, d); same || err != nil {
 			return err
 		}
-		more, err := a.tryOverrides(ctx, tx, before.Generator, d, func(s placement.Subject) bool { return s.Policy != nil && s.Policy.ID == id })
+		more, err := a.tryWhereItDecides(ctx, tx, id, d)
 		if err != nil {
 			return err
 		}
@@ -275,7 +274,7 @@ func (a *App) DeletePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 			return fault.Newf(fault.Refused, "placement_policy_attached", "the policy is attached to %d stacks and to the labels %q; detach it first, or delete with detach=true", v.Stacks, v.Labels).
 				With("stacks", v.Stacks).With("stack_labels", append([]string{}, v.Labels...))
 		}
-		reached, err := a.reachedBy(ctx, tx, v)
+		reached, err := tx.Policies().Reaches(ctx, id)
 		if err != nil {
 			return err
 		}

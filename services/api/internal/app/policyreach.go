@@ -49,7 +49,7 @@ func (a *App) AttachPolicy(ctx context.Context, p tenancy.Principal, s stack.ID,
 		if out, err = tx.Policies().Get(ctx, tenancy.Scope{Generator: v.Generator}, id); err != nil {
 			return err
 		}
-		if tried, err = a.tryOverrides(ctx, tx, v.Generator, out.Document, func(sub placement.Subject) bool { return sub.Stack == s }); err != nil {
+		if tried, err = a.tryOverrides(ctx, tx, out.Document, []stack.ID{s}, func(placement.Subject) bool { return true }); err != nil {
 			return err
 		}
 		if reviewed, err = a.review(ctx, tx, v.Generator, out.Document); err != nil {
@@ -138,14 +138,18 @@ func (a *App) AttachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 		if len(out.Labels) >= policy.MaxLabels {
 			return fault.Newf(fault.Refused, "too_many_labels", "the policy is attached to %d labels, which is as many as are allowed", policy.MaxLabels)
 		}
-		tried, err := a.tryOverrides(ctx, tx, out.Generator, out.Document, func(sub placement.Subject) bool { return sub.Labels[label] })
+		if err := tx.Policies().AttachLabel(ctx, id, label, a.now()); err != nil {
+			return err
+		}
+		reached, err := tx.Policies().Reaches(ctx, id)
+		if err != nil {
+			return err
+		}
+		tried, err := a.tryOverrides(ctx, tx, out.Document, reached, func(sub placement.Subject) bool { return sub.Labels[label] })
 		if err != nil {
 			return err
 		}
 		reviewed = slices.Concat(tried, reviewed)
-		if err := tx.Policies().AttachLabel(ctx, id, label, a.now()); err != nil {
-			return err
-		}
 		if err := a.noCycleBy(ctx, tx, out.Generator, id); err != nil {
 			return err
 		}
@@ -171,10 +175,14 @@ func (a *App) DetachPolicyLabel(ctx context.Context, p tenancy.Principal, id pol
 		if err != nil {
 			return err
 		}
+		reached, err := tx.Policies().Reaches(ctx, id)
+		if err != nil {
+			return err
+		}
 		if err := tx.Policies().DetachLabel(ctx, id, label); err != nil {
 			return err
 		}
-		if err := a.noCycleWithout(ctx, tx, v.Generator, func(s placement.Subject) bool { return s.Labels[label] }); err != nil {
+		if err := a.noCycleWithout(ctx, tx, v.Generator, reached); err != nil {
 			return err
 		}
 		return a.reaches(ctx, tx, audit.PolicyDetached, event.PolicyDetached, v, "", label)

@@ -36,7 +36,7 @@ func (e *Engine) compiled(ctx context.Context, ref *policy.Ref) (*placement.Comp
 	if err != nil {
 		return nil, fmt.Errorf("compile revision %d of policy %s: %w", ref.Revision, ref.Name, err)
 	}
-	e.ready[ref.ID] = ready{revision: ref.Revision, compiled: c}
+	e.prepared(ref.ID, ready{revision: ref.Revision, compiled: c})
 	if delete(e.peering, ref.ID); len(c.Peers()) > 0 {
 		e.peering[ref.ID] = true
 	}
@@ -188,39 +188,4 @@ func (w *world) known(ids []stack.ID) map[stack.ID]placement.Subject {
 		}
 	}
 	return out
-}
-
-// concerned returns the stacks about which the changes of these agents, from what they were, may come to another decision. A
-// change of what no policy reads concerns no stack with a policy.
-func (e *Engine) concerned(ids []agent.ID, old map[agent.ID]placement.Cluster, now time.Time) []stack.ID {
-	var out []stack.ID
-	for id, s := range e.world.subjects {
-		for _, a := range ids {
-			if e.concerns(s, a, old, now) {
-				out = append(out, id)
-				break
-			}
-		}
-	}
-	return out
-}
-
-func (e *Engine) concerns(s placement.Subject, a agent.ID, old map[agent.ID]placement.Cluster, now time.Time) bool {
-	c, there := e.world.clusters[a]
-	if s.Policy == nil {
-		return there && placement.Differs(s, c, e.world.priors[s.Stack])
-	}
-	r, ok := e.ready[s.Policy.ID]
-	if !ok || r.revision != s.Policy.Revision {
-		return true
-	}
-	was, known := old[a]
-	var before, after *placement.Cluster
-	if known {
-		before = &was
-	}
-	if there {
-		after = &c
-	}
-	return r.compiled.Concerns(s, before, after, now) || varies(r.compiled, before, after, now)
 }

@@ -82,6 +82,7 @@ type Engine struct {
 
 	policies map[policy.ID]policy.Policy // as they were last read
 	ready    map[policy.ID]ready         // as they were last used
+	triggers triggers                    // of these
 	peering  map[policy.ID]bool          // of these, those that look at where other stacks are
 	variants map[variantKey]variant
 	alarms   alarms
@@ -101,7 +102,7 @@ func New(store ports.Store, wake ports.Wakeups, signals ports.Signals, shards Sh
 	opt = opt.withDefaults()
 	return &Engine{store: store, wake: wake, signals: signals, shards: shards, now: now, log: log, tracer: tracer, metrics: m,
 		opt: opt, window: opt.window(), dirty: map[stack.ID]cause{}, retry: map[stack.ID]int{}, passed: map[stack.ID]bool{}, unsent: map[agent.ID]delivery.Revision{},
-		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}, turn: turn}
+		policies: map[policy.ID]policy.Policy{}, ready: map[policy.ID]ready{}, triggers: newTriggers(), peering: map[policy.ID]bool{}, variants: map[variantKey]variant{}, alarms: alarms{}, unmet: map[stack.ID]int{}, turn: turn}
 }
 
 // Run decides until ctx ends. A store that is away is waited for; nothing is decided from a snapshot that could not be

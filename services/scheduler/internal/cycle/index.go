@@ -18,16 +18,22 @@ type own struct {
 type index struct {
 	policies map[policy.ID]map[stack.ID]struct{}
 	labels   map[own]map[stack.ID]struct{}
-	names    map[own]stack.ID // of live ones
+	names    map[own]stack.ID      // of live ones
+	plain    map[stack.ID]struct{} // no policy decides about them
+	unsure   map[stack.ID]struct{} // among them is each whose policy is perhaps not ready in the revision that decides
 }
 
 func newIndex() index {
-	return index{policies: map[policy.ID]map[stack.ID]struct{}{}, labels: map[own]map[stack.ID]struct{}{}, names: map[own]stack.ID{}}
+	return index{policies: map[policy.ID]map[stack.ID]struct{}{}, labels: map[own]map[stack.ID]struct{}{}, names: map[own]stack.ID{},
+		plain: map[stack.ID]struct{}{}, unsure: map[stack.ID]struct{}{}}
 }
 
 func (x index) add(s placement.Subject) {
 	if s.Policy != nil {
 		put(x.policies, s.Policy.ID, s.Stack)
+		x.unsure[s.Stack] = struct{}{}
+	} else {
+		x.plain[s.Stack] = struct{}{}
 	}
 	for l, has := range s.Labels {
 		if has {
@@ -43,6 +49,8 @@ func (x index) remove(s placement.Subject) {
 	if s.Policy != nil {
 		take(x.policies, s.Policy.ID, s.Stack)
 	}
+	delete(x.plain, s.Stack)
+	delete(x.unsure, s.Stack)
 	for l := range s.Labels {
 		take(x.labels, own{s.Generator, l}, s.Stack)
 	}
