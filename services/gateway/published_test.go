@@ -1,10 +1,6 @@
 package gateway_test
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"maps"
@@ -299,59 +295,6 @@ func TestHealthIsTakenWholeOrNotAtAll(t *testing.T) {
 		}
 		if got := w.summary(o); len(got) > 1<<10 || !strings.Contains(got, "too long to be kept") || !strings.Contains(got, `"pods_total":2`) {
 			t.Errorf("a long summary became %d bytes, want its counts and a word about what is missing: %.300s", len(got), got)
-		}
-	})
-}
-
-func TestManifestsAreServedToWhomTheyAreAssigned(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(w *world) {
-		a, b := w.agent("a", agent.Active), w.agent("b", agent.Active)
-		content := strings.Repeat("kind: ConfigMap\n", 1000)
-		o := w.publish(w.stack("web").ID, content)
-		w.assign(o, a)
-		r := w.gateway(options{})
-		path := "/api/v1/manifests/" + string(o.Checksum)
-		plain := r.do(w.Context(), a.key, http.MethodGet, path, nil)
-		if plain.Code != http.StatusOK || plain.Body.String() != content || !strings.Contains(plain.Header().Get("Cache-Control"), "private, immutable") {
-			t.Fatalf("plain: got %d, %d bytes, %v", plain.Code, plain.Body.Len(), plain.Header())
-		}
-		zipped := r.do(w.Context(), a.key, http.MethodGet, path, nil, "Accept-Encoding", "gzip, zstd")
-		if zipped.Header().Get("Content-Encoding") != "gzip" || zipped.Body.Len() > len(content)/10 {
-			t.Fatalf("gzip: got %v, %d bytes", zipped.Header(), zipped.Body.Len())
-		}
-		z, err := gzip.NewReader(bytes.NewReader(zipped.Body.Bytes()))
-		w.must(err)
-		back, err := io.ReadAll(z)
-		w.must(err)
-		if sum := sha256.Sum256(back); hex.EncodeToString(sum[:]) != string(o.Checksum) {
-			t.Error("gzip: the content's checksum is not the one asked for")
-		}
-		for _, tag := range []string{plain.Header().Get("ETag"), zipped.Header().Get("ETag")} {
-			if rec := r.do(w.Context(), a.key, http.MethodGet, path, nil, "If-None-Match", tag); rec.Code != http.StatusNotModified || rec.Body.Len() != 0 || rec.Header().Get("ETag") != plain.Header().Get("ETag") || tag == "" {
-				t.Errorf("with the ETag %q: got %d with %q, want 304 without a body", tag, rec.Code, rec.Header().Get("ETag"))
-			}
-		}
-		if rec := r.do(w.Context(), a.key, http.MethodGet, path, nil, "Accept-Encoding", "gzip;q=0"); rec.Header().Get("Content-Encoding") != "" {
-			t.Error("gzip was sent to a client that refuses it")
-		}
-		for name, tt := range map[string]struct {
-			key    pak.PAK
-			path   string
-			status int
-		}{
-			"NotAssigned": {b.key, path, http.StatusNotFound},
-			"Unknown":     {a.key, "/api/v1/manifests/" + strings.Repeat("0", 64), http.StatusNotFound},
-			"NoChecksum":  {a.key, "/api/v1/manifests/..%2fsecret", http.StatusNotFound},
-			"Admin":       {w.admin(), path, http.StatusForbidden},
-			"Nobody":      {noKey(), path, http.StatusUnauthorized},
-		} {
-			if rec := r.do(w.Context(), tt.key, http.MethodGet, tt.path, nil); rec.Code != tt.status {
-				t.Errorf("%s: got %d, want %d", name, rec.Code, tt.status)
-			}
-		}
-		if got := r.metric("brokkr_gateway_blob_cache_total", "miss"); got != 1 {
-			t.Errorf("reads of the blob: got %v, want 1 for all", got)
 		}
 	})
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// counted is a store that knows how many decisions were committed together, and fails the commits that fail says.
+// counted is a store that knows how many decisions were committed together, fails the commits that fail says, and shows them all.
 type counted struct {
 	ports.Store
 	mu    sync.Mutex
 	sizes []int
 	fail  func(nth, decisions int) error
+	see   func([]ports.Commit) // nil: nobody looks
 }
 
 func (c *counted) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
@@ -44,6 +45,9 @@ type countedDecisions struct {
 
 func (d countedDecisions) Commit(ctx context.Context, commits ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
 	d.c.mu.Lock()
+	if d.c.see != nil {
+		d.c.see(commits)
+	}
 	d.c.sizes = append(d.c.sizes, len(commits))
 	n := len(d.c.sizes)
 	d.c.mu.Unlock()
@@ -199,13 +203,13 @@ func TestWhatIsPublishedGoesFirst(t *testing.T) {
 		settle()
 		stop()
 		o := f.publish(stacks[117], "newer")
-		store := &counted{Store: f.store}
 		var first []ports.Commit
-		defer f.start(&watched{store, func(c []ports.Commit) {
+		store := &counted{Store: f.store, see: func(c []ports.Commit) {
 			if first == nil {
 				first = c
 			}
-		}})()
+		}}
+		defer f.start(store)()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(first) != 1 || first[0].Stack != stacks[117] || first[0].Record.Object != o {
@@ -215,33 +219,4 @@ func TestWhatIsPublishedGoesFirst(t *testing.T) {
 			t.Errorf("%d decisions in %d commits, want the one", decisions, n)
 		}
 	})
-}
-
-// watched shows what is committed.
-type watched struct {
-	*counted
-	see func([]ports.Commit)
-}
-
-func (w *watched) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
-	return w.counted.Write(ctx, func(ctx context.Context, tx ports.Repositories) error { return fn(ctx, watchedTx{tx, w}) })
-}
-
-type watchedTx struct {
-	ports.Repositories
-	w *watched
-}
-
-func (t watchedTx) Decisions() ports.Decisions {
-	return watchedDecisions{t.Repositories.Decisions(), t.w}
-}
-
-type watchedDecisions struct {
-	ports.Decisions
-	w *watched
-}
-
-func (d watchedDecisions) Commit(ctx context.Context, commits ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
-	d.w.see(commits)
-	return d.Decisions.Commit(ctx, commits...)
 }

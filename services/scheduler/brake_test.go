@@ -1,7 +1,6 @@
 package scheduler_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -9,9 +8,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
-	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // thinned are stacks on three clusters each, one cluster of each about to be lost: less than the brake of one stack holds.
@@ -44,24 +41,6 @@ func (x *thinned) lose(i, j int) {
 	}
 }
 
-// approve lets a held decision happen.
-func (x *thinned) approve(s stack.ID) {
-	x.t.Helper()
-	_, hold, err := x.store.Decisions().Latest(x.t.Context(), s)
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	if hold == nil {
-		return
-	}
-	x.write(func(ctx context.Context, tx ports.Repositories) error {
-		if err := tx.Decisions().Approve(ctx, s, hold.Fingerprint); err != nil {
-			return err
-		}
-		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: s, At: time.Now()})
-	})
-}
-
 // unlabelOne takes the label from one more cluster of stack number i.
 func (x *thinned) unlabelOne(i int) {
 	x.t.Helper()
@@ -88,9 +67,7 @@ func (x *thinned) removed() int {
 func TestNothingIsLeftOfAWindowThatWasOverrun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		x := thin(f, 14) // 42 assignments: the window admits its floor of 10
 		x.lose(0, 14)
 		settle()
@@ -156,11 +133,8 @@ func TestReplicasShareTheFleetsBrake(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := newFleet(t)
-				defer f.start(f.store)()
-				defer f.start(f.store)()
-				time.Sleep(30 * time.Second) // they share
-				x := thin(f, 16)             // 48 assignments: the window admits its floor of 10
+				f := sharing(t)
+				x := thin(f, 16) // 48 assignments: the window admits its floor of 10
 				x.lose(0, 16)
 				settle()
 				if got := x.removed(); got != 10 {
@@ -182,9 +156,7 @@ func TestReplicasShareTheFleetsBrake(t *testing.T) {
 func TestTheFleetsWindowLetsGoByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		x := thin(f, 24) // 72 assignments: the window admits 14
 		x.lose(0, 24)
 		settle()

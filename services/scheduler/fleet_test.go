@@ -60,6 +60,26 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
+// working is a new fleet with a replica that has taken its shards.
+func working(t *testing.T) *fleet {
+	t.Helper()
+	f := newFleet(t)
+	t.Cleanup(f.start(f.store))
+	settle()
+	return f
+}
+
+// sharing is a new fleet with two replicas that share the shards.
+func sharing(t *testing.T) *fleet {
+	t.Helper()
+	f := newFleet(t)
+	for range 2 {
+		t.Cleanup(f.start(f.store))
+	}
+	time.Sleep(30 * time.Second)
+	return f
+}
+
 func (f *fleet) write(fn func(context.Context, ports.Repositories) error) {
 	f.t.Helper()
 	if err := f.store.Write(f.t.Context(), fn); err != nil {
@@ -127,6 +147,33 @@ func (f *fleet) unlabel(a agent.ID, label string) {
 			return err
 		}
 		return tx.Outbox().Append(ctx, event.Event{Type: event.AgentChanged, Agent: a, At: time.Now()})
+	})
+}
+
+func (f *fleet) unlabelStack(s stack.ID, label string) {
+	f.write(func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Stacks().RemoveLabel(ctx, s, label); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, event.Event{Type: event.StackChanged, Stack: s, At: time.Now()})
+	})
+}
+
+// approve lets a held decision happen.
+func (f *fleet) approve(s stack.ID) {
+	f.t.Helper()
+	_, hold, err := f.store.Decisions().Latest(f.t.Context(), s)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if hold == nil {
+		return
+	}
+	f.write(func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Decisions().Approve(ctx, s, hold.Fingerprint); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: s, At: time.Now()})
 	})
 }
 

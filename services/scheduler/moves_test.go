@@ -113,10 +113,7 @@ func (f *fleet) of(s stack.ID) string {
 func TestAMoveByAnotherReplicaFreesThePromise(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		defer f.start(f.store)()
-		time.Sleep(30 * time.Second) // they share
+		f := sharing(t)
 		a, b := f.agent("a", "first", "second"), f.agent("b", "first")
 		f.says(a, cores(4))
 		needs := func(label, cpu string) policy.Document {

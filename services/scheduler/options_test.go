@@ -201,12 +201,7 @@ func (f *fleet) goneAtOnce(n int) bool {
 	s := f.stack("web", "prod")
 	f.publish(s, "one")
 	settle()
-	f.write(func(ctx context.Context, tx ports.Repositories) error {
-		if err := tx.Stacks().RemoveLabel(ctx, s, "prod"); err != nil {
-			return err
-		}
-		return tx.Outbox().Append(ctx, event.Event{Type: event.StackChanged, Stack: s, At: time.Now()})
-	})
+	f.unlabelStack(s, "prod")
 	settle()
 	removing := 0
 	for _, a := range f.assignments(s) {

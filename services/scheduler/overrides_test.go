@@ -169,9 +169,7 @@ func TestOverridesReachTheirClusters(t *testing.T) {
 func TestAFailingOverrideHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		a, c := f.agent("a", "prod", "big"), f.agent("c", "prod")
 		s := f.stack("web")
 		f.follow(s, overridden("big", `[{"op":"replace","path":"/spec/replicas","value":5}]`))
@@ -253,9 +251,7 @@ func (f *fleet) gauge(name string) float64 {
 func TestAFailingOverrideFailsItsRolloutAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		a, b := f.agent("a", "prod", "canary"), f.agent("b", "prod", "big")
 		s := f.stack("web")
 		doc := overridden("big", `[{"op":"replace","path":"/spec/replicas","value":5}]`)

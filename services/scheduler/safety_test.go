@@ -33,9 +33,7 @@ func (f *fleet) says(a agent.ID, s cluster.Status) {
 func TestAnOverrideOverWhatIsUnknownChangesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		a := f.agent("a", "prod")
 		f.says(a, cluster.Status{KubernetesVersion: "v1.36.3", Nodes: 3})
 		s := f.stack("web")
@@ -69,9 +67,7 @@ func TestAnOverrideOverWhatIsUnknownChangesNothing(t *testing.T) {
 func TestAStackWithoutItsPolicyIsNotGoneFromEverywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		for _, n := range []string{"a", "b", "c"} {
 			f.agent(n, "prod")
 		}
@@ -134,10 +130,7 @@ func TestACanaryThatCannotBeReachedReleasesNothing(t *testing.T) {
 func TestReplicasHeedEachOthersDecisions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		defer f.start(f.store)()
-		time.Sleep(30 * time.Second) // they share
+		f := sharing(t)
 		a := f.agent("a", "prod")
 		synctest.Wait()
 		var first, then []stack.ID

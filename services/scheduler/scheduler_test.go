@@ -166,12 +166,7 @@ func TestMassRemovalWaitsForApproval(t *testing.T) {
 		s := f.stack("web", "prod")
 		f.publish(s, "one")
 		settle()
-		f.write(func(ctx context.Context, tx ports.Repositories) error {
-			if err := tx.Stacks().RemoveLabel(ctx, s, "prod"); err != nil {
-				return err
-			}
-			return tx.Outbox().Append(ctx, event.Event{Type: event.StackChanged, Stack: s, At: time.Now()})
-		})
+		f.unlabelStack(s, "prod")
 		settle()
 		_, hold, err := f.store.Decisions().Latest(t.Context(), s)
 		if err != nil || hold == nil || len(hold.Removes) != len(agents) {
@@ -182,12 +177,7 @@ func TestMassRemovalWaitsForApproval(t *testing.T) {
 				t.Fatalf("%s: %+v, want nothing removed before the approval", a, x)
 			}
 		}
-		f.write(func(ctx context.Context, tx ports.Repositories) error {
-			if err := tx.Decisions().Approve(ctx, s, hold.Fingerprint); err != nil {
-				return err
-			}
-			return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: s, At: time.Now()})
-		})
+		f.approve(s)
 		settle()
 		for a, x := range f.assignments(s) {
 			if x.State != delivery.Removing {

@@ -23,9 +23,7 @@ func TestStatesOfAnAssignmentAreDrawn(t *testing.T) {
 	}
 	walked := statechart.Walked{}
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.start(f.store)()
-		settle()
+		f := working(t)
 		a, s := f.agent("a"), f.stack("web", "prod")
 		now := func() held {
 			x, ok := f.assignments(s)[a]
