@@ -130,7 +130,16 @@ type staged struct {
 	stop        func()
 }
 
+// stage begins a rollout whose canary is given the object at once.
 func stage(t *testing.T, doc policy.Document) *staged {
+	t.Helper()
+	x := released(t, doc)
+	x.wantHas("the canary alone", x.s, x.next, x.canary)
+	return x
+}
+
+// released is stage without saying what comes of it.
+func released(t *testing.T, doc policy.Document) *staged {
 	t.Helper()
 	x := &staged{fleet: newFleet(t)}
 	x.stop = x.start(x.store)
@@ -148,7 +157,6 @@ func stage(t *testing.T, doc policy.Document) *staged {
 	x.wantHas("before", x.s, x.first, append(x.rest, x.canary)...)
 	x.next = x.publish(x.s, "two")
 	synctest.Wait()
-	x.wantHas("the canary alone", x.s, x.next, x.canary)
 	return x
 }
 
