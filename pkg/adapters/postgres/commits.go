@@ -3,10 +3,12 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/lib/pq"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
@@ -24,6 +26,10 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 	if len(commits) == 0 {
 		return map[agent.ID]delivery.Revision{}, nil
 	}
+	records, err := r.s.pack(commits) // before anything is locked
+	if err != nil {
+		return nil, err
+	}
 	return writes(ctx, r.s, func(ctx context.Context, in session) (map[agent.ID]delivery.Revision, error) {
 		if err := in.checkLeases(ctx, commits); err != nil {
 			return nil, err
@@ -39,7 +45,7 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		if err != nil {
 			return nil, err
 		}
-		return revisions, in.record(ctx, commits)
+		return revisions, in.record(ctx, records)
 	})
 }
 
@@ -263,19 +269,37 @@ type decidedRow struct {
 	packed                  placement.Packed
 }
 
-func (s session) record(ctx context.Context, commits []ports.Commit) error {
+// packTogether is how many records are worth a goroutine.
+const packTogether = 8
+
+// pack makes the records as they are kept, by all cores: for large fleets that is most of what a commit has to do.
+func (s session) pack(commits []ports.Commit) ([]decidedRow, error) {
 	rows := make([]decidedRow, len(commits))
-	p, ok := s.store.records.Get().(*placement.Packer)
-	if !ok {
-		p = new(placement.Packer)
+	parts := min(runtime.GOMAXPROCS(0), (len(commits)+packTogether-1)/packTogether)
+	var all errgroup.Group
+	for part := range parts {
+		all.Go(func() error {
+			p, ok := s.store.records.Get().(*placement.Packer)
+			if !ok {
+				p = new(placement.Packer)
+			}
+			defer s.store.records.Put(p)
+			for i := part * len(commits) / parts; i < (part+1)*len(commits)/parts; i++ {
+				var err error
+				if rows[i], err = recorded(commits[i], p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	defer s.store.records.Put(p)
-	for i, c := range commits {
-		var err error
-		if rows[i], err = recorded(c, p); err != nil {
-			return err
-		}
+	if err := all.Wait(); err != nil {
+		return nil, err //nolint:wrapcheck // it is ours
 	}
+	return rows, nil
+}
+
+func (s session) record(ctx context.Context, rows []decidedRow) error {
 	packed := make(pq.ByteaArray, len(rows))
 	for i, r := range rows {
 		packed[i] = r.packed.Rest
