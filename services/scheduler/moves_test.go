@@ -171,6 +171,45 @@ func TestAMoveFreesItsPromiseAtOnce(t *testing.T) {
 	})
 }
 
+// A stack that has all that it wants does not move because another one's move has freed room: its own move would free room for the
+// other one, and the two would never come to rest.
+func TestMovesDoNotChaseEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		for _, name := range []string{"a", "b", "c"} {
+			f.says(f.agent(name, "any"), cores(8))
+		}
+		document := policy.Document{Name: "p", Clusters: &policy.Selector{Labels: []string{"any"}}, Requires: &policy.Requirements{CPU: "4"},
+			Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}, Prefer: []policy.Preference{{Property: "available.cpu", Range: &[2]float64{0, 8}}}}
+		first, second := f.stack("first"), f.stack("second")
+		for _, s := range []stack.ID{first, second} {
+			f.follow(s, document)
+			f.publish(s, "content")
+			settle()
+		}
+		decisions := func() (n int64) {
+			for _, s := range []stack.ID{first, second} {
+				rec, _, err := f.store.Decisions().Latest(t.Context(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += rec.Generation
+			}
+			return n
+		}
+		before := decisions()
+		f.publish(first, "other content")
+		settle()
+		// the new content may move the first; nothing more follows from that
+		if n := decisions() - before; n == 0 || n > 2 {
+			t.Errorf("%d decisions were stored about two stacks of which one was published, want 2 at most", n)
+		}
+	})
+}
+
 // How many stacks a cluster has, as decisions count it, is also what another replica has put there.
 func TestLoadIsWhatAllReplicasHaveDecided(t *testing.T) {
 	t.Parallel()

@@ -93,6 +93,23 @@ func (c *Compiled) Document() policy.Document { return c.document }
 // Needs is what one placement uses of a cluster, for Cluster.Assumed.
 func (c *Compiled) Needs() cluster.Resources { return c.needs }
 
+// Waits reports whether a stack that is on so many clusters may lack one for want of room: it would go to more if they had it.
+func (c *Compiled) Waits(on int) bool {
+	if c.needs == (cluster.Resources{}) {
+		return false
+	}
+	switch st := c.document.Strategy; st.Type {
+	case policy.Count:
+		return on < st.Count.Max
+	case policy.Fixed:
+		return on < len(st.Fixed)
+	case policy.All:
+		return true
+	default:
+		return true
+	}
+}
+
 // FitsWave reports whether the selector of a wave of the rollout fits the cluster; one without a selector fits all.
 func (c *Compiled) FitsWave(wave int, x *Cluster, now time.Time) bool {
 	return wave < len(c.waves) && (c.waves[wave] == nil || c.waves[wave].ask(x, now) == yes)

@@ -170,7 +170,10 @@ func (e *Engine) remember() *undo {
 // before keeps what the decision changes. A stack is decided about once in a batch, a cluster perhaps often.
 func (u *undo) before(e *Engine, p *pending) {
 	id, w := p.subject.Stack, e.world
-	u.subjects[id], u.priors[id] = w.subjects[id], w.priors[id]
+	u.subjects[id] = w.subjects[id]
+	if was, ok := w.priors[id]; ok {
+		u.priors[id] = was
+	}
 	if r, ok := w.rollouts[id]; ok {
 		u.rollouts[id] = r
 	}
@@ -182,7 +185,10 @@ func (u *undo) before(e *Engine, p *pending) {
 			continue
 		}
 		if c, ok := w.clusters[ch.Agent]; ok {
-			u.clusters[ch.Agent], u.promises[ch.Agent] = c, slices.Clone(w.promises[ch.Agent])
+			u.clusters[ch.Agent] = c
+			if list, ok := w.promises[ch.Agent]; ok {
+				u.promises[ch.Agent] = slices.Clone(list)
+			}
 		}
 	}
 }
@@ -194,7 +200,9 @@ func (u *undo) back(e *Engine) {
 		w.fleet = u.fleet.With(nil, nil) // an older snapshot would remember nothing from one decision to the next
 	}
 	w.assigned, e.window = u.assigned, u.window
-	maps.Copy(w.subjects, u.subjects)
+	for _, s := range u.subjects {
+		w.put(s)
+	}
 	maps.Copy(w.clusters, u.clusters)
 	for id := range u.subjects {
 		restore(w.priors, u.priors, id)

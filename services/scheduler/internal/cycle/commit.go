@@ -61,6 +61,7 @@ func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 		return ctx.Err() != nil || fault.Is(err, fault.Unavailable)
 	}
 	var end time.Time
+	tried := 0
 	for {
 		ids, urgent := e.order()
 		if end.IsZero() { // the order of a large fleet may itself take longer than a turn
@@ -70,13 +71,14 @@ func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 			return false, errors.Join(errs...)
 		}
 		for i, id := range ids {
-			if i > 0 && time.Now().After(end) { // however slow the machine is, a turn gets somewhere
+			if tried > 0 && time.Now().After(end) { // however slow the machine is, a turn gets somewhere
 				more := !away(l.drain(ctx))
 				return more, errors.Join(errs...)
 			}
 			if (i == urgent || l.next.full()) && away(l.send(ctx)) {
 				return false, errors.Join(errs...)
 			}
+			tried++
 			if away(l.attend(ctx, id, ids[i:])) {
 				return false, errors.Join(errs...)
 			}

@@ -3,6 +3,8 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -101,5 +104,76 @@ func TestDecidingGoesOnWhileDecisionsAreCommitted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// loads is what clusters have, without those that have nothing.
+func loads(of map[agent.ID]int) map[agent.ID]int {
+	out := maps.Clone(of)
+	maps.DeleteFunc(out, func(_ agent.ID, n int) bool { return n == 0 })
+	return out
+}
+
+// What is taken back leaves nothing in the snapshot: neither where stacks are, nor what clusters have and were promised, nor what
+// was removed.
+func TestTakingBackLeavesNothing(t *testing.T) {
+	t.Parallel()
+	e, now := empty(), time.Now()
+	compiled, err := placement.Compile(policy.Document{Name: "p", Requires: &policy.Requirements{CPU: "2"}}, placement.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := &policy.Ref{ID: "p", Revision: 1}
+	e.ready["p"] = ready{revision: 1, compiled: compiled}
+	w := e.world
+	w.load, w.blocked, w.assigned = map[agent.ID]int{"a": 1}, map[stack.ID]int{}, 1
+	for _, a := range []agent.ID{"a", "b"} {
+		w.clusters[a] = placement.Cluster{Agent: a, Load: w.load[a]}
+	}
+	w.fleet = placement.NewFleet(w.all())
+	w.put(placement.Subject{Stack: "one", Generation: 1, Policy: ref, Blocked: []placement.Blocked{{Agents: []agent.ID{"a"}}}})
+	w.put(placement.Subject{Stack: "two", Generation: 1, Policy: ref})
+	w.priors["one"] = placement.Prior{"a": {Agent: "a", Stack: "one", State: delivery.Assigned, Placed: now}}
+	w.promises["a"] = []placement.Promise{{Stack: "one", Needs: compiled.Needs(), At: now}}
+	type state struct {
+		clusters map[agent.ID]placement.Cluster
+		subjects map[stack.ID]placement.Subject
+		priors   map[stack.ID]placement.Prior
+		promises placement.Promises
+		load     map[agent.ID]int
+		blocked  map[stack.ID]int
+		assigned int
+		lost     int
+	}
+	known := func() state {
+		return state{maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), w.promises.Clone(), loads(w.load), maps.Clone(w.blocked), w.assigned, e.window.Lost(now)}
+	}
+	move := func(s stack.ID, changes ...placement.Change) *pending {
+		d := placement.Decision{Stack: s, Changes: changes}
+		_, span := e.tracer.Start(t.Context(), "test")
+		return &pending{subject: w.subjects[s], decision: d, news: true, now: now, spent: d.Spends(w.subjects[s], now), span: span}
+	}
+	before := known()
+	l := pipeline{Engine: e}
+	l.stage(&l.next, move("one", placement.Change{Agent: "a", State: delivery.Removing}, placement.Change{Agent: "b", State: delivery.Assigned}))
+	between := known()
+	flying := l.next
+	l.next = batch{}
+	l.stage(&l.next, move("two", placement.Change{Agent: "a", State: delivery.Assigned}, placement.Change{Agent: "b", State: delivery.Assigned}))
+	if reflect.DeepEqual(before, between) || reflect.DeepEqual(between, known()) {
+		t.Fatal("the decisions change nothing")
+	}
+	l.takeBack(&l.next)
+	if got := known(); !reflect.DeepEqual(between, got) {
+		t.Errorf("after the second was taken back:\n%+v\nwant\n%+v", got, between)
+	}
+	l.takeBack(&flying)
+	if got := known(); !reflect.DeepEqual(before, got) {
+		t.Errorf("after both were taken back:\n%+v\nwant\n%+v", got, before)
+	}
+	for _, a := range []agent.ID{"a", "b"} {
+		if c, there := w.fleet.Cluster(a); !there || c.Load != before.clusters[a].Load {
+			t.Errorf("decisions see cluster %s with the load %d, want %d", a, c.Load, before.clusters[a].Load)
+		}
 	}
 }

@@ -62,14 +62,26 @@ func (e *Engine) pledge(ids []stack.ID) {
 }
 
 // roomIn makes the stacks dirty, but for one, that may have waited for the room of clusters of which less is promised than it was.
+// Those that have what they want are not asked whether they would rather be there: each of them that moves frees room itself, and
+// stacks would go on moving because of one another.
 func (e *Engine) roomIn(was map[agent.ID]placement.Cluster, but stack.ID) {
 	freed := placement.Freed(was, e.world.clusters)
 	if len(freed) == 0 {
 		return
 	}
 	for _, id := range e.concerned(keys(freed), freed, e.now()) {
-		if _, dirty := e.dirty[id]; !dirty && id != but {
+		if _, dirty := e.dirty[id]; !dirty && id != but && e.waits(id) {
 			e.dirty[id] = cause{event: "room"}
 		}
 	}
+}
+
+// waits reports whether a stack may lack a cluster for want of room. Of a policy that was not looked at yet nobody knows.
+func (e *Engine) waits(id stack.ID) bool {
+	s := e.world.subjects[id]
+	if s.Policy == nil || s.Over() {
+		return false
+	}
+	r, known := e.ready[s.Policy.ID]
+	return !known || r.revision != s.Policy.Revision || r.compiled.Waits(e.world.priors[id].Assigned())
 }
