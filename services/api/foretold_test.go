@@ -144,11 +144,11 @@ func TestPlanKnowsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))
 	status := cluster.Status{Nodes: 1, ReadyNodes: 1, Allocatable: cluster.Resources{CPU: 4000}}
-	says := func() {
-		_, err := w.store.Clusters().Report(t.Context(), w.agent.ID, status, time.Now())
+	says := func(at time.Time) {
+		_, err := w.store.Clusters().Report(t.Context(), w.agent.ID, status, at)
 		must(t, err)
 	}
-	says()
+	says(time.Now())
 	w.ok(asAdmin, request{method: "PUT", path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`}) // to another one nothing new comes
 	big := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"big","requires":{"cpu":3},"strategy":{"count":{"min":1,"max":1}}}`)
 	first, second := w.newStack("first"), w.newStack("second")
@@ -184,7 +184,13 @@ func TestPlanKnowsWhatIsPromised(t *testing.T) {
 	if gains, unmet := attach(second); gains != 0 || !unmet {
 		t.Errorf("three of the four cores are promised: gains %d, unmet %t; want no room", gains, unmet)
 	}
-	says() // it has looked since, and the first stack asks for nothing after all
+	status.KubernetesVersion = "v1.36.3"
+	says(time.Now()) // something else is news, and there are no pods yet
+	if gains, unmet := attach(second); gains != 0 || !unmet {
+		t.Errorf("the cluster told at once: gains %d, unmet %t; want no room", gains, unmet)
+	}
+	status.KubernetesVersion = "v1.36.4"
+	says(time.Now().Add(placement.Settling)) // it has looked since, and the first stack asks for nothing after all
 	if gains, unmet := attach(second); gains != 1 || unmet {
 		t.Errorf("the cluster has told since: gains %d, unmet %t; want the cluster", gains, unmet)
 	}

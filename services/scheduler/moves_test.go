@@ -9,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/services/scheduler"
@@ -95,6 +96,51 @@ func TestARestartKeepsPromises(t *testing.T) {
 		f.says(a, cores(8))
 		f.wantOn("the cluster has grown", second, a)
 	})
+}
+
+// A status that comes right after a decision, because something else is news, has not the pods of it yet: what was promised is not
+// given again. One that comes when they must be there counts, and whoever waits finds the room by itself when none comes at all.
+func TestAPromiseOutlivesAStatusThatCameTooSoon(t *testing.T) {
+	t.Parallel()
+	for name, tells := range map[string]bool{"it tells later": true, "it tells no more": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				defer f.start(f.store)()
+				settle()
+				a := f.agent("a")
+				status := cores(4)
+				f.says(a, status)
+				needs := policy.Document{Name: "p", Requires: &policy.Requirements{CPU: "3"}, Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: 1}}}
+				first, second := f.stack("first"), f.stack("second")
+				f.follow(first, needs)
+				f.publish(first, "content")
+				settle()
+				f.wantOn("there is room for three cores of four", first, a)
+				placed := time.Now()
+				f.follow(second, needs)
+				f.publish(second, "content")
+				settle()
+				status.Facts = map[string]cluster.Fact{"zone": cluster.ParseFact("north")}
+				f.says(a, status)
+				f.wantOn("a fact is news, the pods are not there yet", second, []agent.ID{}...)
+				if tells {
+					time.Sleep(placement.Settling)
+					status.Facts["zone"] = cluster.ParseFact("south")
+					f.says(a, status)
+					f.wantOn("the first asks for nothing after all", second, a)
+					return
+				}
+				time.Sleep(time.Until(placed.Add(placement.Lapse - 10*time.Second)))
+				synctest.Wait()
+				f.wantOn("it may still be missing", second, []agent.ID{}...)
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				f.wantOn("the first asks for nothing, or another status would have come", second, a)
+			})
+		})
+	}
 }
 
 // of returns who decides about a stack.

@@ -31,7 +31,7 @@ type Cluster struct {
 	Drain            *cluster.Drain    // what is here goes; nil: it stays
 	UnreachableSince *time.Time        // nil: its agent is heard of
 	Load             int               // stacks that are assigned here
-	Assumed          cluster.Resources // what was decided since ReportedAt and so is not in Reported.Requested yet
+	Assumed          cluster.Resources // what was promised and is perhaps not in Reported.Requested yet
 }
 
 // Subject is what placement knows of one stack.

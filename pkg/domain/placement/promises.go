@@ -11,6 +11,18 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 )
 
+const (
+	// Settling is how long it takes, with a margin, until what was decided for a cluster is in what its agent counts there: the agent
+	// hears of it, applies it, and controllers make the pods; and the clocks of servers differ. A status that was told sooner after
+	// the decision may not have the pods yet.
+	Settling = 2 * time.Minute
+
+	// Lapse is how long a promise is kept at most when the cluster has told a status within Settling and none since. An agent tells only
+	// what differs: had that status not had the pods yet, another one would have followed, as pods are counted at every fifth look, about
+	// every five minutes. None has, so that they were in it, or ask for nothing.
+	Lapse = 10 * time.Minute
+)
+
 // Promise is what was decided for a cluster and is perhaps not in its status yet.
 type Promise struct {
 	Stack stack.ID
@@ -18,8 +30,16 @@ type Promise struct {
 	At    time.Time
 }
 
-// Promises are those that clusters were given since they last told their status. They follow from where stacks are: whoever
-// makes them of the same assignments and the same clusters has the same ones.
+// stands reports whether what was decided at this time for a cluster must be taken to be missing in its status.
+func stands(at time.Time, c Cluster, now time.Time) bool {
+	if c.ReportedAt == nil || at.After(*c.ReportedAt) {
+		return true
+	}
+	return c.ReportedAt.Before(at.Add(Settling)) && now.Before(at.Add(Lapse))
+}
+
+// Promises are those that are perhaps not in what the clusters have told. They follow from where stacks are: whoever makes them of
+// the same assignments and the same clusters at the same time has the same ones.
 type Promises map[agent.ID][]Promise
 
 // Clone returns promises that may be changed without changing p.
@@ -31,15 +51,15 @@ func (p Promises) Clone() Promises {
 	return out
 }
 
-// Make adds what was promised to a stack where it is, if it came there after the cluster told. What the clusters come to so says
-// Sum.
-func (p Promises) Make(s Subject, needs cluster.Resources, prior Prior, clusters map[agent.ID]Cluster) {
+// Make adds what was promised to a stack where it is, if that is perhaps not in what the cluster has told. What the clusters come to
+// so says Sum.
+func (p Promises) Make(s Subject, needs cluster.Resources, prior Prior, clusters map[agent.ID]Cluster, now time.Time) {
 	if needs == (cluster.Resources{}) || s.Over() {
 		return
 	}
 	for a, x := range prior {
 		c, there := clusters[a]
-		if !there || x.State != delivery.Assigned || (c.ReportedAt != nil && !x.Placed.After(*c.ReportedAt)) {
+		if !there || x.State != delivery.Assigned || !stands(x.Placed, c, now) {
 			continue
 		}
 		p[a] = append(p[a], Promise{Stack: s.Stack, Needs: needs, At: x.Placed})
@@ -57,12 +77,12 @@ func (p Promises) Release(ids ...stack.ID) {
 	}
 }
 
-// Assumed is the sum of what was promised of a cluster after it last told its status; older promises are forgotten.
-func (p Promises) Assumed(c Cluster) cluster.Resources {
+// Assumed is the sum of what was promised of a cluster and is perhaps not in its status; other promises are forgotten.
+func (p Promises) Assumed(c Cluster, now time.Time) cluster.Resources {
 	var sum cluster.Resources
 	keep := p[c.Agent][:0]
 	for _, x := range p[c.Agent] {
-		if c.ReportedAt == nil || x.At.After(*c.ReportedAt) {
+		if stands(x.At, c, now) {
 			keep = append(keep, x)
 			sum.CPU, sum.Memory, sum.Pods, sum.GPU = sum.CPU+x.Needs.CPU, sum.Memory+x.Needs.Memory, sum.Pods+x.Needs.Pods, sum.GPU+x.Needs.GPU
 		}
@@ -74,7 +94,7 @@ func (p Promises) Assumed(c Cluster) cluster.Resources {
 }
 
 // Sum brings Assumed of the clusters to what is promised of them, and returns those that it changes as they were.
-func (p Promises) Sum(clusters map[agent.ID]Cluster) map[agent.ID]Cluster {
+func (p Promises) Sum(clusters map[agent.ID]Cluster, now time.Time) map[agent.ID]Cluster {
 	was := map[agent.ID]Cluster{}
 	for _, a := range slices.Collect(maps.Keys(p)) {
 		c, there := clusters[a]
@@ -82,7 +102,7 @@ func (p Promises) Sum(clusters map[agent.ID]Cluster) map[agent.ID]Cluster {
 			delete(p, a)
 			continue
 		}
-		if sum := p.Assumed(c); sum != c.Assumed {
+		if sum := p.Assumed(c, now); sum != c.Assumed {
 			was[a] = c
 			c.Assumed = sum
 			clusters[a] = c
@@ -114,7 +134,7 @@ func (p Promises) Settle(d Decision, needs cluster.Resources, prior Prior, clust
 			continue
 		}
 		was[ch.Agent] = old
-		c.Assumed = p.Assumed(c)
+		c.Assumed = p.Assumed(c, now)
 		clusters[ch.Agent] = c
 	}
 	return was

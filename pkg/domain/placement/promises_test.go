@@ -24,7 +24,7 @@ func TestPromisesFollowFromAssignments(t *testing.T) {
 		for i := range rapid.IntRange(1, 4).Draw(t, "clusters") {
 			c := placement.Cluster{Agent: agent.ID(fmt.Sprint("c", i))}
 			if rapid.Bool().Draw(t, "told") {
-				at := now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "told at")) * time.Minute)
+				at := now.Add(time.Duration(rapid.IntRange(-14, 5).Draw(t, "told at")) * time.Minute)
 				c.ReportedAt = &at
 			}
 			clusters[c.Agent] = c
@@ -36,9 +36,10 @@ func TestPromisesFollowFromAssignments(t *testing.T) {
 			needs[id] = domain.Resources{CPU: rapid.Int64Range(0, 3).Draw(t, "cpu"), Memory: rapid.Int64Range(0, 1).Draw(t, "memory")}
 		}
 		going, priors := placement.Promises{}, map[stack.ID]placement.Prior{}
-		for i := range rapid.IntRange(0, 12).Draw(t, "decisions") {
+		at := now.Add(-15 * time.Minute)
+		for range rapid.IntRange(0, 12).Draw(t, "decisions") {
 			id := stack.ID(fmt.Sprint("s", rapid.IntRange(0, len(stacks)-1).Draw(t, "stack")))
-			at := now.Add(time.Duration(i-6) * time.Minute)
+			at = at.Add(time.Duration(rapid.IntRange(0, 4).Draw(t, "minutes later")) * time.Minute)
 			d := placement.Decision{Stack: id}
 			for a := range clusters {
 				if state := rapid.SampledFrom([]delivery.State{"", delivery.Assigned, delivery.Removing}).Draw(t, "state of "+string(a)); state != "" {
@@ -57,14 +58,16 @@ func TestPromisesFollowFromAssignments(t *testing.T) {
 			}
 			priors[id] = priors[id].After(d, at)
 		}
+		end := at.Add(time.Duration(rapid.IntRange(0, 12).Draw(t, "asked later")) * time.Minute)
+		going.Sum(clusters, end) // promises end with time alone too
 		anew, fresh, loads := placement.Promises{}, map[agent.ID]placement.Cluster{}, placement.Loads(priors)
 		for a, c := range clusters {
 			fresh[a] = placement.Cluster{Agent: a, ReportedAt: c.ReportedAt, Load: loads[a]}
 		}
 		for id, s := range stacks {
-			anew.Make(s, needs[id], priors[id], fresh)
+			anew.Make(s, needs[id], priors[id], fresh, end)
 		}
-		anew.Sum(fresh)
+		anew.Sum(fresh, end)
 		if diff := cmp.Diff(fresh, clusters); diff != "" {
 			t.Fatalf("(-made anew +went on)\n%s", diff)
 		}
@@ -78,25 +81,57 @@ func TestPromisesAreReleasedAlone(t *testing.T) {
 	p := placement.Promises{}
 	for i, s := range []stack.ID{"x", "y"} {
 		prior := placement.Prior{"c": {State: delivery.Assigned, Placed: now}, "gone": {State: delivery.Assigned, Placed: now}}
-		p.Make(placement.Subject{Stack: s, Newest: &stack.Object{}}, domain.Resources{CPU: int64(i + 1)}, prior, clusters)
+		p.Make(placement.Subject{Stack: s, Newest: &stack.Object{}}, domain.Resources{CPU: int64(i + 1)}, prior, clusters, now)
 	}
-	p.Make(placement.Subject{Stack: "deleted", Deleted: true}, domain.Resources{CPU: 8}, placement.Prior{"c": {State: delivery.Assigned, Placed: now}}, clusters)
-	if was := p.Sum(clusters); len(was) != 1 || clusters["c"].Assumed.CPU != 3 {
+	p.Make(placement.Subject{Stack: "deleted", Deleted: true}, domain.Resources{CPU: 8}, placement.Prior{"c": {State: delivery.Assigned, Placed: now}}, clusters, now)
+	if was := p.Sum(clusters, now); len(was) != 1 || clusters["c"].Assumed.CPU != 3 {
 		t.Fatalf("promised %+v, changed %v; want three cores of the one cluster", clusters["c"].Assumed, was)
 	}
 	other := map[agent.ID]placement.Cluster{"c": clusters["c"]}
 	q := p.Clone()
 	q.Release("x")
-	was := q.Sum(other)
+	was := q.Sum(other, now)
 	if other["c"].Assumed.CPU != 2 || len(placement.Freed(was, other)) != 1 || len(placement.Freed(other, was)) != 0 {
 		t.Errorf("after a release: %+v, freed %v; want two cores, and the cluster freed", other["c"].Assumed, placement.Freed(was, other))
 	}
-	if p.Sum(clusters); clusters["c"].Assumed.CPU != 3 {
+	if p.Sum(clusters, now); clusters["c"].Assumed.CPU != 3 {
 		t.Errorf("what was copied has changed too: %+v", clusters["c"].Assumed)
 	}
-	told := clusters["c"]
-	told.ReportedAt = &now
-	if got := p.Assumed(told); got != (domain.Resources{}) || len(p) != 0 {
-		t.Errorf("after the cluster told %+v is promised, %v kept; want nothing", got, p)
+}
+
+// What is promised stays promised while it may be missing in what the cluster has told: a status that comes soon after the decision
+// has no pods of it yet. One that comes later has them, as have had it those that were followed by none.
+func TestPromisesOutliveAStatusThatCameTooSoon(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		told  *time.Duration // after the decision; nil: never
+		after time.Duration  // the decision it is asked
+		want  bool
+	}{
+		"nothing was told":                {nil, time.Hour, true},
+		"told before":                     {new(-time.Second), time.Hour, true},
+		"told at the same moment":         {new(time.Duration(0)), time.Minute, true},
+		"told at once":                    {new(time.Second), time.Minute, true},
+		"told at once, and not for long":  {new(time.Second), placement.Lapse - time.Second, true},
+		"told at once, and never since":   {new(time.Second), placement.Lapse, false},
+		"told just before it has settled": {new(placement.Settling - time.Second), placement.Settling, true},
+		"told when it has settled":        {new(placement.Settling), placement.Settling, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := now.Add(x.after)
+			c := placement.Cluster{Agent: "c"}
+			if x.told != nil {
+				told := now.Add(*x.told)
+				c.ReportedAt = &told
+			}
+			clusters, made := map[agent.ID]placement.Cluster{"c": c}, placement.Promises{}
+			made.Make(placement.Subject{Stack: "s", Newest: &stack.Object{}}, domain.Resources{CPU: 3},
+				placement.Prior{"c": {State: delivery.Assigned, Placed: now}}, clusters, at)
+			kept := placement.Promises{"c": {{Stack: "s", Needs: domain.Resources{CPU: 3}, At: now}}}
+			if got := kept.Assumed(c, at); (got.CPU == 3) != x.want || (len(kept) == 1) != x.want || len(made) != len(kept) {
+				t.Errorf("promised %+v, kept %v, made anew %v; want it promised: %t", got, kept, made, x.want)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ package survey
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
 	"maps"
@@ -17,7 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 )
 
-// podsEach says in how many looks the pods are counted once: they are the dear part.
+// podsEach says in how many looks the pods are counted once if nothing else is news: they are the dear part.
 const podsEach = 5
 
 // Config of a Survey.
@@ -32,17 +33,19 @@ type Config struct {
 // Survey is safe for concurrent use. Run is its only looker.
 type Survey struct {
 	Config
-	looks     int
+	looks     int // since the pods were last due though nothing else is news
 	requested status.Resources
-	counted   map[string]bool // nodes on which requested was counted
-	why       string          // requested is not known; empty: it is
-	refused   string          // what was last said of facts that are none
+	counted   map[string]bool   // nodes on which requested was counted
+	rest      [sha256.Size]byte // digest of everything else when it was counted
+	why       string            // requested is not known; empty: it is
+	refused   string            // what was last said of facts that are none
 
 	mu      sync.Mutex
-	current json.RawMessage // the newest status
-	digest  [32]byte        // of current
-	version int64           // of current
+	current json.RawMessage   // the newest status
+	digest  [sha256.Size]byte // of current
+	version int64             // of current
 	told    int64
+	recount bool                   // current was told again as it was
 	failing map[status.Part]string // what was last said of parts that cannot be read
 }
 
@@ -66,12 +69,13 @@ func (s *Survey) Told(version int64) {
 	s.told = max(s.told, version)
 }
 
-// Repeat has the newest status told again.
+// Repeat has the newest status told again: at once, and the pods are counted anew at the next look.
 func (s *Survey) Repeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil {
 		s.version++
+		s.recount = true
 	}
 }
 
@@ -145,11 +149,7 @@ func (s *Survey) see(ctx context.Context) (status.Status, bool) {
 	} else {
 		out.Nodes, out.ReadyNodes, out.Allocatable, out.Architectures = nodes.Total, nodes.Ready, nodes.Allocatable, nodes.Architectures
 	}
-	if s.count(ctx, nodes, err == nil); s.why != "" {
-		out.Unknown[status.PartRequested] = s.why
-	} else {
-		out.Requested = s.requested
-	}
+	known := err == nil
 	facts, refused, err := s.Cluster.Facts(ctx)
 	if err != nil {
 		unknown(status.PartFacts, err)
@@ -161,6 +161,11 @@ func (s *Survey) see(ctx context.Context) (status.Status, bool) {
 		}
 	}
 	s.state(&out, facts)
+	if s.count(ctx, out, nodes, known); s.why != "" {
+		out.Unknown[status.PartRequested] = s.why
+	} else {
+		out.Requested = s.requested
+	}
 	return out, true
 }
 
@@ -177,15 +182,18 @@ func (s *Survey) state(out *status.Status, stated map[string]status.Fact) {
 	}
 }
 
-// count counts what pods request, at every fifth look, or when the nodes are others than it was counted on.
-func (s *Survey) count(ctx context.Context, nodes cluster.Nodes, known bool) {
+// count counts what pods request: when anything else of the status is news, so that no sums are told that are older than the rest,
+// when the nodes are others than it was counted on, while a status waits to be told, and at every fifth look. The broker goes by
+// when it was told: it takes pods of before to be in the sums.
+func (s *Survey) count(ctx context.Context, rest status.Status, nodes cluster.Nodes, known bool) {
 	if !known {
 		s.why, s.counted = "the nodes are not known", nil
 		return
 	}
-	due := s.looks%podsEach == 0
-	s.looks++
-	if !due && s.why == "" && maps.Equal(s.counted, nodes.Taking) {
+	digest, ok := digestOf(rest)
+	due := s.looks == 0
+	s.looks = (s.looks + 1) % podsEach
+	if !due && s.why == "" && ok && digest == s.rest && !s.untold() && maps.Equal(s.counted, nodes.Taking) {
 		return
 	}
 	requested, err := s.Cluster.Requested(ctx, nodes.Taking)
@@ -193,7 +201,26 @@ func (s *Survey) count(ctx context.Context, nodes cluster.Nodes, known bool) {
 		s.why, s.counted = reason(err), nil
 		return
 	}
-	s.requested, s.counted, s.why = requested, nodes.Taking, ""
+	s.requested, s.counted, s.rest, s.why = requested, nodes.Taking, digest, ""
+}
+
+// untold reports whether what pods request is to be counted because of what the broker was told of it, or is still to be.
+func (s *Survey) untold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	again := s.recount
+	s.recount = false
+	return again || s.version != s.told
+}
+
+// digestOf is the digest of a status as it would be told. False: it cannot be told.
+func digestOf(x status.Status) (digest [sha256.Size]byte, ok bool) {
+	x, err := x.Normal()
+	if err != nil {
+		return digest, false
+	}
+	digest, err = x.Digest()
+	return digest, err == nil
 }
 
 // reason is an error as the broker is told it: short, and the same each time.

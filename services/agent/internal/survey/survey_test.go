@@ -24,6 +24,7 @@ type fake struct {
 	requested status.Resources
 	counts    int
 	facts     map[string]status.Fact
+	factsErr  error
 }
 
 func (f *fake) KubernetesVersion(context.Context) (string, error) {
@@ -41,7 +42,7 @@ func (f *fake) GroupVersions(context.Context) ([]string, error) {
 	return []string{"v1", "apps/v1"}, nil
 }
 func (f *fake) Facts(context.Context) (map[string]status.Fact, []string, error) {
-	return f.facts, nil, nil
+	return f.facts, nil, f.factsErr
 }
 
 func newFake() *fake {
@@ -81,6 +82,9 @@ func TestOnlyWhatDiffersIsTold(t *testing.T) {
 	if again, m := pending(t, s); again == nil || m != n {
 		t.Fatalf("before it was told: got %+v, %d, want it to wait", again, m)
 	}
+	if f.counts != 2 {
+		t.Errorf("pods were counted %d times in 2 looks before the status was told, want 2", f.counts)
+	}
 	s.Told(n)
 	f.requested.CPU += 30 // noise
 	for range 10 {
@@ -89,8 +93,8 @@ func TestOnlyWhatDiffersIsTold(t *testing.T) {
 	if got, _ := pending(t, s); got != nil || rings != 1 {
 		t.Fatalf("after noise: got %+v, %d rings, want nothing", got, rings)
 	}
-	if f.counts != 3 {
-		t.Errorf("pods were counted %d times in 12 looks, want 3", f.counts)
+	if f.counts != 4 {
+		t.Errorf("pods were counted %d times in 12 looks, the first two before the status was told, want 4", f.counts)
 	}
 	f.requested.CPU = 4000
 	for range 5 {
@@ -104,6 +108,64 @@ func TestOnlyWhatDiffersIsTold(t *testing.T) {
 	s.Repeat()
 	if again, _ := pending(t, s); again == nil {
 		t.Fatal("a broker that forgot is not told again")
+	}
+}
+
+// The broker goes by when it was told: a status never has sums of before with what is news now.
+func TestNewsComesWithWhatPodsRequestNow(t *testing.T) {
+	t.Parallel()
+	for name, news := range map[string]func(*fake){
+		"a fact":             func(f *fake) { f.facts = map[string]status.Fact{"price": status.ParseFact("3")} },
+		"the version":        func(f *fake) { f.version = "v1.36.4" },
+		"a node that is not": func(f *fake) { f.nodes.Ready-- },
+		"facts are unknown":  func(f *fake) { f.factsErr = errors.New("forbidden") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, rings := newFake(), 0
+			s := surveyOf(f, &rings)
+			s.Look(t.Context())
+			_, n := pending(t, s)
+			s.Told(n)
+			f.requested.CPU = 4000 // pods have come
+			s.Look(t.Context())
+			if got, _ := pending(t, s); got != nil || f.counts != 1 {
+				t.Fatalf("nothing else is news: got %+v, counted %d times, want nothing, once", got, f.counts)
+			}
+			news(f)
+			s.Look(t.Context())
+			got, n := pending(t, s)
+			if got == nil || got.Requested.CPU != 4000 || rings != 2 {
+				t.Fatalf("got %+v, %d rings, want it told with what pods request now", got, rings)
+			}
+			s.Told(n)
+			if s.Look(t.Context()); f.counts != 2 {
+				t.Errorf("counted %d times, want twice: what was news once is none any more", f.counts)
+			}
+		})
+	}
+}
+
+// What is told again as it was, and what waits to be told, is counted anew, so that it is not wrong for long.
+func TestWhatIsToldAgainIsCountedAnew(t *testing.T) {
+	t.Parallel()
+	f, rings := newFake(), 0
+	s := surveyOf(f, &rings)
+	s.Look(t.Context())
+	f.requested.CPU = 4000
+	s.Look(t.Context())
+	got, n := pending(t, s)
+	if got == nil || got.Requested.CPU != 4000 {
+		t.Fatalf("while it waits to be told: got %+v, want what pods request now", got)
+	}
+	s.Told(n)
+	s.Repeat()
+	_, n = pending(t, s)
+	s.Told(n)
+	f.requested.CPU = 2000
+	s.Look(t.Context())
+	if got, _ = pending(t, s); got == nil || got.Requested.CPU != 2000 {
+		t.Fatalf("after it was told again: got %+v, want what pods request now", got)
 	}
 }
 

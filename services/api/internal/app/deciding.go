@@ -86,12 +86,13 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 			return nil, err
 		}
 	}
+	now := a.now()
 	for _, s := range subjects {
 		if c := w.follows(s); c != nil {
-			w.promises.Make(s, c.Needs(), w.priors[s.Stack], w.clusters)
+			w.promises.Make(s, c.Needs(), w.priors[s.Stack], w.clusters, now)
 		}
 	}
-	w.promises.Sum(w.clusters)
+	w.promises.Sum(w.clusters, now)
 	return w, nil
 }
 

@@ -165,7 +165,7 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	for _, c := range d.Changes {
 		agents = append(agents, c.Agent)
 	}
-	if err := e.world.refreshClusters(ctx, f, agents); err != nil {
+	if err := e.world.refreshClusters(ctx, f, agents, e.now()); err != nil {
 		return err
 	}
 	return e.world.refreshStacks(ctx, f, []stack.ID{id})

@@ -141,6 +141,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		case <-poll.C:
 			e.lookAtRollouts()
+			e.lapse()
 		case <-alarm.C:
 		case s := <-e.shards.Gained():
 			full = e.gained(ctx, s)
@@ -323,7 +324,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	f := e.store.Facts()
 	old := e.world.some(keys(agents))
 	former := e.world.known(keys(stacks))
-	if err := e.world.refreshClusters(ctx, f, keys(agents)); err != nil {
+	if err := e.world.refreshClusters(ctx, f, keys(agents), e.now()); err != nil {
 		return err
 	}
 	if err := e.world.refreshStacks(ctx, f, keys(stacks)); err != nil {

@@ -32,8 +32,8 @@ func (e *Engine) learn(ctx context.Context) error {
 	return nil
 }
 
-// pledge makes promises of what the assignments of these stacks, nil for all, have that came after the clusters told their
-// status: also those that other replicas, or this one before it started, have decided. What they have no longer is promised no
+// pledge makes promises of what the assignments of these stacks, nil for all, have that is perhaps not in what the clusters have
+// told: also those that other replicas, or this one before it started, have decided. What they have no longer is promised no
 // longer.
 func (e *Engine) pledge(ids []stack.ID) {
 	w := e.world
@@ -54,9 +54,19 @@ func (e *Engine) pledge(ids []stack.ID) {
 		}
 		var needs cluster.Resources
 		needs.CPU, needs.Memory, needs.Pods, needs.GPU = p.Document.Requires.Amount()
-		w.promises.Make(s, needs, w.priors[id], w.clusters)
+		w.promises.Make(s, needs, w.priors[id], w.clusters, e.now())
 	}
-	was := w.promises.Sum(w.clusters)
+	e.lapse()
+}
+
+// lapse brings what is promised of the clusters to what it is by now: promises end with time alone too, and others may wait for
+// their room.
+func (e *Engine) lapse() {
+	w := e.world
+	if w == nil {
+		return
+	}
+	was := w.promises.Sum(w.clusters, e.now())
 	w.changed(was)
 	e.roomIn(was, "")
 }

@@ -89,7 +89,7 @@ func (w *world) changed(was map[agent.ID]placement.Cluster) {
 
 // refreshClusters reads these agents again. How many stacks they have is what the snapshot knows of the stacks: what others have
 // decided meanwhile is in it when it is in both.
-func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.ID) error {
+func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.ID, now time.Time) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 		delete(w.clusters, id) // gone unless it was read again
 	}
 	for i := range got {
-		got[i].Load, got[i].Assumed = w.load[got[i].Agent], w.promises.Assumed(got[i])
+		got[i].Load, got[i].Assumed = w.load[got[i].Agent], w.promises.Assumed(got[i], now)
 		w.clusters[got[i].Agent] = got[i]
 	}
 	var gone []agent.ID
