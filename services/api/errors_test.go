@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/services/api"
 )
 
@@ -172,15 +174,6 @@ func TestErrors(t *testing.T) {
 		"no such chain":       {asAdmin, func(*world) request { return request{method: "GET", path: "/admin/audit-chains/1999-01/entries"} }, 404, "audit_chain_not_found", "1999-01"},
 		"no chain at all":     {asAdmin, func(*world) request { return request{method: "GET", path: "/admin/audit-logs/verify?chain=1999-01"} }, 404, "audit_chain_not_found", ""},
 		"no such audit entry": {asAdmin, func(w *world) request { return request{method: "GET", path: "/admin/audit-logs/" + string(w.stack.ID)} }, 404, "audit_log_not_found", ""},
-		"approval of nothing": {asOwner, func(w *world) request {
-			return request{method: "POST", path: "/stacks/" + string(w.stack.ID) + "/placement/approve", body: `{"fingerprint":"f1"}`}
-		}, 422, "nothing_to_approve", "holds nothing back"},
-		"approval before any decision": {asOwner, func(w *world) request {
-			return request{method: "POST", path: "/stacks/" + string(w.unpinned.ID) + "/placement/approve", body: `{"fingerprint":"f1"}`}
-		}, 422, "nothing_to_approve", "nothing has been decided"},
-		"approval of something else": {asOwner, func(w *world) request {
-			return request{method: "POST", path: "/stacks/" + string(w.held.ID) + "/placement/approve", body: `{"fingerprint":"f2"}`}
-		}, 422, "nothing_to_approve", "another decision waits, since"},
 		"approval without fingerprint": {asOwner, func(w *world) request {
 			return request{method: "POST", path: "/stacks/" + string(w.held.ID) + "/placement/approve", body: `{}`}
 		}, 400, "invalid_approval", ""},
@@ -195,6 +188,45 @@ func TestErrors(t *testing.T) {
 			}
 			if got := rec.Header().Get("Content-Type"); got != "application/json" {
 				t.Errorf("content type %q, want application/json", got)
+			}
+		})
+	}
+}
+
+// Who approves what does not wait is told what is the case, in words and in the details.
+func TestRefusedApprovalsSayWhatIsTheCase(t *testing.T) {
+	t.Parallel()
+	c := loadContract(t)
+	for name, tc := range map[string]struct {
+		of          func(w *world) stack.Stack
+		fingerprint string
+		says        string
+		details     map[string]any // beside the number of the decision
+	}{
+		"nothing":             {func(w *world) stack.Stack { return w.stack }, "f1", "holds nothing back", map[string]any{"state": "decided"}},
+		"before any decision": {func(w *world) stack.Stack { return w.unpinned }, "f1", "nothing has been decided", map[string]any{"state": "undecided"}},
+		"something else":      {func(w *world) stack.Stack { return w.held }, "f2", "another decision waits, since", map[string]any{"state": "held", "fingerprint": "f1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c)
+			s := tc.of(w)
+			if tc.details["state"] != "undecided" {
+				latest, _, err := w.store.Decisions().Latest(t.Context(), s.ID)
+				must(t, err)
+				tc.details["generation"] = float64(latest.Generation)
+			}
+			rec := w.checked(asOwner, request{method: "POST", path: "/stacks/" + string(s.ID) + "/placement/approve", body: `{"fingerprint":"` + tc.fingerprint + `"}`})
+			got := decode[struct {
+				Code    string         `json:"code"`
+				Message string         `json:"message"`
+				Details map[string]any `json:"details"`
+			}](t, rec)
+			if rec.Code != http.StatusUnprocessableEntity || got.Code != "nothing_to_approve" || !strings.Contains(got.Message, tc.says) {
+				t.Errorf("got %d %s, want 422 nothing_to_approve saying %q", rec.Code, rec.Body, tc.says)
+			}
+			if diff := cmp.Diff(tc.details, got.Details); diff != "" {
+				t.Errorf("details (-want +got):\n%s", diff)
 			}
 		})
 	}

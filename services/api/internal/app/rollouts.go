@@ -115,8 +115,8 @@ func UndoRollout() RolloutAct {
 	}}
 }
 
-// ActOnRollout does something with a rollout, by staff or the owner of its stack. What its phase does not allow, or a newer rollout has
-// superseded, is Refused. Wave, if not negative, is the one that an approval is for.
+// ActOnRollout does something with a rollout, by staff or the owner of its stack. What its phase does not allow, or the rollout does
+// not govern any more, is Refused (rollout_state). Wave, if not negative, is the one that an approval is for.
 func (a *App) ActOnRollout(ctx context.Context, p tenancy.Principal, id rollout.ID, act RolloutAct, wave int) (Rollout, error) {
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		r, governs, err := tx.Rollouts().Get(ctx, tenancy.ScopeOf(p), id)
@@ -132,7 +132,10 @@ func (a *App) ActOnRollout(ctx context.Context, p tenancy.Principal, id rollout.
 		if err != nil {
 			return err
 		}
-		write := ports.RolloutWrite{Rollout: r, Governs: governs, Members: rollout.Changed(&before, &r), Transitions: []rollout.Transition{t}}
+		if !governs {
+			return governsNoLonger(ctx, tx, before)
+		}
+		write := ports.RolloutWrite{Rollout: r, Governs: true, Members: rollout.Changed(&before, &r), Transitions: []rollout.Transition{t}}
 		if _, err := tx.Rollouts().Save(ctx, write); err != nil {
 			return err
 		}
@@ -148,6 +151,20 @@ func (a *App) ActOnRollout(ctx context.Context, p tenancy.Principal, id rollout.
 		return Rollout{}, fmt.Errorf("act on the rollout: %w", err)
 	}
 	return a.GetRollout(ctx, p, id)
+}
+
+// governsNoLonger says that nothing would come of what was asked of r: something newer says what the clusters have, whether r is
+// over or not.
+func governsNoLonger(ctx context.Context, tx ports.Repositories, r rollout.Rollout) error {
+	governing, err := tx.Rollouts().Governing(ctx, []stack.ID{r.Stack})
+	if err != nil {
+		return err
+	}
+	newer := "what was published since went to the clusters without a rollout"
+	if now, ok := governing[r.Stack]; ok {
+		newer = fmt.Sprintf("the newer rollout %s governs it since %s", now.ID, now.CreatedAt.UTC().Format(time.RFC3339))
+	}
+	return fault.Newf(fault.Refused, "rollout_state", "the rollout is %s and governs the stack no longer: %s", r.Phase, newer).With("state", string(r.Phase))
 }
 
 // RollbackStack publishes the content of an earlier deployment object of the stack as a new one, by staff or the owner.
