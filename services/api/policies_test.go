@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -98,8 +99,16 @@ func TestInvalidPolicies(t *testing.T) {
 		"no document":                        {``, "application/json", ""},
 		"two documents":                      {`{"name":"x"} {}`, "", ""},
 		"not YAML":                           {"name: [x", "application/yaml", ""},
-		"a duration that is none":            {`{"name":"x","stickiness":{"min_dwell":"soon"}}`, "", ""},
-		"too large":                          {"name: x\n" + strings.Repeat("# much\n", 1<<16), "application/yaml", ""},
+		"a list that contradicts another": {`{"name":"x","clusters":{"expressions":[{"key":"annotation.r","operator":"In","values":["a"]},{"key":"annotation.r","operator":"NotIn","values":["a","b"]}]}}`,
+			"", "clusters.expressions[1]"},
+		"ranges that do not meet": {`{"name":"x","clusters":{"expressions":[{"key":"nodes.ready","operator":">","values":["5"]},{"key":"nodes.ready","operator":"<","values":["3"]}]}}`,
+			"", "clusters.expressions[1]"},
+		"with a stack and apart from it": {`{"name":"x","affinity":{"with_stacks":["web"],"apart_from_stacks":["held","web"]}}`, "", "affinity.apart_from_stacks[1]"},
+		"a minute that is none":          {`{"name":"x","rollout":{"windows":[{"cron":"61 22 * * *","duration":"1h"}]}}`, "", "rollout.windows[0].cron"},
+		"a day that never comes":         {`{"name":"x","rollout":{"windows":[{"cron":"0 22 30 2 *","duration":"1h"}]}}`, "", "rollout.windows[0].cron"},
+		"a time zone that is none":       {`{"name":"x","rollout":{"windows":[{"cron":"0 22 * * *","duration":"1h","timezone":"Europe/Nowhere"}]}}`, "", "rollout.windows[0].timezone"},
+		"a duration that is none":        {`{"name":"x","stickiness":{"min_dwell":"soon"}}`, "", ""},
+		"too large":                      {"name: x\n" + strings.Repeat("# much\n", 1<<16), "application/yaml", ""},
 	} {
 		rec := w.do(asOwner, request{method: "POST", path: "/placement-policies", body: tc.body, contentType: tc.contentType})
 		var got struct {
@@ -261,5 +270,36 @@ func TestOverridesAreTried(t *testing.T) {
 	next := answer[policyAnswer](w, asOwner, "PUT", "/placement-policies/"+good.ID, document("/metadata/labels"))
 	if len(next.Warnings) != 1 || next.Warnings[0].Path != "overrides[0].patches[1]" || !strings.Contains(next.Warnings[0].Message, "no object") {
 		t.Errorf("warnings %+v, want that nothing is an Ingress", next.Warnings)
+	}
+}
+
+// Overrides are tried on so many stacks; that a policy reaches more is told wherever it comes to be.
+func TestOverridesAreTriedOnSoManyStacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	document := func(value string) string {
+		return `{"name":"patched","overrides":[{"clusters":{},"patches":[{"target":{"kind":"ConfigMap"},"merge":{"data":{"k":"` + value + `"}}}]}]}`
+	}
+	for i := range 48 { // beside web and held
+		w.publish(w.newStack(fmt.Sprint("s", i)))
+	}
+	made := answer[warnedAnswer](w, asOwner, "POST", "/placement-policies", document("a"))
+	path := "/placement-policies/" + made.ID
+	if got := warned(answer[warnedAnswer](w, asOwner, "PUT", path+"/stack-labels/tier%2Fweb", "")); len(got) != 0 {
+		t.Errorf("on all of 50: got %q", got)
+	}
+	w.publish(w.unpinned)
+	const want = "overrides: tried on 50 of 51 stacks; where they cannot be applied to one of the others its clusters keep what they have"
+	for reason, got := range map[string]warnedAnswer{
+		"planned": answer[warnedAnswer](w, asOwner, "POST", "/placement/plan", `{"policy":{"policy_id":"`+made.ID+`","document":`+document("b")+`}}`),
+		"revised": answer[warnedAnswer](w, asOwner, "PUT", path, document("c")),
+	} {
+		if !slices.Equal(warned(got), []string{want}) {
+			t.Errorf("%s: got %q, want %q", reason, warned(got), want)
+		}
+	}
+	w.ok(asOwner, request{method: "DELETE", path: path + "/stack-labels/tier%2Fweb"})
+	if got := warned(answer[warnedAnswer](w, asOwner, "PUT", path+"/stack-labels/tier%2Fweb", "")); !slices.Equal(got, []string{want}) {
+		t.Errorf("attached: got %q, want %q", got, want)
 	}
 }

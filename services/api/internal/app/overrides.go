@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -16,8 +17,8 @@ import (
 const checkedStacks = 50
 
 // tryOverrides applies each override of a policy to the newest revision of the stacks that it reaches, without storing
-// anything: what cannot be applied is refused (Invalid, invalid_policy), what does nothing there is a warning. Of the stacks that
-// are named it will reach those of which reaches says so.
+// anything: what cannot be applied is refused (Invalid, invalid_policy), what does nothing there is a warning, and so is that it
+// reaches more than checkedStacks. Of the stacks that are named it will reach those of which reaches says so.
 func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, d policy.Document, stacks []stack.ID, reaches func(placement.Subject) bool) ([]PolicyProblem, error) {
 	if len(d.Overrides) == 0 {
 		return nil, nil
@@ -26,15 +27,16 @@ func (a *App) tryOverrides(ctx context.Context, tx ports.Repositories, d policy.
 	if err != nil {
 		return nil, err
 	}
+	subjects = slices.DeleteFunc(subjects, func(s placement.Subject) bool {
+		return s.Deleted || s.Newest == nil || s.Newest.Marker || !reaches(s)
+	})
 	var warnings, errs []PolicyProblem
-	tried := 0
+	if all := len(subjects); all > checkedStacks {
+		warnings = append(warnings, PolicyProblem{Path: "overrides", Warning: true, Message: fmt.Sprintf(
+			"tried on %d of %d stacks; where they cannot be applied to one of the others its clusters keep what they have", checkedStacks, all)})
+		subjects = subjects[:checkedStacks]
+	}
 	for _, s := range subjects {
-		if s.Deleted || s.Newest == nil || s.Newest.Marker || !reaches(s) {
-			continue
-		}
-		if tried++; tried > checkedStacks {
-			break
-		}
 		content, err := tx.Blobs().Get(ctx, s.Newest.Checksum)
 		if fault.Is(err, fault.NotFound) {
 			continue
