@@ -85,44 +85,58 @@ func TestPolicyUnderAPlan(t *testing.T) {
 	w.ok(asOwner, request{method: "PUT", path: path + "?plan=" + fresh.ID, body: next})
 }
 
-// A plan tells of each change that a cluster can see.
+// A plan tells of each change that a cluster can see, and of what takes its place where something does.
 func TestPlanOfClusters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, loadContract(t))
-	policy := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"labels":["prod"],"annotations":{"region":"eu"}},"strategy":{"count":{"min":1,"max":2}},"failover":{"enabled":true,"unreachable_after":"1m"}}`)
+	policy := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"p","clusters":{"labels":["prod"],"annotations":{"region":"eu"}},"strategy":{"count":{"min":1,"max":1}},"failover":{"enabled":true,"unreachable_after":"1m"}}`)
 	w.ok(asOwner, request{method: "PUT", path: "/stacks/" + string(w.stack.ID) + "/placement-policy", body: `{"policy_id":"` + policy.ID + `"}`})
 	w.ok(asAdmin, request{method: "DELETE", path: "/agents/" + string(w.agent.ID) + "/targets/" + string(w.stack.ID)})
 	spare := w.newAgentOf("spare", "spare agent", w.owner)
-	w.ok(asAdmin, request{method: "POST", path: "/agents/" + string(spare.ID) + "/cordon"})
+	w.ok(asAdmin, request{method: "PUT", path: "/agents/" + string(spare.ID), body: `{"status":"ACTIVE"}`})
 	id := `"agent_id":"` + string(w.agent.ID) + `"`
-	for change, tc := range map[string]struct {
-		agents string
-		gains  string
-		loses  string // why it leaves a1; empty: it does not
-	}{
-		"label":          {`{` + id + `,"remove_labels":["prod"]}`, "", `no label "prod"`},
-		"annotation":     {`{` + id + `,"set_annotations":{"region":"us"}}`, "", "region=eu"},
-		"no annotation":  {`{` + id + `,"remove_annotations":["region"]}`, "", "region=eu"},
-		"evicting taint": {`{` + id + `,"add_taints":[{"key":"disks","value":"old","effect":"Evict"}]}`, "", "disks=old"},
-		"drain":          {`{` + id + `,"drain":true}`, "", "drained"},
-		"a taint":        {`{` + id + `,"add_taints":[{"key":"disks","effect":"NoPlace"}]}`, "", ""},
-		"a cordon":       {`{` + id + `,"cordon":true}`, "", ""},
-		"loss alone":     {`{` + id + `,"lost":true}`, "", ""}, // there is no other
-	} {
-		got := answer[planAnswer](w, asOperator, "POST", "/placement/plan", `{"agents":[`+tc.agents+`]}`)
-		reason, gains := "", ""
-		for _, s := range got.Stacks {
-			for _, c := range s.Loses {
-				if s.StackName == "web" && c.AgentName == "a1" {
-					reason = c.Reason
+	for _, free := range []bool{false, true} { // whether the spare one may be used
+		act := "/cordon"
+		if free {
+			act = "/uncordon"
+		}
+		w.ok(asAdmin, request{method: "POST", path: "/agents/" + string(spare.ID) + act})
+		for change, tc := range map[string]struct {
+			agents string
+			leaves string // why it leaves a1 in any case
+			moves  string // why it leaves a1 where another cluster takes it
+		}{
+			"label":          {`{` + id + `,"remove_labels":["prod"]}`, `no label "prod"`, ""},
+			"annotation":     {`{` + id + `,"set_annotations":{"region":"us"}}`, "region=eu", ""},
+			"no annotation":  {`{` + id + `,"remove_annotations":["region"]}`, "region=eu", ""},
+			"evicting taint": {`{` + id + `,"add_taints":[{"key":"disks","value":"old","effect":"Evict"}]}`, "disks=old", ""},
+			"drain":          {`{` + id + `,"drain":true}`, "drained", ""},
+			"loss":           {`{` + id + `,"lost":true}`, "", "leaves for another cluster"},
+			"a taint":        {`{` + id + `,"add_taints":[{"key":"disks","effect":"NoPlace"}]}`, "", ""},
+			"a cordon":       {`{` + id + `,"cordon":true}`, "", ""},
+		} {
+			loses, gains := tc.leaves, ""
+			if free && loses == "" {
+				loses = tc.moves
+			}
+			if free && loses != "" {
+				gains = "spare"
+			}
+			got := answer[planAnswer](w, asOperator, "POST", "/placement/plan", `{"agents":[`+tc.agents+`]}`)
+			reason, gained := "", ""
+			for _, s := range got.Stacks {
+				for _, c := range s.Loses {
+					if s.StackName == "web" && c.AgentName == "a1" {
+						reason = c.Reason
+					}
+				}
+				for _, c := range s.Gains {
+					gained += c.AgentName
 				}
 			}
-			for _, c := range s.Gains {
-				gains += c.AgentName
+			if (reason == "") != (loses == "") || !strings.Contains(reason, loses) || gained != gains {
+				t.Errorf("%s, the spare one free: %t: leaves a1 because of %q, gains %q; want %q and %q", change, free, reason, gained, loses, gains)
 			}
-		}
-		if (reason == "") != (tc.loses == "") || !strings.Contains(reason, tc.loses) || gains != tc.gains {
-			t.Errorf("%s: leaves a1 because of %q, gains %q; want %q and %q", change, reason, gains, tc.loses, tc.gains)
 		}
 	}
 }

@@ -206,6 +206,7 @@ func TestExpressionsOfPoliciesAreChecked(t *testing.T) {
 		t.Fatalf("the world's store is a %T", w.store)
 	}
 	w.handler = w.handlerOf(store, func(d *api.Deps) { d.CEL = expressions.Compile })
+	stored := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"stored"}`)
 	for reason, expression := range map[string]string{
 		"does not compile":  "cluster.nodes.ready >=",
 		"unknown field":     "cluster.weather == 'fine'",
@@ -215,11 +216,20 @@ func TestExpressionsOfPoliciesAreChecked(t *testing.T) {
 		for path, document := range map[string]string{
 			"clusters.cel": `{"name":"p","clusters":{"cel":"` + expression + `"}}`, "rollout.waves[0].clusters.any[0].cel": `{"name":"p","rollout":{"waves":[{"name":"w","clusters":{"any":[{"cel":"` + expression + `"}]}}]}}`,
 		} {
-			rec := w.do(asOwner, request{method: "POST", path: "/placement-policies", body: document})
-			if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_policy" || !strings.Contains(rec.Body.String(), `"path":"`+path+`"`) {
-				t.Errorf("%s at %s: got %d %s, want 400 invalid_policy with the place", reason, path, rec.Code, rec.Body)
+			for _, q := range []request{
+				{method: "POST", path: "/placement-policies", body: document},
+				{method: "PUT", path: "/placement-policies/" + stored.ID, body: document},
+				{method: "POST", path: "/placement/plan", body: `{"policy":{"policy_id":"` + stored.ID + `","document":` + document + `}}`},
+			} {
+				rec := w.do(asOwner, q)
+				if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_policy" || !strings.Contains(rec.Body.String(), `"path":"`+path+`"`) {
+					t.Errorf("%s %s: %s at %s: got %d %s, want 400 invalid_policy with the place", q.method, q.path, reason, path, rec.Code, rec.Body)
+				}
 			}
 		}
+	}
+	if got := answer[policyAnswer](w, asOwner, "GET", "/placement-policies/"+stored.ID, ""); got.Revision != 1 || got.Name != "stored" {
+		t.Errorf("after refused revisions: %+v, want revision 1 still", got)
 	}
 	for expression, want := range map[string][]string{
 		"cluster.name == 'c-a1'":  nil,
