@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -159,4 +161,52 @@ func ofTheWhole(chart, path string) bool {
 		return part != "api"
 	}
 	return false
+}
+
+// An account that several generators may name is one Role; a star is all accounts of its namespace, and the Roles of single ones go with it.
+func TestEachAccountIsImpersonatedOnce(t *testing.T) {
+	t.Parallel()
+	i := install{agent, "edge-1", []string{"--set", "broker.url=http://x", "--set-json", `rbac.impersonate=[
+		{"namespace": "web", "name": "deployer", "generator": "2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42"},
+		{"namespace": "web", "name": "deployer", "generator": "9c0f3c1e-7a43-4f6f-9a2e-0d7f4c1b2a30"},
+		{"namespace": "web", "name": "123"}, {"namespace": "shop", "name": "deployer"},
+		{"namespace": "free", "name": "any"}, {"namespace": "free", "name": "*"}, {"namespace": "free", "name": "*", "generator": "9c0f3c1e-7a43-4f6f-9a2e-0d7f4c1b2a30"}]`}}
+	rules, bound := map[string]string{}, map[string]string{}
+	for _, u := range i.objects(t) {
+		if !strings.Contains(u.GetName(), "-as-") {
+			continue
+		}
+		at := u.GetNamespace() + "/" + u.GetName()
+		if u.GetKind() == "RoleBinding" {
+			if _, twice := bound[at]; twice {
+				t.Errorf("%s is bound twice", at)
+			}
+			bound[at], _, _ = unstructured.NestedString(u.Object, "roleRef", "name")
+			continue
+		}
+		if _, twice := rules[at]; twice {
+			t.Errorf("%s is there twice", at)
+		}
+		found, _, err := unstructured.NestedSlice(u.Object, "rules")
+		text, bad := json.Marshal(found)
+		if err != nil || bad != nil {
+			t.Fatal(err, bad)
+		}
+		rules[at] = string(text)
+	}
+	rule := func(names string) string {
+		return `[{"apiGroups":[""],` + names + `"resources":["serviceaccounts"],"verbs":["impersonate"]}]`
+	}
+	want := map[string]string{
+		"web/brokkr-edge-1-as-deployer": rule(`"resourceNames":["deployer"],`), "web/brokkr-edge-1-as-123": rule(`"resourceNames":["123"],`),
+		"shop/brokkr-edge-1-as-deployer": rule(`"resourceNames":["deployer"],`), "free/brokkr-edge-1-as-any": rule(""),
+	}
+	if diff := cmp.Diff(want, rules); diff != "" {
+		t.Errorf("the roles (-want +got):\n%s", diff)
+	}
+	for at := range want {
+		if !strings.HasSuffix(at, "/"+bound[at]) || bound[at] == "" {
+			t.Errorf("%s is bound to %q", at, bound[at])
+		}
+	}
 }

@@ -9,10 +9,10 @@ docker info >/dev/null 2>&1 || { echo "kind.sh: kind makes its nodes with Docker
 work=$(mktemp -d)
 TAG=v$(awk '$1 == "appVersion:" { print $2 }' charts/brokkr-broker/Chart.yaml) # what the charts ask for by themselves, as the quick start does
 export KUBECONFIG=$work/kubeconfig ARCHIVES=$work/archives TAG
-registry_pid=
+registry_pid='' made=''
 cleanup() {
   [ -z "$registry_pid" ] || kill "$registry_pid" 2>/dev/null || true
-  [ -n "${KEEP:-}" ] || "$KIND" delete cluster --name "$CLUSTER" >/dev/null 2>&1 || true
+  [ -z "$made" ] || [ -n "${KEEP:-}" ] || "$KIND" delete cluster --name "$CLUSTER" >/dev/null 2>&1 || true
   [ -n "${KEEP:-}" ] || rm -rf "$work"
 }
 trap cleanup EXIT
@@ -28,6 +28,7 @@ fi
 
 VERSION=$TAG deploy/images.sh
 "$KIND" create cluster --name "$CLUSTER" --wait 3m
+made=1 # one that was there before is somebody else's, and stays
 for variant in "$@"; do
   if [ "$variant" = oci ]; then # the charts alone: the nodes have the images
     "$(tools/build.sh registry)" -addr 127.0.0.1:0 >"$work/registry" &

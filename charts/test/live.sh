@@ -16,7 +16,7 @@ tag=${TAG:-v0.1.0} registry=${REGISTRY:-127.0.0.1:5000} limit=${LIMIT:-300}
 helm=$(tools/build.sh helm)
 kubectl=${KUBECTL:-kubectl}
 work=$(mktemp -d)
-namespaces=() forward=
+namespaces=() volumes=() forward=
 cleanup() {
   [ -z "$forward" ] || kill "$forward" 2>/dev/null || true
   [ ${#volumes[@]} -eq 0 ] || "$kubectl" delete persistentvolume "${volumes[@]}" --ignore-not-found --wait=false >/dev/null
@@ -33,7 +33,6 @@ if [ -n "${LOAD:-}" ]; then
   for name in brokkr-broker brokkr-api brokkr-gateway brokkr-scheduler brokkr-agent brokkr-cli; do $LOAD "ghcr.io/colliery-io/$name:$tag"; done
 fi
 persistence=false
-volumes=()
 "$kubectl" get storageclass -o jsonpath='{.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}' | grep -q true && persistence=true
 
 # A volume on the node for the claim of one namespace, where nobody makes volumes by themselves.

@@ -76,10 +76,10 @@ gives "- and 2 more" bash -c './notes.sh v1.2.0-rc.1 | tail -n 1'
 
 # Who is told, and what: a gh and a curl that write down what they are called with.
 mkdir "$dir/bin"
-printf '#!/bin/sh\necho "gh $*" >>"$CALLS"\n[ "$2" != list ] || printf %%s "$OPEN"\n' >"$dir/bin/gh"
+printf '#!/bin/sh\necho "gh $*" >>"$CALLS"\n[ -z "$MUTE" ] || exit 1\n[ "$2" != list ] || printf %%s "$OPEN"\n' >"$dir/bin/gh"
 printf '#!/bin/sh\necho "curl $*" >>"$CALLS"\n[ -z "$DOWN" ]\n' >"$dir/bin/curl"
 chmod +x "$dir/bin/gh" "$dir/bin/curl"
-export CALLS=$dir/calls OPEN='' DOWN=''
+export CALLS=$dir/calls OPEN='' DOWN='' MUTE=''
 # tells WANT [NAME=VALUE...] ARGUMENTS...: what it asked of the two, without the search for an open issue
 tells() {
   local want=$1 got
@@ -95,6 +95,8 @@ tells "gh issue comment 7 --body Release v1.2.3 failed (gate=failure): https://c
 tells "" ./tell.sh success v1.2.3 https://ci
 tells "gh issue close 7 --comment Release v1.2.3 is out: https://ci" OPEN=7 ./tell.sh success v1.2.3 https://ci
 tells 'curl *--data {"text": "Release v1.2.3 is out: https://ci"} https://chat' RELEASE_WEBHOOK=https://chat ./tell.sh success v1.2.3 https://ci
+tells 'curl *--data {"text": "Release v1.2.3 failed (gate=failure): https://ci"} https://chat' MUTE=1 RELEASE_WEBHOOK=https://chat ./tell.sh failure v1.2.3 https://ci gate=failure
+refuses "could not be looked for or written" env PATH="$dir/bin:$PATH" MUTE=1 RELEASE_WEBHOOK=https://chat ./tell.sh failure v1.2.3 https://ci
 refuses "neither success nor failure" ./tell.sh cancelled v1.2.3 https://ci
 if env PATH="$dir/bin:$PATH" RELEASE_WEBHOOK=https://chat DOWN=1 ./tell.sh success v1.2.3 https://ci >/dev/null 2>&1; then echo "FAIL tell.sh: nobody heard it, and it succeeded" >&2; failed=1; fi
 
@@ -130,6 +132,54 @@ mkdir "$dir/archives" && touch "$dir/archives/brokkr-agent.tar"
 export KIND=echo ARCHIVES=$dir/archives
 gives "load image-archive $dir/archives/brokkr-agent.tar --name brokkr-test" ../../charts/test/load-kind.sh ghcr.io/colliery-io/brokkr-agent:v1.2.3
 refuses "there is no $dir/archives/brokkr-api.tar" ../../charts/test/load-kind.sh ghcr.io/colliery-io/brokkr-api:v1.2.3
+
+# Scripts in a checkout where each tool is tools/fake, which writes down what it is called with. A registry answers what is in ANSWER: a digest, or an error.
+checkout=$dir/checkout
+mkdir -p "$checkout/tools/release" "$checkout/charts/test" "$checkout/charts/brokkr-broker" "$checkout/deploy"
+cp promote.sh "$checkout/tools/release/"
+cp ../../charts/test/kind.sh ../../charts/test/live.sh "$checkout/charts/test/"
+printf '#!/bin/sh\necho "%s/tools/fake"\n' "$checkout" >"$checkout/tools/build.sh"
+cat >"$checkout/tools/fake" <<'J'
+#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$1 $ANSWER" in
+  "digest sha256:"*) echo "$ANSWER" ;;
+  digest*) printf '2026/01/01 00:00:00 HEAD request failed, falling back on GET: HEAD https://r/v2/x/api/manifests/v1.2.3: unexpected status code 404 Not Found\nError: %s\n' "$ANSWER" >&2; exit 1 ;;
+  create*) [ -z "$DOWN" ] ;;
+esac
+J
+printf '#!/bin/sh\n[ -z "$UNBUILT" ]\n' >"$checkout/deploy/images.sh"
+printf '#!/bin/sh\n' >"$dir/bin/docker"
+chmod +x "$checkout/tools/build.sh" "$checkout/tools/fake" "$checkout/deploy/images.sh" "$dir/bin/docker"
+echo 'appVersion: 1.2.3' >"$checkout/charts/brokkr-broker/Chart.yaml"
+
+# Version tags never move, and what cannot be asked about them has not said that there is none.
+one=sha256:$(printf '1%.0s' $(seq 64)) two=sha256:$(printf '2%.0s' $(seq 64))
+echo "r/x/api@$one" >"$dir/digests"
+promote=("$checkout/tools/release/promote.sh" "$dir/digests" v1.2.3 latest) get='GET https://r/v2/x/api/manifests/v1.2.3:'
+named="digest r/x/api:v1.2.3 tag r/x/api@$one v1.2.3 tag r/x/api@$one latest"
+for answer in "$one" "$get MANIFEST_UNKNOWN: manifest unknown; map[Tag:v1.2.3]" "$get NAME_UNKNOWN: repository name not known to registry" "$get unexpected status code 404 Not Found"; do
+  tells "$named" ANSWER="$answer" "${promote[@]}"
+done
+for answer in "$two" "$get unexpected status code 503 Service Unavailable" "$get UNAUTHORIZED: authentication required" "$get TOOMANYREQUESTS: retry" \
+  'Get "https://r/v2/": dial tcp 127.0.0.1:443: connect: connection refused' 'GET https://r/token?scope=x: unexpected status code 404 Not Found'; do
+  tells "digest r/x/api:v1.2.3" ANSWER="$answer" "${promote[@]}"
+done
+refuses "v1.2.3 is $two already" env ANSWER="$two" "${promote[@]}"
+refuses "whether r/x/api:v1.2.3 is there already is not known, so nothing was named: $get UNAUTHORIZED" env ANSWER="$get UNAUTHORIZED: authentication required" "${promote[@]}"
+
+# A cluster that the run did not make is not its to delete.
+printf '#!/bin/sh\n' >"$dir/bin/live" && chmod +x "$dir/bin/live"
+live=$checkout/charts/test/live.sh
+mv "$live" "$live.true" && cp "$dir/bin/live" "$live"
+cluster=(KIND="$checkout/tools/fake" "$checkout/charts/test/kind.sh" all-in-one)
+tells "create cluster --name brokkr-test --wait 3m delete cluster --name brokkr-test" "${cluster[@]}"
+tells "create cluster --name brokkr-test --wait 3m" KEEP=1 "${cluster[@]}"
+tells "create cluster --name brokkr-test --wait 3m" DOWN=1 "${cluster[@]}"
+tells "" UNBUILT=1 "${cluster[@]}"
+mv "$live.true" "$live"
+said=$(KUBECONFIG=none BROKKR=true LOAD='sh -c false' "$live" all-in-one 2>&1) && { echo "FAIL live.sh: no image was loaded, and it succeeded" >&2; failed=1; }
+[ -z "$said" ] || { echo "FAIL live.sh: it ended early with '$said'" >&2; failed=1; }
 
 # A release that is not whole. That a whole one passes is seen by make release-dry-run.
 mkdir -p "$dir/dist/binaries" "$dir/dist/images/brokkr-api.sbom" "$dir/dist/charts"

@@ -12,20 +12,31 @@ case $result in
   failure) text="Release $version failed ($*): $url" ;;
   *) echo "tell.sh: $result is neither success nor failure" >&2; exit 2 ;;
 esac
-open=$(gh issue list --state open --search "in:title \"$title\"" --json number,title --jq ".[] | select(.title == \"$title\") | .number" | head -n 1)
-if [ "$result" = failure ]; then
-  if [ -n "$open" ]; then
-    gh issue comment "$open" --body "$text"
-  else
-    gh issue create --title "$title" --body "$text
+
+# What becomes of the issue. It is called where set -e does not hold.
+issue() {
+  local open
+  open=$(gh issue list --state open --search "in:title \"$title\"" --json number,title --jq ".[] | select(.title == \"$title\") | .number") || return 1
+  open=${open%%$'\n'*}
+  if [ "$result" = failure ]; then
+    if [ -n "$open" ]; then
+      gh issue comment "$open" --body "$text"
+    else
+      gh issue create --title "$title" --body "$text
 
 Nothing carries the release's tags before all images were scanned and signed; run the failed jobs again once the reason is gone, or delete the tag."
+    fi
+  elif [ -n "$open" ]; then
+    gh issue close "$open" --comment "$text"
   fi
-elif [ -n "$open" ]; then
-  gh issue close "$open" --comment "$text"
-fi
-if [ -n "${RELEASE_WEBHOOK:-}" ]; then
-  body=$(printf '%s' "$text" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
-  curl --fail --silent --show-error --max-time 20 -H 'Content-Type: application/json' --data "{\"text\": \"$body\"}" "$RELEASE_WEBHOOK" >/dev/null
-fi
+}
+
 echo "$text"
+missed=''
+issue || missed="the issue \"$title\" could not be looked for or written"
+if [ -n "${RELEASE_WEBHOOK:-}" ]; then # also if there is no issue: somebody has to hear it
+  body=$(printf '%s' "$text" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
+  curl --fail --silent --show-error --max-time 20 -H 'Content-Type: application/json' --data "{\"text\": \"$body\"}" "$RELEASE_WEBHOOK" >/dev/null ||
+    missed="${missed:+$missed; }RELEASE_WEBHOOK did not take it"
+fi
+[ -z "$missed" ] || { echo "tell.sh: $missed" >&2; exit 1; }

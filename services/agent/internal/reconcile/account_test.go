@@ -68,19 +68,56 @@ func TestAnAccountThatIsNotAllowedGivesNoRights(t *testing.T) {
 	if w.value("v1/configmaps/./it") != "ours" || w.wire.writes.Load() != writes {
 		t.Error("something was written for a stack that names an account which it may not")
 	}
-	w.seq++
-	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq, GeneratorID: s.GeneratorID, Policy: &s.Policy}})
-	w.reports.await(t, id, func(a wire.Applied) bool {
-		return a.Phase == "removing" && strings.Contains(a.Message, "service_account "+as)
-	})
-	if w.get("v1/configmaps/./it") == nil {
-		t.Fatal("it was deleted as an account that is not allowed")
-	}
-	w.seq++
-	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq, GeneratorID: s.GeneratorID, Policy: &wire.Policy{}}})
-	w.reports.awaitRemoved(t, id)
-	if w.get("v1/configmaps/./it") != nil {
-		t.Error("it is still there, though nothing forbids its removal now")
+}
+
+// A treatment says nothing by which its stack stays in the cluster.
+func TestAStackGoesAlthoughItNamesAnAccountThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		applied bool // as the deployer, else as the agent
+		revoked bool // the deployer is not allowed any more
+		spare   bool // is the default by then
+		as      string
+	}{
+		"as it was applied":                {applied: true, as: "service account %s"},
+		"as the agent applied it":          {as: "the agent itself"},
+		"as what is not allowed any more":  {applied: true, revoked: true, as: "the agent itself"},
+		"as the default, which is another": {applied: true, revoked: true, spare: true, as: "service account %s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			generator, id := uuid.NewString(), uuid.NewString()
+			w := newWorld(t, func(w *world) {
+				w.accounts = account.Rules{Allowed: []account.Allowed{{Generator: generator, Namespace: w.namespace, Name: "deployer"}}}
+			})
+			as := deployer(w)
+			s := w.stack(id, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: it, finalizers: [example.com/hold]}\n")
+			if c.applied {
+				s.Policy.ServiceAccount = as
+			}
+			s.GeneratorID = generator
+			w.apply(s)
+			w.create("v1/configmaps/./theirs", map[string]any{"apiVersion": "v1", "kind": "ConfigMap"})
+			if c.revoked {
+				w.accounts = account.Rules{}
+			}
+			if c.spare {
+				w.accounts.Default = as
+			}
+			w.restart()
+			w.seq++
+			told := wire.Removed{StackID: id, Revision: w.seq, GeneratorID: generator, Policy: &wire.Policy{ServiceAccount: "kube-system/admin"}}
+			w.engine.Desired(nil, []wire.Removed{told})
+			want := "removed as " + strings.ReplaceAll(c.as, "%s", as) + ": "
+			w.reports.await(t, id, func(a wire.Applied) bool {
+				return a.Phase == "removing" && strings.Contains(a.Message, want) && strings.Contains(a.Message, "service_account kube-system/admin")
+			})
+			w.patch("v1/configmaps/./it", `{"metadata":{"finalizers":null}}`)
+			w.reports.awaitRemoved(t, id)
+			if w.get("v1/configmaps/./it") != nil || w.get("v1/configmaps/./theirs") == nil {
+				t.Errorf("after the removal: it %v, theirs %v", w.get("v1/configmaps/./it"), w.get("v1/configmaps/./theirs"))
+			}
+		})
 	}
 }
 
@@ -157,6 +194,46 @@ func TestATombstoneMayChangeWhileItWaits(t *testing.T) {
 		t.Error("it was deleted though the treatment says orphan by now")
 	}
 	w.patch("v1/services/./held", `{"metadata":{"finalizers":null}}`)
+}
+
+// During an upgrade an older gateway may tell of a removal again, without what it does not know.
+func TestATombstoneThatSaysNoTreatmentTakesNoneAway(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		applied, told wire.Policy
+		stays         bool
+	}{
+		"orphan": {told: wire.Policy{Prune: "orphan"}, stays: true},
+		"delete": {applied: wire.Policy{Prune: "orphan"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id, held := uuid.NewString(), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: it, finalizers: [example.com/hold]}\n"
+			w.apply(w.stack(id, held, c.applied))
+			told := wire.Removed{StackID: id, Revision: w.seq + 1, GeneratorID: uuid.NewString(), Policy: &c.told}
+			w.seq += 2
+			again := wire.Removed{StackID: id, Revision: w.seq}
+			if c.stays { // it does not wait
+				w.engine.Desired(nil, []wire.Removed{told, again})
+			} else {
+				w.engine.Desired(nil, []wire.Removed{told})
+				w.reports.await(t, id, func(a wire.Applied) bool {
+					return a.Phase == "removing" && strings.Contains(a.Message, "example.com/hold")
+				})
+				w.engine.Desired(nil, []wire.Removed{again})
+				w.patch("v1/configmaps/./it", `{"metadata":{"finalizers":null}}`)
+			}
+			w.reports.awaitRemoved(t, id)
+			u := w.get("v1/configmaps/./it")
+			if (u != nil && u.GetDeletionTimestamp() == nil) != c.stays {
+				t.Errorf("it is %v, want there: %v", u, c.stays)
+			}
+			if u != nil {
+				w.patch("v1/configmaps/./it", `{"metadata":{"finalizers":null}}`)
+			}
+		})
+	}
 }
 
 func TestGoingBackToDeleteDeletesNothing(t *testing.T) {

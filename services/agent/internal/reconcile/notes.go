@@ -22,6 +22,7 @@ type notes struct {
 	differs   map[cluster.Key]string // differs from what is wanted and is left so, and why
 	contested map[cluster.Key]string // another manager keeps changing it
 	leaving   map[cluster.Key]string // being deleted, and what it waits for
+	instead   string                 // as whom the stack goes, where it may not go as whom it names
 }
 
 func newNotes() notes {
@@ -54,6 +55,9 @@ func (n notes) String() string {
 		slices.Sort(names)
 		parts = append(parts, "adopted: "+first(names, ", "))
 	}
+	if n.instead != "" {
+		parts = append(parts, n.instead)
+	}
 	return health.Shorten(strings.Join(parts, "; "), maxText)
 }
 
@@ -61,6 +65,7 @@ func (n notes) String() string {
 func (n notes) over(newer notes, keys []cluster.Key) notes {
 	out := notes{
 		adopted: n.adopted, kept: n.kept, differs: maps.Clone(n.differs), contested: maps.Clone(n.contested), leaving: maps.Clone(n.leaving),
+		instead: n.instead,
 	}
 	for _, k := range keys {
 		delete(out.differs, k)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
@@ -31,16 +32,16 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	if r.Policy != nil {
 		policy, generator = *r.Policy, r.GeneratorID
 	}
+	n := newNotes()
 	as, refused := w.e.c.Accounts.As(generator, policy.ServiceAccount)
-	if refused == nil {
-		policy.ServiceAccount = string(as)
+	if refused != nil {
+		as = w.standIn(inv)
+		n.instead = fmt.Sprintf("removed as %s: %v", orAgent(as), refused)
 	}
+	policy.ServiceAccount = string(as)
 	w.current = wire.Stack{StackID: w.stack, GeneratorID: generator, DeploymentObjectID: inv.Object, SequenceID: inv.Sequence, Policy: policy}
 	ctx, end := w.startPass(ctx, passRemove, w.current)
 	defer func() { end(err) }()
-	if refused != nil {
-		return failure{step: stepAccount, err: refused}
-	}
 
 	if inv.Version == "" {
 		w.log.WarnContext(ctx, "there is no inventory of a stack that is to be removed: if it was ever applied here, its objects stay", "revision", r.Revision)
@@ -56,7 +57,6 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	if err != nil {
 		return err
 	}
-	n := newNotes()
 	removals := plan.Removals(w.e.c.Agent, w.stack, policy, inv.Entries, live)
 	mine := deleted(removals)
 	for rest := removals; len(rest) > 0; {
@@ -75,6 +75,23 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	}
 	w.removed(r, n)
 	return nil
+}
+
+// standIn is as whom a stack is removed whose treatment names an account that it may not: as which it was applied, if it still may
+// be, else as stacks that name none. Who wrote the treatment can so neither keep the stack in the cluster nor choose whose rights are
+// used; what goes is stamped as the stack's in any case.
+func (w *worker) standIn(inv cluster.Inventory) cluster.Identity {
+	if as, refused := w.e.c.Accounts.As(inv.Generator, inv.Policy.ServiceAccount); refused == nil {
+		return as
+	}
+	return cluster.Identity(w.e.c.Accounts.Default)
+}
+
+func orAgent(as cluster.Identity) string {
+	if as == "" {
+		return "the agent itself"
+	}
+	return "service account " + string(as)
 }
 
 // awaitEnd waits until objects that are being deleted are gone, so that what they need outlives them: the controller

@@ -123,6 +123,9 @@ func (w *worker) remove(r wire.Removed) {
 		if r.Revision < w.tombstone.Revision {
 			r.Revision, r.Policy, r.GeneratorID = w.tombstone.Revision, w.tombstone.Policy, w.tombstone.GeneratorID
 		}
+		if r.Policy == nil { // told by a gateway that knows no treatment: what was said before holds
+			r.Policy, r.GeneratorID = w.tombstone.Policy, w.tombstone.GeneratorID
+		}
 		again := !w.gone && !sameTreatment(w.tombstone.Policy, r.Policy)
 		if w.tombstone = &r; w.gone {
 			w.e.c.Reports.Removed(acknowledged(r))
