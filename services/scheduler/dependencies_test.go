@@ -2,12 +2,16 @@ package scheduler_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -99,5 +103,101 @@ func TestARestartWaitsForTheSameReports(t *testing.T) {
 		f.healthy(crds, a)
 		synctest.Wait() // no time passes: the event wakes it, not the poll
 		f.wantHas("healthy after a restart", web, o, a)
+	})
+}
+
+// joined is a stack whose rollout is completed on one cluster, and a cluster that joins then: with the stack that the first one
+// depends on if it has the label crds.
+type joined struct {
+	*fleet
+	crds, web   stack.ID
+	o           stack.ObjectID
+	first, late agent.ID
+	stop        func()
+}
+
+func join(t *testing.T, labels ...string) *joined {
+	t.Helper()
+	x := &joined{fleet: newFleet(t)}
+	x.stop = x.start(x.store)
+	x.first = x.agent("a", "prod", "crds")
+	x.crds, x.web = x.stack("crds", "crds"), x.stack("web", "prod")
+	x.follow(x.web, policy.Document{Name: "after", DependsOn: []policy.Dependency{{Stack: "crds"}}})
+	x.publish(x.crds, "crds")
+	x.o = x.publish(x.web, "web")
+	settle()
+	x.healthy(x.crds, x.first)
+	synctest.Wait()
+	x.healthy(x.web, x.first)
+	synctest.Wait()
+	if r := x.governing(x.web); r.Phase != rollout.PhaseCompleted {
+		t.Fatalf("rollout %s, want it completed: %+v", r.Phase, r.Blockers)
+	}
+	x.late = x.agent("b", labels...)
+	synctest.Wait()
+	x.waits("it has just joined")
+	return x
+}
+
+// waits fails unless the cluster that has joined, and no other, waits for the dependency.
+func (x *joined) waits(why string) {
+	x.t.Helper()
+	x.wantHas(why, x.web, x.o, x.first)
+	r := x.governing(x.web)
+	if r.Phase != rollout.PhaseCompleted || len(r.Blockers) != 1 || r.Blockers[0].Kind != rollout.BlockedByDependency || !slices.Equal(r.Blockers[0].Agents, []agent.ID{x.late}) {
+		x.t.Fatalf("%s: rollout %s, blockers %+v; want it completed, and %s to lack the dependency", why, r.Phase, r.Blockers, x.late)
+	}
+}
+
+// came fails unless both clusters have the stack, and nobody waits.
+func (x *joined) came(why string) {
+	x.t.Helper()
+	x.wantHas(why, x.web, x.o, x.first, x.late)
+	if r := x.governing(x.web); r.Phase != rollout.PhaseCompleted || len(r.Blockers) != 0 {
+		x.t.Fatalf("%s: rollout %s, blockers %+v; want it completed, and nobody to wait", why, r.Phase, r.Blockers)
+	}
+}
+
+func TestWhoJoinsLateGetsDependenciesFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := join(t, "prod", "crds")
+		if got := x.assignments(x.crds)[x.late]; got.State != delivery.Assigned {
+			t.Fatalf("the dependency in the cluster that has joined: %+v, want it assigned", got)
+		}
+		x.tell(x.crds, x.late, delivery.HealthProgressing, false)
+		time.Sleep(20 * time.Minute) // also after everything has been read and decided again
+		synctest.Wait()
+		x.waits("it is not healthy there")
+		x.stop()
+		x.stop = x.start(x.store)
+		defer x.stop()
+		settle()
+		x.waits("another scheduler")
+		x.healthy(x.crds, x.late)
+		settle()
+		x.came("healthy there")
+		x.tell(x.crds, x.late, delivery.HealthFailing, false)
+		x.publish(x.crds, "newer")
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		x.came("what a cluster has it keeps")
+	})
+}
+
+func TestWhoJoinsLateWithoutDependenciesWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := join(t, "prod")
+		defer x.stop()
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		x.waits("the dependency is not in its cluster")
+		x.label(x.late, "crds")
+		settle()
+		x.waits("it is given to it")
+		x.healthy(x.crds, x.late)
+		settle()
+		x.came("and healthy")
 	})
 }

@@ -24,15 +24,13 @@ func (s *stepper) noteOf(k BlockerKind, a agent.ID, detail string) {
 	s.notes[k].agents = append(s.notes[k].agents, a)
 }
 
-// block writes down what the rollout waits for. What was there before keeps since when it is.
+// block writes down what the rollout waits for; of one that is over, clusters may wait for dependencies still. What was there
+// before keeps since when it is.
 func (s *stepper) block() {
-	if !s.r.Phase.Open() {
-		return
-	}
 	for _, k := range []BlockerKind{BlockedByPause, BlockedByApproval, BlockedByWindow, BlockedBySoak, BlockedByHealth, BlockedByConcurrency,
 		BlockedByDependency, BlockedByOverride, BlockedByOffline, BlockedByReturn} {
 		n := s.notes[k]
-		if n == nil {
+		if n == nil || (k != BlockedByDependency && !s.r.Phase.Open()) {
 			continue
 		}
 		b := Blocker{Kind: k, Since: s.now, Count: len(n.agents), Agents: n.agents[:min(len(n.agents), maxNamed)]}

@@ -92,6 +92,10 @@ func MemberStates() []MemberState {
 	return []MemberState{MemberPending, MemberDeploying, MemberHealthy, MemberFailed, MemberSkipped, MemberReturning, MemberReturned}
 }
 
+// Waits reports whether the rollout may come to another outcome by what is reported: it goes on, or it is over and there are
+// clusters that lack what the stack depends on.
+func (r Rollout) Waits() bool { return r.Phase.Open() || len(r.Blockers) > 0 }
+
 // Member is one cluster of a rollout.
 type Member struct {
 	Agent      agent.ID       `json:"agent_id"`

@@ -69,7 +69,8 @@ type Out struct {
 }
 
 // Step moves the rollout of a stack on as far as it goes, and says which object each picked cluster is to have. Without a
-// spec, and when a rollout is completed, that is the newest one at once.
+// spec, and when a rollout is completed, that is the newest one at once; but a cluster that has nothing of the stack is given
+// nothing by a rollout, open or over, before the dependencies are met there.
 func Step(in In, now time.Time) Out {
 	now = now.UTC().Truncate(time.Microsecond) // as it is stored
 	in.Picks = slices.Clone(in.Picks)
@@ -190,10 +191,14 @@ func (r *Rollout) find(a agent.ID) (int, bool) {
 // run moves r on, whose object is the newest.
 func run(in In, r *Rollout, now time.Time) Out {
 	s := stepper{in: in, r: r, now: now, blockers: r.Blockers, notes: map[BlockerKind]*note{}}
+	r.Blockers = nil
 	if !r.Phase.Open() { // it only says which object is where
-		return Out{Rollout: r, Objects: s.objects()}
+		out := Out{Rollout: r, Objects: s.objects()}
+		s.block()
+		out.Changed = len(r.Blockers) != len(s.blockers) || (len(r.Blockers) > 0 && !reflect.DeepEqual(r.Blockers, s.blockers))
+		return out
 	}
-	r.Blockers, r.WakeAt = nil, nil
+	r.WakeAt = nil
 	s.seat()
 	for _, m := range s.live() {
 		s.observe(m)
@@ -203,8 +208,8 @@ func run(in In, r *Rollout, now time.Time) Out {
 		r.WakeAt = nil
 	}
 	s.deadlines()
-	s.block()
 	out := Out{Rollout: r, Transitions: s.transitions, Objects: s.objects()}
+	s.block()
 	out.Changed = in.Current == nil || in.Current.ID != r.ID || !reflect.DeepEqual(normal(*in.Current), normal(*r))
 	return out
 }
@@ -220,29 +225,45 @@ func normal(r Rollout) Rollout {
 	return r
 }
 
-// objects says what each pick is to have.
+// objects says what each pick is to have. One that has nothing is given nothing before the dependencies are met there, unless
+// the rollout goes on and has admitted it; what a cluster has is never taken away.
 func (s *stepper) objects() map[agent.ID]stack.ObjectID {
-	r := s.r
-	if r.Phase == PhaseCompleted {
-		return everywhere(s.in)
-	}
 	out := make(map[agent.ID]stack.ObjectID, len(s.in.Picks))
 	for _, p := range s.in.Picks {
-		keeps := cmp.Or(s.in.Prior[p.Agent], r.Base)
-		i, ok := r.find(p.Agent)
-		switch {
-		case !ok || r.Members[i].AdmittedAt == nil:
-			if keeps == r.Object { // it left with the object and came back to a rollout that has not reached it
-				keeps = r.Base
+		o, admitted := s.object(p.Agent)
+		if o == "" {
+			continue
+		}
+		if s.in.Prior[p.Agent] == "" && !admitted {
+			if d, held := s.heldBy(p.Agent); held {
+				if !s.r.Phase.Open() { // else it is said of those whose turn it is
+					s.noteOf(BlockedByDependency, p.Agent, d)
+				}
+				continue
 			}
-		case r.Phase == PhaseRollingBack || r.Phase == PhaseRolledBack:
-			keeps = cmp.Or(r.Members[i].Target(), r.Object)
-		default:
-			keeps = r.Object
 		}
-		if keeps != "" {
-			out[p.Agent] = keeps
-		}
+		out[p.Agent] = o
 	}
 	return out
+}
+
+// object says what a pick is to have, dependencies aside, and whether the rollout goes on and has admitted it. Empty: nothing.
+func (s *stepper) object(a agent.ID) (o stack.ObjectID, admitted bool) {
+	r := s.r
+	if r.Phase == PhaseCompleted {
+		return r.Object, false
+	}
+	i, ok := r.find(a)
+	switch {
+	case !ok || r.Members[i].AdmittedAt == nil:
+		keeps := cmp.Or(s.in.Prior[a], r.Base)
+		if keeps == r.Object { // it left with the object and came back to a rollout that has not reached it
+			keeps = r.Base
+		}
+		return keeps, false
+	case s.returns():
+		return cmp.Or(r.Members[i].Target(), r.Object), false
+	default:
+		return r.Object, r.Phase.Open()
+	}
 }

@@ -57,18 +57,18 @@ func (e *Engine) refreshRollouts(ctx context.Context, ids []stack.ID) error {
 	return nil
 }
 
-// awaiting returns the stacks whose open rollouts wait for reports about s.
+// awaiting returns the stacks whose rollouts wait for reports about s.
 func (e *Engine) awaiting(s stack.ID) []stack.ID {
 	var out []stack.ID
 	for id, r := range e.world.rollouts {
-		if r.Phase.Open() && (id == s || slices.Contains(e.world.depends[id], s)) {
+		if r.Waits() && (id == s || slices.Contains(e.world.depends[id], s)) {
 			out = append(out, id)
 		}
 	}
 	return out
 }
 
-// named makes the stacks dirty whose open rollouts wait for a name that one of these stacks has come to have.
+// named makes the stacks dirty whose rollouts wait for a name that one of these stacks has come to have.
 func (e *Engine) named(ids []stack.ID, former map[stack.ID]placement.Subject) {
 	names := map[own]bool{}
 	for _, id := range ids {
@@ -82,7 +82,7 @@ func (e *Engine) named(ids []stack.ID, former map[stack.ID]placement.Subject) {
 	}
 	for id, r := range e.world.rollouts {
 		s := e.world.subjects[id]
-		if _, dirty := e.dirty[id]; dirty || s.Policy == nil || !r.Phase.Open() {
+		if _, dirty := e.dirty[id]; dirty || s.Policy == nil || !r.Waits() {
 			continue
 		}
 		for _, d := range e.policies[s.Policy.ID].Document.DependsOn {
@@ -94,13 +94,14 @@ func (e *Engine) named(ids []stack.ID, former map[stack.ID]placement.Subject) {
 }
 
 // lookAtRollouts makes the stacks dirty whose rollouts wait for reports: an event can be missed by a reader that was elsewhere
-// when it was made. Without such a rollout it costs nothing.
+// when it was made, and makes none for clusters that join when a rollout is over. Without such a rollout it costs nothing.
 func (e *Engine) lookAtRollouts() {
 	if e.world == nil {
 		return
 	}
 	for id, r := range e.world.rollouts {
-		if _, ok := e.dirty[id]; !ok && (r.Phase == rollout.PhaseProgressing || r.Phase == rollout.PhaseRollingBack) {
+		looks := r.Phase == rollout.PhaseProgressing || r.Phase == rollout.PhaseRollingBack || (!r.Phase.Open() && r.Waits())
+		if _, ok := e.dirty[id]; !ok && looks {
 			e.dirty[id] = cause{event: "poll"}
 		}
 	}
@@ -248,14 +249,20 @@ func rolls(in rollout.In) bool {
 	return in.Newest != "" && (!same || in.Current.Phase.Open()) && (same || in.Spec != nil)
 }
 
-// reports reads what a rollout that goes on or starts rests on: what agents report of the stack, and of those that it depends on.
+// joined reports whether a rollout that is over has clusters that have nothing of the stack yet: they wait for what it depends on.
+func joined(in rollout.In) bool {
+	return in.Current != nil && in.Newest != "" && slices.ContainsFunc(in.Picks, func(p rollout.Pick) bool { return in.Prior[p.Agent] == "" })
+}
+
+// reports reads what a rollout rests on that goes on or starts, or that is over and is joined: what agents report of the stack,
+// and of those that it depends on.
 func (e *Engine) reports(ctx context.Context, s placement.Subject, doc *policy.Document, in *rollout.In) ([]stack.ID, error) {
-	if !rolls(*in) {
-		return nil, nil
-	}
 	var names []policy.Dependency
 	if doc != nil {
 		names = doc.DependsOn
+	}
+	if !rolls(*in) && (len(names) == 0 || !joined(*in)) {
+		return nil, nil
 	}
 	ids := map[string]stack.ID{}
 	for _, n := range names {
