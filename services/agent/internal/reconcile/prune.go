@@ -149,7 +149,8 @@ func waitsFor(live *unstructured.Unstructured) string {
 	}
 }
 
-// mustKeep says why an object that the stack made must not be deleted all the same: other people's things would go too.
+// mustKeep says why an object that the stack made must not be deleted all the same: other people's things would go too, or nobody
+// may look whether they would. To try again for ever would not help: the stack could never go.
 func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, mine map[string]bool) (string, error) {
 	kind := e.Key.GroupKind()
 	var others []cluster.Key
@@ -161,6 +162,9 @@ func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, m
 		others, err = w.e.c.Cluster.Contents.Strangers(ctx, identity(p), e.Key.Name, mine, shownNotes+1)
 	case plan.IsDefinition(kind):
 		others, err = w.instances(ctx, p, e, mine)
+	}
+	if fault.Is(err, fault.Forbidden) {
+		return "it cannot be seen whether other things depend on it: " + err.Error(), nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("look for what is not the stack's: %w", err)
