@@ -122,6 +122,12 @@ func TestCommandsOnTheStore(t *testing.T) {
 			t.Errorf("%s: %q, %q, %v, want %q", args, out, again, err, want)
 		}
 	}
+	for scheme, more := range map[string][]string{"http": nil, "https": {"BROKKR__BROKER__TLS_CERT=/c.pem", "BROKKR__BROKER__TLS_KEY=/k.pem"}} {
+		out, _, err := run(t.Context(), append(more, environ...), "create", "agent", "--name", scheme, "--cluster-name", "c")
+		if want := "BROKKR__AGENT__BROKER_URL=" + scheme + "://"; err != nil || !strings.Contains(out, want) {
+			t.Errorf("how to start an agent of a broker with %s: %q, %v, want %s", scheme, out, err, want)
+		}
+	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

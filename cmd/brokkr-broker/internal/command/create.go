@@ -86,7 +86,7 @@ func (a *app) createAgent() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return agentCreated(cmd.OutOrStdout(), v, n.Generators, key.Reveal(), "http://"+reachable(s.Broker.Addr))
+				return agentCreated(cmd.OutOrStdout(), v, n.Generators, key.Reveal(), address(s.Broker.Cert != "", s.Broker.Addr))
 			})
 		},
 	}

@@ -155,11 +155,16 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 }
 
 // welcome says how to get in. The key is shown at the first start only.
-func welcome(out io.Writer, encrypted bool, addr string, admin *pak.PAK) {
-	url := "http://" + reachable(addr)
+// address is the broker's URL for who runs on the same machine.
+func address(encrypted bool, addr string) string {
 	if encrypted {
-		url = "https://" + reachable(addr)
+		return "https://" + reachable(addr)
 	}
+	return "http://" + reachable(addr)
+}
+
+func welcome(out io.Writer, encrypted bool, addr string, admin *pak.PAK) {
+	url := address(encrypted, addr)
 	if admin == nil {
 		fmt.Fprintf(out, "Brokkr serves on %s\n", url)
 		return

@@ -110,13 +110,17 @@ func (a *app) showAgentPAK(cmd *cobra.Command, o *output, made client.AgentPAK, 
 	if f, err := o.format(cmd); err == nil && f == render.Name {
 		a.progress("PAK (shown once): %s", made.PAK)
 	}
+	trust := ""
+	if a.settings.CAFile != "" && strings.HasPrefix(brokerURL, "https://") {
+		trust = " BROKKR__AGENT__CA_FILE=" + a.settings.CAFile
+	}
 	err := a.show(cmd, o, view{data: made, names: []string{"agent/" + made.Agent.Name}, table: func(w io.Writer, _ bool) error {
 		_, err := fmt.Fprintf(w, `agent/%s %s (%s, id %s)
 PAK (shown once): %s
 
 start it in cluster %s:
-  BROKKR__AGENT__PAK=%s BROKKR__AGENT__BROKER_URL=%s brokkr-agent start
-`, made.Agent.Name, done, made.Agent.Status, made.Agent.ID, made.PAK, made.Agent.ClusterName, made.PAK, brokerURL)
+  BROKKR__AGENT__PAK=%s BROKKR__AGENT__BROKER_URL=%s%s brokkr-agent start
+`, made.Agent.Name, done, made.Agent.Status, made.Agent.ID, made.PAK, made.Agent.ClusterName, made.PAK, brokerURL, trust)
 		return err
 	}})
 	if err != nil {

@@ -114,3 +114,27 @@ func TestLoginKeepsWhomItTrusted(t *testing.T) {
 		t.Errorf("another URL is trusted for the context's authority: exit %d, %s", res.exit, res.err)
 	}
 }
+
+// Who trusts an authority for the broker's certificate is told how an agent does, too.
+func TestAgentsAreToldWhomToTrust(t *testing.T) {
+	t.Parallel()
+	ca := testcert.New(t)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte(`{"agent":` + edge1 + `,"initial_pak":"` + madePAK + `"}`))
+			return
+		}
+		_, _ = w.Write([]byte(`[{"id":"00000000-0000-4000-8000-000000000001","name":"admin-generator"}]`))
+	}))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Pair("broker")}, MinVersion: tls.VersionTLS12}
+	srv.StartTLS()
+	defer srv.Close()
+	env := map[string]string{"BROKKR_URL": srv.URL, "BROKKR_PAK": adminPAK, "BROKKR_CA_FILE": ca.File}
+	for url, told := range map[string]bool{srv.URL: true, "http://plain": false} {
+		res := run{loose: true, env: env, args: []string{"agent", "create", "edge-1", "--cluster-name", "cluster-1", "--broker-url", url}}.do(t)
+		if res.exit != 0 || strings.Contains(res.out, "BROKKR__AGENT__CA_FILE="+ca.File+" ") != told {
+			t.Errorf("at %s: exit %d, %s%s; the authority told: want %v", url, res.exit, res.out, res.err, told)
+		}
+	}
+}
