@@ -50,20 +50,27 @@ install_debian() {
     fi
     sudo=(sudo)
   fi
+  # also after an interrupt: with policy-rc.d there, no package could start its service any more
+  trap 'undo_debian; trap - INT; kill -INT $$' INT
+  trap 'undo_debian; exit 143' TERM
+  undo_debian() {
+    "${sudo[@]}" rm -f "$no_cluster"
+    if [ -n "$made_policy" ]; then "${sudo[@]}" rm -f "$policy"; fi
+  }
   "${sudo[@]}" mkdir -p "${no_cluster%/*}"
   echo 'create_main_cluster = false' | "${sudo[@]}" tee "$no_cluster" >/dev/null
   if [ ! -e "$policy" ]; then
+    made_policy=1
     printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
     "${sudo[@]}" chmod 755 "$policy"
-    made_policy=1
   fi
   local status=0
   say "installing $*"
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
     apt-get install -y -q --no-install-recommends "$@" ||
       { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }' sh "$@" >&2 || status=$?
-  "${sudo[@]}" rm -f "$no_cluster"
-  if [ -n "$made_policy" ]; then "${sudo[@]}" rm -f "$policy"; fi
+  undo_debian
+  trap - INT TERM
   return $status
 }
 
