@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test test-demo quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ help: ## show this list
 demo: ## broker, three clusters, agents, a stack that travels, a rollout that turns back; until Ctrl-C (KUBECONFIGS=a,b,c: your own clusters)
 	@./deploy/demo/demo.sh
 
-test: deps quick tidy workflows test-charts scan-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, then whole processes
+test-demo: ## the demo from its beginning to its end, by itself
+	@echo "== demo"
+	@CI=true ./deploy/demo/demo.sh
+
+test: deps quick tidy workflows test-charts scan-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test test-demo ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, whole processes, the demo
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
