@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -24,7 +25,7 @@ func chartRules(t *testing.T) []any {
 	for {
 		var x map[string]any
 		switch err := d.Decode(&x); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			t.Fatal("the chart renders no ClusterRole")
 		case err != nil:
 			t.Fatal(err)
