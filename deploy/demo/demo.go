@@ -144,7 +144,7 @@ func indent(text string) {
 func (d *demo) output(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "brokkr"), args...)
 	cmd.Dir = d.dir
-	cmd.Env = append(os.Environ(), d.env()...)
+	cmd.Env = append(unsettled(os.Environ()), d.env()...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

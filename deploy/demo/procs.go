@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -49,7 +50,7 @@ func (ps *procs) start(name, program string, env []string, args ...string) (*pro
 	}
 	defer out.Close()
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(unsettled(os.Environ()), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, errs
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
@@ -167,4 +168,10 @@ func (ps *procs) until(ctx context.Context, limit time.Duration, what string, ok
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// unsettled returns an environment without Brokkr's own settings: those of the user's shell are for another broker, with
+// certificates and keys of its own.
+func unsettled(environ []string) []string {
+	return slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "BROKKR_") })
 }

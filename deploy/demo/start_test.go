@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,5 +90,13 @@ func TestAnotherBrokerIsNotTakenForOurs(t *testing.T) {
 		if known, err := d.knows(t.Context()); known != want {
 			t.Errorf("%d: got %v, %v", status, known, err)
 		}
+	}
+}
+
+func TestTheDemoKeepsItsOwnSettings(t *testing.T) {
+	t.Parallel()
+	got := unsettled([]string{"PATH=/bin", "BROKKR__BROKER__TLS_CERT=/c.pem", "BROKKR_URL=http://elsewhere", "KUBECONFIG=/k", "MY_BROKKR_URL=x"})
+	if want := []string{"PATH=/bin", "KUBECONFIG=/k", "MY_BROKKR_URL=x"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
