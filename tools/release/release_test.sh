@@ -9,7 +9,7 @@ failed=0
 gives() {
   local want=$1 got
   shift
-  got=$("$@" 2>/dev/null | paste -sd ' ') || true
+  got=$("$@" 2>/dev/null | paste -sd ' ' -) || true
   [ "$got" = "$want" ] || { echo "FAIL $*: got '$got', want '$want'" >&2; failed=1; }
 }
 
@@ -86,7 +86,7 @@ tells() {
   shift
   : >"$CALLS"
   env PATH="$dir/bin:$PATH" "$@" >/dev/null 2>&1 || true
-  got=$({ grep -v '^gh issue list' "$CALLS" || true; } | paste -sd ' ')
+  got=$({ grep -v '^gh issue list' "$CALLS" || true; } | paste -sd ' ' -)
   # shellcheck disable=SC2053 # the * in it is meant
   [[ $got == $want ]] || { echo "FAIL $*: it called '$got', want '$want'" >&2; failed=1; }
 }
