@@ -69,7 +69,9 @@ func TestARealCollectorHasTraceAndLogs(t *testing.T) {
 	store := world.NewCollector(t)
 	w := world.New(t, programs, world.Options{Traces: throughCollector(t, store, 100)})
 	s := w.Tenant.NewStack(t, "shop", world.All)
-	o := w.Tenant.Publish(t, s.ID, w.App("shop", "one", 1).Bundle())
+	// What is published before the schedulers have shared the stacks is decided when they read everything, in a trace of its own.
+	w.Tenant.WaitHealthy(t, w.Tenant.Publish(t, s.ID, w.App("shop", "one", 1).Bundle()), w.Agents...)
+	o := w.Tenant.Publish(t, s.ID, w.App("shop", "two", 1).Bundle())
 	w.Tenant.WaitHealthy(t, o, w.Agents...)
 	world.Eventually(t, world.Patience, "one trace from publish to applied", func() error {
 		return store.Has(o.TraceID, "brokkr-api", "brokkr-scheduler", "brokkr-gateway", "brokkr-agent")
