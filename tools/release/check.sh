@@ -37,7 +37,7 @@ binaries() {
 }
 
 charts() {
-  local helm name file part n images
+  local helm name file part n rendered images
   helm=$(tools/build.sh helm)
   for name in brokkr-broker brokkr-agent; do
     file=$dir/charts/$name-${version#v}.tgz
@@ -50,7 +50,9 @@ charts() {
     [ "$n" -gt 0 ] || tell "charts/${file##*/} has no chart"
     set -- --set broker.url=http://broker:3000
     [ "$name" = brokkr-agent ] || set -- --set postgresql.enabled=true --set redis.enabled=true --set microservices.enabled=true
-    images=$("$helm" template "$name" "$file" "$@" 2>&1 | grep -E 'image: |^Error' | grep -vE "image: \"?(ghcr\.io/colliery-io/brokkr-[a-z]+:v${version#v}|docker\.io/library/(postgres|redis):[^\"]+)\"?\$" || true)
+    rendered=$("$helm" template "$name" "$file" "$@" 2>&1 || true)
+    grep -q 'image: ' <<<"$rendered" || tell "charts/${file##*/} renders no image"
+    images=$(grep -E 'image: |^Error' <<<"$rendered" | grep -vE "image: \"?(ghcr\.io/colliery-io/brokkr-[a-z]+:v${version#v}|docker\.io/library/(postgres|redis):[^\"]+)\"?\$" || true)
     [ -z "$images" ] || tell "charts/${file##*/} does not run images of $version:" $images
   done
 }
