@@ -217,9 +217,9 @@ type Assignments interface {
 
 // Reports are what agents say. All are durable when the transaction has committed.
 type Reports interface {
-	// Advance moves the agent's report order to m and reports whether m is news (delivery.Order.Accept). It locks the
-	// agent's order until the transaction ends, so that reports of one agent are serial.
-	Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (bool, error)
+	// Advance moves the agent's report order to m and says what becomes of a report with that mark (delivery.Order.Accept). It locks
+	// the agent's order until the transaction ends, so that reports of one agent are serial.
+	Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (delivery.Reception, error)
 	// Record stores reports as the status of the agent's assignments (since moves only when phase or health changes).
 	// A report for a stack that is not assigned to the agent, or that delivery.Status.YieldsTo refuses, is ignored: after a
 	// rollback the assigned object is older than the last reported one.

@@ -24,6 +24,9 @@ type SyncRequest struct {
 	// Work is the highest mark of pending work that the agent was told of, 0 before any. An agent that sends it is
 	// answered at once when there is newer work; one that does not is never woken for work.
 	Work *int64 `json:"work,omitempty"`
+	// Turn is the highest turn that this process was given, 0 before any. The reports of one that sends it count from the request on
+	// that carries one; those of one that does not end the reports of the process before it, however late they arrive.
+	Turn *int64 `json:"turn,omitempty"`
 }
 
 // Heartbeat is liveness as the agent sees it.
@@ -63,6 +66,8 @@ type SyncResponse struct {
 	Removed []Removed `json:"removed,omitempty"`
 	Pending Pending   `json:"pending"`
 	Next    Next      `json:"next"`
+	// Turn is given to a process that has none: nothing of what the request carried was taken, it is to be told again with it.
+	Turn int64 `json:"turn,omitempty"`
 }
 
 // Stack is one assignment of the target state.

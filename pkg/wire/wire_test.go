@@ -25,7 +25,7 @@ const (
 
 // messages are one of each shape that crosses the wire.
 func messages() map[string]any {
-	yes, ms, mark := true, int32(12), int64(1767323045678000)
+	yes, ms, mark, turn := true, int32(12), int64(1767323045678000), int64(3)
 	stacks := []wire.Stack{{
 		StackID: stackID, StackName: "web", GeneratorID: "2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42", DeploymentObjectID: object, SequenceID: 42,
 		Checksum: sum, Size: 1234, Revision: 7, Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -46,7 +46,7 @@ func messages() map[string]any {
 				StackID: stackID, DeploymentObjectID: object, SequenceID: 42, Phase: "applied", Health: "degraded",
 				Message: "1 of 2 pods ready", ObservedAt: time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.UTC),
 			}},
-			Removed: removed, Work: &mark,
+			Removed: removed, Work: &mark, Turn: &turn,
 		},
 		"response_unchanged": wire.SyncResponse{Revision: 7, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}},
 		"response_empty":     wire.SyncResponse{Revision: 7, Stacks: &none, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}},
@@ -54,6 +54,7 @@ func messages() map[string]any {
 			Revision: 8, Stacks: &stacks, Removed: told, Pending: wire.Pending{WorkOrders: 1, Diagnostics: 2, Webhooks: 3, Mark: mark},
 			Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds},
 		},
+		"response_turn": wire.SyncResponse{Revision: 7, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}, Turn: turn},
 	}
 }
 

@@ -252,6 +252,7 @@ func TestBadSyncsAreRefused(t *testing.T) {
 			"Seq":      {func(q *wire.SyncRequest) { q.Seq = 0 }, "invalid_sync"},
 			"Wait":     {func(q *wire.SyncRequest) { q.WaitSeconds = 56 }, "invalid_sync"},
 			"Revision": {func(q *wire.SyncRequest) { q.Revision = -1 }, "invalid_sync"},
+			"Turn":     {func(q *wire.SyncRequest) { q.Turn = new(int64); *q.Turn = -1 }, "invalid_sync"},
 			"Phase": {func(q *wire.SyncRequest) {
 				q.Applied = []wire.Applied{{StackID: uuid.NewString(), DeploymentObjectID: uuid.NewString(), Phase: "odd"}}
 			}, "invalid_report"},

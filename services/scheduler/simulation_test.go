@@ -48,11 +48,21 @@ type simulated struct {
 	offline bool
 	boot    int
 	seq     int64
+	turn    delivery.Turn
 }
 
 func (a *simulated) next() delivery.Mark {
 	a.seq++
-	return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq}
+	return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq, Turn: a.turn}
+}
+
+func (a *simulated) restart() { a.boot, a.seq, a.turn = a.boot+1, 0, delivery.NoTurn }
+
+// given is an answer that gives a turn to the process that made the request.
+func (a *simulated) given(m delivery.Mark, turn delivery.Turn) {
+	if m.Boot == strconv.Itoa(a.boot) {
+		a.turn = max(a.turn, turn)
+	}
 }
 
 // parcel is what an agent says in one sync, on its way.
@@ -112,7 +122,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	t.Helper()
 	s := &simulation{fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{}, before: glance{}}
 	for i := range 12 {
-		a := &simulated{id: s.agent(fmt.Sprint("c", i), "base", "web"), labels: map[string]bool{}}
+		a := &simulated{id: s.agent(fmt.Sprint("c", i), "base", "web"), labels: map[string]bool{}, turn: delivery.NoTurn}
 		s.agents = append(s.agents, a)
 		for j := range 3 {
 			s.turn(a, fmt.Sprint("part", j), true)
@@ -221,9 +231,7 @@ func (s *simulation) sync(a *simulated) {
 	if s.chaos {
 		switch {
 		case s.maybe(1):
-			a.boot, a.seq = a.boot+1, 0
-			// The order of reports knows a boot from its first report on: one of a boot that nobody has met dies with it.
-			s.net = slices.DeleteFunc(s.net, func(p parcel) bool { return p.agent == a.id })
+			a.restart()
 		case a.offline:
 			a.offline = !s.maybe(10)
 		case s.maybe(1):
@@ -270,9 +278,9 @@ func (s *simulation) deliver() {
 			later = append(later, p)
 			continue
 		}
-		s.write(func(ctx context.Context, tx ports.Repositories) error {
-			news, err := tx.Reports().Advance(ctx, p.agent, p.mark, time.Now())
-			if err != nil || !news {
+		var got delivery.Reception
+		s.write(func(ctx context.Context, tx ports.Repositories) (err error) {
+			if got, err = tx.Reports().Advance(ctx, p.agent, p.mark, time.Now()); err != nil || !got.News {
 				return err
 			}
 			changed, err := tx.Reports().Record(ctx, p.agent, time.Now(), p.reports)
@@ -298,6 +306,9 @@ func (s *simulation) deliver() {
 			}
 			return nil
 		})
+		if i := slices.IndexFunc(s.agents, func(a *simulated) bool { return a.id == p.agent }); !s.chaos || s.maybe(80) { // else the answer is lost
+			s.agents[i].given(p.mark, got.Turn)
+		}
 	}
 	s.net = later
 }

@@ -10,17 +10,17 @@ import (
 
 type reports struct{ s session }
 
-func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, _ time.Time) (bool, error) {
-	return write(ctx, r.s, func(c *change) (bool, error) {
+func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, _ time.Time) (delivery.Reception, error) {
+	return write(ctx, r.s, func(c *change) (delivery.Reception, error) {
 		if _, ok := c.liveAgent(a); !ok {
-			return false, noAgent(a)
+			return delivery.Reception{}, noAgent(a)
 		}
 		o, _ := c.reportOrders.get(one(a))
-		next, news := o.Accept(m)
-		if news {
+		next, got := o.Accept(m)
+		if got != (delivery.Reception{}) {
 			c.reportOrders.put(one(a), next)
 		}
-		return news, nil
+		return got, nil
 	})
 }
 

@@ -1019,7 +1019,7 @@ type observedReports struct {
 	in ports.Reports
 }
 
-func (x observedReports) Advance(ctx context.Context, p1 agent.ID, p2 delivery.Mark, p3 time.Time) (r0 bool, err error) {
+func (x observedReports) Advance(ctx context.Context, p1 agent.ID, p2 delivery.Mark, p3 time.Time) (r0 delivery.Reception, err error) {
 	ctx, done := x.o.start(ctx, "Reports", "Advance")
 	defer func() { done(err) }()
 	r0, err = x.in.Advance(ctx, p1, p2, p3)

@@ -14,12 +14,18 @@ import (
 
 type reports struct{ s session }
 
-const lockReportOrder = `SELECT boot, seq, former FROM agent_report_order WHERE agent_id = $1 FOR UPDATE`
+const lockReportOrder = `SELECT boot, seq, former, turn, given FROM agent_report_order WHERE agent_id = $1 FOR UPDATE`
 
 type orderRow struct {
 	Boot   string         `db:"boot"`
 	Seq    int64          `db:"seq"`
 	Former pq.StringArray `db:"former"`
+	Turn   int64          `db:"turn"`
+	Given  int64          `db:"given"`
+}
+
+func (r orderRow) order() delivery.Order {
+	return delivery.Order{Current: delivery.Mark{Boot: r.Boot, Seq: r.Seq, Turn: delivery.Turn(r.Turn)}, Over: r.Former, Given: delivery.Turn(r.Given)}
 }
 
 func (s session) lockReportOrder(ctx context.Context, a agent.ID) (orderRow, error) {
@@ -33,33 +39,34 @@ func (s session) lockReportOrder(ctx context.Context, a agent.ID) (orderRow, err
 // Most reports follow one of the same process.
 const followReportOrder = `UPDATE agent_report_order SET seq = $3, updated_at = $4 WHERE agent_id = $1 AND boot = $2 AND seq < $3`
 
-const storeReportOrder = `UPDATE agent_report_order SET boot = $2, seq = $3, former = $4, updated_at = $5 WHERE agent_id = $1`
+const storeReportOrder = `UPDATE agent_report_order SET boot = $2, seq = $3, former = $4, turn = $5, given = $6, updated_at = $7 WHERE agent_id = $1`
 
 // Advance implements ports.Reports.
-func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (bool, error) {
-	return writes(ctx, r.s, func(ctx context.Context, in session) (bool, error) {
+func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (delivery.Reception, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (delivery.Reception, error) {
 		n, err := in.exec(ctx, "follow report order of agent", followReportOrder, uid(a), m.Boot, m.Seq, micro(at))
 		if err != nil {
-			return false, err
+			return delivery.Reception{}, err
 		}
 		if n > 0 {
 			in.tx.noteOrdered(a)
-			return true, nil
+			return delivery.Reception{News: true}, nil
 		}
 		row, err := in.lockReportOrder(ctx, a)
 		if err != nil {
-			return false, err
+			return delivery.Reception{}, err
 		}
-		next, news := delivery.Order{Current: delivery.Mark{Boot: row.Boot, Seq: row.Seq}, Over: row.Former}.Accept(m)
-		if !news {
-			return false, nil
+		next, got := row.order().Accept(m)
+		if got == (delivery.Reception{}) {
+			return got, nil
 		}
 		over := pq.StringArray(next.Over)
 		if over == nil {
 			over = pq.StringArray{}
 		}
-		_, err = in.exec(ctx, "store report order of agent", storeReportOrder, uid(a), next.Current.Boot, next.Current.Seq, over, micro(at))
-		return true, err
+		_, err = in.exec(ctx, "store report order of agent", storeReportOrder, uid(a), next.Current.Boot, next.Current.Seq, over,
+			int64(next.Current.Turn), int64(next.Given), micro(at))
+		return got, err
 	})
 }
 

@@ -139,45 +139,6 @@ type Removal struct {
 	Revision Revision
 }
 
-// Mark orders the reports of one agent: Seq within a boot; a boot that another has followed is over for good.
-type Mark struct {
-	Boot string // UUID, new on each start of the agent
-	Seq  int64
-}
-
-// boots that are remembered as over
-const keptBoots = 8
-
-// Order is the state of an agent's report stream.
-type Order struct {
-	Current Mark
-	Over    []string // former boots, newest last
-}
-
-// Accept says whether a report marked m is news, and the state after it. Duplicates and reports of a
-// former boot are not news and change nothing.
-func (o Order) Accept(m Mark) (Order, bool) {
-	if m.Boot == o.Current.Boot {
-		if m.Seq <= o.Current.Seq {
-			return o, false
-		}
-		return Order{Current: m, Over: o.Over}, true
-	}
-	for _, b := range o.Over {
-		if b == m.Boot {
-			return o, false
-		}
-	}
-	over := append([]string(nil), o.Over...)
-	if o.Current.Boot != "" {
-		over = append(over, o.Current.Boot)
-	}
-	if len(over) > keptBoots {
-		over = over[len(over)-keptBoots:]
-	}
-	return Order{Current: m, Over: over}, true
-}
-
 // YieldsTo reports whether r replaces s as the status of an assignment whose object is assigned. A report about the assigned object
 // always does, also when a rollback has made an older one the assigned one; any other only while the agent has not yet
 // spoken of the assigned one, and if it is not older than what was said last.

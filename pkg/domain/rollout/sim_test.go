@@ -48,12 +48,25 @@ type simAgent struct {
 	busy    int // ticks until the next change
 	boot    int
 	seq     int64
+	turn    delivery.Turn
 	untold  bool
 	order   delivery.Order // the gateway's
 	good    bool           // it was truly healthy since it applied its object
 }
 
-func (a *simAgent) mark() delivery.Mark { return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq} }
+func (a *simAgent) mark() delivery.Mark {
+	return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq, Turn: a.turn}
+}
+
+// hear is the gateway, which takes what has this mark or not. The answer reaches the process that made the request, unless it is lost.
+func (a *simAgent) hear(m delivery.Mark, lost bool) (news bool) {
+	order, got := a.order.Accept(m)
+	a.order = order
+	if m.Boot == strconv.Itoa(a.boot) && !lost {
+		a.turn = max(a.turn, got.Turn)
+	}
+	return got.News
+}
 
 type message struct {
 	at     time.Time
@@ -72,7 +85,7 @@ func newSim(seed uint64, fail func(string, ...any)) *sim {
 	for i := range 2 + s.rnd.IntN(9) {
 		id := agent.ID(fmt.Sprintf("c%02d", i))
 		s.order = append(s.order, id)
-		s.agents[id] = &simAgent{id: id, picked: i < 2 || !s.maybe(20)}
+		s.agents[id] = &simAgent{id: id, picked: i < 2 || !s.maybe(20), turn: delivery.NoTurn}
 	}
 	s.publish(0)
 	s.in.Spec = nil
@@ -168,8 +181,10 @@ func (s *sim) work(a *simAgent) {
 	switch {
 	case want == "" && a.object != "":
 		a.object, a.phase, a.health, a.good = "", "", "", false
-		a.seq++
-		a.order, _ = a.order.Accept(a.mark())
+		for range 2 { // it may need a turn
+			a.seq++
+			a.hear(a.mark(), false)
+		}
 		delete(s.in.Status, a.id) // the tombstone is acknowledged
 	case want != a.object && !(s.chaos && s.maybe(40)): // else it has not heard of it yet
 		a.object, a.phase, a.health, a.good = want, delivery.PhaseApplying, delivery.HealthUnknown, false
@@ -203,10 +218,8 @@ func (s *sim) dooms(a *simAgent) bool {
 func (s *sim) disturb(a *simAgent) {
 	switch {
 	case s.maybe(1): // a crash: it looks at everything anew, and says so again
-		// The order of reports knows a boot from its first report on: one of a boot that nobody has met dies with it.
-		s.net = slices.DeleteFunc(s.net, func(m message) bool { return m.agent == a.id && m.mark.Boot != a.order.Current.Boot })
 		a.boot++
-		a.seq, a.untold = 0, true
+		a.seq, a.turn, a.untold = 0, delivery.NoTurn, true
 	case a.offline && s.maybe(5):
 		a.offline, a.flagged = false, false
 	case !a.offline && s.rnd.IntN(400) == 0:
@@ -252,11 +265,13 @@ func (s *sim) deliver() {
 			continue
 		}
 		a := s.agents[m.agent]
-		order, news := a.order.Accept(m.mark)
+		news := a.hear(m.mark, s.chaos && s.maybe(20))
+		if !news && m.mark.Boot == strconv.Itoa(a.boot) && m.mark.Turn == delivery.NoTurn {
+			a.untold = true // it was given a turn, or asks again
+		}
 		if !news || s.in.Prior[m.agent] == "" {
 			continue
 		}
-		a.order = order
 		if old, ok := s.in.Status[m.agent]; !ok || old.YieldsTo(m.report, s.in.Prior[m.agent]) {
 			s.in.Status[m.agent] = delivery.Status{Agent: m.agent, Object: m.report.Object, Sequence: m.report.Sequence, Phase: m.report.Phase, Health: m.report.Health}
 		}

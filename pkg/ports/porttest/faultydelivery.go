@@ -63,7 +63,7 @@ type faultyReports struct {
 	f  *faults
 }
 
-func (x faultyReports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (v bool, err error) {
+func (x faultyReports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (v delivery.Reception, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err
 	}

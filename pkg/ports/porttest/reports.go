@@ -26,17 +26,45 @@ func reportCases() map[string]func(*world) {
 		"an agent reports for itself only":     recordOwn,
 		"reporting nothing changes nothing":    recordNothing,
 		"reports do not grow any version":      recordVersions,
+		"a turn comes before a process counts": orderTurns,
 		"the order is per agent and not below": orderPerAgent,
 	}
 }
 
 func (w *world) advance(a agent.ID, boot string, seq int64, want bool) {
 	w.Helper()
-	got, err := w.Reports().Advance(w.ctx, a, delivery.Mark{Boot: boot, Seq: seq}, w.at)
+	w.receive(a, delivery.Mark{Boot: boot, Seq: seq}, delivery.Reception{News: want})
+}
+
+func (w *world) receive(a agent.ID, m delivery.Mark, want delivery.Reception) {
+	w.Helper()
+	got, err := w.Reports().Advance(w.ctx, a, m, w.at)
 	wantNone(w.T, "advance", err)
 	if got != want {
-		w.Fatalf("advance to %s %d: got news %v, want %v", boot, seq, got, want)
+		w.Fatalf("advance to %+v: got %+v, want %+v", m, got, want)
 	}
+}
+
+// orderTurns is a process that dies with its first report on the way, and the one that follows it.
+func orderTurns(w *world) {
+	a := w.agent("edge")
+	first, dead, live := newID[string](), newID[string](), newID[string]()
+	mark := func(boot string, seq int64, turn delivery.Turn) delivery.Mark {
+		return delivery.Mark{Boot: boot, Seq: seq, Turn: turn}
+	}
+	news, old := delivery.Reception{News: true}, delivery.Reception{}
+	w.receive(a.ID, mark(first, 1, delivery.NoTurn), news)
+	w.receive(a.ID, mark(live, 1, delivery.NoTurn), delivery.Reception{Turn: 1})
+	w.receive(a.ID, mark(first, 2, delivery.NoTurn), news)
+	w.receive(a.ID, mark(live, 2, 1), news)
+	w.receive(a.ID, mark(first, 3, delivery.NoTurn), old)
+	w.receive(a.ID, mark(dead, 1, delivery.NoTurn), delivery.Reception{Turn: 2})
+	w.receive(a.ID, mark(live, 3, 1), news)
+	w.receive(a.ID, mark(live, 3, 1), old)
+	w.receive(a.ID, mark(first, 4, 1), old)
+	w.receive(a.ID, mark(newID[string](), 1, delivery.Turnless), news)
+	w.receive(a.ID, mark(dead, 2, 2), old)
+	w.receive(a.ID, mark(newID[string](), 1, delivery.NoTurn), delivery.Reception{Turn: 4})
 }
 
 func orderAdvance(w *world) {
@@ -67,8 +95,9 @@ func orderRace(w *world) {
 	boot := newID[string]()
 	news := make([]bool, 8)
 	for _, err := range race(len(news), func(i int) error {
-		return w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
-			news[i], err = tx.Reports().Advance(ctx, a.ID, delivery.Mark{Boot: boot, Seq: 1}, w.at)
+		return w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
+			got, err := tx.Reports().Advance(ctx, a.ID, delivery.Mark{Boot: boot, Seq: 1}, w.at)
+			news[i] = got.News
 			return err
 		})
 	}) {

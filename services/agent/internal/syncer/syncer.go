@@ -50,6 +50,8 @@ const (
 	quickAnswer = 50 * time.Millisecond
 	quickInARow = 8
 	quickPause  = 200 * time.Millisecond
+
+	turnsInARow = 3 // that the broker may give before it takes a report
 )
 
 // Config of a Syncer.
@@ -78,6 +80,7 @@ type Syncer struct {
 	seq      int64
 	revision int64
 	work     int64 // the highest mark of other work that the broker has told
+	turn     int64 // the highest turn that the broker has given this process
 	quick    int   // quick answers in a row
 }
 
@@ -182,18 +185,33 @@ func (s *Syncer) pace(ctx context.Context, took time.Duration, news bool) {
 	}
 }
 
+// exchange makes a request, and makes it again if the broker has given this process its turn to tell what it carries.
 func (s *Syncer) exchange(ctx context.Context, batch report.Batch, status json.RawMessage, wait int) error {
+	for range turnsInARow {
+		if again, err := s.request(ctx, batch, status, wait); err != nil || !again {
+			return err
+		}
+	}
+	return fault.New(fault.Unavailable, "reports_not_taken", "the broker gives this process one turn after the other and takes none of its reports")
+}
+
+// request is one exchange. It returns whether what it carried has to be told again.
+func (s *Syncer) request(ctx context.Context, batch report.Batch, status json.RawMessage, wait int) (again bool, err error) {
 	s.seq++
+	turn := s.turn
 	res, err := s.Broker.Sync(ctx, s.Agent, wire.SyncRequest{
 		BootID: s.Boot, Seq: s.seq, Revision: s.revision, WaitSeconds: wait, Heartbeat: s.Heart.Beat(),
-		Applied: batch.Applied, Removed: batch.Removed, Status: status, Work: &s.work,
+		Applied: batch.Applied, Removed: batch.Removed, Status: status, Work: &s.work, Turn: &turn,
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	s.trouble.over(ctx)
-	s.pause.reset()
-	s.Box.Acknowledge(batch)
+	s.turn = max(s.turn, res.Turn)
+	if again = res.Turn > 0 && (batch.Len() > 0 || status != nil); !again {
+		s.trouble.over(ctx)
+		s.pause.reset()
+		s.Box.Acknowledge(batch)
+	}
 	s.work = max(s.work, res.Pending.Mark)
 	if s.Waiting != nil {
 		s.Waiting(res.Pending)
@@ -203,7 +221,7 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, status json.R
 	}
 	if res.Stacks == nil {
 		s.Count("unchanged")
-		return nil
+		return again, nil
 	}
 	s.Count("changed")
 	s.Log.InfoContext(ctx, "target state", "revision", res.Revision, "stacks", len(*res.Stacks), "removals", len(res.Removed))
@@ -218,5 +236,5 @@ func (s *Syncer) exchange(ctx context.Context, batch report.Batch, status json.R
 	}
 	s.revision = res.Revision
 	s.Target.Desired(*res.Stacks, res.Removed)
-	return nil
+	return again, nil
 }

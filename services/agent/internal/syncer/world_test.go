@@ -47,6 +47,7 @@ type gateway struct {
 	fail     func(wire.SyncRequest) error // before anything is taken
 	lose     bool                         // take the request and lose the answer
 	hasty    bool                         // never park
+	turn     int64                        // without which no report is taken; zero: any is
 	news     chan struct{}
 	taken    []string // reports that were taken, in order
 }
@@ -74,6 +75,15 @@ func (g *gateway) Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (
 		}
 	}
 	g.mu.Lock()
+	if g.turn > 0 && len(req.Applied)+len(req.Removed)+len(req.Status) > 0 && (req.Turn == nil || *req.Turn != g.turn) {
+		res := wire.SyncResponse{Revision: g.revision, Next: wire.Next{WaitSeconds: wire.MaxWaitSeconds}, Turn: g.turn}
+		lose := g.lose
+		g.mu.Unlock()
+		if lose {
+			return wire.SyncResponse{}, lost
+		}
+		return res, nil
+	}
 	for _, r := range req.Removed {
 		g.taken = append(g.taken, r.StackID+" removed")
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -39,23 +40,23 @@ type outcome struct {
 }
 
 // report makes what the sync reports durable. A duplicate, or a report of a process that another one followed, is
-// accepted and changes nothing.
-func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) error {
+// accepted and changes nothing. It returns the turn that the process is given, if it has to tell everything again with it; else zero.
+func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) (delivery.Turn, error) {
 	reports, removals, err := parseReports(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	status, err := parseStatus(req.Status)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	began, reading := g.Now().UTC(), g.Hub.Begin()
 	var done outcome
-	var news bool
+	var got delivery.Reception
 	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		done, news = outcome{}, false
+		done, got = outcome{}, delivery.Reception{}
 		var err error
-		if news, err = tx.Reports().Advance(ctx, a, delivery.Mark{Boot: req.BootID, Seq: req.Seq}, began); err != nil || !news {
+		if got, err = tx.Reports().Advance(ctx, a, markOf(req), began); err != nil || !got.News {
 			return err
 		}
 		if status != nil {
@@ -78,14 +79,25 @@ func (g *Gateway) report(ctx context.Context, a agent.ID, req wire.SyncRequest) 
 		return done.publish(ctx, tx)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !news {
+	if got.Turn != 0 {
+		return got.Turn, nil
+	}
+	if !got.News {
 		g.Metrics.Reports.WithLabelValues("repeated").Add(float64(len(reports) + len(removals)))
-		return nil
+		return 0, nil
 	}
 	g.reported(ctx, a, reading, began, done)
-	return nil
+	return 0, nil
+}
+
+func markOf(req wire.SyncRequest) delivery.Mark {
+	m := delivery.Mark{Boot: req.BootID, Seq: req.Seq, Turn: delivery.Turnless}
+	if req.Turn != nil {
+		m.Turn = cmp.Or(delivery.Turn(*req.Turn), delivery.NoTurn)
+	}
+	return m
 }
 
 func parseReports(req wire.SyncRequest) ([]delivery.Report, []delivery.Removal, error) {

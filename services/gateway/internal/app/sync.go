@@ -47,9 +47,13 @@ func (g *Gateway) sync(ctx context.Context, c Caller, agentID string, req wire.S
 			g.Log.WarnContext(ctx, "two processes use the identity of one agent", "agent", string(a), "boot", req.BootID)
 		}
 	}
+	var turn delivery.Turn
 	if len(req.Applied)+len(req.Removed)+len(req.Status) > 0 {
-		if err := g.report(ctx, a, req); err != nil {
+		if turn, err = g.report(ctx, a, req); err != nil {
 			return wire.SyncResponse{}, "", err
+		}
+		if turn != 0 {
+			end = g.Now() // it has to be told now
 		}
 	}
 	s := waiting{
@@ -57,7 +61,9 @@ func (g *Gateway) sync(ctx context.Context, c Caller, agentID string, req wire.S
 		// A process that this replica meets for the first time gets everything if it has nothing or follows another one.
 		full: arrival.Replaced || (arrival.NewBoot && req.Revision == 0),
 	}
-	return s.run(ctx)
+	res, outcome, err := s.run(ctx)
+	res.Turn = int64(turn)
+	return res, outcome, err
 }
 
 func check(req *wire.SyncRequest) error {
@@ -71,6 +77,8 @@ func check(req *wire.SyncRequest) error {
 		return bad("seq must be 1 or more, not %d", req.Seq)
 	case req.Work != nil && *req.Work < 0:
 		return bad("work must not be negative")
+	case req.Turn != nil && *req.Turn < 0:
+		return bad("turn must not be negative")
 	case req.Revision < 0:
 		return bad("revision must not be negative")
 	case req.WaitSeconds < 0 || req.WaitSeconds > wire.MaxWaitSeconds:

@@ -41,6 +41,7 @@ type mind struct {
 	seq      int64
 	revision int64
 	work     int64
+	turn     int64
 	status   json.RawMessage // not told yet
 
 	has     map[string]string // object that is applied, by stack
@@ -85,7 +86,7 @@ func uuid(chance *rand.Rand) string {
 func (m *mind) request() wire.SyncRequest {
 	m.seq++
 	yes, latency := true, int32(1+m.seq%9)
-	req := wire.SyncRequest{BootID: m.boot, Seq: m.seq, Revision: m.revision, Work: &m.work,
+	req := wire.SyncRequest{BootID: m.boot, Seq: m.seq, Revision: m.revision, Work: &m.work, Turn: &m.turn,
 		Heartbeat: wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &latency}}
 	for _, id := range slices.Sorted(maps.Keys(m.applied)) {
 		req.Applied = append(req.Applied, m.applied[id])
@@ -102,8 +103,16 @@ func (m *mind) request() wire.SyncRequest {
 	return req
 }
 
-// answered takes the answer to req. What req carried is told; what the answer brings is in hand.
+// answered takes the answer to req. What req carried is told, unless the answer gives a turn to tell it again with; what the answer brings is
+// in hand.
 func (m *mind) answered(req wire.SyncRequest, res wire.SyncResponse) {
+	if m.turn = max(m.turn, res.Turn); res.Turn == 0 {
+		m.told(req)
+	}
+	m.target(res)
+}
+
+func (m *mind) told(req wire.SyncRequest) {
 	for _, a := range req.Applied {
 		if m.applied[a.StackID] == a {
 			delete(m.applied, a.StackID)
@@ -117,6 +126,9 @@ func (m *mind) answered(req wire.SyncRequest, res wire.SyncResponse) {
 	if req.Status != nil {
 		m.status = nil
 	}
+}
+
+func (m *mind) target(res wire.SyncResponse) {
 	m.work = max(m.work, res.Pending.Mark)
 	if res.Stacks == nil {
 		return
