@@ -224,7 +224,7 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 	}
 	changes := f.w.peace(set.Changes, f.notes)
 	if !f.settled {
-		f.w.settled = false // from here on the cluster is no more as it was
+		f.w.settled, f.w.begun = false, f.want // from here on the cluster is no more as it was
 	}
 	if err := f.save(ctx, set.Inventory); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -13,13 +14,14 @@ import (
 )
 
 // contents keeps bundles of a stack by checksum, compressed, so that drift is corrected while the broker is away without
-// holding every object in memory. There are two while a new revision has not come into force.
+// holding every object in memory. There are two while a new revision has not come into force, three if one before it was
+// superseded in the middle.
 type contents map[string][]byte
 
-// only forgets all bundles but one.
-func (c contents) only(checksum string) {
+// only forgets all other bundles.
+func (c contents) only(checksums ...string) {
 	for sum := range c {
-		if sum != checksum {
+		if !slices.Contains(checksums, sum) {
 			delete(c, sum)
 		}
 	}
@@ -69,7 +71,7 @@ func (w *worker) bundle(ctx context.Context, s wire.Stack) ([]byte, error) {
 	if err := z.Close(); err != nil {
 		return nil, fmt.Errorf("pack the bundle: %w", err)
 	}
-	w.contents.only(w.inForce.Checksum)
+	w.contents.only(w.inForce.Checksum, w.begun.Checksum)
 	w.contents[s.Checksum] = b.Bytes()
 	return plain, nil
 }

@@ -26,7 +26,7 @@ const (
 
 // settle takes over what a full pass has found out.
 func (w *worker) settle(f *full) {
-	w.inForce = f.want
+	w.inForce, w.begun = f.want, wire.Stack{}
 	w.contents.only(f.want.Checksum)
 	w.settled, w.problem, w.inventory, w.seen, w.held = true, "", f.stored, f.state, nil
 	w.leaving = map[cluster.Key]bool{}

@@ -23,7 +23,7 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	}
 	defer w.leave()
 	w.setState(stateRemoving)
-	w.settled, w.contents, w.held = false, contents{}, nil
+	w.settled, w.begun, w.contents, w.held = false, wire.Stack{}, contents{}, nil
 	inv, err := w.e.c.Cluster.Inventories.Load(ctx, w.stack)
 	if err != nil {
 		return failure{step: stepInventory, err: err}

@@ -1,7 +1,10 @@
 package reconcile_test
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +58,70 @@ func TestTheBrokerIsAway(t *testing.T) {
 	w.content.mu.Unlock()
 	w.eventually("the retry", func() bool { return w.value("v1/configmaps/./it") == "two" })
 	w.remove(id)
+}
+
+func TestARevisionThatIsSupersededInTheMiddleIsFinishedIfTheNewerCannotBeHad(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		away  bool
+		third string
+		why   string
+	}{
+		"the broker is away":    {true, configMap("it", "three") + application, "fetch: the broker does not answer"},
+		"its bundle is refused": {false, configMap("it", "three") + "---\napiVersion: v1\nkind: Service\nmetadata: {name: Bad_Name}\nspec: {ports: [{port: 80}]}\n", "Bad_Name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := uuid.NewString()
+			w.apply(w.stack(id, configMap("it", "one")+application))
+
+			// The second revision is cut between the config map, which comes first, and the workload, which comes last.
+			held, release := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			hold := func(r *http.Request) {
+				if r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") == "" && strings.HasSuffix(r.URL.Path, "/services/web") {
+					once.Do(func() { close(held) })
+					<-release
+				}
+			}
+			w.wire.before.Store(&hold)
+			second := configMap("it", "two") + strings.NewReplacer("port: 80", "port: 81", "web:1", "web:2").Replace(application)
+			w.engine.Desired([]wire.Stack{w.stack(id, second)}, nil)
+			<-held
+			third := w.stack(id, c.third)
+			w.content.mu.Lock()
+			if c.away {
+				w.content.fail = fault.New(fault.Unavailable, "broker_unreachable", "the broker does not answer")
+			}
+			w.content.mu.Unlock()
+			w.engine.Desired([]wire.Stack{third}, nil)
+			close(release)
+
+			failed := func(a wire.Applied) bool {
+				return a.SequenceID == third.SequenceID && a.Phase == "failed" && strings.Contains(a.Message, c.why)
+			}
+			w.reports.await(t, id, failed)
+			w.eventually("the second revision to be finished", func() bool {
+				return strings.Contains(fmt.Sprint(w.get("apps/v1/deployments/./web").Object["spec"]), "web:2")
+			})
+			w.drop("v1/configmaps/./it")
+			w.eventually("drift from it to be corrected", func() bool { return w.value("v1/configmaps/./it") == "two" })
+			if r := w.reports.last(id); !failed(r) {
+				t.Errorf("got #%d %s %q, want the newest revision's failure told still", r.SequenceID, r.Phase, r.Message)
+			}
+			w.content.mu.Lock()
+			w.content.fail = nil
+			w.content.mu.Unlock()
+			if c.away {
+				w.reports.await(t, id, func(a wire.Applied) bool { return a.SequenceID == third.SequenceID && a.Phase == "applied" })
+				if v := w.value("v1/configmaps/./it"); v != "three" {
+					t.Errorf("the value is %q, want that of the newest revision", v)
+				}
+			}
+			w.remove(id)
+		})
+	}
 }
 
 func TestASlowStackDelaysNoOtherAndIsSuperseded(t *testing.T) {

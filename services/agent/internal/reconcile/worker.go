@@ -38,6 +38,7 @@ type worker struct {
 	contents   contents
 	current    wire.Stack // that is worked on; of a removal, what the inventory knows of it
 	inForce    wire.Stack // that was last applied as a whole
+	begun      wire.Stack // that was last written to, unless it is in force
 	began      time.Time  // of the work on current
 	wasHealthy bool       // since then
 	attempts   int
@@ -243,6 +244,9 @@ func (w *worker) run(ctx context.Context) {
 		case t.want != nil && due:
 			err := protect(func() error { return w.applyAll(pass, *t.want, t.fresh) })
 			w.after(pass, delivery.PhaseApplying, err)
+			if err != nil {
+				w.finish(pass, *t.want)
+			}
 			if err != nil && w.settled {
 				w.giveBack(t.dirty) // another revision is in force still
 			}
@@ -261,6 +265,21 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.endPass()
 		w.sleep(ctx, t.want != nil && w.settled)
+	}
+}
+
+// finish brings to its end the revision that want superseded in the middle, if nothing of want could be written: its bundle
+// is refused, or cannot be fetched since the broker is away. Else a part of each would stay, which nobody corrects.
+func (w *worker) finish(pass context.Context, want wire.Stack) {
+	if w.settled || pass.Err() != nil || w.begun.StackID == "" || sameWork(w.begun, want) {
+		return
+	}
+	problem, state := w.problem, w.state()
+	err := protect(func() error { return w.applyAll(pass, w.begun, false) })
+	w.problem = problem // it is want's, and has been told
+	w.setState(state)
+	if err != nil {
+		w.log.DebugContext(pass, "the revision that was superseded in the middle could not be finished; the next try of the newer revision is also one of this", "error", err.Error())
 	}
 }
 

@@ -273,6 +273,8 @@ type traffic struct {
 	reject   atomic.Bool // objects are not given; watches go on
 	rejected atomic.Int64
 
+	before atomic.Pointer[func(*http.Request)] // is called with each request first, and may hold it up
+
 	mu    sync.Mutex
 	lines []string
 }
@@ -285,6 +287,9 @@ func (f *traffic) wrap(next http.RoundTripper) http.RoundTripper {
 		if f.reject.Load() && r.URL.Query().Get("watch") == "" {
 			f.rejected.Add(1)
 			return nil, errors.New("connect: connection refused")
+		}
+		if before := f.before.Load(); before != nil {
+			(*before)(r)
 		}
 		if r.Method == http.MethodGet {
 			f.reads.Add(1)
