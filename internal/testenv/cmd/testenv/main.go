@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -47,14 +48,16 @@ func run(args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return runCommand(ctx, fs.Args(), env)
+	return runCommand(ctx, fs.Args(), env, os.Stdout, os.Stderr)
 }
 
-// runCommand passes SIGTERM on to the command (ctrl-C reaches it by the terminal) and then waits for it to end.
-func runCommand(ctx context.Context, args, env []string) (int, error) {
+// runCommand passes SIGTERM on to the command (ctrl-C reaches it by the terminal) and then waits for it to end. What tests
+// failed, by its output, is told once more at the end.
+func runCommand(ctx context.Context, args, env []string, stdout, stderr io.Writer) (int, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	var failed failures
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, io.MultiWriter(stdout, &failed), stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopGrace
 	err := cmd.Run()
@@ -63,6 +66,7 @@ func runCommand(ctx context.Context, args, env []string) (int, error) {
 	case ctx.Err() != nil:
 		return 130, errors.New("interrupted")
 	case errors.As(err, &exit):
+		failed.report(stderr)
 		if code := exit.ExitCode(); code > 0 {
 			return code, nil
 		}
