@@ -61,6 +61,8 @@ const (
 	superuser     = "brokkr"
 	stopLimit     = 20 * time.Second
 	startAttempts = 3 // another process may take the port that was found free
+	oldOnesLimit  = 30 * time.Second
+	oldOnesPause  = 200 * time.Millisecond
 )
 
 // files are the paths below a data directory.
@@ -135,21 +137,38 @@ func (s *Server) start(ctx context.Context, account *account) error {
 	if err := s.initialise(ctx, run); err != nil {
 		return err
 	}
-	for attempt := 1; ; attempt++ {
+	began := time.Now()
+	for attempt := 1; ; {
 		if s.port, err = choosePort(s.files.port, attempt > 1); err != nil {
 			return err
 		}
-		if err = s.boot(ctx, run); err == nil {
-			break
-		}
-		if attempt == startAttempts || !errors.Is(err, errPortTaken) {
+		err = s.boot(ctx, run)
+		switch {
+		case err == nil:
+		case errors.Is(err, errPortTaken) && attempt < startAttempts:
+			attempt++
+			continue
+		case errors.Is(err, errOldOnes) && time.Since(began) < oldOnesLimit && sleep(ctx, oldOnesPause):
+			continue // they end by themselves when they have done what they are at
+		default:
 			return err
 		}
+		break
 	}
 	if err := createDatabase(ctx, s.dsn("postgres"), s.cfg.Database); err != nil {
 		return errors.Join(err, s.end(context.WithoutCancel(ctx)))
 	}
 	return nil
+}
+
+// sleep returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // initialise runs initdb once. It works on a folder aside, so that one cut short leaves nothing that looks complete.

@@ -268,6 +268,62 @@ func TestServerOfAKilledProcess(t *testing.T) {
 	waitFor(t, "the old server's end", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
+// The main process is killed while another of the server's processes lives on: two servers on one data directory would
+// destroy it, so the next start waits for that one's end.
+func TestStartWaitsForTheProcessesOfAKilledServer(t *testing.T) {
+	t.Parallel()
+	logs := &buffer{}
+	cfg := localpg.Config{DataDir: dataDir(t), Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	killed := start(t, cfg)
+	db, err := sql.Open("postgres", killed.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var last int
+	if err := db.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&last); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(last, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(cfg.DataDir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-killed.Done()
+	if err := killed.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() {
+		for !strings.Contains(logs.String(), "pre-existing shared memory block") && t.Context().Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		released <- syscall.Kill(last, syscall.SIGCONT)
+	}()
+	s := start(t, cfg)
+	select {
+	case err := <-released:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("the server started beside a process of the one before")
+		_ = syscall.Kill(last, syscall.SIGKILL)
+	}
+	if got := exec1(t, s.URL(), "SELECT 1"); got != "1" {
+		t.Errorf("got %q, want a server that works", got)
+	}
+}
+
 // A server that died right after it had made postmaster.pid leaves it empty.
 func TestEmptyPIDFile(t *testing.T) {
 	t.Parallel()

@@ -24,6 +24,9 @@ import (
 // errPortTaken says that another process took the port between the choice and the start.
 var errPortTaken = errors.New("port was taken")
 
+// errOldOnes says that processes of a server whose main process was killed are not gone yet.
+var errOldOnes = errors.New("processes of the server before it still run")
+
 // runner starts PostgreSQL's programs in a data directory, as the right user and without this process's environment.
 type runner struct {
 	bin     installation
@@ -143,6 +146,9 @@ func (s *Server) awaitReady(ctx context.Context) error {
 			tail := s.process.log.tail()
 			if strings.Contains(tail, "could not bind") {
 				return fmt.Errorf("%w: %s", errPortTaken, tail)
+			}
+			if strings.Contains(tail, "pre-existing shared memory block") {
+				return fmt.Errorf("%w: %s", errOldOnes, tail)
 			}
 			return fmt.Errorf("the server ended (%w): %s", s.process.err, tail)
 		case <-ctx.Done():
