@@ -73,16 +73,13 @@ func TestRedisComesAndGoes(t *testing.T) {
 // Postgres is stopped and started again. Callers are told why nothing goes; the clusters stay as they are and drift is
 // corrected; no process has to be restarted for all to go on.
 func TestPostgresRestarted(t *testing.T) {
-	db := newDatabase(t)
+	db := newDatabase(t, localpg.Config{FsyncOff: true})
 	w := world.New(t, programs, world.Options{Database: db.server.URL()})
 	g := w.Tenant
 	app := w.App("app", "one", 1)
 	s := g.NewStack(t, "app", world.All)
 	g.WaitHealthy(t, g.Publish(t, s.ID, app.Bundle()), w.Agents...)
-	pids := map[string]int{}
-	for _, p := range w.Services() {
-		pids[p.Name] = p.Proc().PID()
-	}
+	same := sameProcesses(t, w)
 
 	p := publish(t.Context(), g, s.ID, func(n int) string { return w.App("app", fmt.Sprint(n), 1).Bundle() })
 	p.await(t, 3)
@@ -124,16 +121,7 @@ func TestPostgresRestarted(t *testing.T) {
 	for _, c := range w.Clusters {
 		absent(t, c, app)
 	}
-	for _, p := range w.Services() {
-		if p.Proc().PID() != pids[p.Name] {
-			t.Errorf("%s is not the process that it was", p.Name)
-		}
-		select {
-		case <-p.Proc().Done():
-			t.Errorf("%s has ended", p.Name)
-		default:
-		}
-	}
+	same()
 }
 
 // database is a PostgreSQL server that the test may stop and start at the same address.
@@ -142,7 +130,8 @@ type database struct {
 	server *localpg.Server
 }
 
-func newDatabase(t *testing.T) *database {
+// newDatabase starts a server with these settings, in a folder of its own.
+func newDatabase(t *testing.T, config localpg.Config) *database {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "brokkr-e2e-pg-")
 	if err != nil {
@@ -151,7 +140,8 @@ func newDatabase(t *testing.T) *database {
 	if err := os.Chmod(dir, 0o755); err != nil { // the server may run as another user, who has to get through
 		t.Fatal(err)
 	}
-	d := &database{config: localpg.Config{DataDir: dir + "/postgres", FsyncOff: true}}
+	config.DataDir = dir + "/postgres"
+	d := &database{config: config}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,8 +48,9 @@ type Cluster struct {
 	Kube      kubernetes.Interface
 	Dynamic   dynamic.Interface
 
-	t      testing.TB
-	canary *corev1.ConfigMap
+	t          testing.TB
+	canary     *corev1.ConfigMap
+	kubeconfig string
 }
 
 func openCluster(t testing.TB, name, kubeconfig, namespace string) *Cluster {
@@ -54,7 +60,7 @@ func openCluster(t testing.TB, name, kubeconfig, namespace string) *Cluster {
 		t.Fatalf("cluster %s: %v", name, err)
 	}
 	cfg.QPS, cfg.UserAgent = -1, "e2e"
-	c := &Cluster{Name: name, Namespace: namespace, Config: cfg, t: t}
+	c := &Cluster{Name: name, Namespace: namespace, Config: cfg, t: t, kubeconfig: kubeconfig}
 	if c.Kube, err = kubernetes.NewForConfig(cfg); err != nil {
 		t.Fatalf("cluster %s: %v", name, err)
 	}
@@ -64,6 +70,41 @@ func openCluster(t testing.TB, name, kubeconfig, namespace string) *Cluster {
 	c.addNamespace(namespace)
 	c.plantCanary()
 	return c
+}
+
+// KillControlPlane is kill -9 of the process that is its API server, controller manager and scheduler, and of the etcd that
+// the test clusters share, too if etcd says so. They are started again by their supervisor. A cluster that is not one of
+// test/kubecluster skips the test.
+func (c *Cluster) KillControlPlane(etcd bool) {
+	c.t.Helper()
+	own := filepath.Dir(c.kubeconfig)
+	files := []string{filepath.Join(own, "pid")}
+	if etcd {
+		files = append(files, filepath.Join(filepath.Dir(own), "etcd", "pid"))
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			c.t.Skipf("%s: not a cluster whose processes can be killed: %v", c.Name, err)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			c.t.Fatalf("%s: %v", file, err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			c.t.Fatalf("kill process %d of %s: %v", pid, file, err)
+		}
+	}
+}
+
+// Answers returns nil if the API server says that it is ready.
+func (c *Cluster) Answers() error {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+	defer cancel()
+	return c.Kube.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
 // addNamespace makes a namespace that goes with the test.
