@@ -78,7 +78,7 @@ test-collectors: ## a real OpenTelemetry collector takes the examples of its con
 	@otelcol=$$(tools/build.sh otelcol); for file in collector logs; do "$$otelcol" validate --config=deploy/otel/$$file.yaml || exit 1; done; \
 	"$$otelcol" validate --config=deploy/otel/collector.yaml $$(grep -o -- '--set=[^"]*' deploy/otel/compose-jaeger.yaml)
 
-test-charts: ## the charts: lint, a matrix of values, golden renders, every value used, dry runs on a real API server
+test-charts: ## the charts: lint, a matrix of values, golden renders, every value used; on a real API server dry runs, and releases from the former charts on (FROM=v1.2.2)
 	@echo "== charts"
 	@HELM=$$(tools/build.sh helm) $(TESTENV) --kube 1 --no-postgres --no-redis -- go test -count=1 ./charts
 

@@ -59,7 +59,9 @@ func all() []string {
 func matrix() map[string]install {
 	own := set("global.database.existingSecret=my-database", "global.redis.existingSecret=my-redis", "global.keys.existingSecret=my-keys",
 		"global.admin.existingSecret=my-admin", "global.joinToken.enabled=false")
-	part := func(name string) install { return install{broker + "/charts/" + name, broker, own} }
+	part := func(name string) install { // a release of its own; by the common name they find each other
+		return install{broker + "/charts/" + name, name, append(slices.Clone(own), set("global.fullnameOverride=brokkr")...)}
+	}
 	url := "broker.url=http://brokkr-broker:3000"
 	return map[string]install{
 		"broker":             {broker, broker, set("postgresql.enabled=true")},
@@ -233,6 +235,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		"all-in-one broker's: config.":                                  apart("config.log.level=debug"),
 		"broker's: extraEnv, podLabels, replicas, autoscaling.enabled.": apart("replicas=2", "podLabels.a=b", "autoscaling.enabled=true", "extraEnv[0].name=A", "extraEnv[0].value=b"),
 		"makes no Secrets":                                              {broker + "/charts/api", broker, nil},
+		"does not know where the api is":                                {broker + "/charts/gateway", broker, append(matrix()["gateway"].args, set("global.fullnameOverride=")...)},
 		"broker.url is missing":                                         {agent, agent, nil},
 		"Both auth.existingSecret and auth.pak":                         {agent, agent, set("broker.url=http://x", "auth.existingSecret=x", "auth.pak=brokkr_BRabcdef_"+strings.Repeat("a", 32))},
 		"does not match pattern '^(brokkr_BR":                           {agent, agent, set("broker.url=http://x", "auth.pak=secret")},

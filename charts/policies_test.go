@@ -60,11 +60,12 @@ func installs(t *testing.T) map[string]policed {
 		}
 		return append(args, set("ingress.enabled=true", "ingress.hosts={a.example.com}")...)
 	}
-	narrowed := func(agents []string, more ...string) install {
-		i := with("broker", more...)
+	narrowedTo := func(name string, agents []string, more ...string) install {
+		i := with(name, more...)
 		i.args = append(i.args, agents...)
 		return i
 	}
+	narrowed := func(agents []string, more ...string) install { return narrowedTo("broker", agents, more...) }
 	apart := []string{"microservices.enabled=true", "redis.enabled=true", "api.ingress.enabled=true", "api.ingress.hosts={b.example.com}"}
 	out := map[string]policed{
 		"narrowed":                 {broker: narrowed(agents("")), closed: true},
@@ -76,9 +77,11 @@ func installs(t *testing.T) map[string]policed {
 				"global.config.otlp.endpoint=https://traces.example.com:4317", "gateway.apiURL=https://api.example.com:8443")},
 			agent: set("otlp.endpoint=http://traces.example.com:4319", "networkPolicy.ports={443,6443,8443,16443,3000,8080}"),
 		},
-		"releases apart": {broker: install{broker + "/charts/gateway", "gateway", append(slices.Clone(m["gateway"].args), set("apiURL=http://api:3000")...)},
-			also: []install{{broker + "/charts/api", "api", m["api"].args}, {broker + "/charts/scheduler", "scheduler", m["scheduler"].args}}, url: "http://gateway.brokkr:8080"},
-		"broker elsewhere": {broker: m["broker"], agent: set("networkPolicy.ports={443,6443,8443,16443}"), url: "https://brokkr.example.com:9443"},
+		"releases apart": {broker: m["gateway"], also: []install{m["api"], m["scheduler"]}, url: "http://brokkr-gateway.brokkr:8080"},
+		"releases apart, without a common name": {broker: with("gateway", "global.fullnameOverride=", "apiURL=http://api:3000"),
+			also: []install{with("api", "global.fullnameOverride="), with("scheduler", "global.fullnameOverride=")}, url: "http://gateway.brokkr:8080"},
+		"narrowed, releases apart": {broker: narrowedTo("gateway", agents("")), also: []install{narrowedTo("api", agents("")), m["scheduler"]}, url: "http://brokkr-gateway.brokkr:8080", closed: true},
+		"broker elsewhere":         {broker: m["broker"], agent: set("networkPolicy.ports={443,6443,8443,16443}"), url: "https://brokkr.example.com:9443"},
 	}
 	for name, i := range m {
 		if i.chart == broker {

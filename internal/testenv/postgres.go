@@ -63,7 +63,7 @@ func openAdmin(t testing.TB) *admin {
 	t.Helper()
 	dsn := os.Getenv(EnvPostgres)
 	if dsn == "" {
-		missing(t, EnvPostgres+" is not set")
+		Missing(t, EnvPostgres+" is not set")
 	}
 	u, err := url.Parse(dsn)
 	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {

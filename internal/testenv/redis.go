@@ -27,7 +27,7 @@ func Redis(t testing.TB) string {
 	}
 	url := os.Getenv(EnvRedis)
 	if url == "" {
-		missing(t, "redis-server is not installed and "+EnvRedis+" is not set")
+		Missing(t, "redis-server is not installed and "+EnvRedis+" is not set")
 	}
 	return claimRedisDB(t, url)
 }
@@ -45,7 +45,7 @@ type RedisServer struct {
 func NewRedisServer(t testing.TB) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		missing(t, "redis-server is not installed")
+		Missing(t, "redis-server is not installed")
 	}
 	s, err := StartRedis(t.Context())
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 	EnvKubeconfigs = "BROKKR_TEST_KUBECONFIGS" // paths, comma separated
 )
 
-// missing skips the test, or fails it in CI.
-func missing(t testing.TB, what string) {
+// Missing skips the test, or fails it in CI.
+func Missing(t testing.TB, what string) {
 	t.Helper()
 	if ci := os.Getenv("CI"); ci != "" && ci != "0" && ci != "false" {
 		t.Fatalf("%s, and CI is set: run the tests by `make test`", what)
@@ -39,10 +39,10 @@ func Kubeconfigs(t testing.TB, n int) []string {
 		}
 	}
 	if len(paths) == 0 {
-		missing(t, EnvKubeconfigs+" is not set")
+		Missing(t, EnvKubeconfigs+" is not set")
 	}
 	if len(paths) < n {
-		missing(t, "the test needs more clusters than "+EnvKubeconfigs+" has")
+		Missing(t, "the test needs more clusters than "+EnvKubeconfigs+" has")
 	}
 	return paths[:n]
 }

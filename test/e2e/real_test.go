@@ -2,13 +2,8 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/colliery-io/brokkr/internal/testenv"
 	"github.com/colliery-io/brokkr/test/e2e/world"
 )
 
@@ -40,7 +36,7 @@ func TestRealBundles(t *testing.T) {
 		removeDefinitions(t, c)
 	}
 	for _, p := range published {
-		bundle := moduleFiles(t, p.module, p.version, p.files)
+		bundle := testenv.ModuleFiles(t, p.module, p.version, p.files)
 		s := g.NewStack(t, p.name, world.All)
 		o := g.Publish(t, s.ID, bundle)
 		t.Logf("%s %s, %d bytes: healthy after %s", p.module, p.version, len(bundle), g.WaitHealthy(t, o, w.Agents...))
@@ -81,35 +77,6 @@ func TestRealBundles(t *testing.T) {
 		c.WaitGone(world.ClusterRoles, "prometheus-operator")
 		c.WaitGone(world.Policies, "safe-upgrades.gateway.networking.k8s.io")
 	}
-}
-
-// moduleFiles returns the files of a module that match, joined into one bundle.
-func moduleFiles(t *testing.T, module, version, pattern string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module+"@"+version)
-	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), "GOWORK=off")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("download %s@%s: %v\n%s", module, version, err, out)
-	}
-	var got struct{ Dir string }
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatal(err)
-	}
-	paths, err := filepath.Glob(filepath.Join(got.Dir, pattern))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%s@%s has no %s (%v)", module, version, pattern, err)
-	}
-	sort.Strings(paths)
-	var b strings.Builder
-	for _, p := range paths {
-		text, err := os.ReadFile(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.WriteString("---\n" + strings.TrimPrefix(string(text), "---\n") + "\n")
-	}
-	return b.String()
 }
 
 func definitions(t *testing.T, c *world.Cluster, group string) []string {

@@ -17,6 +17,19 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* "true" where a service is a release of its own. */}}
+{{- define "brokkr.alone" -}}{{- if and .root.Chart.IsRoot (ne .component "broker") -}}true{{- end -}}{{- end -}}
+
+{{/* Selects the pods of another component, "of", of the installation. Of releases of their own nobody knows how they are called. */}}
+{{- define "brokkr.beside" -}}
+{{- if include "brokkr.alone" . -}}
+app.kubernetes.io/name: brokkr
+app.kubernetes.io/component: {{ .of }}
+{{- else -}}
+{{- include "brokkr.selector" (dict "root" .root "component" .of) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "brokkr.labels" -}}
 {{ include "brokkr.selector" . }}
 app.kubernetes.io/part-of: brokkr
@@ -40,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "brokkr.secret" -}}
 {{- $given := (get .root.Values.global .kind).existingSecret -}}
 {{- if $given -}}{{ $given }}
-{{- else if and .root.Chart.IsRoot (ne .component "broker") -}}
+{{- else if include "brokkr.alone" . -}}
 {{- fail (printf "\n\nInstalled alone, this chart makes no Secrets: set global.%s.existingSecret (docs/install.md, \"Secrets\")." .kind) -}}
 {{- else -}}{{ include "brokkr.base" .root }}-{{ .kind }}
 {{- end -}}
@@ -64,6 +77,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $own := dict -}}
 {{- if $root.Values.global.monitoring.enabled -}}{{- $_ := set $own "admin" (dict "addr" ":9090") -}}{{- end -}}
 {{- if eq .component "gateway" -}}
+{{- if and (include "brokkr.alone" .) (not $root.Values.apiURL) (not $root.Values.global.fullnameOverride) -}}
+{{- fail "\n\nInstalled alone, the gateway does not know where the api is: set apiURL, such as http://brokkr-api:3000, or the same global.fullnameOverride for gateway and api (docs/install.md, \"Services apart\")." -}}
+{{- end -}}
 {{- $scheme := ternary "https" "http" (ne (include "brokkr.tls" .) "") -}}
 {{- $api := printf "%s://%s:3000" $scheme (include "brokkr.name" (dict "root" $root "component" "api")) -}}
 {{- $section := dict "proxy_admin" (ne (toString $root.Values.proxyAdmin) "false") "api_url" ($root.Values.apiURL | default $api) -}}
@@ -268,7 +284,7 @@ spec:
           {{- end }}
           env:
             {{- include "brokkr.env" . | nindent 12 }}
-            {{- if and $v.global.joinToken.enabled (has .component (list "broker" "api")) (not (and $root.Chart.IsRoot (ne .component "broker"))) }}
+            {{- if and $v.global.joinToken.enabled (has .component (list "broker" "api")) (not (include "brokkr.alone" .)) }}
             - name: BROKKR__BROKER__JOIN_TOKEN
               valueFrom:
                 secretKeyRef:
@@ -425,13 +441,13 @@ spec:
       {{- with $np.from }}
       from: {{- toYaml . | nindent 8 }}
       {{- end }}
-    {{- if $np.from }}
+    {{- if and $np.from (or (eq .component "api") (not (include "brokkr.alone" .))) }}
     # And those of this release that have to: the gateway, before the api; the pod of `helm test`, before what the public Service leads to.
     - ports:
         - {port: http, protocol: TCP}
       from:
         - podSelector:
-            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" (ternary "gateway" "test" (eq .component "api"))) | nindent 14 }}
+            matchLabels: {{- include "brokkr.beside" (merge (dict "of" (ternary "gateway" "test" (eq .component "api"))) .) | nindent 14 }}
     {{- end }}
     {{- end }}
     {{- if $root.Values.global.monitoring.enabled }}
@@ -469,7 +485,7 @@ spec:
     {{- else if eq .component "gateway" }}
     - to:
         - podSelector:
-            matchLabels: {{- include "brokkr.selector" (dict "root" $root "component" "api") | nindent 14 }}
+            matchLabels: {{- include "brokkr.beside" (merge (dict "of" "api") .) | nindent 14 }}
       ports:
         - {port: 3000, protocol: TCP}
     {{- end }}
