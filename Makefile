@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test test-demo quick test-collectors fuzz fuzz-briefly servers race e2e clients images test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test test-demo quick test-collectors fuzz fuzz-briefly servers race e2e clients images publish test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ clients: deps ## generate a Go, a Python and a TypeScript client of the OpenAPI 
 
 images: ## images of all programs for amd64 and arm64: OCI layouts in dist/images, or pushed (REGISTRY=ghcr.io/you TAGS="v1.2.3 latest")
 	@deploy/images.sh $(REGISTRY) $(TAGS)
+
+publish: ## images and charts of one version, into a registry (REGISTRY=registry.example.com/brokkr VERSION=1.2.3)
+	@deploy/publish.sh "$(REGISTRY)" "$(VERSION)"
 
 test-images: ## build the images of all programs on a base made here, and look at size, user, labels, SBOM and whether they run
 	@echo "== images"

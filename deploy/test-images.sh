@@ -45,6 +45,19 @@ if said=$(tools/release/promote.sh dist/another.txt latest v1.2.3 2>&1) || [[ $s
 rm dist/another.txt
 names v1.2.3 latest
 
+# One command makes a registry from which both charts can be installed.
+published=$(SERVICES=$one deploy/publish.sh "$address_of_registry/published" v1.2.3 2>/dev/null)
+"$crane" digest "$address_of_registry/published/$one:v1.2.3" >/dev/null
+helm=$(tools/build.sh helm)
+while read -r _ _ name chart options; do
+  # shellcheck disable=SC2086 # options are words
+  rendered=$("$helm" template "$name" "$chart" $options)
+  grep -q "image: $address_of_registry/published/$name:v1.2.3" <<<"$rendered" || { echo "the published $name does not run its published image" >&2; exit 1; }
+done < <(grep '^helm install' <<<"$published")
+[ "$(grep -c '^helm install' <<<"$published")" = 2 ] || { echo "published, it told '$published'" >&2; exit 1; }
+if said=$(deploy/publish.sh "$address_of_registry/published" latest 2>&1) || [[ $said != *"no version of a chart"* ]]; then echo "latest was published: $said" >&2; exit 1; fi
+if said=$(deploy/publish.sh registry.example.com 1.2.3 2>&1) || [[ $said != *"no place in a registry"* ]]; then echo "no place: $said" >&2; exit 1; fi
+
 # The folder of make images, carried over a gap, is the same image in another registry.
 "$crane" push "dist/images/$one" "$address_of_registry/carried/$one:v1.2.3" >/dev/null 2>&1
 repository=$address_of_registry/carried/$one names v1.2.3

@@ -3,7 +3,8 @@
 # rollback, uninstall, and what is left.
 #   KUBECONFIG=... charts/test/live.sh [VARIANT...]     all-in-one, microservices, external-postgres, namespaced, tls, oci, upgrade, quickstart
 # The cluster has to find the images of charts/*/values.yaml, at TAG. LOAD is a command that is called with each of these
-# names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to.
+# names first (kind: 'kind load docker-image'); REGISTRY/charts, on a loopback address, is where the oci variant pushes to; with PUBLISH=1, where the
+# nodes can pull from it, the images as well, and both are installed from there.
 # upgrade installs the charts of the git revision FROM first (default: the newest tag before this commit). quickstart runs docs/quickstart.md as
 # it is printed, in the namespace of the kubeconfig. VOLUME is an empty folder of the node that everybody may write to, for the database's
 # volume where the cluster has no default StorageClass; without one the database has no volume there. TIMEOUT (Helm's) and LIMIT (seconds
@@ -131,7 +132,12 @@ variant() {
     broker=(--set "global.image.tag=$tag" --set global.database.existingSecret=mine)
     ;;
   oci)
-    charts/package.sh "${tag#v}" "$work/charts" "oci://$registry/charts" >/dev/null 2>&1
+    if [ -n "${PUBLISH:-}" ]; then
+      deploy/publish.sh "$registry" "$tag" >"$work/publish" 2>&1 || { tail -5 "$work/publish" >&2; failed "publish images and charts"; }
+      broker+=(--set "global.image.registry=$registry") agent+=(--set "image.registry=$registry")
+    else
+      charts/package.sh "${tag#v}" "$work/charts" "oci://$registry/charts" >/dev/null 2>&1
+    fi
     from=oci://$registry/charts/ plain=(--plain-http --version "${tag#v}")
     ;;
   upgrade)
