@@ -79,7 +79,7 @@ func ofCode(e *pq.Error) *fault.Error {
 	switch e.Code.Class() {
 	case pqerror.ClassConnectionException, pqerror.ClassOperatorIntervention, pqerror.ClassInsufficientResources,
 		pqerror.ClassInvalidAuthorizationSpecification, pqerror.ClassInvalidCatalogName:
-		return fault.New(fault.Unavailable, unavailable, "the database is not available: "+e.Message)
+		return fault.New(fault.Unavailable, unavailable, "the database is not available") // why names users and databases: it is in the cause, for the log
 	}
 	return fault.New(fault.Internal, "internal_error", "the database refused a statement")
 }

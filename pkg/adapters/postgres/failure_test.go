@@ -358,3 +358,36 @@ func TestIgnoredFailureFailsTheCommit(t *testing.T) {
 		t.Error("a transaction whose commit failed is there")
 	}
 }
+
+// What the database says of users and databases is for the log: whoever asks, with any key or none, is told that it is not available.
+func TestCallersAreNotToldWhatTheDatabaseSays(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t)
+	s := open(t, dsn)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin := connect(t, u.String())
+	do := func(query string) {
+		t.Helper()
+		if _, err := admin.ExecContext(t.Context(), query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	do("ALTER DATABASE " + name + " WITH ALLOW_CONNECTIONS false")
+	do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + name + "'")
+	do("ALTER DATABASE " + name + " RENAME TO " + name + "_away")
+	_, err = s.Generators().ByName(t.Context(), "x")
+	do("ALTER DATABASE " + name + "_away RENAME TO " + name)
+	do("ALTER DATABASE " + name + " WITH ALLOW_CONNECTIONS true")
+	f, ok := fault.As(err)
+	if !ok || f.Kind != fault.Unavailable || f.Message != "the database is not available" {
+		t.Fatalf("got %v, want that the database is not available, and no more in the message", err)
+	}
+	if !strings.Contains(err.Error(), name) {
+		t.Errorf("the log would not tell which database is not there: %v", err)
+	}
+}

@@ -22,11 +22,14 @@ const (
 
 	leaseTTL   = 15 * time.Second
 	renewEvery = leaseTTL / 3
-	gapFor     = 15 * time.Second // how long a slower transaction's event is waited for
-	batch      = 500              // events of one step, at most
-	most       = 5000             // deliveries of one step, unless one event alone has more
 	sweepEvery = 10 * time.Minute
+	batch      = 500  // events of one step, at most
+	most       = 5000 // deliveries of one step, unless one event alone has more
 	sweepBatch = 1000
+
+	// gapFor is how long a slower transaction's event is waited for, which holds nobody else up. An event that comes later still would
+	// be passed over for good, so it is far longer than a transaction can be: statements end after half a minute, idle ones after one.
+	gapFor = 10 * time.Minute
 )
 
 // Fanout reads the outbox and queues a delivery for each event and subscription that fit. Of all replicas one does, by a
