@@ -17,7 +17,7 @@ cleanup() {
 }
 trap cleanup EXIT
 if [ $# -eq 0 ]; then
-  set -- all-in-one microservices external-postgres namespaced tls oci quickstart
+  set -- all-in-one microservices apart external-postgres namespaced tls external-broker oci quickstart
   if [ -n "${FROM:=$(git describe --tags --abbrev=0 HEAD^ 2>/dev/null || true)}" ]; then
     export FROM
     set -- "$@" upgrade
@@ -38,6 +38,10 @@ for variant in "$@"; do
     export REGISTRY
   fi
 done
+case " $* " in *" external-broker "*) # this machine, as the nodes see it
+  [ -n "${BROKER_HOST:-}" ] || BROKER_HOST=$(docker network inspect kind --format '{{range .IPAM.Config}}{{println .Gateway}}{{end}}' | grep -m1 -F .)
+  export BROKER_HOST ;;
+esac
 KUBECTL=$(tools/build.sh kubectl)
 export KUBECTL LOAD="charts/test/load-kind.sh"
 charts/test/live.sh "$@"
