@@ -52,7 +52,6 @@ servers: deps ## all tests with real servers around them
 
 race: deps ## the same under the race detector, in shuffled order, where concurrency matters
 	@echo "== race detector"
-	@command -v $${CC:-cc} >/dev/null || { echo "the race detector needs a C compiler: apt-get install gcc, or xcode-select --install" >&2; exit 1; }
 	@$(TESTENV) --kube 2 -- env CI=true CGO_ENABLED=1 go test -race -shuffle=on -count=1 $(RACE)
 
 e2e: deps ## journeys across real processes
@@ -118,8 +117,8 @@ bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simu
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/brokkr-fleetsim ./test/fleetsim
 	@$(TESTENV) --durable -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(or $(OUT),$(if $(filter 1,$(SCALE)),docs/benchmarks,bin))
 
-deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus)
-	@tools/install-deps.sh --prometheus
+deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus, a C compiler, curl)
+	@tools/install-deps.sh --tests
 
 arch: ## who may import whom
 	@echo "== imports"

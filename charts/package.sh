@@ -17,6 +17,6 @@ for chart in brokkr-broker brokkr-agent; do
   "$helm" package "$work/$chart" -d "$out"
   if [ -n "$repository" ]; then
     plain=(); case $repository in oci://localhost[:/]* | oci://127.0.0.1[:/]*) plain=(--plain-http) ;; esac
-    "$helm" push "$out/$chart-$version.tgz" "$repository" "${plain[@]}"
+    "$helm" push "$out/$chart-$version.tgz" "$repository" ${plain[@]+"${plain[@]}"}
   fi
 done

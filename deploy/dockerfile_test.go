@@ -93,11 +93,7 @@ func fromKo(t *testing.T, settings, script string) (recipe, []string) {
 	for _, m := range regexp.MustCompile(`--image-label "?(org\.opencontainers\.image\.[a-z]+)=([^"\s)]+)`).FindAllStringSubmatch(script, -1) {
 		r.Labels[m[1]] = strings.ReplaceAll(m[2], "$source", find("source", `(?m)^source=(\S+)$`))
 	}
-	lines, err := bash(t, find("table of packages", `(?s)(declare -A package=\(.*?\n\))`)+"\nfor n in \"${!package[@]}\"; do echo \"$n ${package[$n]}\"; done")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(lines) {
+	for line := range strings.Lines(find("table of packages", `(?s)packages='\n(.*?\n)'`)) {
 		name, path, _ := strings.Cut(strings.TrimSpace(line), " ")
 		r.Packages[name] = path
 	}
@@ -268,10 +264,10 @@ func TestWhatTheDockerfileMayNotSay(t *testing.T) {
 		"ko: one platform":         {".ko.yaml", "[linux/amd64, linux/arm64]", "[linux/amd64]", "platforms"},
 		"ko: another flag":         {".ko.yaml", "[-trimpath]", "[-trimpath, -race]", "flags of the build"},
 		"ko: no ldflags":           {".ko.yaml", "[-s, -w, ", "[", "flags of the linker"},
-		"ko: a program more":       {"images.sh", "package=(\n", "package=(\n  [brokkr-more]=./cmd/more\n", "brokkr-more"},
+		"ko: a program more":       {"images.sh", "packages='\n", "packages='\nbrokkr-more ./cmd/more\n", "brokkr-more"},
 		"ko: a program not built":  {"images.sh", " brokkr-cli}", "}", "builds ["},
 		"ko: a label more":         {"images.sh", "--image-label org.opencontainers.image.licenses", "--image-label org.opencontainers.image.vendor=us --image-label org.opencontainers.image.licenses", "image.vendor"},
-		"ko: another name of code": {"images.sh", "[brokkr-cli]=./cmd/brokkr ", "[brokkr-cli]=./cmd/cli ", "package of brokkr-cli"},
+		"ko: another name of code": {"images.sh", "brokkr-cli ./cmd/brokkr\n", "brokkr-cli ./cmd/cli\n", "package of brokkr-cli"},
 	} {
 		files := map[string]string{"Dockerfile": dockerfile, "images.sh": script, ".ko.yaml": settings}
 		if !strings.Contains(files[c.file], c.old) {

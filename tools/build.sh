@@ -33,6 +33,7 @@ binary=$cache/$tool-$key
 if [ ! -x "$binary" ]; then
   echo "building $tool, a minute or more the first time" >&2
   mkdir -p "$cache"
+  trap 'rm -f "$binary.$$"' EXIT
   go -C "$module" build -ldflags "$flags" -o "$binary.$$" "$package" >&2
   mv "$binary.$$" "$binary"
 fi

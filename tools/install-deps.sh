@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what tests and the demo need from the system: PostgreSQL's server programs, redis-server, and with
-# --prometheus also Prometheus, for the tests of dashboards and alerts. Go itself is only checked. Does and says nothing if all is there; may be run again at any time.
+# Installs what tests and the demo need from the system: PostgreSQL's server programs, redis-server, and with --tests also
+# Prometheus, for the tests of dashboards and alerts, a C compiler for the race detector, and curl for commands of the guides.
+# Go itself is only checked. Does and says nothing if all is there; may be run again at any time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,6 +36,14 @@ has_postgres() {
 
 has_redis() { command -v redis-server >/dev/null; }
 
+has_cc() {
+  local cc
+  cc=$(go env CC) # may have options behind it
+  command -v "${cc%% *}" >/dev/null
+}
+
+has_curl() { command -v curl >/dev/null; }
+
 has_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
 
 # Debian starts a database cluster and a Redis service when it installs their packages. Neither is of use here: a
@@ -54,19 +63,19 @@ install_debian() {
   trap 'undo_debian; trap - INT; kill -INT $$' INT
   trap 'undo_debian; exit 143' TERM
   undo_debian() {
-    "${sudo[@]}" rm -f "$no_cluster"
-    if [ -n "$made_policy" ]; then "${sudo[@]}" rm -f "$policy"; fi
+    ${sudo[@]+"${sudo[@]}"} rm -f "$no_cluster"
+    if [ -n "$made_policy" ]; then ${sudo[@]+"${sudo[@]}"} rm -f "$policy"; fi
   }
-  "${sudo[@]}" mkdir -p "${no_cluster%/*}"
-  echo 'create_main_cluster = false' | "${sudo[@]}" tee "$no_cluster" >/dev/null
+  ${sudo[@]+"${sudo[@]}"} mkdir -p "${no_cluster%/*}"
+  echo 'create_main_cluster = false' | ${sudo[@]+"${sudo[@]}"} tee "$no_cluster" >/dev/null
   if [ ! -e "$policy" ]; then
     made_policy=1
-    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
-    "${sudo[@]}" chmod 755 "$policy"
+    printf '#!/bin/sh\nexit 101\n' | ${sudo[@]+"${sudo[@]}"} tee "$policy" >/dev/null
+    ${sudo[@]+"${sudo[@]}"} chmod 755 "$policy"
   fi
   local status=0
   say "installing $*"
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
+  ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive sh -c '
     apt-get install -y -q --no-install-recommends "$@" ||
       { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }' sh "$@" >&2 || status=$?
   undo_debian
@@ -75,23 +84,34 @@ install_debian() {
 }
 
 check_go
-postgres= redis= prometheus=
+tests=${1:-}
+postgres= redis= prometheus= cc= curl=
 has_postgres || postgres=postgresql
 has_redis || redis=redis
-[ "${1:-}" != --prometheus ] || has_prometheus || prometheus=prometheus
-if [ -z "$postgres$redis$prometheus" ]; then exit 0; fi
+if [ "$tests" = --tests ]; then
+  has_prometheus || prometheus=prometheus
+  has_cc || cc=cc
+  has_curl || curl=curl
+fi
+if [ -z "$postgres$redis$prometheus$cc$curl" ]; then exit 0; fi
 
 if command -v apt-get >/dev/null; then
   # shellcheck disable=SC2086 # an empty name is no package
-  install_debian $postgres ${redis:+redis-server} $prometheus
+  install_debian $postgres ${redis:+redis-server} $prometheus ${cc:+gcc libc6-dev} $curl
 elif command -v brew >/dev/null; then
+  if [ -n "$cc" ]; then
+    say "a C compiler is missing: xcode-select --install"
+    exit 1
+  fi
   # shellcheck disable=SC2086
-  brew install $postgres $redis $prometheus
+  brew install $postgres $redis $prometheus $curl
 else
-  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server }$prometheus"
+  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server }${prometheus:+prometheus }${cc:+a C compiler }$curl"
   exit 1
 fi
 
 has_postgres || { say "PostgreSQL's server programs are still not found"; exit 1; }
 has_redis || { say "redis-server is still not found"; exit 1; }
 [ -z "$prometheus" ] || has_prometheus || { say "prometheus and promtool are still not found"; exit 1; }
+[ -z "$cc" ] || has_cc || { say "the C compiler $(go env CC) is still not found"; exit 1; }
+[ -z "$curl" ] || has_curl || { say "curl is still not found"; exit 1; }

@@ -31,7 +31,7 @@ cleanup() {
 trap cleanup EXIT
 chmod 711 "$work" # PostgreSQL is run as a user of its own
 brokkr=${BROKKR:-$work/brokkr} server=$work/brokkr-broker at=()
-cli() { "${at[@]}" "$brokkr" "$@"; }
+cli() { ${at[@]+"${at[@]}"} "$brokkr" "$@"; }
 [ -n "${BROKKR:-}" ] || CGO_ENABLED=0 go build -o "$brokkr" ./cmd/brokkr
 export XDG_CONFIG_HOME=$work/config
 failed() { echo "FAILED: $*" >&2; "$kubectl" -n "$ns" get pods >&2 || true; "$kubectl" -n "$ns" get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 >&2 || true; exit 1; }
@@ -62,7 +62,7 @@ Y
 
 # What of the installation is in the namespace, without what Kubernetes puts into every one.
 remains() {
-  "$kubectl" api-resources --namespaced --verbs=list -o name | grep -vE '^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|pods\.metrics\.k8s\.io|endpointslices.*|endpoints)$' | paste -sd, |
+  "$kubectl" api-resources --namespaced --verbs=list -o name | grep -vE '^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|pods\.metrics\.k8s\.io|endpointslices.*|endpoints)$' | paste -sd, - |
     xargs -I{} "$kubectl" -n "$ns" get {} -o name --ignore-not-found | grep -vE '^(configmap/kube-root-ca.crt|serviceaccount/default)$' || true
   "$kubectl" get clusterrole,clusterrolebinding -l "app.kubernetes.io/part-of=brokkr" -o name | grep "$ns-" || true
 }
@@ -144,7 +144,7 @@ fresh() { # NAME: a namespace for a variant, where pods have to be restricted
 }
 
 variant() {
-  local name=$1 broker=() agent=() from=charts/ plain=()
+  local name=$1 broker agent from=charts/ plain=()
   scheme=http
   fresh "$name"
   local persistence=$persistence
@@ -186,8 +186,8 @@ variant() {
   esac
   echo "== $name"
   local begin=$SECONDS
-  "$helm" install brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" "${broker[@]}" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "install the broker"
-  "$helm" install brokkr-agent "${from}brokkr-agent" "${plain[@]}" -n "$ns" "${agent[@]}" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "install the agent"
+  "$helm" install brokkr-broker "${from}brokkr-broker" ${plain[@]+"${plain[@]}"} -n "$ns" "${broker[@]}" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "install the broker"
+  "$helm" install brokkr-agent "${from}brokkr-agent" ${plain[@]+"${plain[@]}"} -n "$ns" "${agent[@]}" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "install the agent"
   connect 13000
   publish
   local took=$((SECONDS - begin))
@@ -207,13 +207,13 @@ variant() {
     echo "   upgrading from the charts of $from_revision"
   fi
   local before; before=$(secrets)
-  "$helm" upgrade brokkr-broker "${from}brokkr-broker" "${plain[@]}" -n "$ns" --reset-then-reuse-values --set global.config.log.level=debug --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade"
+  "$helm" upgrade brokkr-broker "${from}brokkr-broker" ${plain[@]+"${plain[@]}"} -n "$ns" --reset-then-reuse-values --set global.config.log.level=debug --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "upgrade"
   [ "$before" = "$(secrets)" ] || failed "the upgrade changed secrets"
   "$helm" rollback brokkr-broker 1 -n "$ns" --wait --timeout "${TIMEOUT:-5m}" >/dev/null || failed "rollback"
   [ "$before" = "$(secrets)" ] || failed "the rollback changed secrets"
   connect 13001
   "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy after upgrade and rollback"; }
-  "$helm" upgrade brokkr-agent "${from}brokkr-agent" "${plain[@]}" -n "$ns" "${agent[@]}" --set log.level=debug --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "upgrade of the agent"
+  "$helm" upgrade brokkr-agent "${from}brokkr-agent" ${plain[@]+"${plain[@]}"} -n "$ns" "${agent[@]}" --set log.level=debug --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "upgrade of the agent"
   "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy with the upgraded agent"; }
   "$helm" rollback brokkr-agent 1 -n "$ns" --wait --timeout "${TIMEOUT:-3m}" >/dev/null || failed "rollback of the agent"
   "$brokkr" wait hello --for=healthy --timeout 2m >"$work/wait" 2>&1 || { cat "$work/wait" >&2; failed "healthy with the agent rolled back"; }
@@ -236,7 +236,7 @@ variant() {
     "$helm" uninstall pg -n "$ns" --wait >/dev/null
   fi
   [ "$name" != tls ] || "$kubectl" -n "$ns" delete secret our-tls our-agent >/dev/null
-  until_gone || failed "left over: $(remains | paste -sd' ')"
+  until_gone || failed "left over: $(remains | paste -sd' ' -)"
   echo "   uninstalled, nothing left"
 }
 
@@ -267,7 +267,7 @@ gone() { # RELEASE... are uninstalled, and so is what was made for them
   cli delete stack hello --wait --yes >"$work/delete" 2>&1 || { cat "$work/delete" >&2; failed "delete the stack"; }
   for release in "$@"; do "$helm" uninstall "$release" -n "$ns" --wait >/dev/null; done
   "$kubectl" -n "$ns" delete secret mine mine-database mine-redis our-tls our-agent --ignore-not-found >/dev/null
-  until_gone || failed "left over: $(remains | paste -sd' ')"
+  until_gone || failed "left over: $(remains | paste -sd' ' -)"
   echo "   uninstalled, nothing left"
 }
 

@@ -133,7 +133,7 @@ func wantRulesThatWork(t *testing.T, p *world.Prometheus) {
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		world.Missing(t, "the program promtool is not installed (tools/install-deps.sh --prometheus)")
+		world.Missing(t, "the program promtool is not installed (tools/install-deps.sh --tests)")
 	}
 	out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", filepath.Join("..", "..", "deploy", "prometheus", "tests", "alerts.yaml")).CombinedOutput()
 	if err != nil {

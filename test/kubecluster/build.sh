@@ -18,22 +18,30 @@ binary=$cache/$key/kubecluster
 
 if [ -x "$binary" ]; then echo "$binary"; exit 0; fi
 
-# A folder is a lock on every system. The holder's process id tells a forgotten lock from one in use.
-mkdir -p "$cache"
-lock=$cache/$key.lock
+# take LOCK: a link to nothing is a lock on every system, made with its holder's process id in one step. One whose holder is
+# gone is taken away under a lock of its own: of many who find it, the second would take away the lock of the first.
 told=
-until mkdir "$lock" 2>/dev/null; do
-  if [ -x "$binary" ]; then echo "$binary"; exit 0; fi
-  holder=$(cat "$lock/pid" 2>/dev/null || true)
-  if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then rm -rf "$lock"; continue; fi
-  if [ -z "$holder" ] && [ -n "$(find "$lock" -maxdepth 0 -mmin +1 2>/dev/null)" ]; then rm -rf "$lock"; continue; fi
-  if [ -z "$told" ]; then told=1; echo "waiting for another build of the test control planes (process ${holder:-unknown})" >&2; fi
-  sleep 1
-done
-echo $$ >"$lock/pid"
-work=$lock/work
+take() {
+  local holder
+  until ln -sn $$ "$1" 2>/dev/null; do
+    holder=$(readlink "$1" || true)
+    if [ -z "$holder" ]; then continue; fi
+    if ! kill -0 "$holder" 2>/dev/null; then
+      take "$1.$holder"
+      if [ "$(readlink "$1" || true)" = "$holder" ]; then rm -f "$1"; fi
+      rm -f "$1.$holder"
+      continue
+    fi
+    if [ -x "$binary" ]; then echo "$binary"; exit 0; fi
+    if [ -z "$told" ]; then told=1; echo "waiting for another build of the test control planes (process $holder)" >&2; fi
+    sleep 1
+  done
+}
+mkdir -p "$cache"
+lock=$cache/$key.lock work=$cache/$key.work.$$
 builder=
-trap '[ -z "$builder" ] || kill "$builder" 2>/dev/null || true; rm -rf "$lock"' EXIT
+take "$lock"
+trap '[ -z "$builder" ] || kill "$builder" 2>/dev/null || true; rm -rf "$work" "$lock"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ -x "$binary" ]; then echo "$binary"; exit 0; fi

@@ -15,4 +15,5 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 
   CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOFLAGS='' go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$dir/$out" ./cmd/brokkr
 done
 cd "$dir"
-sha256sum brokkr-"$version"-* >checksums.txt
+digest() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
+digest brokkr-"$version"-* >checksums.txt

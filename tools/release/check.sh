@@ -12,6 +12,7 @@ shift 2
 [ $# -gt 0 ] || set -- binaries charts images notes
 cd "$(dirname "$0")/../.."
 wrong=0
+digest() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 tell() { echo "check.sh: $*" >&2; wrong=1; }
 
 binaries() {
@@ -31,8 +32,8 @@ binaries() {
       [[ $("$dir/binaries/$file" --version 2>&1) == *"$version"* ]] || tell "binaries/$file --version does not say $version"
     fi
   done
-  (cd "$dir/binaries" && sha256sum --check --strict --quiet checksums.txt) || tell "binaries/checksums.txt does not fit"
-  [ "$(awk '{ print $2 }' "$dir/binaries/checksums.txt" | sort | paste -sd ' ')" = "$(printf '%s\n' "${want[@]}" | sort | paste -sd ' ')" ] ||
+  (cd "$dir/binaries" && digest --check --strict --status checksums.txt 2>/dev/null) || tell "binaries/checksums.txt does not fit"
+  [ "$(awk '{ print $2 }' "$dir/binaries/checksums.txt" | sort | paste -sd ' ' -)" = "$(printf '%s\n' ${want[@]+"${want[@]}"} | sort | paste -sd ' ' -)" ] ||
     tell "binaries/checksums.txt does not name each program once"
 }
 

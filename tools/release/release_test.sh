@@ -2,6 +2,7 @@
 # Tests of the scripts in this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
+digest() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 commit=0123456789abcdef0123456789abcdef01234567
 failed=0
 
@@ -184,7 +185,7 @@ said=$(KUBECONFIG=none BROKKR=true LOAD='sh -c false' "$live" all-in-one 2>&1) &
 # A release that is not whole. That a whole one passes is seen by make release-dry-run.
 mkdir -p "$dir/dist/binaries" "$dir/dist/images/brokkr-api.sbom" "$dir/dist/charts"
 for file in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64.exe; do echo x >"$dir/dist/binaries/brokkr-v1.2.3-$file"; done
-(cd "$dir/dist/binaries" && sha256sum brokkr-* >checksums.txt && echo y >brokkr-v1.2.3-linux-arm64)
+(cd "$dir/dist/binaries" && digest brokkr-* >checksums.txt && echo y >brokkr-v1.2.3-linux-arm64)
 refuses "brokkr-v1.2.3-windows-arm64.exe is missing" ./check.sh v1.2.3 "$dir/dist" binaries
 refuses "brokkr-v1.2.3-linux-amd64 was not built with GOARCH=amd64" ./check.sh v1.2.3 "$dir/dist" binaries
 refuses "checksums.txt does not fit" ./check.sh v1.2.3 "$dir/dist" binaries

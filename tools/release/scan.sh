@@ -23,7 +23,7 @@ for target in "$@"; do
     scan=(trivy image)
   fi
   scan+=(--quiet --timeout 15m)
-  "${scan[@]}" --scanners vuln,secret --format sarif --output "$reports/$name.all" "${what[@]}"
+  "${scan[@]}" --scanners vuln,secret --format sarif --output "$reports/$name.all" ${what[@]+"${what[@]}"}
   awk -v id="trivy/$name/" '!found && sub(/"tool": *\{/, "\"automationDetails\": {\"id\": \"" id "\"}, &") { found = 1 } 1; END { exit !found }' "$reports/$name.all" \
     >"$reports/$name.sarif" || { echo "scan.sh: the report of $target has no run to name" >&2; exit 1; } # reports are told apart by it
   rm "$reports/$name.all"
@@ -32,7 +32,7 @@ for target in "$@"; do
   for gate in "${gates[@]}"; do
     status=0
     # shellcheck disable=SC2086 # a gate is words
-    "${scan[@]}" --scanners $gate --severity HIGH,CRITICAL --ignore-unfixed --exit-code 3 --format table --output "$reports/$name.part" "${what[@]}" || status=$?
+    "${scan[@]}" --scanners $gate --severity HIGH,CRITICAL --ignore-unfixed --exit-code 3 --format table --output "$reports/$name.part" ${what[@]+"${what[@]}"} || status=$?
     case $status in
       0 | 3) [ $status = 0 ] || code=3 ;;
       *) echo "scan.sh: trivy could not look at $target (exit code $status), so nothing is known" >&2; exit 1 ;;

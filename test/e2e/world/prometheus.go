@@ -27,7 +27,7 @@ func StartPrometheus(t testing.TB, services []*Service, rules ...string) *Promet
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
-		Missing(t, "the program prometheus is not installed (tools/install-deps.sh --prometheus)")
+		Missing(t, "the program prometheus is not installed (tools/install-deps.sh --tests)")
 	}
 	targets := make([]string, 0, len(services))
 	for _, s := range services {

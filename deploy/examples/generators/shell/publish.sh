@@ -44,7 +44,8 @@ while IFS= read -r name; do
     awk '{ text = text $0 "\n" } END { sub(/[[:space:]]+$/, "", text); printf "%s", text }' "$folder/$name"
 done <"$work/names" >"$work/bundle"
 echo >>"$work/bundle"
-want=$(sha256sum <"$work/bundle" | cut -d ' ' -f 1)
+digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
+want=$(digest <"$work/bundle" | cut -d ' ' -f 1)
 
 # ask METHOD PATH [CONTENT-TYPE FILE]: one request. The answer is in $work/answer, its status (000: none came) in $status.
 ask() {
