@@ -73,9 +73,7 @@ func TestARealCollectorHasTraceAndLogs(t *testing.T) {
 	w.Tenant.WaitHealthy(t, w.Tenant.Publish(t, s.ID, w.App("shop", "one", 1).Bundle()), w.Agents...)
 	o := w.Tenant.Publish(t, s.ID, w.App("shop", "two", 1).Bundle())
 	w.Tenant.WaitHealthy(t, o, w.Agents...)
-	world.Eventually(t, world.Patience, "one trace from publish to applied", func() error {
-		return store.Has(o.TraceID, "brokkr-api", "brokkr-scheduler", "brokkr-gateway", "brokkr-agent")
-	})
+	wantTrace(t, store, w, o)
 
 	pods := t.TempDir()
 	logs := world.NewLogStore(t)

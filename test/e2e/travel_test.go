@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -23,15 +24,14 @@ func TestStackTravels(t *testing.T) {
 	t.Logf("published to healthy in both clusters: %s", g.WaitHealthy(t, o, w.Agents...))
 	runs(t, w, app)
 	wantStamps(t, w, app, s.ID, o)
-	world.Eventually(t, world.Patience, "one trace from publish to applied", func() error {
-		return w.Traces.Has(o.TraceID, "brokkr-api", "brokkr-scheduler", "brokkr-gateway", "brokkr-agent")
-	})
-	wantTraceOnTheWire(t, w, s.ID, o)
 
+	// What is published before the schedulers have shared the stacks is decided when they read everything, in a trace of its own.
 	app.Text, app.Replicas = "two", 3
 	o = g.Publish(t, s.ID, app.Bundle())
 	t.Logf("update to healthy: %s", g.WaitHealthy(t, o, w.Agents...))
 	runs(t, w, app)
+	wantTrace(t, w.Traces, w, o)
+	wantTraceOnTheWire(t, w, s.ID, o)
 
 	app.NoService = true
 	o = g.Publish(t, s.ID, app.Bundle())
@@ -52,6 +52,37 @@ func TestStackTravels(t *testing.T) {
 	for i, c := range w.Clusters {
 		g.WaitUnassigned(t, s.ID, w.Agents[i])
 		absent(t, c, app)
+	}
+	wantSignals(t, w, 4*len(w.Agents))
+}
+
+// wantTrace waits for one trace from the publishing call through all services to healthy in every cluster.
+func wantTrace(t *testing.T, traces *world.Collector, w *world.World, o world.Object) {
+	t.Helper()
+	world.Eventually(t, world.Patience, "one trace from publish to healthy in each cluster", func() error {
+		return errors.Join(traces.Has(o.TraceID, "brokkr-api", "brokkr-scheduler", "brokkr-gateway", "brokkr-agent"), traces.Ends(o.TraceID, w.Agents...))
+	})
+}
+
+// wantSignals looks at how the changes came to the agents, of which there were so many at least: by signals, and not because
+// the gateways asked the store, as they do for what signals may have missed. Where that happens between a commit and its
+// signal, it counts as missed, too: one is no failure.
+func wantSignals(t *testing.T, w *world.World, changes int) {
+	t.Helper()
+	var changed, missed float64
+	for _, g := range w.Gateways {
+		c, err := g.Metric("brokkr_gateway_syncs_total", map[string]string{"outcome": "changed"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := g.Metric("brokkr_gateway_signals_missed_total", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed, missed = changed+c, missed+m
+	}
+	if changed < float64(changes) || missed > 1 {
+		t.Errorf("%v syncs brought a change, of which %v were found without a signal; want %d at least, and none", changed, missed, changes)
 	}
 }
 

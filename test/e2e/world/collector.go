@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/proto"
 )
 
 // Span is one span as it was exported.
 type Span struct {
 	Service, Name, TraceID string
+	Attributes             map[string]string // those that are texts
 }
 
 // Collector takes the traces that the processes export (OTLP over HTTP).
@@ -66,18 +68,37 @@ func (c *Collector) keep(raw []byte, req *collector.ExportTraceServiceRequest) {
 	defer c.mu.Unlock()
 	c.raw.Write(raw)
 	for _, rs := range req.GetResourceSpans() {
-		service := ""
-		for _, kv := range rs.GetResource().GetAttributes() {
-			if kv.GetKey() == "service.name" {
-				service = kv.GetValue().GetStringValue()
-			}
-		}
+		service := texts(rs.GetResource().GetAttributes())["service.name"]
 		for _, ss := range rs.GetScopeSpans() {
 			for _, s := range ss.GetSpans() {
-				c.spans = append(c.spans, Span{Service: service, Name: s.GetName(), TraceID: hex.EncodeToString(s.GetTraceId())})
+				c.spans = append(c.spans, Span{Service: service, Name: s.GetName(), TraceID: hex.EncodeToString(s.GetTraceId()), Attributes: texts(s.GetAttributes())})
 			}
 		}
 	}
+}
+
+func texts(attributes []*common.KeyValue) map[string]string {
+	out := map[string]string{}
+	for _, kv := range attributes {
+		if v, ok := kv.GetValue().GetValue().(*common.AnyValue_StringValue); ok {
+			out[kv.GetKey()] = v.StringValue
+		}
+	}
+	return out
+}
+
+// Ends returns nil if the trace has, for each of these agents, the span by which one says that the stack is healthy.
+func (c *Collector) Ends(id string, agents ...*Agent) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range agents {
+		if !slices.ContainsFunc(c.spans, func(s Span) bool {
+			return s.TraceID == id && s.Service == "brokkr-agent" && s.Name == "agent.healthy" && s.Attributes["brokkr.agent"] == a.ID
+		}) {
+			return fmt.Errorf("trace %s does not end at agent %s (%s)", id, a.Name, a.ID)
+		}
+	}
+	return nil
 }
 
 // Trace returns the services and the spans (service/name) that belong to a trace.

@@ -70,9 +70,14 @@ func (w *worker) traceHealthy() {
 		return
 	}
 	ctx := telemetry.Remote(context.Background(), w.current.Traceparent)
-	_, span := w.e.c.Tracer.Start(ctx, "agent.healthy", trace.WithTimestamp(w.began), trace.WithAttributes(
-		attribute.String("brokkr.stack", w.stack), attribute.Int64("brokkr.sequence", w.current.SequenceID)))
+	_, span := w.e.c.Tracer.Start(ctx, "agent.healthy", trace.WithTimestamp(w.began), w.about(w.current))
 	span.End()
+}
+
+// about says of a span what it is about, and which of a trace's many agents made it.
+func (w *worker) about(s wire.Stack) trace.SpanStartOption {
+	return trace.WithAttributes(attribute.String("brokkr.agent", w.e.c.Agent),
+		attribute.String("brokkr.stack", w.stack), attribute.Int64("brokkr.sequence", s.SequenceID))
 }
 
 // startPass begins the span and the measures of a pass. A new assignment goes on with the trace of the change.
@@ -81,8 +86,7 @@ func (w *worker) startPass(ctx context.Context, kind string, s wire.Stack) (cont
 	if kind == passApply && s.Traceparent != "" {
 		ctx = telemetry.Remote(ctx, s.Traceparent)
 	}
-	ctx, span := w.e.c.Tracer.Start(ctx, "agent."+kind, trace.WithAttributes(
-		attribute.String("brokkr.stack", w.stack), attribute.Int64("brokkr.sequence", s.SequenceID)))
+	ctx, span := w.e.c.Tracer.Start(ctx, "agent."+kind, w.about(s))
 	return ctx, func(err error) {
 		result := outcome(ctx, err)
 		if result == "failed" {

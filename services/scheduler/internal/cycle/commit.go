@@ -198,7 +198,7 @@ func (e *Engine) prepare(ctx context.Context, id stack.ID, c cause, lease ports.
 		return nil, nil
 	}
 	ctx, span := e.tracer.Start(telemetry.Remote(ctx, c.traceparent), "scheduler.decide",
-		trace.WithAttributes(attribute.String("brokkr.stack_id", string(id)), attribute.String("brokkr.cause", string(c.event))))
+		trace.WithAttributes(attribute.String("brokkr.stack", string(id)), attribute.String("brokkr.cause", string(c.event))))
 	p, err := e.weigh(ctx, s, c, lease)
 	if p == nil {
 		span.End()
