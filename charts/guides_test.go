@@ -1,12 +1,17 @@
 package charts_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/colliery-io/brokkr/internal/guides"
@@ -90,6 +95,53 @@ func TestGuides(t *testing.T) {
 			if values == nil || !known(values, key) {
 				t.Errorf("%s: `%s`: no value %s", c.Where, c, key)
 			}
+		}
+	}
+}
+
+// The example for Datadog names a container of the chart and the port at which it tells its metrics, and lets the reader in.
+func TestTheExampleForDatadogFits(t *testing.T) {
+	t.Parallel()
+	blocks, _, err := guides.Read("..", "docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	for _, b := range blocks {
+		if strings.Contains(b.Text, "ad.datadoghq.com/") {
+			if err := os.WriteFile(file, []byte(b.Text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := theCluster(t, nil)
+	for _, u := range (install{broker, broker, append(set("postgresql.enabled=true"), "-f", file)}).objects(t) {
+		u.SetNamespace("brokkr")
+		c.add(t, u)
+		note, found, _ := unstructured.NestedString(u.Object, "spec", "template", "metadata", "annotations", "ad.datadoghq.com/broker.checks")
+		if u.GetKind() != "Deployment" || u.GetName() != broker {
+			continue
+		}
+		var check struct {
+			OpenMetrics struct {
+				Instances []struct {
+					Endpoint string `json:"openmetrics_endpoint"`
+				} `json:"instances"`
+			} `json:"openmetrics"`
+		}
+		if err := json.Unmarshal([]byte(note), &check); !found || err != nil || len(check.OpenMetrics.Instances) != 1 {
+			t.Fatalf("the pods carry %q: %v", note, err)
+		}
+		p := c.pods[len(c.pods)-1]
+		if p.spec.Containers[0].Name != "broker" || check.OpenMetrics.Instances[0].Endpoint != fmt.Sprintf("http://%%%%host%%%%:%d/metrics", p.ports["metrics"]) {
+			t.Errorf("the container %s has the ports %v; the check is %+v", p.spec.Containers[0].Name, p.ports, check)
+		}
+	}
+	c.namespaces["datadog"] = labels.Set{"kubernetes.io/metadata.name": "datadog"}
+	reader := peer{name: "datadog", namespace: "datadog", labels: labels.Set{"app": "datadog"}}
+	for _, p := range c.pods {
+		if p.name == "brokkr/"+broker && !c.lets(t, reader, p.peer, p.ports["metrics"], corev1.ProtocolTCP) {
+			t.Errorf("the reader is shut out of %s", p.name)
 		}
 	}
 }

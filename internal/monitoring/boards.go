@@ -168,7 +168,7 @@ func Stores() Dashboard {
 		{"PostgreSQL: calls", []Panel{
 			{Title: "Calls", Unit: "ops", Queries: []Query{{"sum by (role) (rate(brokkr_store_duration_seconds_count{$i}[$__rate_interval]))", "{{role}}"}}},
 			{Title: "Calls that failed", About: "By the kind of fault; not_found and conflict are everyday.", Unit: "ops", Queries: []Query{{`sum by (outcome) (rate(brokkr_store_duration_seconds_count{outcome!="ok", $i}[$__rate_interval]))`, "{{outcome}}"}}},
-			{Title: "The slowest methods, p99", Unit: "s", Queries: []Query{{"topk(10, histogram_quantile(0.99, sum by (le, role, method) (rate(brokkr_store_duration_seconds_bucket{$i}[$__rate_interval]))))", "{{role}}.{{method}}"}}},
+			{Title: "The slowest methods, p99", Exemplars: true, Unit: "s", Queries: []Query{{"topk(10, histogram_quantile(0.99, sum by (le, role, method) (rate(brokkr_store_duration_seconds_bucket{$i}[$__rate_interval]))))", "{{role}}.{{method}}"}}},
 			{Title: "Where the time goes", About: "Seconds a second that are spent in a method.", Unit: "short", Queries: []Query{{"topk(10, sum by (role, method) (rate(brokkr_store_duration_seconds_sum{$i}[$__rate_interval])))", "{{role}}.{{method}}"}}},
 		}},
 		{"PostgreSQL: connections", []Panel{

@@ -5,6 +5,7 @@ package monitoring
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -117,9 +118,17 @@ func source() any { return map[string]string{"type": "prometheus", "uid": "${dat
 
 func place(w, h, x, y int) any { return map[string]int{"w": w, "h": h, "x": x, "y": y} }
 
-// quantiles is a panel of the 50th, 90th and 99th percentile of a histogram.
+// Traced are the histograms that tell which sampled trace was counted, as exemplars.
+func Traced() []string {
+	return []string{
+		"brokkr_gateway_assigned_to_applied_seconds", "brokkr_gateway_delivery_seconds", "brokkr_operation_duration_seconds",
+		"brokkr_scheduler_commit_seconds", "brokkr_scheduler_publish_to_decision_seconds", "brokkr_store_duration_seconds",
+	}
+}
+
+// quantiles is a panel of the 50th, 90th and 99th percentile of a histogram, with exemplars if it has any.
 func quantiles(title, about, histogram string) Panel {
-	p := Panel{Title: title, About: about, Unit: "s", Exemplars: true}
+	p := Panel{Title: title, About: about, Unit: "s", Exemplars: slices.Contains(Traced(), histogram)}
 	for _, q := range []struct{ share, legend string }{{"0.5", "p50"}, {"0.9", "p90"}, {"0.99", "p99"}} {
 		p.Queries = append(p.Queries, Query{fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s_bucket{$i}[$__rate_interval])))", q.share, histogram), q.legend})
 	}

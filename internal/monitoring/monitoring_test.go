@@ -83,6 +83,30 @@ func TestEveryMetricIsOnADashboardOrInARule(t *testing.T) {
 	}
 }
 
+// A panel shows the way to traces where its histogram has one, and there alone; that the histograms have one is seen by test/e2e.
+func TestExemplarsAreShownWhereThereAreAny(t *testing.T) {
+	t.Parallel()
+	shown := 0
+	for _, d := range monitoring.Dashboards() {
+		for _, r := range d.Rows {
+			for _, p := range r.Panels {
+				traced := slices.ContainsFunc(p.Queries, func(q monitoring.Query) bool {
+					return slices.ContainsFunc(monitoring.Traced(), func(name string) bool { return strings.Contains(q.Expr, name+"_bucket") })
+				})
+				if p.Exemplars != traced && (p.Exemplars || p.Unit == "s") {
+					t.Errorf("%s, %s: exemplars %v, want %v", d.Title, p.Title, p.Exemplars, traced)
+				}
+				if p.Exemplars {
+					shown++
+				}
+			}
+		}
+	}
+	if shown < 6 {
+		t.Errorf("only %d panels show exemplars", shown)
+	}
+}
+
 func TestMetricsAreNamedAndExplained(t *testing.T) {
 	t.Parallel()
 	all := code(t)

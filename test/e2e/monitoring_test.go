@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/colliery-io/brokkr/internal/monitoring"
 	"github.com/colliery-io/brokkr/test/e2e/world"
@@ -55,8 +56,39 @@ func TestPrometheusFindsWhatDashboardsAndRulesAskFor(t *testing.T) {
 			t.Errorf("%s\n%v", q, err)
 		}
 	}
+	wantTraces(t, p, w.Traces)
 	wantRulesThatWork(t, p)
 	wantKnownMetrics(t, w.Services())
+}
+
+// From each histogram that dashboards lead to traces from, an exemplar leads to a trace that the collector has.
+func wantTraces(t *testing.T, p *world.Prometheus, traces *world.Collector) {
+	t.Helper()
+	for _, m := range monitoring.Traced() {
+		world.Eventually(t, world.Patience, "an exemplar of "+m, func() error {
+			var series []struct {
+				Exemplars []struct {
+					Labels struct {
+						TraceID string `json:"trace_id"`
+					}
+				}
+			}
+			now := time.Now()
+			if err := p.Get("/api/v1/query_exemplars", url.Values{"query": {m + "_bucket"}, "start": {fmt.Sprint(now.Add(-time.Hour).Unix())}, "end": {fmt.Sprint(now.Unix() + 60)}}, &series); err != nil {
+				return err
+			}
+			n := 0
+			for _, s := range series {
+				for _, e := range s.Exemplars {
+					n++
+					if of, _ := traces.Trace(e.Labels.TraceID); len(of) > 0 {
+						return nil
+					}
+				}
+			}
+			return fmt.Errorf("%d exemplars, and none of a trace that there is", n)
+		})
+	}
 }
 
 // Of ours processes tell nothing that docs/metrics.md does not list, and promtool finds nothing to object to in how they tell it.

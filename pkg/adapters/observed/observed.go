@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -65,7 +66,7 @@ func (o *observer) start(ctx context.Context, role, method string) (context.Cont
 		if err != nil {
 			outcome = fault.KindOf(err).String()
 		}
-		o.seconds.WithLabelValues(role, method, outcome).Observe(time.Since(begin).Seconds())
+		telemetry.Observe(ctx, o.seconds.WithLabelValues(role, method, outcome), time.Since(begin).Seconds())
 		if span == nil {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -41,6 +42,38 @@ func TestLogsCarryServiceAndTrace(t *testing.T) {
 	group, _ := line["g"].(map[string]any)
 	if line["service"] != "svc" || line["msg"] != "loud" || line["a"] != 1.0 || group["b"] != 2.0 || !strings.Contains(out.String(), "4bf92f3577b34da6a3ce929d0e0e4736") {
 		t.Errorf("got %v, want service, attributes and trace id", line)
+	}
+}
+
+// Metrics lead to traces: those that are kept, in the format that can say so.
+func TestObservationsOfSampledTracesAreExemplars(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		parent string
+		want   bool
+	}{
+		"sampled":     {parent, true},
+		"not sampled": {strings.TrimSuffix(parent, "1") + "0", false},
+		"no trace":    {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tel, _, _ := setup(t, telemetry.Config{})
+			seconds := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "took_seconds", Help: "Time.", Buckets: []float64{1}})
+			tel.Registry.MustRegister(seconds)
+			telemetry.Observe(telemetry.Remote(t.Context(), c.parent), seconds, 0.5)
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+			req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+			res := httptest.NewRecorder()
+			tel.Metrics().ServeHTTP(res, req)
+			text := res.Body.String()
+			if !strings.Contains(text, "took_seconds_count 1\n") {
+				t.Errorf("the observation is not counted:\n%s", text)
+			}
+			if has := strings.Contains(text, `# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.5`); has != c.want {
+				t.Errorf("an exemplar: %v, want %v:\n%s", has, c.want, text)
+			}
+		})
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 const traceFor = 15 * time.Minute
 
 // deliver answers with the whole target state; false if there is no news after all.
-func (s *waiting) deliver(ctx context.Context, known delivery.Revision) (wire.SyncResponse, bool, error) {
+func (s *waiting) deliver(ctx context.Context, known delivery.Revision, woken time.Time) (wire.SyncResponse, bool, error) {
 	// The credential may have ended while the sync was parked.
 	if err := s.reauthenticate(ctx); err != nil {
 		return wire.SyncResponse{}, false, err
@@ -46,7 +46,9 @@ func (s *waiting) deliver(ctx context.Context, known delivery.Revision) (wire.Sy
 			attribute.Int64("brokkr.revision_before", int64(has)),
 		))
 	defer span.End()
-	return s.answer(ctx, state, has, began), true, nil
+	res := s.answer(ctx, state, has, began)
+	telemetry.Observe(ctx, s.gateway.Metrics.Delivery, time.Since(woken).Seconds())
+	return res, true, nil
 }
 
 func (s *waiting) answer(ctx context.Context, state target.State, has delivery.Revision, began time.Time) wire.SyncResponse {

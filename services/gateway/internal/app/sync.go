@@ -107,12 +107,11 @@ func (s *waiting) run(ctx context.Context) (wire.SyncResponse, string, error) {
 			return wire.SyncResponse{}, "", err
 		}
 		if known != has || s.full {
-			res, ok, err := s.deliver(ctx, known)
+			res, ok, err := s.deliver(ctx, known, began)
 			if err != nil {
 				return wire.SyncResponse{}, "", err
 			}
 			if ok {
-				s.gateway.Metrics.Delivery.Observe(time.Since(began).Seconds())
 				return res, "changed", nil
 			}
 		}
