@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,9 +27,9 @@ const (
 
 // offer is what the cluster says about one resource.
 type offer struct {
-	mapping   cluster.Mapping
-	verbs     []string
-	preferred bool // its version is the one that its group prefers
+	mapping cluster.Mapping
+	verbs   []string
+	place   int // of its version in its group: 0 is the preferred one, the others follow in the order in which the cluster has them
 }
 
 // offers is what the cluster says about all; broken are the APIs that it has and cannot tell about.
@@ -103,7 +104,7 @@ func (o *offers) readAggregated(body []byte) error {
 			}
 			for _, r := range v.Resources {
 				if r.ResponseKind != nil {
-					o.add(gv, r.Resource, r.ResponseKind.Kind, r.Scope == "Namespaced", r.Verbs, i == 0)
+					o.add(gv, r.Resource, r.ResponseKind.Kind, r.Scope == "Namespaced", r.Verbs, i)
 				}
 			}
 		}
@@ -111,13 +112,13 @@ func (o *offers) readAggregated(body []byte) error {
 	return nil
 }
 
-func (o *offers) add(gv schema.GroupVersion, resource, kind string, namespaced bool, verbs []string, preferred bool) {
+func (o *offers) add(gv schema.GroupVersion, resource, kind string, namespaced bool, verbs []string, place int) {
 	if kind == "" || strings.Contains(resource, "/") { // a subresource
 		return
 	}
 	o.list = append(o.list, offer{
 		mapping: cluster.Mapping{Kind: gv.WithKind(kind), Resource: gv.WithResource(resource), Namespaced: namespaced},
-		verbs:   verbs, preferred: preferred,
+		verbs:   verbs, place: place,
 	})
 }
 
@@ -135,7 +136,7 @@ func (d discovery) readGroups(ctx context.Context, all *offers, body []byte) err
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(discoverers)
-	ask := func(path string, gv schema.GroupVersion, preferred bool) {
+	ask := func(path string, gv schema.GroupVersion, place int) {
 		g.Go(func() error {
 			body, err := d.get(ctx, path)
 			if ctx.Err() != nil {
@@ -155,17 +156,25 @@ func (d discovery) readGroups(ctx context.Context, all *offers, body []byte) err
 				return nil //nolint:nilerr // others can be told about
 			}
 			for _, r := range resources.APIResources {
-				all.add(gv, r.Name, r.Kind, r.Namespaced, r.Verbs, preferred)
+				all.add(gv, r.Name, r.Kind, r.Namespaced, r.Verbs, place)
 			}
 			return nil
 		})
 	}
 	for i, v := range list.Versions {
-		ask("/api/"+v, schema.GroupVersion{Version: v}, i == 0)
+		ask("/api/"+v, schema.GroupVersion{Version: v}, i)
 	}
 	for _, group := range list.Groups {
-		for _, v := range group.Versions {
-			ask("/apis/"+v.GroupVersion, schema.GroupVersion{Group: group.Name, Version: v.Version}, v.Version == group.PreferredVersion.Version)
+		preferred := slices.IndexFunc(group.Versions, func(v metav1.GroupVersionForDiscovery) bool { return v.Version == group.PreferredVersion.Version })
+		for i, v := range group.Versions {
+			place := i
+			switch {
+			case i == preferred:
+				place = 0
+			case i < preferred:
+				place = i + 1
+			}
+			ask("/apis/"+v.GroupVersion, schema.GroupVersion{Group: group.Name, Version: v.Version}, place)
 		}
 	}
 	return g.Wait()

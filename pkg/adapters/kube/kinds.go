@@ -31,7 +31,7 @@ type kinds struct {
 // known is what one look found, boiled down to what is needed. It is not changed any more.
 type known struct {
 	served    map[schema.GroupVersionKind]cluster.Mapping
-	deletable []cluster.Mapping // namespaced kinds that can be listed and deleted, one version each
+	deletable []cluster.Mapping // namespaced kinds that can be listed and deleted, see inANamespace
 	broken    []schema.GroupVersion
 	at        time.Time
 }
@@ -174,12 +174,29 @@ func boil(found offers) *known {
 		if _, have := now.served[o.mapping.Kind]; !have {
 			now.served[o.mapping.Kind] = o.mapping
 		}
-		if o.mapping.Namespaced && o.preferred && slices.Contains(o.verbs, "list") && slices.Contains(o.verbs, "delete") {
-			now.deletable = append(now.deletable, o.mapping)
-		}
 	}
+	now.deletable = inANamespace(found.list)
 	slices.SortFunc(now.broken, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
 	return now
+}
+
+// inANamespace returns the kinds of objects that a namespace can hold and that can be listed and deleted, each once: in the
+// version that its group prefers, or else in the first one that has it. A group prefers one version for all of its kinds,
+// also for those that it has in others only.
+func inANamespace(list []offer) []cluster.Mapping {
+	list = slices.DeleteFunc(slices.Clone(list), func(o offer) bool {
+		return !o.mapping.Namespaced || !slices.Contains(o.verbs, "list") || !slices.Contains(o.verbs, "delete")
+	})
+	slices.SortStableFunc(list, func(a, b offer) int { return a.place - b.place })
+	var out []cluster.Mapping
+	have := make(map[schema.GroupResource]bool, len(list))
+	for _, o := range list {
+		if r := o.mapping.Resource.GroupResource(); !have[r] {
+			have[r] = true
+			out = append(out, o.mapping)
+		}
+	}
+	return out
 }
 
 func notServed(kind schema.GroupVersionKind) error {

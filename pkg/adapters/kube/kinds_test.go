@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,7 +38,7 @@ func (c *catalog) discover(ctx context.Context) (offers, error) {
 func (c *catalog) serve(kinds ...schema.GroupVersionKind) {
 	var o offers
 	for _, k := range kinds {
-		o.add(k.GroupVersion(), strings.ToLower(k.Kind)+"s", k.Kind, true, []string{"list", "delete"}, true)
+		o.add(k.GroupVersion(), strings.ToLower(k.Kind)+"s", k.Kind, true, []string{"list", "delete"}, 0)
 	}
 	c.now.Store(&o)
 }
@@ -231,5 +233,29 @@ func TestAnyPrefersTheGivenThenTheMature(t *testing.T) {
 		if m, err := c.Any(t.Context(), kind("g", given, "A")); err != nil || m.Kind.Version != want {
 			t.Errorf("any, preferably %s: got %v, %v, want %s", given, m, err, want)
 		}
+	}
+}
+
+func TestWhatANamespaceHoldsIsLookedForOnceInWhateverVersion(t *testing.T) {
+	t.Parallel()
+	all, verbs := offers{}, []string{"get", "list", "delete"}
+	for i, v := range []string{"v1", "v1beta1", "v1alpha1"} {
+		gv := schema.GroupVersion{Group: "g", Version: v}
+		all.add(gv, "everywheres", "Everywhere", true, verbs, i)
+		if i > 0 {
+			all.add(gv, "youngs", "Young", true, verbs, i)
+		}
+		all.add(gv, "halves", "Half", true, []string{"list", "delete"}[:min(i+1, 2)], i)
+		all.add(gv, "wides", "Wide", false, verbs, i)
+		all.add(gv, "asks", "Ask", true, []string{"create"}, i)
+	}
+	slices.Reverse(all.list) // the order in which answers came says nothing
+	got := map[string]int{}
+	for _, m := range inANamespace(all.list) {
+		got[m.Kind.String()]++
+	}
+	want := map[string]int{kind("g", "v1", "Everywhere").String(): 1, kind("g", "v1beta1", "Young").String(): 1, kind("g", "v1beta1", "Half").String(): 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

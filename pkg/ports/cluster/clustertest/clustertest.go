@@ -9,6 +9,7 @@ package clustertest
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -163,9 +164,16 @@ func (w *world) otherNamespace() string {
 func (w *world) define() (schema.GroupVersionKind, *unstructured.Unstructured) {
 	w.Helper()
 	kind := schema.GroupVersionKind{Group: "g" + newName() + ".brokkr.test", Version: "v1", Kind: "Widget"}
-	u := w.object(definition, "widgets."+kind.Group, map[string]any{"spec": map[string]any{
+	return kind, w.defineAs(kind)
+}
+
+// defineAs makes a kind and waits until it is served. The test has its group for itself.
+func (w *world) defineAs(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	w.Helper()
+	singular := strings.ToLower(kind.Kind)
+	u := w.object(definition, singular+"s."+kind.Group, map[string]any{"spec": map[string]any{
 		"group": kind.Group, "scope": "Namespaced",
-		"names": map[string]any{"plural": "widgets", "singular": "widget", "kind": kind.Kind, "listKind": "WidgetList"},
+		"names": map[string]any{"plural": singular + "s", "singular": singular, "kind": kind.Kind, "listKind": kind.Kind + "List"},
 		"versions": []any{map[string]any{"name": kind.Version, "served": true, "storage": true, "schema": map[string]any{
 			"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}},
 	}})
@@ -180,7 +188,7 @@ func (w *world) define() (schema.GroupVersionKind, *unstructured.Unstructured) {
 		_, err = w.Instances(w.ctx, "", m, nil, 1)
 		return err == nil
 	})
-	return kind, u
+	return u
 }
 
 func newName() string { return uuid.NewString()[:13] }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
@@ -15,6 +16,7 @@ func contentCases() map[string]func(*world) {
 		"an empty namespace has no strangers":    strangersNone,
 		"strangers are what is not the stack's":  strangersFound,
 		"strangers of kinds that users defined":  strangersDefined,
+		"strangers of versions not preferred":    strangersOfOtherVersions,
 		"instances are looked for everywhere":    instancesFound,
 		"instances outside of namespaces":        instancesClusterWide,
 		"at most as many as asked for":           contentsLimited,
@@ -89,6 +91,21 @@ func strangersDefined(w *world) {
 	nobodys := w.apply(w.object(kind, "nobodys", nil))
 	await(w.T, "the stranger is found", func() bool { return slices.Contains(w.strangers(mine), w.key(nobodys)) })
 	wantSame(w.T, "strangers", w.strangers(mine), []string{w.key(nobodys)})
+}
+
+// strangersOfOtherVersions has kinds of one group in versions of which the group prefers one: the other kind is not in it.
+func strangersOfOtherVersions(w *world) {
+	kind, _ := w.define()
+	young := schema.GroupVersionKind{Group: kind.Group, Version: "v1alpha1", Kind: "Gadget"}
+	w.defineAs(young)
+	nobodys := w.apply(w.object(young, "nobodys", nil))
+	mine := w.apply(of(w.object(young, "mine", nil), "s"))
+	w.apply(owned(w.text("child-of-nobodys", "one"), nobodys)) // told of by its owner
+	want := []string{w.key(nobodys)}
+	await(w.T, "the stranger is found", func() bool { return slices.Equal(w.strangers(mine), want) })
+	both := append(want, w.key(w.apply(w.object(kind, "nobodys", nil))))
+	slices.Sort(both)
+	wantSame(w.T, "strangers", w.strangers(mine), both)
 }
 
 func instancesFound(w *world) {
