@@ -120,6 +120,7 @@ type Inventory struct {
 	Name    string `json:"name,omitempty"`    // of the stack, for people
 	Order   bool   `json:"order,omitempty"`   // it is of a work order, not of a stack; only the agent says so, a name could be anybody's
 	Applied string `json:"applied,omitempty"` // checksum of the bundle that was last applied as a whole
+	Message string `json:"message,omitempty"` // of a work order that has succeeded: what came of it
 	// Object and Sequence are those of the deployment object that was last worked on.
 	Object   string `json:"object,omitempty"`
 	Sequence int64  `json:"sequence,omitempty"`

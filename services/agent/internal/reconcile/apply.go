@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -216,7 +217,7 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 	}
 	for _, c := range set.Drift {
 		f.w.e.c.Metrics.drift.WithLabelValues("reported").Inc()
-		what := "differs in " + first(c.Paths, ", ") + by(c.By)
+		what := "differs in " + dependents.First(c.Paths, ", ") + by(c.By)
 		if c.Action == plan.Create {
 			what = "is missing"
 		}
@@ -237,7 +238,7 @@ func awaitGone(objects []plan.Object) error {
 	for i, o := range objects {
 		names[i] = o.Key.String()
 	}
-	return &waiting{what: "being deleted, to be created again when gone: " + first(names, ", "), retry: terminatingRetry}
+	return &waiting{what: "being deleted, to be created again when gone: " + dependents.First(names, ", "), retry: terminatingRetry}
 }
 
 // save stores the inventory if it says something new.

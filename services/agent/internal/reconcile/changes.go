@@ -11,6 +11,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -117,9 +118,9 @@ func (w *worker) note(c plan.Change) {
 	if c.Drift {
 		action = "correct"
 		w.e.c.Metrics.drift.WithLabelValues("corrected").Inc()
-		w.log.Info("drift corrected", "object", c.Object.Key.String(), "paths", first(c.Paths, ", "), "managers", strings.Join(c.By, ", "))
+		w.log.Info("drift corrected", "object", c.Object.Key.String(), "paths", dependents.First(c.Paths, ", "), "managers", strings.Join(c.By, ", "))
 		if contested := w.fights.corrected(c.Object.Key, fought(c), c.By, time.Now()); len(contested) > 0 {
-			w.log.Warn("a field is contested and is left for a while", "object", c.Object.Key.String(), "paths", first(contested, ", "), "managers", strings.Join(c.By, ", "))
+			w.log.Warn("a field is contested and is left for a while", "object", c.Object.Key.String(), "paths", dependents.First(contested, ", "), "managers", strings.Join(c.By, ", "))
 		}
 	}
 	w.e.c.Metrics.writes.WithLabelValues(action).Inc()

@@ -1,19 +1,16 @@
 package reconcile
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
 	"github.com/colliery-io/brokkr/services/agent/internal/health"
 )
 
-const (
-	maxText    = 2000 // bytes of a report's message
-	shownNotes = 3    // objects that a note names
-)
+const maxText = 2000 // bytes of a report's message
 
 // notes is what people should know about a stack beside its health: what was taken over, what stays, what differs.
 type notes struct {
@@ -53,7 +50,7 @@ func (n notes) String() string {
 			names = append(names, k.String())
 		}
 		slices.Sort(names)
-		parts = append(parts, "adopted: "+first(names, ", "))
+		parts = append(parts, "adopted: "+dependents.First(names, ", "))
 	}
 	if n.instead != "" {
 		parts = append(parts, n.instead)
@@ -83,17 +80,10 @@ func reasons(of map[cluster.Key]string) string {
 	for _, k := range keysOf(of) {
 		lines = append(lines, strings.TrimSuffix(k.String()+" ("+of[k]+")", " ()"))
 	}
-	return first(lines, ", ")
+	return dependents.First(lines, ", ")
 }
 
 func byName(a, b cluster.Key) int { return strings.Compare(a.String(), b.String()) }
-
-func first(items []string, separator string) string {
-	if len(items) <= shownNotes {
-		return strings.Join(items, separator)
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(items[:shownNotes], separator), len(items)-shownNotes)
-}
 
 // keysOf returns the keys of a set, in order.
 func keysOf[V any](m map[cluster.Key]V) []cluster.Key { return slices.SortedFunc(maps.Keys(m), byName) }

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -149,44 +149,9 @@ func waitsFor(live *unstructured.Unstructured) string {
 	}
 }
 
-// mustKeep says why an object that the stack made must not be deleted all the same: other people's things would go too, or nobody
-// may look whether they would. To try again for ever would not help: the stack could never go.
+// mustKeep says why an object that the stack made must not be deleted all the same. To try again for ever would not help: the stack
+// could never go.
 func (w *worker) mustKeep(ctx context.Context, p wire.Policy, e cluster.Entry, mine map[string]bool) (string, error) {
-	kind := e.Key.GroupKind()
-	var others []cluster.Key
-	var err error
-	switch {
-	case plan.IsNamespace(kind) && (e.Key.Name == w.e.c.Namespace || strings.HasPrefix(e.Key.Name, "kube-") || e.Key.Name == "default"):
-		return "the cluster or the agent itself needs it", nil
-	case plan.IsNamespace(kind):
-		others, err = w.e.c.Cluster.Contents.Strangers(ctx, identity(p), e.Key.Name, mine, shownNotes+1)
-	case plan.IsDefinition(kind):
-		others, err = w.instances(ctx, p, e, mine)
-	}
-	if fault.Is(err, fault.Forbidden) {
-		return "it cannot be seen whether other things depend on it: " + err.Error(), nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("look for what is not the stack's: %w", err)
-	}
-	if len(others) == 0 {
-		return "", nil
-	}
-	names := make([]string, len(others))
-	for i, k := range others {
-		names[i] = k.String()
-	}
-	return "other things depend on it: " + first(names, ", "), nil
-}
-
-// instances returns objects of a definition's kinds that are not the stack's.
-func (w *worker) instances(ctx context.Context, p wire.Policy, e cluster.Entry, mine map[string]bool) ([]cluster.Key, error) {
-	live, err := w.live(ctx, identity(p), e)
-	if err != nil || live == nil {
-		return nil, err
-	}
-	for _, m := range plan.Definitions(live) {
-		return w.e.c.Cluster.Contents.Instances(ctx, identity(p), m, mine, shownNotes+1)
-	}
-	return nil, nil
+	guard := dependents.Guard{Contents: w.e.c.Cluster.Contents, Home: w.e.c.Namespace}
+	return guard.Keep(ctx, identity(p), e.Key, mine, func() (*unstructured.Unstructured, error) { return w.live(ctx, identity(p), e) })
 }

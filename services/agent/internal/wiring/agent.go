@@ -126,8 +126,9 @@ func (a *agent) run(ctx context.Context) error {
 		Kinds: k, Objects: k, Diagnosis: k, Inventories: k.Inventories(), Now: time.Now,
 	}, log)
 	runner := work.New(a.broker, id, work.Cluster{
-		Agent: string(id), Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(), Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
-	}, log)
+		Agent: string(id), Home: a.settings.Agent.Namespace, Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(),
+		Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
+	}, a.office.check, log)
 	seen := a.watcher(k, id, boot, log)
 	hooks := courier.New(a.broker, id, outbound.InsideACluster(a.settings.Networks()),
 		a.telemetry.CountBy("agent", "brokkr_agent_webhooks_total", "Attempts to deliver webhooks, by how they ended.", "class", courier.Classes()...), log)
@@ -162,7 +163,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Add("watches", watches.Run)
 	g.Add("survey", func(ctx context.Context) error { return a.office.during(ctx, look.Run) })
 	g.Add("events", func(ctx context.Context) error { return a.office.serve(ctx, seen.Run) })
-	g.Add("work orders", func(ctx context.Context) error { return a.office.during(ctx, runner.Run) })
+	g.Add("work orders", func(ctx context.Context) error { return a.office.serve(ctx, runner.Run) })
 	g.Add("webhooks", func(ctx context.Context) error { return a.office.during(ctx, hooks.Run) })
 	g.Add("diagnostics", func(ctx context.Context) error { return a.office.during(ctx, questions.Run) })
 	g.Add("engine", func(ctx context.Context) error { return a.office.serve(ctx, engine.Run) })

@@ -26,12 +26,13 @@ const (
 	ordersName = "work order" // of inventories, for people
 	isDone     = "succeeded"  // what an inventory says when only the tidying up is left
 	lookEvery  = 2 * time.Second
-	cleanup    = 30 * time.Second // for taking away what an order made
+	cleanup    = 45 * time.Second // for writing a success down, and for taking away what an order made
 )
 
 // Cluster does orders in a Kubernetes cluster. All fields are required.
 type Cluster struct {
 	Agent       string
+	Home        string // the namespace of the agent itself
 	Kinds       cluster.Kinds
 	Objects     cluster.Objects
 	Makers      cluster.Makers
@@ -43,21 +44,40 @@ type Cluster struct {
 	Log         *slog.Logger
 }
 
-// Do applies the order's manifests, waits until they have done their work, and takes away what is not to stay: after a
-// failure all that the order made, after a success what has run to its end (Jobs, Pods, builds). What carries the annotation
-// brokkr.io/prune: never stays. What was there before is not touched: an order that would change it fails.
+// Do applies the order's manifests, waits until they have done their work, and writes down in the cluster that they have, so that
+// it is neither done again nor undone when the agent ends before the broker has heard of it: done anew, an order that has succeeded
+// says so again. After a failure all that the order made is taken away, but for what others depend on. What was there before is not
+// touched: an order that would change it fails.
 func (c Cluster) Do(ctx context.Context, o wire.WorkOrder) Result {
-	message, err := c.do(ctx, o)
+	message, err := c.outcome(ctx, o)
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return Result{Message: "it was interrupted", Retryable: true} // nobody is told: the claim is over, or the agent ends
 	}
-	after := context.WithoutCancel(ctx)
-	if err != nil {
-		c.Undo(after, o.ID)
-		return Result{Message: err.Error(), Retryable: retryable(err)}
+	if err == nil {
+		return Result{Success: true, Message: message}
 	}
-	c.succeeded(after, o.ID)
-	return Result{Success: true, Message: message}
+	again := retryable(err)
+	l := c.settle(context.WithoutCancel(ctx), o.ID, again)
+	if l.succeeded { // the answer was lost when it was written down
+		return Result{Success: true, Message: l.message}
+	}
+	return Result{Message: health.Shorten(err.Error()+l.stays(), 2000), Retryable: again}
+}
+
+// outcome of the order: of an earlier attempt, if that has succeeded.
+func (c Cluster) outcome(ctx context.Context, o wire.WorkOrder) (string, error) {
+	inv, err := c.inventory(ctx, o.ID)
+	if err != nil {
+		return "", err
+	}
+	if inv.Applied == isDone {
+		return inv.Message, nil
+	}
+	message, err := c.do(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	return message, c.note(context.WithoutCancel(ctx), o.ID, message)
 }
 
 // hopeless is a failure that trying again does not mend.
@@ -143,8 +163,8 @@ func persist(ctx context.Context, try func() error) error {
 
 // apply writes down what the order is about to make, and makes it, in order.
 func (c Cluster) apply(ctx context.Context, order string, d plan.Desired) error {
-	var inv cluster.Inventory
-	if err := persist(ctx, func() (err error) { inv, err = c.Inventories.Load(ctx, order); return err }); err != nil {
+	inv, err := c.inventory(ctx, order)
+	if err != nil {
 		return err
 	}
 	known := map[cluster.Key]bool{}
@@ -186,6 +206,8 @@ func (c Cluster) own(ctx context.Context, order string, o plan.Object) (*unstruc
 		return nil, nil //nolint:nilnil // nothing is there
 	case err != nil:
 		return nil, fmt.Errorf("look at %s: %w", o.Key, err)
+	case c.isOf(live, order) && live.GetDeletionTimestamp() != nil:
+		return nil, fault.Newf(fault.Unavailable, "terminating", "%s of an earlier attempt is still being deleted", o.Key)
 	case !c.isOf(live, order):
 		return nil, hopeless{fmt.Errorf("%s is there already%s; a work order only makes what is not there: give it another name, or publish it as a stack", o.Key, ownerOf(live))}
 	}
@@ -300,98 +322,4 @@ func (c Cluster) explain(ctx context.Context, k cluster.Key, message string) str
 		}
 	}
 	return health.Shorten(text, 2000)
-}
-
-// Undo takes away everything that the order has made and that is not to stay.
-func (c Cluster) Undo(ctx context.Context, order string) {
-	c.settle(ctx, order, func(cluster.Entry) bool { return true })
-}
-
-// Leftovers returns the orders of which something was left behind: the agent lost them, or could not tidy up.
-func (c Cluster) Leftovers(ctx context.Context) ([]string, error) {
-	list, err := c.Owned.Orders(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list what work orders have left: %w", err)
-	}
-	out := make([]string, len(list))
-	for i, inv := range list {
-		out[i] = inv.Stack
-	}
-	return out, nil
-}
-
-// succeeded takes away what has run to its end, and says so first: what is left of the order by a crash is not undone later.
-func (c Cluster) succeeded(ctx context.Context, order string) {
-	noted, cancel := context.WithTimeout(ctx, cleanup)
-	defer cancel()
-	err := persist(noted, func() error {
-		inv, err := c.Inventories.Load(noted, order)
-		if err != nil || inv.Version == "" {
-			return err
-		}
-		inv.Applied = isDone
-		_, err = c.Inventories.Save(noted, inv)
-		return err
-	})
-	if err != nil {
-		c.Log.WarnContext(ctx, "the success of a work order cannot be noted in the cluster", "order", order, "error", err.Error())
-	}
-	c.settle(ctx, order, func(e cluster.Entry) bool { return runsToItsEnd(e.Key) })
-}
-
-// settle deletes what goes, lets the rest belong to nobody, and forgets the order. What fails is left to be done when the order
-// is begun again, and said.
-func (c Cluster) settle(ctx context.Context, order string, goes func(cluster.Entry) bool) {
-	ctx, cancel := context.WithTimeout(ctx, cleanup)
-	defer cancel()
-	var inv cluster.Inventory
-	if err := persist(ctx, func() (err error) { inv, err = c.Inventories.Load(ctx, order); return err }); err != nil {
-		c.Log.WarnContext(ctx, "what a work order made cannot be looked up, and stays", "order", order, "error", err.Error())
-		return
-	}
-	if inv.Applied == isDone {
-		goes = func(e cluster.Entry) bool { return runsToItsEnd(e.Key) }
-	}
-	var failed error
-	for _, e := range slices.Backward(byRank(inv.Entries)) {
-		if err := c.release(ctx, order, e, goes(e)); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", e.Key, err))
-		}
-	}
-	if failed == nil && inv.Version != "" {
-		failed = persist(ctx, func() error { return c.Inventories.Delete(ctx, order) })
-	}
-	if failed != nil {
-		c.Log.WarnContext(ctx, "a part of what a work order made could not be removed", "order", order, "error", failed.Error())
-	}
-}
-
-func byRank(entries []cluster.Entry) []cluster.Entry {
-	return slices.SortedStableFunc(slices.Values(entries), func(a, b cluster.Entry) int {
-		return int(plan.RankOf(a.Key.GroupKind()) - plan.RankOf(b.Key.GroupKind()))
-	})
-}
-
-func (c Cluster) release(ctx context.Context, order string, e cluster.Entry, goes bool) error {
-	var m cluster.Mapping
-	if err := persist(ctx, func() (err error) { m, err = c.Kinds.Any(ctx, e.Kind()); return err }); err != nil {
-		if fault.CodeOf(err) == cluster.CodeKindNotServed {
-			return nil
-		}
-		return err
-	}
-	t := cluster.Target{Mapping: m, Namespace: e.Key.Namespace, Name: e.Key.Name}
-	var live *unstructured.Unstructured
-	err := persist(ctx, func() (err error) { live, err = c.Objects.Get(ctx, "", t); return err })
-	if fault.Is(err, fault.NotFound) || (err == nil && !c.isOf(live, order)) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	t.UID = string(live.GetUID())
-	if goes && live.GetAnnotations()[cluster.AnnotationPrune] != cluster.PruneNever {
-		return persist(ctx, func() error { return c.Objects.Delete(ctx, "", t) })
-	}
-	return persist(ctx, func() error { return c.Objects.Release(ctx, "", t) })
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -64,7 +65,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.cluster = work.Cluster{
-		Agent: "agent", Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(), Limits: bundle.DefaultLimits(),
+		Agent: "agent", Home: w.namespace, Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(), Limits: bundle.DefaultLimits(),
 		Scope: plan.Scope{Namespace: w.namespace}, Log: log,
 	}
 	return w
@@ -142,6 +143,21 @@ func TestAJobThatCompletesIsCleanedUpAndTheRestStays(t *testing.T) {
 	if r := result(t, c); !r.Success || !strings.Contains(r.Message, "migrate completed") {
 		t.Fatalf("got %+v, want a success that names the job", r)
 	}
+	if !w.has(jobs, "migrate") {
+		t.Error("the job is gone before the broker has heard of it")
+	}
+	// The agent ends before it has told: whoever goes on with the order says the same, and does nothing again.
+	before, err := w.client.Resource(jobs).Namespace(w.namespace).Get(t.Context(), "migrate", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := result(t, w.do(t.Context(), o)); !r.Success || !strings.Contains(r.Message, "migrate completed") {
+		t.Errorf("done anew: got %+v, want what it was", r)
+	}
+	if now, err := w.client.Resource(jobs).Namespace(w.namespace).Get(t.Context(), "migrate", metav1.GetOptions{}); err != nil || now.GetUID() != before.GetUID() {
+		t.Errorf("the job is another one: %v, %v", now, err)
+	}
+	w.cluster.Told(t.Context(), o.ID)
 	w.await("the job goes", func() bool { return !w.has(jobs, "migrate") })
 	u, err := w.client.Resource(configMaps).Namespace(w.namespace).Get(t.Context(), "settings", metav1.GetOptions{})
 	if err != nil || len(u.GetAnnotations()) != 0 || len(u.GetLabels()) != 0 {
@@ -310,5 +326,79 @@ func TestAStackIsNoLeftover(t *testing.T) {
 	got, err := w.cluster.Leftovers(t.Context())
 	if err != nil || len(got) != 1 || got[0] != order {
 		t.Errorf("left by orders: %v, %v; want that of the order alone, whatever a stack is called", got, err)
+	}
+}
+
+// forgetful is a store of inventories that does not take a success.
+type forgetful struct{ cluster.Inventories }
+
+func (f forgetful) Save(ctx context.Context, inv cluster.Inventory) (string, error) {
+	if inv.Applied != "" {
+		return "", fault.New(fault.Forbidden, "cluster_forbidden", "not today")
+	}
+	return f.Inventories.Save(ctx, inv)
+}
+
+// A success that cannot be written down is none: it would be undone when it is found some day, after the broker has been told of it.
+func TestASuccessThatCannotBeWrittenDownIsAFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cluster.Inventories = forgetful{w.cluster.Inventories}
+	r := result(t, w.do(t.Context(), order("custom", job(succeeds))))
+	if r.Success || !strings.Contains(r.Message, "could not be written down") {
+		t.Fatalf("got %+v, want a failure that says so", r)
+	}
+	w.await("nothing is left", func() bool { return !w.has(jobs, "migrate") && !w.has(configMaps, "settings") })
+}
+
+// What others have put into a namespace that the order has made is not taken away with it: the namespace stays, the order's as long as
+// it may be tried again, and nobody's then.
+func TestANamespaceWithOthersThingsStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	name := w.namespace + "-made"
+	t.Cleanup(func() {
+		if err := w.client.Resource(namespaces).Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("delete namespace: %v", err)
+		}
+	})
+	text := "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + "}\n---\n" + strings.ReplaceAll(job(runs), "metadata: {name: ", "metadata: {namespace: "+name+", name: ")
+	ctx, timeout := context.WithTimeout(t.Context(), 15*time.Second)
+	defer timeout()
+	o := order("custom", text)
+	c := w.do(ctx, o)
+	in := func(r schema.GroupVersionResource) dynamic.ResourceInterface {
+		return w.client.Resource(r).Namespace(name)
+	}
+	w.await("the order is at work", func() bool {
+		_, err := in(jobs).Get(t.Context(), "migrate", metav1.GetOptions{})
+		return err == nil
+	})
+	theirs := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "theirs"}}}
+	if _, err := in(configMaps).Create(t.Context(), theirs, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := result(t, c); r.Success || !r.Retryable || !strings.Contains(r.Message, "stays in part: Namespace "+name+": other things depend on it: ") || !strings.Contains(r.Message, "theirs") {
+		t.Fatalf("got %+v, want a failure that says what stays", r)
+	}
+	stays := func(whose string) {
+		t.Helper()
+		u, err := w.client.Resource(namespaces).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil || u.GetDeletionTimestamp() != nil || u.GetAnnotations()[cluster.AnnotationStack] != whose {
+			t.Errorf("the namespace: got %v, %v; want it there, and of %q", u, err, whose)
+		}
+		if _, err := in(configMaps).Get(t.Context(), "theirs", metav1.GetOptions{}); err != nil {
+			t.Errorf("theirs: %v", err)
+		}
+	}
+	stays(o.ID)
+	w.await("what was the order's alone is gone", func() bool {
+		_, err := in(configMaps).Get(t.Context(), "settings", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	w.cluster.Undo(t.Context(), o.ID) // it was not tried again here
+	stays("")
+	if left, err := w.cluster.Leftovers(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("left afterwards: %v, %v", left, err)
 	}
 }

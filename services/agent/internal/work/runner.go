@@ -42,10 +42,12 @@ type Result struct {
 }
 
 // Executor does the work of an order. It ends soon when ctx does, and says then why it has not succeeded. It may be begun anew for
-// an order that it has been at before. Undo takes away what an order that is this agent's no more has made. Leftovers are the
-// orders of which something is there, those that it is at among them.
+// an order that it has been at before; one that had succeeded says so again. Told is told that the broker knows of the success. Undo
+// takes away what an order that is this agent's no more has made, but for what stays after a success. Leftovers are the orders of
+// which something is there, those that it is at among them.
 type Executor interface {
 	Do(ctx context.Context, o wire.WorkOrder) Result
+	Told(ctx context.Context, order string)
 	Undo(ctx context.Context, order string)
 	Leftovers(ctx context.Context) ([]string, error)
 }
@@ -55,6 +57,7 @@ type Runner struct {
 	broker   Broker
 	agent    agent.ID
 	executor Executor
+	acting   func(context.Context) error
 	log      *slog.Logger
 	news     chan struct{}
 
@@ -67,9 +70,10 @@ type Runner struct {
 	workers sync.WaitGroup
 }
 
-// New returns a runner; nothing is claimed before Run.
-func New(b Broker, id agent.ID, e Executor, log *slog.Logger) *Runner {
-	return &Runner{broker: b, agent: id, executor: e, log: log, news: make(chan struct{}, 1), running: map[string]bool{}}
+// New returns a runner; nothing is claimed before Run. Acting is nil as long as this process acts for the agent: one that has slept
+// while another took over must not undo what that one is at.
+func New(b Broker, id agent.ID, e Executor, acting func(context.Context) error, log *slog.Logger) *Runner {
+	return &Runner{broker: b, agent: id, executor: e, acting: acting, log: log, news: make(chan struct{}, 1), running: map[string]bool{}}
 }
 
 // Pending is told what waits for the agent. It does not block. The same work told of again is no reason to look again: it is of a type
@@ -174,8 +178,7 @@ func (r *Runner) undo(ctx context.Context, order string) {
 	if busy {
 		return
 	}
-	r.log.InfoContext(ctx, "what a work order has left is removed", "order", order)
-	r.executor.Undo(context.WithoutCancel(ctx), order)
+	r.takeAway(ctx, order)
 	r.mu.Lock()
 	delete(r.running, order)
 	next := r.after
@@ -185,6 +188,16 @@ func (r *Runner) undo(ctx context.Context, order string) {
 		r.begin(ctx, *next)
 	}
 	r.look()
+}
+
+// takeAway undoes an order, unless another process acts for the agent by now: then that one does, when it finds it.
+func (r *Runner) takeAway(ctx context.Context, order string) {
+	if err := r.acting(ctx); err != nil {
+		r.log.WarnContext(ctx, "what a work order has left is not removed by this process", "order", order, "error", err.Error())
+		return
+	}
+	r.log.InfoContext(ctx, "what a work order has left is removed", "order", order)
+	r.executor.Undo(context.WithoutCancel(ctx), order)
 }
 
 // take claims orders while there are hands; false if the broker could not be asked.
@@ -205,6 +218,7 @@ func (r *Runner) take(ctx context.Context) bool {
 			if r.isRunning(o.ID) {
 				continue // its last attempt is not over here yet
 			}
+			asked := time.Now()
 			claimed, err := r.broker.ClaimWork(ctx, r.agent, o.ID)
 			switch {
 			case fault.Is(err, fault.NotFound): // another agent was faster
@@ -212,6 +226,7 @@ func (r *Runner) take(ctx context.Context) bool {
 				r.log.WarnContext(ctx, "a work order cannot be claimed", "order", o.ID, "error", err.Error())
 				return false
 			default:
+				claimed.ClaimedAt = &asked // by the clock that its deadline is watched by, and no later than the broker's own
 				r.begin(ctx, claimed)
 			}
 		}
@@ -268,8 +283,8 @@ func (r *Runner) work(ctx context.Context, o wire.WorkOrder) {
 	renewing.Wait()
 	select {
 	case <-lost:
-		log.WarnContext(ctx, "the claim is over: the order was taken back, or given to another agent; what it made here is removed")
-		r.executor.Undo(context.WithoutCancel(ctx), o.ID)
+		log.WarnContext(ctx, "the claim is over: the order was taken back, or given to another agent")
+		r.takeAway(ctx, o.ID)
 		return
 	default:
 	}
@@ -277,7 +292,9 @@ func (r *Runner) work(ctx context.Context, o wire.WorkOrder) {
 		return // the agent that starts next goes on
 	}
 	log.InfoContext(ctx, "work order done", "success", result.Success, "message", result.Message)
-	r.tell(ctx, log, o, result, deadline)
+	if r.tell(ctx, log, o, result, deadline) && result.Success {
+		r.executor.Told(context.WithoutCancel(ctx), o.ID)
+	}
 }
 
 // renew keeps the claim until ctx ends; it closes lost, and stops the work, if the claim is over.
@@ -299,24 +316,27 @@ func (r *Runner) renew(ctx context.Context, stop func(), order string, lost chan
 	}
 }
 
-// tell tells the result until the broker has it, or the claim is over in any case.
-func (r *Runner) tell(ctx context.Context, log *slog.Logger, o wire.WorkOrder, result Result, deadline time.Time) {
+// tell tells the result until the broker has it, or the claim is over in any case. It reports whether the broker has it: if not, the
+// order may be claimed anew, and its success is told then; what it has left is found among the leftovers if not.
+func (r *Runner) tell(ctx context.Context, log *slog.Logger, o wire.WorkOrder, result Result, deadline time.Time) bool {
 	wait := firstWait
 	for {
 		err := r.broker.CompleteWork(ctx, o.ID, result.Success, result.Message, result.Retryable)
 		switch {
-		case err == nil, ctx.Err() != nil:
-			return
+		case err == nil:
+			return true
+		case ctx.Err() != nil:
+			return false
 		case fault.Is(err, fault.Forbidden), fault.Is(err, fault.NotFound), fault.Is(err, fault.Invalid):
 			log.WarnContext(ctx, "the result of a work order is not taken", "error", err.Error())
-			return
+			return false
 		case time.Now().After(deadline.Add(lease)):
 			log.WarnContext(ctx, "the result of a work order could not be told in time", "error", err.Error())
-			return
+			return false
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(wait):
 			wait = min(2*wait, longWait)
 		}

@@ -25,6 +25,7 @@ type broker struct {
 	completed map[string]work.Result
 	over      map[string]bool // claims that are over
 	away      bool
+	slow      time.Duration // its clock is behind by that
 	polls     int
 }
 
@@ -65,7 +66,7 @@ func (b *broker) ClaimWork(_ context.Context, _ agent.ID, order string) (wire.Wo
 	for i, o := range b.pending {
 		if o.ID == order {
 			b.pending = append(b.pending[:i:i], b.pending[i+1:]...)
-			now := time.Now()
+			now := time.Now().Add(-b.slow)
 			o.ClaimedAt = &now
 			return o, nil
 		}
@@ -118,6 +119,23 @@ type executor struct {
 	at     int
 	most   int
 	undone []string
+	told   []string
+	asleep bool // another process acts for the agent
+}
+
+func (e *executor) acting(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.asleep {
+		return fault.New(fault.Conflict, "lease_lost", "another process acts for this agent")
+	}
+	return nil
+}
+
+func (e *executor) Told(_ context.Context, order string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, order)
 }
 
 func (e *executor) Do(ctx context.Context, _ wire.WorkOrder) work.Result {
@@ -236,7 +254,7 @@ func running(t *testing.T, b *broker, e *executor, test func(r *work.Runner)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		r := work.New(b, "agent", e, slog.New(slog.DiscardHandler))
+		r := work.New(b, "agent", e, e.acting, slog.New(slog.DiscardHandler))
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -343,5 +361,65 @@ func TestAnAgentThatEndsTellsNothing(t *testing.T) {
 			return fmt.Errorf("told %v, undone %v; want the next process to go on", b.completed, e.undone)
 		}
 		return nil
+	})
+}
+
+// What has run to its end is there until the broker has the result: an agent that ends in between can tell it again.
+func TestASuccessIsTidiedUpWhenTheBrokerHasIt(t *testing.T) {
+	t.Parallel()
+	b, e := newBroker(), &executor{takes: 10 * time.Second}
+	b.pending = orders(1, 3600)
+	running(t, b, e, func(*work.Runner) {
+		b.set(func() { b.away = true })
+		time.Sleep(2 * time.Minute)
+		b.see(t, func() error {
+			if len(e.told) != 0 {
+				return fmt.Errorf("tidied up %v, of which the broker has not heard", e.told)
+			}
+			return nil
+		})
+		b.set(func() { b.away = false })
+		time.Sleep(time.Minute)
+		b.see(t, func() error {
+			if !b.completed["order-0"].Success || !slices.Equal(e.told, []string{"order-0"}) {
+				return fmt.Errorf("completed %v, tidied up %v", b.completed, e.told)
+			}
+			return nil
+		})
+	})
+}
+
+// A process that slept while another took over leaves alone what looks left to it: the other one may be at it.
+func TestAProcessThatActsNoMoreUndoesNothing(t *testing.T) {
+	t.Parallel()
+	b, e := newBroker(), &executor{takes: time.Hour, left: []string{"theirs"}, asleep: true}
+	b.pending = orders(1, 3600)
+	running(t, b, e, func(*work.Runner) {
+		time.Sleep(time.Minute)
+		b.set(func() { b.over["order-0"] = true })
+		time.Sleep(20 * time.Minute)
+		b.see(t, func() error {
+			if len(e.undone) != 0 || len(b.completed) != 0 {
+				return fmt.Errorf("undone %v, completed %v; want nothing", e.undone, b.completed)
+			}
+			return nil
+		})
+	})
+}
+
+// A clock that is ahead of the broker's costs no order its time.
+func TestADeadlineCountsFromWhenTheAgentAsked(t *testing.T) {
+	t.Parallel()
+	b, e := newBroker(), &executor{takes: 30 * time.Second}
+	b.slow = 2 * time.Hour
+	b.pending = orders(1, 3600)
+	running(t, b, e, func(*work.Runner) {
+		time.Sleep(time.Minute)
+		b.see(t, func() error {
+			if r := b.completed["order-0"]; !r.Success {
+				return fmt.Errorf("got %+v, want it done", r)
+			}
+			return nil
+		})
 	})
 }
