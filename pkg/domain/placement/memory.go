@@ -267,6 +267,7 @@ type pointsKey struct {
 	property  string
 	low, high float64
 	lowFirst  bool
+	free      bool // of what is available, of which a stack uses some itself
 	weight    int64
 }
 

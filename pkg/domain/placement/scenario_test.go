@@ -48,7 +48,8 @@ type scenarioCluster struct {
 	Region      string            `json:"region,omitempty"`
 	Cordoned    bool              `json:"cordoned,omitempty"`
 	Unreachable bool              `json:"unreachable,omitempty"`
-	CPU         int64             `json:"cpu,omitempty"` // cores; 0: the cluster has told nothing
+	CPU         int64             `json:"cpu,omitempty"`       // cores; 0: the cluster has told nothing
+	Requested   int64             `json:"requested,omitempty"` // of them
 	Taints      map[string]string `json:"taints,omitempty"`
 }
 
@@ -76,7 +77,7 @@ func (s scenario) decide(t *testing.T) map[string]string {
 			c.UnreachableSince = &since
 		}
 		if x.CPU > 0 {
-			c.ReportedAt, c.Reported.Allocatable.CPU = &long, x.CPU*1000
+			c.ReportedAt, c.Reported.Nodes, c.Reported.Allocatable.CPU, c.Reported.Requested.CPU = &long, 1, x.CPU*1000, x.Requested*1000
 		}
 		for k, e := range x.Taints {
 			c.Taints = append(c.Taints, domain.Taint{Key: k, Effect: domain.Effect(e), Since: ago(x.TaintedFor)})

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 )
 
@@ -29,16 +30,32 @@ func scaleOf(p policy.Preference) pointsKey {
 	k := pointsKey{weight: int64(max(p.Weight, 1))}
 	if !p.Balance {
 		k.property, k.low, k.high, k.lowFirst = p.Property, p.Range[0], p.Range[1], p.Order == "low"
+		of, _, amount := policy.IsAmount(k.property)
+		k.free = amount && of == policy.KeyAvailable
 	}
 	return k
 }
 
-// points of one preference: what is remembered, but that the stack does not count against itself.
+// points of one preference: what is remembered, but that the stack does not count against itself. Else it would leave a cluster because of the
+// room that it takes there, and come back for the room that it has left.
 func (r *run) points(p int, i int) int64 {
-	if k := &r.c.scales[p]; k.property == "" && r.prior.has(i) {
+	k := &r.c.scales[p]
+	switch {
+	case !r.prior.has(i):
+	case k.property == "":
 		return k.points(r.f.at(i), 1, r.now)
+	case k.free && r.c.needs != (cluster.Resources{}):
+		return k.points(without(r.f.at(i), r.c.needs), 1, r.now)
 	}
 	return r.scales[p].of[i]
+}
+
+// without is the cluster as it would be if a stack that is there did not use so much of it. For some minutes that may be counted twice, as
+// promised and as requested, so that both go: at worst the stack stays for these minutes where it is.
+func without(c *Cluster, needs cluster.Resources) *Cluster {
+	x := *c
+	x.Reported.Requested, x.Assumed = x.Reported.Requested.Minus(needs), x.Assumed.Minus(needs)
+	return &x
 }
 
 func (r *run) score(i int) int64 {
