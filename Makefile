@@ -13,7 +13,7 @@ E2E     := $(wildcard test/e2e/go.mod)
 # Packages whose point is concurrency, and all that the agent and the services do.
 RACE    := ./pkg/adapters/... ./pkg/identity/... ./pkg/platform/... ./services/...
 
-.PHONY: help demo test test-demo quick test-collectors fuzz fuzz-briefly servers race e2e clients images publish test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
+.PHONY: help demo test test-demo quick test-collectors fuzz fuzz-briefly simulate simulate-briefly servers race e2e clients images publish test-images test-charts scan-charts test-charts-live test-charts-kind manifests clusters-test bench bench-fleet deps unit arch fmt vet lint tidy vulnerabilities drift verify build monitoring workflows release-dry-run clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ test-demo: ## the demo from its beginning to its end, by itself
 	@echo "== demo"
 	@CI=true ./deploy/demo/demo.sh
 
-test: deps quick tidy workflows test-charts scan-charts test-images test-collectors fuzz-briefly servers race e2e clusters-test test-demo ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, whole processes, the demo
+test: deps quick tidy workflows test-charts scan-charts test-images test-collectors fuzz-briefly simulate-briefly servers race e2e clusters-test test-demo ## everything: quick checks, charts, seconds of fuzzing, then real Postgres, Redis and Kubernetes API servers, whole processes, the demo
 
 quick: fmt vet arch unit ## checks and tests that need no server
 
@@ -45,6 +45,18 @@ fuzz: ## every fuzz target, each for FUZZTIME (1m, or 2000x for a number of inpu
 # By number: at the end of a time the go command now and then fails with "context deadline exceeded" on a machine that is busy.
 fuzz-briefly: ## every fuzz target, each for seconds
 	@$(MAKE) fuzz FUZZTIME=2000x
+
+SEEDS ?= 1000
+FROM  ?= 1
+
+simulate: ## SEEDS simulated worlds of schedulers, gateways, agents and people from seed FROM on, and twenty times as many rollouts; those that fail are named, and how to run one again
+	@echo "== $(SEEDS) worlds, from seed $(FROM)"
+	@SIMULATION_SEED=$(FROM) SIMULATION_RUNS=$(SEEDS) go test -count=1 -timeout 48h -run 'TestSimulation$$' ./services/scheduler
+	@ROLLOUT_SEED=$(FROM) ROLLOUT_RUNS=$$(($(SEEDS) * 20)) go test -count=1 -timeout 48h -run 'TestSimulation$$' ./pkg/domain/rollout
+
+simulate-briefly: ## as many worlds as a minute admits
+	@echo "== simulated worlds, for a minute"
+	@SIMULATION_FOR=1m go test -count=1 -run 'TestSimulation$$' ./services/scheduler
 
 servers: deps ## all tests with real servers around them
 	@echo "== tests with PostgreSQL, Redis and two Kubernetes control planes"

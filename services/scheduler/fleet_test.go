@@ -31,6 +31,7 @@ type fleet struct {
 	config scheduler.Config     // of the replicas that start from now on
 	tel    *telemetry.Telemetry // of the replica that started last
 	ahead  atomic.Int64         // how far the replicas' clocks are ahead, as a time.Duration
+	newID  func() string        // of what is made
 }
 
 func (f *fleet) clock() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
@@ -52,7 +53,7 @@ func (f *fleet) seen(name string) (n uint64) {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(uuid.NewString()), config: scheduler.Defaults()}
+	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(uuid.NewString()), config: scheduler.Defaults(), newID: uuid.NewString}
 	f.rings = f.store
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Generators().Insert(ctx, tenancy.Generator{ID: f.team, Name: "team", Active: true, RegistrationPolicy: tenancy.PolicyOpen, CreatedAt: time.Now(), UpdatedAt: time.Now()})
@@ -88,7 +89,7 @@ func (f *fleet) write(fn func(context.Context, ports.Repositories) error) {
 }
 
 func (f *fleet) agent(name string, labels ...string) agent.ID {
-	id := agent.ID(uuid.NewString())
+	id := agent.ID(f.newID())
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		now := time.Now()
 		if err := tx.Agents().Insert(ctx, agent.Agent{ID: id, Name: name, ClusterName: name, Status: agent.Active, CreatedAt: now, UpdatedAt: now}); err != nil {
@@ -108,7 +109,7 @@ func (f *fleet) agent(name string, labels ...string) agent.ID {
 }
 
 func (f *fleet) stack(name string, labels ...string) stack.ID {
-	id := stack.ID(uuid.NewString())
+	id := stack.ID(f.newID())
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		now := time.Now()
 		if err := tx.Stacks().Insert(ctx, stack.Stack{ID: id, Name: name, Generator: f.team, CreatedAt: now, UpdatedAt: now}); err != nil {
@@ -125,7 +126,7 @@ func (f *fleet) stack(name string, labels ...string) stack.ID {
 }
 
 func (f *fleet) publish(s stack.ID, content string) stack.ObjectID {
-	id := stack.ObjectID(uuid.NewString())
+	id := stack.ObjectID(f.newID())
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		sum, err := tx.Blobs().Put(ctx, []byte(content))
 		if err != nil {
@@ -180,18 +181,18 @@ func (f *fleet) approve(s stack.ID) {
 // start runs a scheduler replica until the returned function is called.
 func (f *fleet) start(store ports.Store) (stop func()) {
 	f.t.Helper()
-	return f.startIn(f.t.Context(), store)
+	return f.startIn(f.t.Context(), store, f.clock)
 }
 
-// startIn is start until ctx ends.
-func (f *fleet) startIn(ctx context.Context, store ports.Store) (stop func()) {
+// startIn is start until ctx ends, by another clock.
+func (f *fleet) startIn(ctx context.Context, store ports.Store, clock func() time.Time) (stop func()) {
 	f.t.Helper()
 	tel, err := telemetry.New(f.t.Context(), telemetry.Config{Service: "scheduler", Output: io.Discard})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.tel = tel
-	s, err := scheduler.New(f.t.Context(), f.config, scheduler.Deps{Store: store, Wakeups: f.rings, Signals: f.sig, Telemetry: tel, Clock: f.clock})
+	s, err := scheduler.New(f.t.Context(), f.config, scheduler.Deps{Store: store, Wakeups: f.rings, Signals: f.sig, Telemetry: tel, Clock: clock})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -7,23 +7,25 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/delivery"
-	"github.com/colliery-io/brokkr/pkg/domain/event"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// A simulated world around real schedulers: two replicas that are killed and started again, at any step of theirs too, over
-// a store whose answers get lost; agents that are slow, offline or started anew, whose reports are lost, repeated, delayed and
-// overtaken; people who publish and change labels. What the world does follows from its seed; which replica is faster does not.
+// A simulated world around real schedulers: two replicas whose clocks differ and jump, that are killed and started again at any step of theirs,
+// over a store that is slow and whose answers get lost, so that both believe in one lease; two gateways that are started anew with all
+// that was on its way to them; agents that are slow, offline or started anew, whose clocks are wrong, whose reports are lost, repeated,
+// delayed and overtaken, and whose clusters fail with some objects and have little room; people who publish, change labels and
+// policies, approve what waits or not, pause, resume, abort and undo. What the world does follows from its seed; which replica is faster
+// does not.
 type simulation struct {
 	*fleet
 	rnd      *rand.Rand
@@ -31,319 +33,249 @@ type simulation struct {
 	chaos    bool
 	agents   []*simulated
 	replicas []*replica
-	plain    []stack.ID // for all with the label of the number
-	base     stack.ID   // what web depends on
-	web      stack.ID
-	newest   map[stack.ID]stack.ObjectID
-	net      []parcel
-	lost     []loss
+	net      *network
+	commits  *commits
+
+	plain  []stack.ID // for all with the label of the number
+	base   stack.ID   // what web depends on
+	web    stack.ID   // goes in waves
+	spread stack.ID   // one cluster a region
+	rooms  []stack.ID // one cluster each, of few that have room
+	over   stack.ID   // with an override for some
+
+	newest map[stack.ID]stack.ObjectID
+	made   map[stack.ObjectID]made
+
+	seen     sights
 	before   glance
-	acked    map[parted]bool   // in this tick
-	wasWell  map[agent.ID]bool // with base, for a moment of this tick
+	lost     []loss
+	acked    map[parted]bool // in this tick
+	wasWell  map[agent.ID]bool
+	governed rollout.Rollout // of web, at the end of the tick before
+	acted    bool            // somebody has acted on it in this tick
+	actedTo  int64           // the version that it had then
 }
 
-type simulated struct {
-	id      agent.ID
-	labels  map[string]bool
-	offline bool
-	boot    int
-	seq     int64
-	turn    delivery.Turn
+// made is what is known of an object from its beginning.
+type made struct {
+	number int
+	fate   int // chance in percent that a cluster fails with it
 }
 
-func (a *simulated) next() delivery.Mark {
-	a.seq++
-	return delivery.Mark{Boot: strconv.Itoa(a.boot), Seq: a.seq, Turn: a.turn}
-}
+const regions = 3
 
-func (a *simulated) restart() { a.boot, a.seq, a.turn = a.boot+1, 0, delivery.NoTurn }
-
-// given is an answer that gives a turn to the process that made the request.
-func (a *simulated) given(m delivery.Mark, turn delivery.Turn) {
-	if m.Boot == strconv.Itoa(a.boot) {
-		a.turn = max(a.turn, turn)
-	}
-}
-
-// parcel is what an agent says in one sync, on its way.
-type parcel struct {
-	at      time.Time
-	agent   agent.ID
-	mark    delivery.Mark
-	reports []delivery.Report
-	removed []delivery.Removal
-}
-
-// parted is a cluster that has said that it has removed a stack.
-type parted struct {
-	stack stack.ID
-	agent agent.ID
-}
-
-// replica is a scheduler, and the store as it has it.
-type replica struct {
-	*fleet
-	sim   *simulation
-	mu    sync.Mutex
-	rnd   *rand.Rand
-	chaos bool
-	cut   context.CancelFunc // ends it at once, between two steps of its own
-	stop  func()
-}
-
-// unsure is a store of which a replica does not always learn what became of a transaction.
-type unsure struct {
-	ports.Store
-	r *replica
-}
-
-func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
-	u.r.mu.Lock()
-	n, chaos := u.r.rnd.IntN(100), u.r.chaos
-	u.r.mu.Unlock()
-	if !chaos || n >= 12 {
-		return u.Store.Write(ctx, fn)
-	}
-	gone := fault.New(fault.Unavailable, "database_unavailable", "the connection is lost")
-	if n < 4 {
-		return gone // before it was stored
-	}
-	err := u.Store.Write(ctx, fn)
-	if n < 6 {
-		u.r.cut() // after it was stored: nobody has told anybody yet
-	}
-	if err != nil {
-		return err
-	}
-	return gone
-}
-
-func newSimulation(t *testing.T, seed uint64) *simulation {
+func newSimulation(t *testing.T, seed uint64, seen sights) *simulation {
 	t.Helper()
-	s := &simulation{fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{}, before: glance{}}
+	s := &simulation{seen: seen, fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{},
+		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits()}
+	s.net = &network{sim: s}
+	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
+	s.newID = func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }
 	for i := range 12 {
-		a := &simulated{id: s.agent(fmt.Sprint("c", i), "base", "web"), labels: map[string]bool{}, turn: delivery.NoTurn}
-		s.agents = append(s.agents, a)
-		for j := range 3 {
-			s.turn(a, fmt.Sprint("part", j), true)
-		}
+		s.agents = append(s.agents, s.newAgent(i))
 	}
 	for j := range 3 {
 		s.plain = append(s.plain, s.stack(fmt.Sprint("plain", j), fmt.Sprint("part", j)))
 	}
-	s.base, s.web = s.stack("base", "base"), s.stack("web", "web")
-	s.follow(s.web, policy.Document{Name: "web", DependsOn: []policy.Dependency{{Stack: "base"}}, Rollout: &policy.Rollout{Waves: []policy.Wave{{Name: "some", Percent: 30}, {Name: "rest"}}}})
-	for _, id := range s.stacks() {
-		s.release(id)
+	s.base, s.web, s.spread, s.over = s.stack("base", "base"), s.stack("web"), s.stack("spread"), s.stack("over")
+	s.follow(s.web, s.webPolicy())
+	s.follow(s.spread, policy.Document{Name: "spread", Clusters: &policy.Selector{Labels: []string{"spread"}}, Strategy: policy.Strategy{Type: policy.Count, Count: &policy.Range{Min: 3, Max: 3}},
+		Spread: []policy.Spread{{By: "annotation.region", MaxSkew: 1, WhenUnsatisfiable: policy.Refuse}}})
+	s.follow(s.over, overridden("big", `[{"op":"replace","path":"/spec/replicas","value":5}]`))
+	for j := range 4 {
+		room := s.stack(fmt.Sprint("room", j))
+		doc := policy.Document{Name: "room", Clusters: &policy.Selector{Labels: []string{"room"}}, Requires: &policy.Requirements{CPU: "3"},
+			Strategy: policy.Strategy{Type: policy.Count, Count: &policy.Range{Min: 1, Max: 1}}, Prefer: []policy.Preference{{Property: "available.cpu", Range: &[2]float64{0, 8}}},
+			Stickiness: &policy.Stickiness{Points: 20, MaxMovesPerHour: 4}, Failover: &policy.Failover{Enabled: true, UnreachableAfter: policy.Duration(2 * time.Minute)}}
+		if j == 3 {
+			doc.Affinity = &policy.Affinity{ApartFromStacks: []string{"room0"}}
+		}
+		s.follow(room, doc)
+		s.rooms = append(s.rooms, room)
 	}
-	for range 2 {
-		s.replicas = append(s.replicas, &replica{fleet: s.fleet, sim: s, rnd: rand.New(rand.NewPCG(seed, uint64(len(s.replicas)))), chaos: true})
+	for _, id := range s.stacks() {
+		s.release(id, 0)
+	}
+	for i := range 2 {
+		s.replicas = append(s.replicas, newReplica(s, i))
 	}
 	return s
 }
 
-func (s *simulation) stacks() []stack.ID { return append(slices.Clone(s.plain), s.base, s.web) }
+// webPolicy is a way for web across all clusters, another one for each call.
+func (s *simulation) webPolicy() policy.Document {
+	r := &policy.Rollout{Deadline: policy.Duration(2 * time.Minute), MaxConcurrent: []string{"", "2", "3"}[s.rnd.IntN(3)],
+		OnFailure: []string{"pause", "rollback"}[s.rnd.IntN(2)], Offline: []string{"skip", "wait"}[s.rnd.IntN(2)], Joiners: "append"}
+	for i := range s.rnd.IntN(4) {
+		w := policy.Wave{Name: fmt.Sprint("wave", i), Percent: 10 + s.rnd.IntN(40), Approval: s.maybe(20)}
+		if s.maybe(40) {
+			w.Soak = policy.Duration(time.Duration(s.rnd.IntN(60)) * time.Second)
+		}
+		r.Waves = append(r.Waves, w)
+	}
+	if s.maybe(50) {
+		r.FailureBudget = &policy.FailureBudget{MaxFailed: s.rnd.IntN(3)}
+	}
+	if s.maybe(25) {
+		r.Windows = []policy.Window{{Cron: "*/5 * * * *", Duration: policy.Duration(2 * time.Minute)}}
+	}
+	return policy.Document{Name: "web", Clusters: &policy.Selector{Labels: []string{"web"}}, DependsOn: []policy.Dependency{{Stack: "base"}}, Rollout: r}
+}
+
+func (s *simulation) stacks() []stack.ID {
+	return slices.Concat(s.plain, []stack.ID{s.base, s.web, s.spread, s.over}, s.rooms)
+}
 
 func (s *simulation) maybe(percent int) bool { return s.rnd.IntN(100) < percent }
 
 func (s *simulation) failf(format string, args ...any) {
 	s.t.Helper()
-	s.t.Fatalf("seed %d: %s", s.seed, fmt.Sprintf(format, args...))
+	s.t.Fatalf("after %s: %s\nAgain: SIMULATION_SEED=%d go test -count=20 -run 'TestSimulation$' ./services/scheduler", time.Since(midnight), fmt.Sprintf(format, args...), s.seed)
 }
 
-func (s *simulation) release(id stack.ID) {
-	s.newest[id] = s.publish(id, fmt.Sprintf("%s at %d", id, s.rnd.Uint64()))
-}
+// midnight is when time begins in a bubble.
+var midnight = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
 
-// turn gives an agent a label, or takes it away.
-func (s *simulation) turn(a *simulated, label string, on bool) {
-	switch {
-	case a.labels[label] == on:
-		return
-	case on:
-		s.label(a.id, label)
-	default:
-		s.unlabel(a.id, label)
+// release publishes; fate is the chance in percent that a cluster fails with it.
+func (s *simulation) release(id stack.ID, fate int) {
+	content := fmt.Sprintf("%s at %d", id, s.rnd.Uint64())
+	if id == s.over {
+		content = fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {n: 'x%d'}}\nspec: {replicas: 1}\n", s.rnd.Uint64())
+		if fate > 0 { // the override cannot be applied
+			content = fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {n: 'x%d'}}\n", s.rnd.Uint64())
+		}
+		fate = 0
 	}
-	a.labels[label] = on
+	s.newest[id] = s.publish(id, content)
+	s.made[s.newest[id]] = made{number: len(s.made), fate: fate}
 }
 
-// run starts the replica unless it runs.
-func (r *replica) run() {
-	if r.stop != nil {
-		return
-	}
-	ctx, cut := context.WithCancel(r.t.Context())
-	r.cut = cut
-	r.stop = r.startIn(ctx, unsure{r.store, r})
-}
-
-func (r *replica) end() {
-	if r.stop != nil {
-		r.stop()
-		r.stop = nil
-	}
+// dooms says whether an object fails in a cluster: always the same for both.
+func (s *simulation) dooms(o stack.ObjectID, a *simulated) bool {
+	m := s.made[o]
+	return rand.New(rand.NewPCG(s.seed, uint64(m.number*100+a.number))).IntN(100) < m.fate
 }
 
 // tick is a second of the world.
 func (s *simulation) tick() {
 	time.Sleep(time.Second)
+	s.acked, s.wasWell, s.acted = map[parted]bool{}, map[agent.ID]bool{}, false
 	for _, r := range s.replicas {
-		switch {
-		case !s.chaos:
-			r.run()
-		case r.stop == nil && s.maybe(15):
-			r.run()
-		case r.stop != nil && s.maybe(2):
-			r.end()
-		}
+		r.tick()
 	}
 	if s.chaos {
 		s.change()
 	}
 	for _, a := range s.agents {
-		s.sync(a)
+		a.work()
+		a.sync()
 	}
-	s.deliver()
+	s.net.deliver()
 	synctest.Wait()
 	s.check()
 }
 
-// change is what people do.
-func (s *simulation) change() {
-	switch {
-	case s.maybe(8):
-		a := s.agents[s.rnd.IntN(len(s.agents))]
-		label := fmt.Sprint("part", s.rnd.IntN(3))
-		s.turn(a, label, !a.labels[label])
-	case s.maybe(1): // a mistake
-		label := fmt.Sprint("part", s.rnd.IntN(3))
-		for _, a := range s.agents {
-			s.turn(a, label, false)
-		}
-	case s.maybe(3):
-		s.release(s.stacks()[s.rnd.IntN(5)])
+// heal ends all trouble and lets everything come to its end.
+func (s *simulation) heal() {
+	s.chaos = false
+	for _, r := range s.replicas {
+		r.calm()
 	}
-}
-
-// sync is one exchange of an agent, if it comes to one.
-func (s *simulation) sync(a *simulated) {
-	if s.chaos {
-		switch {
-		case s.maybe(1):
-			a.restart()
-		case a.offline:
-			a.offline = !s.maybe(10)
-		case s.maybe(1):
-			a.offline = true
-		}
-		if a.offline || !s.maybe(30) {
+	for _, a := range s.agents {
+		a.offline = 0
+	}
+	for range 900 { // longer than the window of the brake
+		s.tick()
+		s.approveAll()
+		s.try(s.web, func(r *rollout.Rollout, now time.Time, by string) (rollout.Transition, error) {
+			return r.Approve(now, by, -1)
+		})
+	}
+	s.ended()
+	for _, id := range []stack.ID{s.base, s.web, s.over} {
+		s.release(id, 0)
+	}
+	for range 600 {
+		s.tick()
+		s.approveAll()
+		s.try(s.web, func(r *rollout.Rollout, now time.Time, by string) (rollout.Transition, error) {
+			if r.Phase == rollout.PhasePaused {
+				return r.Resume(now, by)
+			}
+			return r.Approve(now, by, -1)
+		})
+	}
+	wrong := s.unsettled()
+	for range 120 { // something may just be on its way
+		if wrong == "" {
 			return
 		}
+		s.tick()
+		wrong = s.unsettled()
 	}
-	_, held, err := s.store.Assignments().OfAgent(s.t.Context(), a.id)
-	if err != nil {
-		s.failf("%v", err)
-	}
-	p := parcel{at: time.Now(), agent: a.id, mark: a.next()}
-	for _, w := range held {
-		if w.State == delivery.Removing {
-			p.removed = append(p.removed, delivery.Removal{Stack: w.Stack, Revision: w.Revision})
-			continue
-		}
-		health := delivery.HealthHealthy
-		if s.chaos && s.maybe(20) {
-			health = delivery.HealthProgressing
-		}
-		p.reports = append(p.reports, delivery.Report{Stack: w.Stack, Object: w.Object, Sequence: w.Sequence, Phase: delivery.PhaseApplied, Health: health, ObservedAt: time.Now()})
-	}
-	if !s.chaos {
-		s.net = append(s.net, p)
-		return
-	}
-	for range 1 + s.rnd.IntN(2) { // repeated
-		if s.maybe(75) { // or lost
-			p.at = time.Now().Add(time.Duration(s.rnd.IntN(20)) * time.Second) // delayed, and overtaken
-			s.net = append(s.net, p)
-		}
-	}
+	s.failf("%s", wrong)
 }
 
-// deliver is the gateway: it takes what arrives in its order.
-func (s *simulation) deliver() {
-	var later []parcel
-	s.acked, s.wasWell = map[parted]bool{}, map[agent.ID]bool{}
-	for _, p := range s.net {
-		if p.at.After(time.Now()) {
-			later = append(later, p)
-			continue
-		}
-		var got delivery.Reception
-		s.write(func(ctx context.Context, tx ports.Repositories) (err error) {
-			if got, err = tx.Reports().Advance(ctx, p.agent, p.mark, time.Now()); err != nil || !got.News {
-				return err
-			}
-			changed, err := tx.Reports().Record(ctx, p.agent, time.Now(), p.reports)
-			if err != nil {
-				return err
-			}
-			for _, c := range changed {
-				if c.Stack == s.base && c.Health == delivery.HealthHealthy {
-					s.wasWell[p.agent] = true
-				}
-				if err := tx.Outbox().Append(ctx, event.Event{Type: event.AssignmentReported, Stack: c.Stack, Agent: p.agent, At: time.Now()}); err != nil {
-					return err
-				}
-			}
-			for _, r := range p.removed {
-				gone, err := tx.Reports().Acknowledge(ctx, p.agent, r)
-				if err != nil {
-					return err
-				}
-				if gone {
-					s.acked[parted{r.Stack, p.agent}] = true
-				}
-			}
-			return nil
-		})
-		if i := slices.IndexFunc(s.agents, func(a *simulated) bool { return a.id == p.agent }); !s.chaos || s.maybe(80) { // else the answer is lost
-			s.agents[i].given(p.mark, got.Turn)
-		}
-	}
-	s.net = later
-}
-
-// TestSimulation runs a world for each seed. A failure names its seed; SIMULATION_SEED=n runs that one alone, SIMULATION_RUNS=n as many.
+// TestSimulation runs a world for each seed. A failure names its seed and how to run it again; SIMULATION_SEED=n begins with another one,
+// SIMULATION_RUNS=n runs so many, SIMULATION_FOR=1m as many as begin within that time.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	first, runs := uint64(1), uint64(6)
-	if text := os.Getenv("SIMULATION_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
+	first, runs := number(t, "SIMULATION_SEED", 1), number(t, "SIMULATION_RUNS", 4)
+	if os.Getenv("SIMULATION_SEED") != "" && os.Getenv("SIMULATION_RUNS") == "" {
+		runs = 1
+	}
+	end := time.Time{}
+	if text := os.Getenv("SIMULATION_FOR"); text != "" {
+		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, runs = n, 1
+		end, runs = time.Now().Add(d), max(runs, 1<<40)
 	}
-	if text := os.Getenv("SIMULATION_RUNS"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		runs = n
-	}
-	for seed := first; seed < first+runs; seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	n, seen, failed := 0, sights{}, []uint64(nil)
+	for seed := first; seed < first+runs && (end.IsZero() || time.Now().Before(end)); seed++ {
+		n++
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSimulation(t, seed)
-				for range 300 {
+				s := newSimulation(t, seed, seen)
+				defer func() {
+					for _, r := range s.replicas {
+						r.end()
+					}
+				}()
+				for range 400 {
 					s.tick()
 				}
 				s.heal()
-				s.settled()
-				for _, r := range s.replicas {
-					r.end()
-				}
 			})
 		})
+		if !ok {
+			failed = append(failed, seed)
+		}
 	}
+	if len(failed) > 0 {
+		t.Errorf("%d of %d worlds fail, with the seeds %v", len(failed), n, failed)
+	}
+	t.Logf("%d worlds, from seed %d: %v", n, first, seen)
+	if n >= 20 && !t.Failed() {
+		seen.complete(t)
+	}
+}
+
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// mutate is a change that somebody makes. A conflict with what has just happened is nobody's fault.
+func (s *simulation) mutate(fn func(context.Context, ports.Repositories) error) error {
+	return s.store.Write(s.t.Context(), fn) //nolint:wrapcheck // told apart by its kind
 }

@@ -1,24 +1,19 @@
 package scheduler_test
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
-	"github.com/colliery-io/brokkr/pkg/domain/event"
-	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
-	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// loss is how many clusters lost a stack at a moment.
+// loss is how many clusters lost a stack at a moment, or how many somebody has allowed to.
 type loss struct {
-	at time.Time
-	n  int
+	at       time.Time
+	n        int
+	approved int
 }
 
 // glance is what the store has: assignments and statuses by stack and agent.
@@ -41,6 +36,16 @@ func (s *simulation) look() glance {
 
 func (g glance) assigned(id stack.ID, a agent.ID) bool { return g[id][a].State == delivery.Assigned }
 
+// count is on how many clusters the stack is to be.
+func (g glance) count(id stack.ID) (n int) {
+	for a := range g[id] {
+		if g.assigned(id, a) {
+			n++
+		}
+	}
+	return n
+}
+
 // well reports whether what is assigned of the stack is healthy in the cluster.
 func (g glance) well(id stack.ID, a agent.ID) bool {
 	w := g[id][a]
@@ -52,21 +57,44 @@ func (s *simulation) check() {
 	s.t.Helper()
 	now, was := s.look(), s.before
 	s.before = now
-	gone, total := 0, 0
+	if wrong := s.commits.err(); wrong != "" {
+		s.failf("%s", wrong)
+	}
 	for id, agents := range now {
 		for a, w := range agents {
 			old, had := was[id][a]
-			if w.State == delivery.Assigned {
-				total++
-			}
 			if had && w.State == delivery.Assigned && old.State == delivery.Assigned && w.Sequence < old.Sequence && id != s.web {
 				s.failf("%s went back from sequence %d to %d of %s", a, old.Sequence, w.Sequence, id)
 			}
 			fresh := w.State == delivery.Assigned && (!was.assigned(id, a) || old.Object != w.Object)
-			if fresh && id == s.web && !was.well(s.base, a) && !now.well(s.base, a) && !s.wasWell[a] {
+			if fresh && id == s.web && !was.well(s.base, a) && !now.well(s.base, a) && !s.wasWell[a] && !s.goesBack(a, w) {
 				s.failf("%s was given web although base is not healthy there: %+v", a, now[s.base][a].Status)
 			}
 		}
+	}
+	s.checkRemovals(was, now)
+	s.checkCounts(now)
+	s.checkRollout(was, now)
+	s.sight(now)
+}
+
+// goesBack reports whether the cluster was given what the rollout turns back to, which waits for no dependency.
+func (s *simulation) goesBack(a agent.ID, w delivery.Wanted) bool {
+	r := s.governing(s.web)
+	for _, m := range r.Members {
+		if m.Agent == a && m.Target() == w.Object {
+			return r.Phase == rollout.PhaseRollingBack || r.Phase == rollout.PhaseRolledBack
+		}
+	}
+	return false
+}
+
+// checkRemovals: nothing goes without an order, and no more than the brakes admit.
+func (s *simulation) checkRemovals(was, now glance) {
+	s.t.Helper()
+	gone, total := 0, 0
+	for id := range now {
+		total += now.count(id)
 	}
 	for id, agents := range was {
 		for a, old := range agents {
@@ -79,79 +107,103 @@ func (s *simulation) check() {
 		}
 	}
 	if gone > 0 {
-		s.lost = append(s.lost, loss{time.Now(), gone})
+		s.lost = append(s.lost, loss{at: time.Now(), n: gone})
 	}
-	sum := 0
+	sum, approved := 0, 0
 	for _, l := range s.lost {
-		if time.Since(l.at) < 10*time.Minute {
+		if time.Since(l.at) < 9*time.Minute { // the window is of ten, by clocks that differ
 			sum += l.n
 		}
-	}
-	if admits := max(10, (total+sum)/5); s.chaos && sum > admits { // then nobody approves more
-		s.failf("%d removals in ten minutes, want at most %d", sum, admits)
-	}
-}
-
-// heal ends all trouble and lets everything come to its end.
-func (s *simulation) heal() {
-	s.chaos = false
-	for _, r := range s.replicas {
-		r.mu.Lock()
-		r.chaos = false
-		r.mu.Unlock()
-		r.end() // it may have been cut off
-	}
-	for _, a := range s.agents {
-		a.offline = false
-	}
-	for range 900 { // longer than the window of the brake
-		s.tick()
-		s.approveAll()
-	}
-}
-
-// approveAll is somebody who lets happen what is held and would leave the window its room.
-func (s *simulation) approveAll() {
-	for _, id := range s.plain {
-		_, hold, err := s.store.Decisions().Latest(s.t.Context(), id)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			s.failf("%v", err)
+		if time.Since(l.at) < 25*time.Minute {
+			approved += l.approved
 		}
-		if hold == nil || hold.Cause == placement.HoldFleet {
+	}
+	if admits := max(10, (total+sum)/5); sum > admits+approved {
+		s.failf("%d removals in ten minutes, want at most %d and %d that were approved", sum, admits, approved)
+	}
+}
+
+// checkCounts: no policy's count and spread is exceeded.
+func (s *simulation) checkCounts(now glance) {
+	s.t.Helper()
+	for i, id := range s.rooms {
+		if n := now.count(id); n > 1 {
+			s.failf("room%d is on %d clusters, want one: %+v", i, n, now[id])
+		}
+	}
+	domains := map[string]int{}
+	for _, a := range s.agents {
+		if now.assigned(s.spread, a.id) {
+			domains[a.region]++
+		}
+	}
+	for r, n := range domains {
+		if n > 1 { // there is always one in each region that could have it
+			s.failf("spread is on %d clusters of %s, want one of each region: %v", n, r, domains)
+		}
+	}
+}
+
+// checkRollout looks at the way of web.
+func (s *simulation) checkRollout(was, now glance) {
+	s.t.Helper()
+	r, old := s.governing(s.web), s.governed
+	s.governed = r
+	if r.ID == "" {
+		return
+	}
+	if r.ID != old.ID {
+		old = rollout.Rollout{}
+	}
+	had := map[agent.ID]rollout.Member{}
+	for _, m := range old.Members {
+		had[m.Agent] = m
+	}
+	var admitted, first int // first: not healthy since they were given the object
+	for _, m := range r.Members {
+		if m.Gone {
 			continue
 		}
-		s.write(func(ctx context.Context, tx ports.Repositories) error {
-			if err := tx.Decisions().Approve(ctx, id, hold.Fingerprint); err != nil {
-				return err
+		if m.State == rollout.MemberDeploying && !m.WasHealthy {
+			first++
+		}
+		if m.AdmittedAt != nil && had[m.Agent].AdmittedAt == nil {
+			admitted++
+			if m.Wave > r.Wave && r.Phase.Open() {
+				s.failf("%s of wave %d is given the object in wave %d", m.Agent, m.Wave, r.Wave)
 			}
-			return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: id, At: time.Now()})
-		})
+		}
+		if before, ok := had[m.Agent]; ok && before.Wave != m.Wave {
+			s.failf("%s went from wave %d to %d", m.Agent, before.Wave, m.Wave)
+		}
+	}
+	if b := r.Spec.MaxConcurrent; b.Number > 0 && first > b.Number {
+		s.failf("%d clusters are in flight where %d may: %+v", first, b.Number, r.Members)
+	}
+	stands := old.Phase == r.Phase && (r.Phase == rollout.PhasePaused || r.Phase == rollout.PhaseWaitingApproval || r.Phase == rollout.PhaseRolledBack || r.Phase == rollout.PhaseAborted)
+	if admitted > 0 && stands && !s.acted {
+		s.failf("%d clusters are given the object of a rollout that is %s", admitted, r.Phase)
+	}
+	if r.Phase.Open() && r.Phase != rollout.PhasePending && len(r.Blockers) == 0 && r.Version != s.actedTo { // else no scheduler has looked at it since
+		s.failf("the rollout is %s and waits for nothing", r.Phase)
+	}
+	if r.Wave < old.Wave {
+		s.failf("the rollout went from wave %d to %d", old.Wave, r.Wave)
+	}
+	for a, w := range now[s.web] { // nobody gets it whom the rollout has not admitted
+		if w.State == delivery.Assigned && w.Object == r.Object && (!was.assigned(s.web, a) || was[s.web][a].Object != r.Object) && r.Phase.Open() {
+			if i := member(r, a); i < 0 || r.Members[i].AdmittedAt == nil {
+				s.failf("%s was given the object, but was not admitted", a)
+			}
+		}
 	}
 }
 
-// settled fails unless everything is where it should be.
-func (s *simulation) settled() {
-	s.t.Helper()
-	g := s.look()
-	for j, id := range s.plain {
-		for _, a := range s.agents {
-			if want := a.labels[fmt.Sprint("part", j)]; g.assigned(id, a.id) != want {
-				_, hold, _ := s.store.Decisions().Latest(s.t.Context(), id)
-				s.failf("in the end %s has plain%d: %t, want %t (hold %+v)", a.id, j, !want, want, hold)
-			}
+func member(r rollout.Rollout, a agent.ID) int {
+	for i, m := range r.Members {
+		if m.Agent == a {
+			return i
 		}
 	}
-	for _, id := range s.stacks() {
-		for a, w := range g[id] {
-			if w.State != delivery.Assigned || w.Object != s.newest[id] || !g.well(id, a) {
-				s.failf("in the end %s has of %s %s %s, %+v, want %s healthy (rollout %+v)", a, id, w.State, w.Object, w.Status, s.newest[id], s.governing(id))
-			}
-		}
-	}
-	if n := len(g[s.web]); n != len(s.agents) {
-		s.failf("in the end web is on %d clusters, want %d", n, len(s.agents))
-	}
-	if r := s.governing(s.web); r.Phase != rollout.PhaseCompleted {
-		s.failf("in the end the rollout is %s", r.Phase)
-	}
+	return -1
 }

@@ -8,11 +8,13 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -35,7 +37,15 @@ type sim struct {
 	rollouts int
 	fail     func(format string, args ...any)
 	steps    int
+	windows  bool // waves begin in the first minute of five
+	depends  bool // on another stack, which is there or not
+	walked   edges
 }
+
+// edges are the transitions that were made, and how often.
+type edges map[[2]rollout.Phase]int
+
+func (e edges) walk(t rollout.Transition) { e[[2]rollout.Phase{t.From, t.To}]++ }
 
 type simAgent struct {
 	id      agent.ID
@@ -78,8 +88,8 @@ type message struct {
 // maxSkew is how far schedulers' clocks are apart.
 const maxSkew = 20 * time.Second
 
-func newSim(seed uint64, fail func(string, ...any)) *sim {
-	s := &sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), chaos: true,
+func newSim(seed uint64, walked edges, fail func(string, ...any)) *sim {
+	s := &sim{walked: walked, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), chaos: true,
 		agents: map[agent.ID]*simAgent{}, fate: map[stack.ObjectID]int{}, fail: fail}
 	s.in = rollout.In{Stack: "web", Prior: map[agent.ID]stack.ObjectID{}, Status: map[agent.ID]delivery.Status{}, Refused: map[rollout.Offer]rollout.Refusal{}, Window: rollout.Opening{Open: true}}
 	for i := range 2 + s.rnd.IntN(9) {
@@ -93,8 +103,44 @@ func newSim(seed uint64, fail func(string, ...any)) *sim {
 	for range 30 {
 		s.tick()
 	}
-	s.in.Spec = s.spec()
+	s.in.Spec, s.windows, s.depends = s.spec(), s.maybe(30), s.maybe(30)
+	if s.depends {
+		s.in.Dependencies = []rollout.Dependency{{Stack: "crds", Need: "healthy", Everywhere: s.maybe(30), Clusters: map[agent.ID]bool{}}}
+	}
 	return s
+}
+
+// surround is what a step finds that no cluster says: the window, by its clock, and what the stack depends on.
+func (s *sim) surround(now time.Time) {
+	s.in.Window = rollout.Opening{Open: true}
+	if s.windows {
+		began := now.Truncate(5 * time.Minute)
+		s.in.Window = rollout.Opening{Open: now.Before(began.Add(time.Minute)), Changes: began.Add(time.Minute)}
+		if !s.in.Window.Open {
+			s.in.Window.Changes = began.Add(5 * time.Minute)
+		}
+	}
+	if !s.depends {
+		return
+	}
+	d := &s.in.Dependencies[0]
+	if !s.chaos || s.maybe(2) {
+		d.Met = !s.chaos || !d.Met
+	}
+	for _, id := range s.order {
+		if !s.chaos || s.maybe(2) {
+			d.Clusters[id] = !s.chaos || !d.Clusters[id]
+		}
+	}
+}
+
+// lacks reports whether the cluster lacks what the stack depends on.
+func (s *sim) lacks(a agent.ID) bool {
+	if !s.depends {
+		return false
+	}
+	d := s.in.Dependencies[0]
+	return (d.Everywhere && !d.Met) || (!d.Everywhere && !d.Clusters[a])
 }
 
 func (s *sim) maybe(percent int) bool { return s.rnd.IntN(100) < percent }
@@ -200,6 +246,10 @@ func (s *sim) work(a *simAgent) {
 		a.health = delivery.HealthHealthy
 	case a.health == delivery.HealthHealthy && s.chaos && s.maybe(1):
 		a.health, a.busy, a.untold = delivery.HealthProgressing, s.rnd.IntN(20), true // a pod restarts
+	case a.health == delivery.HealthHealthy && s.chaos && s.rnd.IntN(400) == 0:
+		a.health, a.busy, a.untold = delivery.HealthFailing, s.rnd.IntN(20), true // it was well, and is not any more
+	case a.health == delivery.HealthFailing && !s.dooms(a):
+		a.health, a.busy, a.untold = delivery.HealthProgressing, s.rnd.IntN(20), true
 	}
 	if a.health == delivery.HealthHealthy {
 		a.good = true
@@ -285,10 +335,11 @@ func (s *sim) step() {
 	if s.chaos {
 		now = now.Add(time.Duration(s.rnd.Int64N(int64(maxSkew))))
 	}
+	s.surround(now)
 	s.in.Picks = nil
 	for _, id := range s.order {
 		a := s.agents[id]
-		if !a.picked {
+		if !a.picked || s.in.Newest == "" {
 			continue
 		}
 		s.in.Picks = append(s.in.Picks, rollout.Pick{Agent: id, Offline: a.flagged, Fits: []bool{id < "c02", id < "c05", true, true}})
@@ -318,42 +369,73 @@ func (s *sim) step() {
 		}
 	}
 	for _, id := range s.order {
-		if !s.agents[id].picked {
+		if !s.agents[id].picked || s.in.Newest == "" {
 			delete(s.in.Prior, id)
 		}
 	}
 	s.in.Current = out.Rollout
+	for _, t := range out.Transitions {
+		s.walked.walk(t)
+	}
 	s.act()
+	for s.chaos && s.in.Current != nil && s.in.Current.Phase == rollout.PhasePending && s.maybe(50) { // before it is looked at again
+		if s.maybe(20) {
+			s.publish(0)
+			break
+		}
+		s.act()
+	}
 }
 
-// act is somebody who approves, pauses and resumes.
+// act is somebody who approves, pauses, resumes, aborts, or wants it undone.
 func (s *sim) act() {
 	r := s.in.Current
 	if r == nil {
 		return
 	}
 	c := r.Clone()
+	var t rollout.Transition
 	var err error
+	waits := r.Phase == rollout.PhasePending || r.Phase == rollout.PhaseWaitingWindow
+	rarely := s.rnd.IntN(300)
+	if waits {
+		rarely = s.rnd.IntN(30)
+	}
 	switch {
 	case r.Phase == rollout.PhaseWaitingApproval && s.maybe(20):
-		_, err = c.Approve(s.now, "me", r.Wave)
+		t, err = c.Approve(s.now, "me", r.Wave)
 	case !s.chaos:
 		return
-	case s.rnd.IntN(300) == 0 && (r.Phase == rollout.PhaseProgressing || r.Phase == rollout.PhaseWaitingApproval):
-		_, err = c.Pause(s.now, "me")
 	case r.Phase == rollout.PhasePaused && s.maybe(5):
-		_, err = c.Resume(s.now, "me")
+		t, err = c.Resume(s.now, "me")
+	case rarely == 0:
+		t, err = c.Pause(s.now, "me")
+	case rarely == 1:
+		t, err = c.Abort(s.now, "me")
+	case rarely == 2:
+		t, err = c.Undo(s.now, "me")
 	default:
+		return
+	}
+	if fault.Is(err, fault.Refused) {
 		return
 	}
 	if err != nil {
 		s.fail("act: %v", err)
 	}
+	s.walked.walk(t)
 	s.in.Current = &c
 }
 
 func (s *sim) run() {
 	for range 1 + s.rnd.IntN(2) { // objects, the second perhaps while the first is on its way
+		if s.maybe(5) { // the stack is to be nowhere for a while
+			s.in.Newest = ""
+			for range 20 {
+				s.tick()
+				s.step()
+			}
+		}
 		s.publish([]int{0, 0, 10, 50}[s.rnd.IntN(4)])
 		for range s.rnd.IntN(400) {
 			s.tick()
@@ -391,9 +473,16 @@ func TestSimulation(t *testing.T) {
 		}
 		first, runs = n, 1
 	}
-	ends, steps := map[rollout.Phase]int{}, 0
+	if text := os.Getenv("ROLLOUT_RUNS"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = n
+	}
+	ends, steps, walked := map[rollout.Phase]int{}, 0, edges{}
 	for seed := first; seed < first+runs; seed++ {
-		s := newSim(seed, func(format string, args ...any) {
+		s := newSim(seed, walked, func(format string, args ...any) {
 			t.Fatalf("seed %d: %s", seed, fmt.Sprintf(format, args...))
 		})
 		s.run()
@@ -407,5 +496,14 @@ func TestSimulation(t *testing.T) {
 				t.Errorf("no run ended %s: the simulation does not reach it", p)
 			}
 		}
+	}
+	var never []string
+	for _, e := range rollout.Edges() {
+		if walked[[2]rollout.Phase{e.From, e.To}] == 0 {
+			never = append(never, fmt.Sprintf("%s --> %s: %s", e.From, e.To, e.Why))
+		}
+	}
+	if runs >= 1000 && len(never) > 0 {
+		t.Errorf("of %d edges in docs/state/rollout.md no run walks\n%s", len(rollout.Edges()), strings.Join(never, "\n"))
 	}
 }

@@ -46,6 +46,9 @@ func (s *sim) check(before *rollout.Rollout, out rollout.Out) {
 			if s.refuses(m.Agent, r.Object) {
 				s.fail("cluster %s is given the object, which cannot be made for it", m.Agent)
 			}
+			if s.lacks(m.Agent) {
+				s.fail("cluster %s is given the object though it lacks what the stack depends on", m.Agent)
+			}
 			if m.Wave > r.Wave {
 				s.fail("cluster %s of wave %d is given the object in wave %d", m.Agent, m.Wave, r.Wave)
 			}
@@ -61,6 +64,18 @@ func (s *sim) check(before *rollout.Rollout, out rollout.Out) {
 	}
 	if admitted > 0 {
 		s.checkAdmission(r, counts[rollout.MemberDeploying], failed, live)
+	}
+	if began := r.BegunAt != nil && (before.BegunAt == nil || before.Wave != r.Wave); began && !s.in.Window.Open {
+		for _, m := range r.Members {
+			if m.Wave == r.Wave && !m.Gone {
+				s.fail("wave %d begins though no window is open", r.Wave)
+			}
+		}
+	}
+	for a, o := range out.Objects {
+		if s.in.Prior[a] == "" && o != "" && s.lacks(a) && (!r.Phase.Open() || o == r.Object) {
+			s.fail("cluster %s, which has nothing, is given %s though it lacks what the stack depends on", a, o)
+		}
 	}
 	if r.Wave > before.Wave && before.ID == r.ID {
 		s.checkRelease(r, before)
