@@ -140,8 +140,8 @@ const (
 
 // BlockerKinds returns every kind.
 func BlockerKinds() []BlockerKind {
-	return []BlockerKind{BlockedByHealth, BlockedByConcurrency, BlockedByDependency, BlockedByOffline, BlockedBySoak, BlockedByApproval,
-		BlockedByWindow, BlockedByPause, BlockedByReturn}
+	return []BlockerKind{BlockedByHealth, BlockedByConcurrency, BlockedByDependency, BlockedByOverride, BlockedByOffline, BlockedBySoak,
+		BlockedByApproval, BlockedByWindow, BlockedByPause, BlockedByReturn}
 }
 
 // maxNamed is how many clusters a blocker names.

@@ -40,6 +40,7 @@ type sim struct {
 	windows  bool // waves begin in the first minute of five
 	depends  bool // on another stack, which is there or not
 	walked   edges
+	blocked  map[rollout.BlockerKind]int
 }
 
 // edges are the transitions that were made, and how often.
@@ -88,8 +89,8 @@ type message struct {
 // maxSkew is how far schedulers' clocks are apart.
 const maxSkew = 20 * time.Second
 
-func newSim(seed uint64, walked edges, fail func(string, ...any)) *sim {
-	s := &sim{walked: walked, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), chaos: true,
+func newSim(seed uint64, walked edges, blocked map[rollout.BlockerKind]int, fail func(string, ...any)) *sim {
+	s := &sim{walked: walked, blocked: blocked, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), chaos: true,
 		agents: map[agent.ID]*simAgent{}, fate: map[stack.ObjectID]int{}, fail: fail}
 	s.in = rollout.In{Stack: "web", Prior: map[agent.ID]stack.ObjectID{}, Status: map[agent.ID]delivery.Status{}, Refused: map[rollout.Offer]rollout.Refusal{}, Window: rollout.Opening{Open: true}}
 	for i := range 2 + s.rnd.IntN(9) {
@@ -480,9 +481,9 @@ func TestSimulation(t *testing.T) {
 		}
 		runs = n
 	}
-	ends, steps, walked := map[rollout.Phase]int{}, 0, edges{}
+	ends, steps, walked, blocked := map[rollout.Phase]int{}, 0, edges{}, map[rollout.BlockerKind]int{}
 	for seed := first; seed < first+runs; seed++ {
-		s := newSim(seed, walked, func(format string, args ...any) {
+		s := newSim(seed, walked, blocked, func(format string, args ...any) {
 			t.Fatalf("seed %d: %s", seed, fmt.Sprintf(format, args...))
 		})
 		s.run()
@@ -495,6 +496,16 @@ func TestSimulation(t *testing.T) {
 			if ends[p] == 0 {
 				t.Errorf("no run ended %s: the simulation does not reach it", p)
 			}
+		}
+	}
+	for _, k := range rollout.BlockerKinds() {
+		if runs >= 1000 && blocked[k] == 0 {
+			t.Errorf("no run is blocked by %s", k)
+		}
+	}
+	for k := range blocked {
+		if !slices.Contains(rollout.BlockerKinds(), k) {
+			t.Errorf("a run is blocked by %s, which is not among the kinds", k)
 		}
 	}
 	var never []string

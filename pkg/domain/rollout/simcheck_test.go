@@ -21,6 +21,9 @@ func (s *sim) check(before *rollout.Rollout, out rollout.Out) {
 	if r == nil {
 		return
 	}
+	for _, b := range r.Blockers {
+		s.blocked[b.Kind]++
+	}
 	if before == nil || before.ID != r.ID {
 		before = &rollout.Rollout{}
 	}
