@@ -104,7 +104,7 @@ scan-charts: ## Trivy's checks on what the charts render and on the Dockerfile: 
 test-charts-live: ## the charts where pods really run: KUBECONFIG=..., LOAD="kind load docker-image" (VARIANTS="all-in-one oci")
 	@charts/test/live.sh $(VARIANTS)
 
-test-charts-kind: deps ## the same on a cluster that kind makes with Docker for it (VARIANTS=... FROM=v1.2.2)
+test-charts-kind: ## the same on a cluster that kind makes with Docker for it (VARIANTS=... FROM=v1.2.2)
 	@charts/test/kind.sh $(VARIANTS)
 
 manifests: ## render deploy/manifests and the golden files from the charts

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests and the demo need from the system: PostgreSQL's server programs, redis-server, and with --tests also
-# Prometheus, for the tests of dashboards and alerts, a C compiler for the race detector, and curl for commands of the guides.
+# Prometheus, for the tests of dashboards and alerts, a C compiler for the race detector, and curl and openssl for commands of the guides.
 # Go itself is only checked. Does and says nothing if all is there; may be run again at any time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,6 +44,8 @@ has_cc() {
 
 has_curl() { command -v curl >/dev/null; }
 
+has_openssl() { command -v openssl >/dev/null; }
+
 has_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
 
 # Debian starts a database cluster and a Redis service when it installs their packages. Neither is of use here: a
@@ -85,28 +87,29 @@ install_debian() {
 
 check_go
 tests=${1:-}
-postgres= redis= prometheus= cc= curl=
+postgres= redis= prometheus= cc= curl= openssl=
 has_postgres || postgres=postgresql
 has_redis || redis=redis
 if [ "$tests" = --tests ]; then
   has_prometheus || prometheus=prometheus
   has_cc || cc=cc
   has_curl || curl=curl
+  has_openssl || openssl=openssl
 fi
-if [ -z "$postgres$redis$prometheus$cc$curl" ]; then exit 0; fi
+if [ -z "$postgres$redis$prometheus$cc$curl$openssl" ]; then exit 0; fi
 
 if command -v apt-get >/dev/null; then
   # shellcheck disable=SC2086 # an empty name is no package
-  install_debian $postgres ${redis:+redis-server} $prometheus ${cc:+gcc libc6-dev} $curl
+  install_debian $postgres ${redis:+redis-server} $prometheus ${cc:+gcc libc6-dev} $curl $openssl
 elif command -v brew >/dev/null; then
   if [ -n "$cc" ]; then
     say "a C compiler is missing: xcode-select --install"
     exit 1
   fi
   # shellcheck disable=SC2086
-  brew install $postgres $redis $prometheus $curl
+  brew install $postgres $redis $prometheus $curl $openssl
 else
-  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server }${prometheus:+prometheus }${cc:+a C compiler }$curl"
+  say "install with your package manager: ${postgres:+PostgreSQL server }${redis:+redis-server }${prometheus:+prometheus }${cc:+a C compiler }${curl:+curl }$openssl"
   exit 1
 fi
 
@@ -115,3 +118,4 @@ has_redis || { say "redis-server is still not found"; exit 1; }
 [ -z "$prometheus" ] || has_prometheus || { say "prometheus and promtool are still not found"; exit 1; }
 [ -z "$cc" ] || has_cc || { say "the C compiler $(go env CC) is still not found"; exit 1; }
 [ -z "$curl" ] || has_curl || { say "curl is still not found"; exit 1; }
+[ -z "$openssl" ] || has_openssl || { say "openssl is still not found"; exit 1; }

@@ -38,7 +38,8 @@ for variant in "$@"; do
     export REGISTRY
   fi
 done
-case " $* " in *" external-broker "*) # this machine, as the nodes see it
+case " $* " in *" external-broker "*) # this machine, as the nodes see it; its PostgreSQL is the broker's
+  tools/install-deps.sh
   [ -n "${BROKER_HOST:-}" ] || BROKER_HOST=$(docker network inspect kind --format '{{range .IPAM.Config}}{{println .Gateway}}{{end}}' | grep -m1 -F .)
   export BROKER_HOST ;;
 esac
