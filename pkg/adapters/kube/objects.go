@@ -135,7 +135,7 @@ func (c *Cluster) Release(ctx context.Context, as cluster.Identity, t cluster.Ta
 	meta := map[string]any{
 		"labels": map[string]any{cluster.LabelStack: nil},
 		"annotations": map[string]any{cluster.AnnotationStack: nil, cluster.AnnotationChecksum: nil,
-			cluster.AnnotationObject: nil, cluster.AnnotationOwner: nil},
+			cluster.AnnotationObject: nil, cluster.AnnotationOwner: nil, cluster.AnnotationAdopted: nil},
 	}
 	if t.UID != "" {
 		meta["uid"] = t.UID

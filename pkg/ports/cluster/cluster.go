@@ -29,6 +29,8 @@ const (
 	AnnotationObject   = "brokkr.io/deployment-object-id"
 	AnnotationOwner    = "brokkr.io/owner-id" // the agent's id
 	LabelStack         = "brokkr.io/stack"
+	// AnnotationAdopted is "true" on what was there before the stack. The published agent does not know it.
+	AnnotationAdopted = "brokkr.io/adopted"
 )
 
 // What users write on an object.

@@ -143,7 +143,7 @@ func (w *world) stamped(name string) *unstructured.Unstructured {
 	u := w.text(name, "one")
 	u.SetLabels(map[string]string{cluster.LabelStack: "s", "mine": "1"})
 	u.SetAnnotations(map[string]string{cluster.AnnotationStack: "s", cluster.AnnotationChecksum: "c", cluster.AnnotationObject: "o",
-		cluster.AnnotationOwner: "a", cluster.AnnotationPrune: cluster.PruneNever, "mine": "2"})
+		cluster.AnnotationOwner: "a", cluster.AnnotationAdopted: "true", cluster.AnnotationPrune: cluster.PruneNever, "mine": "2"})
 	return u
 }
 

@@ -172,6 +172,7 @@ func stamp(u *unstructured.Unstructured, agent string, s wire.Stack) {
 	annotations[cluster.AnnotationChecksum] = s.Checksum
 	annotations[cluster.AnnotationObject] = s.DeploymentObjectID
 	annotations[cluster.AnnotationOwner] = agent
+	delete(annotations, cluster.AnnotationAdopted) // a bundle cannot know
 	u.SetAnnotations(annotations)
 	labels := u.GetLabels()
 	if labels == nil {

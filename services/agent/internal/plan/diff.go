@@ -108,7 +108,10 @@ func Diff(d Desired, o Observed) ChangeSet {
 			if takeOver {
 				change.Action, change.Drift = Adopt, false
 			}
-			entry = found(entry, string(seen.Live.GetUID()), takeOver)
+			if change.Drift && d.Stack.Policy.Drift != "" && d.Stack.Policy.Drift != DriftCorrect && isAdoption(change.Paths) {
+				change.Paths = nil // an agent that did not stamp it yet has adopted it: the next revision does
+			}
+			entry = found(entry, seen.Live, takeOver)
 			if after[obj.Key] = entry; len(change.Paths) == 0 {
 				c.Unchanged++
 				continue
@@ -136,6 +139,11 @@ func Diff(d Desired, o Observed) ChangeSet {
 	return c
 }
 
+// isAdoption reports whether nothing differs but that an object does not say of itself that it was adopted.
+func isAdoption(paths []string) bool {
+	return len(paths) == 1 && paths[0] == "/metadata/annotations/"+escape(cluster.AnnotationAdopted)
+}
+
 // expires reports whether Kubernetes takes an object away by itself: that it is missing says only that it has run.
 func expires(o Object) bool {
 	_, limited, _ := unstructured.NestedFieldNoCopy(o.Manifest.Object, "spec", "ttlSecondsAfterFinished")
@@ -153,7 +161,7 @@ func claim(d Desired, entry cluster.Entry, seen Observation) (takeOver bool, rea
 		return false, fmt.Sprintf("owned_by stack %s%s: take the object out of one of the two stacks", stack, of(agent))
 	case agent != "" && agent != d.Agent:
 		return false, fmt.Sprintf("owned_by agent %s: take its annotation %s off to let this agent have it", agent, cluster.AnnotationOwner)
-	case entry.UID != "" && entry.UID == string(seen.Live.GetUID()):
+	case !d.isNobodys(entry, seen.Live):
 		return false, "" // ours: somebody took the stamps off
 	}
 	switch d.Stack.Policy.Adopt {

@@ -40,6 +40,13 @@ func stampAs(u *unstructured.Unstructured, stack, agent string) {
 	}
 }
 
+// sayAdopted makes an object with stamps say that it was there before the stack.
+func sayAdopted(u *unstructured.Unstructured) {
+	annotations := u.GetAnnotations()
+	annotations[cluster.AnnotationAdopted] = "true"
+	u.SetAnnotations(annotations)
+}
+
 // applied is the inventory after stack "a" was applied as a whole.
 func applied(entries ...cluster.Entry) cluster.Inventory {
 	return cluster.Inventory{Stack: stackID, Name: "web", Applied: "sum-a", Object: "object-a", Sequence: 1, Entries: entries, Version: "9"}
@@ -100,6 +107,8 @@ func TestDiffOfOneObject(t *testing.T) {
 	ours := &cluster.Entry{Key: configKey, Version: "v1", UID: "uid-1"}
 	planned := &cluster.Entry{Key: configKey, Version: "v1"}
 	adopted := &cluster.Entry{Key: configKey, Version: "v1", Adopted: true}
+	kept := &cluster.Entry{Key: configKey, Version: "v1", UID: "uid-1", Adopted: true}
+	adoption := []string{"/metadata/annotations/brokkr.io~1adopted"}
 	stamps := []string{"/metadata/annotations/brokkr.io~1deployment-object-id", "/metadata/annotations/brokkr.io~1owner-id",
 		"/metadata/annotations/k8s.brokkr.io~1deployment-checksum", "/metadata/annotations/k8s.brokkr.io~1stack", "/metadata/labels/brokkr.io~1stack"}
 	withData := append([]string{"/data/key"}, stamps...)
@@ -110,6 +119,7 @@ func TestDiffOfOneObject(t *testing.T) {
 		stack, agent string // stamps
 		terminating  bool
 		unasked      bool // no dry run yet
+		says, would  bool // it says of itself that it was adopted, and would after the dry run
 		uid          string
 		inventory    cluster.Inventory
 		policy       wire.Policy
@@ -122,6 +132,12 @@ func TestDiffOfOneObject(t *testing.T) {
 		"being deleted":                      {stack: stackID, agent: agentID, terminating: true, unasked: true, want: verdict{Other: "terminating", Entry: planned}},
 		"as wanted":                          {stack: stackID, agent: agentID, inventory: applied(entry(configKey, "uid-1")), want: verdict{Other: "unchanged", Entry: ours}},
 		"as wanted, inventory lost":          {stack: stackID, agent: agentID, want: verdict{Other: "unchanged", Entry: ours}},
+		"as wanted, lost, says adopted":      {stack: stackID, agent: agentID, says: true, would: true, want: verdict{Other: "unchanged", Entry: kept}},
+		"adopted by an earlier agent":        {stack: stackID, agent: agentID, would: true, inventory: applied(*kept), want: verdict{Action: plan.Update, Drift: true, Paths: adoption, Entry: kept}},
+		"adopted earlier, drift reported":    {stack: stackID, agent: agentID, would: true, inventory: applied(*kept), policy: wire.Policy{Drift: "report"}, want: verdict{Other: "unchanged", Entry: kept}},
+		"adopted earlier, drift ignored":     {stack: stackID, agent: agentID, would: true, inventory: applied(*kept), policy: wire.Policy{Drift: "ignore"}, want: verdict{Other: "unchanged", Entry: kept}},
+		"adopted earlier, next revision":     {stack: stackID, agent: agentID, would: true, inventory: applied(*kept), policy: wire.Policy{Drift: "report"}, revision: "b", want: verdict{Action: plan.Update, Paths: []string{adoption[0], stamps[0], stamps[2]}, Entry: kept}},
+		"an adopted one that was restored":   {stack: stackID, agent: agentID, inventory: applied(cluster.Entry{Key: configKey, UID: "uid-0", Adopted: true}), want: verdict{Other: "unchanged", Entry: &cluster.Entry{Key: configKey, Version: "v1", UID: "uid-0", Adopted: true}}},
 		"of an agent that wrote no owner":    {stack: stackID, want: verdict{Action: plan.Update, Paths: stamps[1:2], Entry: ours}},
 		"drifted":                            {stack: stackID, agent: agentID, value: theirs, inventory: applied(entry(configKey, "uid-1")), want: verdict{Action: plan.Update, Drift: true, Paths: withData[:1], Entry: ours}},
 		"drifted, policy says correct":       {stack: stackID, agent: agentID, value: theirs, inventory: applied(entry(configKey, "uid-1")), policy: wire.Policy{Drift: "correct"}, want: verdict{Action: plan.Update, Drift: true, Paths: withData[:1], Entry: ours}},
@@ -165,6 +181,9 @@ func TestDiffOfOneObject(t *testing.T) {
 				seen.Live.SetUID("uid-1")
 				seen.Live.SetResourceVersion("5")
 				stampAs(seen.Live, tc.stack, tc.agent)
+				if tc.says {
+					sayAdopted(seen.Live)
+				}
 				if tc.value != "" {
 					seen.Live.Object["data"] = map[string]any{"key": tc.value}
 				}
@@ -175,6 +194,9 @@ func TestDiffOfOneObject(t *testing.T) {
 			}
 			if !tc.unasked {
 				seen.Would = d.Objects[0].Manifest.DeepCopy()
+				if tc.would {
+					sayAdopted(seen.Would)
+				}
 				if tc.value != "" && len(tc.policy.IgnorePaths) > 0 {
 					seen.Would.Object["data"] = map[string]any{"key": "from a webhook"}
 				}
@@ -232,6 +254,68 @@ func TestDiffLeavesExpiredJobsGone(t *testing.T) {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAdoptsWhatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	adopted := cluster.Entry{Key: configKey, UID: "uid-1", Adopted: true}
+	for name, tc := range map[string]struct {
+		absent       bool
+		stack, agent string
+		says         bool
+		entry        cluster.Entry
+		want         bool
+	}{
+		"it is not there":              {absent: true, entry: adopted},
+		"it is nobody's":               {want: true},
+		"nobody's, with our agent":     {agent: agentID, want: true},
+		"nobody's, made in between":    {entry: entry(configKey, "uid-0"), want: true},
+		"ours, somebody took stamps":   {entry: entry(configKey, "uid-1")},
+		"adopted, somebody took them":  {entry: adopted, want: true},
+		"ours":                         {stack: stackID, agent: agentID, entry: entry(configKey, "uid-1")},
+		"ours, inventory lost":         {stack: stackID, agent: agentID},
+		"says so, inventory lost":      {stack: stackID, agent: agentID, says: true, want: true},
+		"the inventory says so":        {stack: stackID, agent: agentID, entry: adopted, want: true},
+		"restored with all its stamps": {stack: stackID, agent: agentID, entry: cluster.Entry{Key: configKey, UID: "uid-0", Adopted: true}, want: true},
+		"another stack's":              {stack: "stack-2", agent: agentID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := prepare(t, stack("a", wire.Policy{}), object(t, config))
+			var live *unstructured.Unstructured
+			if !tc.absent {
+				live = object(t, config)
+				live.SetUID("uid-1")
+				stampAs(live, tc.stack, tc.agent)
+				if tc.says {
+					sayAdopted(live)
+				}
+			}
+			got := d.Adopts(tc.entry, live)
+			if got != tc.want {
+				t.Errorf("adopts: %v, want %v", got, tc.want)
+			}
+			for _, ignore := range [][]string{nil, {"/metadata/annotations"}} {
+				payload := plan.Payload(d.Objects[0], live, ignore, got)
+				if says := payload.GetAnnotations()[cluster.AnnotationAdopted] == "true"; says != tc.want {
+					t.Errorf("ignoring %v, what is applied says that it was adopted: %v, want %v", ignore, says, tc.want)
+				}
+			}
+			if _, says := d.Objects[0].Manifest.GetAnnotations()[cluster.AnnotationAdopted]; says {
+				t.Error("the manifest was changed")
+			}
+		})
+	}
+}
+
+func TestABundleCannotSayThatItsObjectsWereThere(t *testing.T) {
+	t.Parallel()
+	u := object(t, config)
+	u.SetAnnotations(map[string]string{cluster.AnnotationAdopted: "true"})
+	d := prepare(t, stack("a", wire.Policy{}), u)
+	if v, says := d.Objects[0].Manifest.GetAnnotations()[cluster.AnnotationAdopted]; says {
+		t.Errorf("the manifest says adopted: %q", v)
 	}
 }
 

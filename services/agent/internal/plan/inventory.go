@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
@@ -15,6 +17,19 @@ func entries(inv cluster.Inventory) map[cluster.Key]cluster.Entry {
 		m[e.Key] = e
 	}
 	return m
+}
+
+// EntryOf returns what an inventory has of an object; an empty entry if nothing.
+func EntryOf(inv cluster.Inventory, k cluster.Key) cluster.Entry {
+	if i, ok := slices.BinarySearchFunc(inv.Entries, k, func(e cluster.Entry, k cluster.Key) int { return byKey(e.Key, k) }); ok {
+		return inv.Entries[i]
+	}
+	return cluster.Entry{}
+}
+
+func byKey(a, b cluster.Key) int {
+	return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind),
+		strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
 // IsApplied reports whether what is wanted was applied as a whole, and nothing else has been begun since.
@@ -35,19 +50,39 @@ func begun(inv cluster.Inventory, s wire.Stack, all map[cluster.Key]cluster.Entr
 
 // found returns the entry of an object that is there. The uid of one that is going to be taken over is left open: until
 // its stamps are on, it belongs to nobody.
-func found(e cluster.Entry, uid string, takeOver bool) cluster.Entry {
+func found(e cluster.Entry, live *unstructured.Unstructured, takeOver bool) cluster.Entry {
 	switch {
 	case takeOver:
-		e.UID, e.Adopted = "", true
+		e.UID = ""
 	case e.UID == "":
-		e.UID = uid
+		e.UID = string(live.GetUID())
 	}
+	e.Adopted = e.Adopted || takeOver || isAdopted(live)
 	return e
 }
 
+// isAdopted reports whether an object says of itself that it was there before the stack.
+func isAdopted(live *unstructured.Unstructured) bool {
+	return live.GetAnnotations()[cluster.AnnotationAdopted] == "true"
+}
+
+// Adopts reports whether an object that is there was there before the stack, as its inventory knows or as it says of itself,
+// or is to be taken over now. entry is the inventory's; empty: it has none. One that was deleted and made again by somebody
+// else with all its stamps, as of a backup, stays what it was.
+func (d Desired) Adopts(entry cluster.Entry, live *unstructured.Unstructured) bool {
+	return live != nil && (entry.Adopted || isAdopted(live) || d.isNobodys(entry, live))
+}
+
+// isNobodys reports whether an object belongs to nobody: it has no stamps, and is not the one that the inventory means.
+func (d Desired) isNobodys(entry cluster.Entry, live *unstructured.Unstructured) bool {
+	stack, agent := Owner(live)
+	return stack == "" && (agent == "" || agent == d.Agent) && (entry.UID == "" || entry.UID != string(live.GetUID()))
+}
+
 // Settled returns the inventory after everything wanted was applied: with the uids of what is there and is the stack's
-// (of an object in conflict there is none), without what was pruned. left are entries that are still to go.
-func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, left []cluster.Entry) cluster.Inventory {
+// (of an object in conflict there is none), without what was pruned. did is what was done last to objects that were written:
+// one that was adopted is the stack's only if the agent itself has made it anew. left are entries that are still to go.
+func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, did map[cluster.Key]Action, left []cluster.Entry) cluster.Inventory {
 	known, all := entries(inv), map[cluster.Key]cluster.Entry{}
 	for _, e := range left {
 		all[e.Key] = e
@@ -56,10 +91,14 @@ func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, left
 		e := known[obj.Key]
 		e.Key, e.Version = obj.Key, obj.Mapping.Kind.Version
 		if uid := uids[obj.Key]; uid != "" {
-			if e.UID != "" && e.UID != uid {
-				e.Adopted = false // the adopted one is gone; this one is the stack's
-			}
 			e.UID = uid
+		}
+		switch did[obj.Key] {
+		case Create:
+			e.Adopted = false
+		case Adopt:
+			e.Adopted = true
+		case Update:
 		}
 		all[obj.Key] = e
 	}
@@ -78,9 +117,6 @@ func sorted(m map[cluster.Key]cluster.Entry) []cluster.Entry {
 	for _, e := range m {
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b cluster.Entry) int {
-		return cmp.Or(strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Kind, b.Key.Kind),
-			strings.Compare(a.Key.Namespace, b.Key.Namespace), strings.Compare(a.Key.Name, b.Key.Name))
-	})
+	slices.SortFunc(out, func(a, b cluster.Entry) int { return byKey(a.Key, b.Key) })
 	return out
 }

@@ -45,20 +45,23 @@ func TestSettled(t *testing.T) {
 	cm := func(name string) string {
 		return "{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name + ", namespace: shop}}"
 	}
-	d := prepare(t, stack("b", wire.Policy{}), object(t, cm("made")), object(t, cm("kept")), object(t, cm("anew")), object(t, cm("taken")), object(t, cm("unseen")))
+	d := prepare(t, stack("b", wire.Policy{}), object(t, cm("made")), object(t, cm("kept")), object(t, cm("anew")), object(t, cm("taken")), object(t, cm("unseen")), object(t, cm("restored")), object(t, cm("appeared")))
 	inv := cluster.Inventory{Stack: stackID, Object: "object-b", Version: "9", Entries: []cluster.Entry{
 		entry(k("made"), ""),
 		{Key: k("kept"), Version: "v1", UID: "uid-kept", Adopted: true},
 		{Key: k("anew"), Version: "v1", UID: "uid-old", Adopted: true},
 		{Key: k("taken"), Version: "v1", Adopted: true},
+		{Key: k("restored"), Version: "v1", UID: "uid-old", Adopted: true},
+		entry(k("appeared"), ""),
 		entry(k("pruned"), "uid-pruned"), entry(k("going"), "uid-going"),
 	}}
-	got := plan.Settled(inv, d, map[cluster.Key]string{k("made"): "uid-made", k("kept"): "uid-kept", k("anew"): "uid-anew", k("taken"): "uid-taken", k("pruned"): "uid-pruned"},
-		[]cluster.Entry{entry(k("going"), "uid-going")})
+	got := plan.Settled(inv, d, map[cluster.Key]string{k("made"): "uid-made", k("kept"): "uid-kept", k("anew"): "uid-anew", k("taken"): "uid-taken", k("pruned"): "uid-pruned", k("restored"): "uid-new"},
+		map[cluster.Key]plan.Action{k("made"): plan.Create, k("anew"): plan.Create, k("kept"): plan.Update, k("appeared"): plan.Adopt}, []cluster.Entry{entry(k("going"), "uid-going")})
 	want := cluster.Inventory{Stack: stackID, Object: "object-b", Applied: "sum-b", Version: "9", Entries: []cluster.Entry{
-		entry(k("anew"), "uid-anew"), entry(k("going"), "uid-going"),
+		entry(k("anew"), "uid-anew"), {Key: k("appeared"), Version: "v1", Adopted: true}, entry(k("going"), "uid-going"),
 		{Key: k("kept"), Version: "v1", UID: "uid-kept", Adopted: true},
 		entry(k("made"), "uid-made"),
+		{Key: k("restored"), Version: "v1", UID: "uid-new", Adopted: true},
 		{Key: k("taken"), Version: "v1", UID: "uid-taken", Adopted: true},
 		entry(k("unseen"), ""),
 	}}

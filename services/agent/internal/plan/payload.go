@@ -12,9 +12,10 @@ import (
 // Payload returns what to apply so that the fields of ignore (JSON pointers) stay as they are in live: a field that another
 // manager owns, or that is not there, is left out; one that nobody else owns is given the value that it has. An element
 // of a list that is not there is applied all the same: ignore one of its fields, or the list. A new object gets
-// everything, and the agent's stamps cannot be ignored.
-func Payload(o Object, live *unstructured.Unstructured, ignore []string) *unstructured.Unstructured {
-	if live == nil || len(ignore) == 0 {
+// everything, and the agent's stamps cannot be ignored. adopted, see Desired.Adopts, is stamped, too: a lost inventory must not
+// make what was there before the stack the stack's own.
+func Payload(o Object, live *unstructured.Unstructured, ignore []string, adopted bool) *unstructured.Unstructured {
+	if live == nil || (len(ignore) == 0 && !adopted) {
 		return o.Manifest
 	}
 	out := o.Manifest.DeepCopy()
@@ -23,6 +24,11 @@ func Payload(o Object, live *unstructured.Unstructured, ignore []string) *unstru
 		leave(out.Object, there, segments(path))
 	}
 	restamp(out, o.Manifest)
+	if adopted {
+		annotations := out.GetAnnotations()
+		annotations[cluster.AnnotationAdopted] = "true"
+		out.SetAnnotations(annotations)
+	}
 	return out
 }
 
@@ -78,7 +84,7 @@ func left(want any, there spot) (any, bool) {
 
 // stampedAnnotations returns the keys of the annotations by which the agent knows its objects.
 func stampedAnnotations() []string {
-	return []string{cluster.AnnotationStack, cluster.AnnotationChecksum, cluster.AnnotationObject, cluster.AnnotationOwner}
+	return []string{cluster.AnnotationStack, cluster.AnnotationChecksum, cluster.AnnotationObject, cluster.AnnotationOwner, cluster.AnnotationAdopted}
 }
 
 // restamp puts the stamps of from onto u.
@@ -88,7 +94,10 @@ func restamp(u, from *unstructured.Unstructured) {
 		annotations = map[string]string{}
 	}
 	for _, k := range stampedAnnotations() {
-		annotations[k] = stamps[k]
+		delete(annotations, k)
+		if v, ok := stamps[k]; ok {
+			annotations[k] = v
+		}
 	}
 	u.SetAnnotations(annotations)
 	labels := u.GetLabels()

@@ -173,7 +173,7 @@ func TestPayloadLeavesIgnoredFields(t *testing.T) {
 			t.Parallel()
 			d := prepare(t, stack("a", wire.Policy{}), object(t, manifest))
 			before := d.Objects[0].Manifest.DeepCopy()
-			got := plan.Payload(d.Objects[0], object(t, live), []string{tc.ignore})
+			got := plan.Payload(d.Objects[0], object(t, live), []string{tc.ignore}, false)
 			if diff := cmp.Diff(tc.want, at(t, got, tc.at...)); diff != "" {
 				t.Errorf("payload at %v (-want +got):\n%s", tc.at, diff)
 			}
@@ -187,7 +187,7 @@ func TestPayloadLeavesIgnoredFields(t *testing.T) {
 func TestPayloadOfWholeAreas(t *testing.T) {
 	t.Parallel()
 	d := prepare(t, stack("a", wire.Policy{}), object(t, manifest))
-	got := plan.Payload(d.Objects[0], object(t, live), []string{"/spec", "/metadata/annotations"})
+	got := plan.Payload(d.Objects[0], object(t, live), []string{"/spec", "/metadata/annotations"}, false)
 	want := object(t, live).Object["spec"].(map[string]any)
 	for _, f := range []string{"progressDeadlineSeconds", "replicas"} {
 		delete(want, f) // neither is the stack's
@@ -206,7 +206,7 @@ func TestPayloadWithoutManagedFieldsGoesByName(t *testing.T) {
 	d := prepare(t, stack("a", wire.Policy{}), object(t, manifest))
 	u := object(t, live)
 	u.SetManagedFields(nil)
-	got := plan.Payload(d.Objects[0], u, []string{"/spec/template/spec/containers/0/image", "/spec/template/spec/containers/0/ports/0", "/spec/replicas"})
+	got := plan.Payload(d.Objects[0], u, []string{"/spec/template/spec/containers/0/image", "/spec/template/spec/containers/0/ports/0", "/spec/replicas"}, false)
 	if image := at(t, got, "spec", "template", "spec", "containers", 0, "image"); image != "shop/web:1" {
 		t.Errorf("image %v, want that of the same container", image)
 	}
@@ -221,10 +221,10 @@ func TestPayloadWithoutManagedFieldsGoesByName(t *testing.T) {
 func TestPayloadIsTheManifestIfThereIsNothingToLeave(t *testing.T) {
 	t.Parallel()
 	d := prepare(t, stack("a", wire.Policy{}), object(t, manifest))
-	if plan.Payload(d.Objects[0], nil, []string{"/spec/replicas"}) != d.Objects[0].Manifest {
+	if plan.Payload(d.Objects[0], nil, []string{"/spec/replicas"}, false) != d.Objects[0].Manifest {
 		t.Error("a new object does not get everything")
 	}
-	if plan.Payload(d.Objects[0], object(t, live), nil) != d.Objects[0].Manifest {
+	if plan.Payload(d.Objects[0], object(t, live), nil, false) != d.Objects[0].Manifest {
 		t.Error("something was left out though nothing is ignored")
 	}
 }
@@ -246,7 +246,7 @@ metadata:
     fieldsV1: {f:spec: {f:items: {'k:{"id":2}': {f:a: {}}, 'k:broken': {}, 'i:0': {}, 'v:"text"': {}, '.': {}}}}
 spec: {items: [plain, {id: 2, a: 9}, {name: [x], a: 3}]}
 `)
-	got := plan.Payload(d.Objects[0], there, []string{"/spec/items/0/a", "/spec/items/1/a", "/spec/items/2", "/spec/items/-1", "/spec/items/x", "/spec/items/9"})
+	got := plan.Payload(d.Objects[0], there, []string{"/spec/items/0/a", "/spec/items/1/a", "/spec/items/2", "/spec/items/-1", "/spec/items/x", "/spec/items/9"}, false)
 	want := []any{map[string]any{"name": map[string]any{}, "a": int64(1)}, map[string]any{"id": int64(2)}, map[string]any{"name": []any{"x"}, "a": int64(3)}}
 	if diff := cmp.Diff(want, at(t, got, "spec", "items")); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)

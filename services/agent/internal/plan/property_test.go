@@ -205,7 +205,7 @@ func checkOwnership(rt *rapid.T, m *model, inv cluster.Inventory, p wire.Policy,
 			rt.Fatalf("%s is deleted and was not in the inventory", r.Entry.Key)
 		case s != stackID || (a != "" && a != agentID):
 			rt.Fatalf("%s is deleted and belongs to stack %q of agent %q", r.Entry.Key, s, a)
-		case p.Prune == "orphan", r.Entry.Adopted && !p.PruneAdopted, live.GetAnnotations()[cluster.AnnotationPrune] == cluster.PruneNever:
+		case p.Prune == "orphan", (r.Entry.Adopted || live.GetAnnotations()[cluster.AnnotationAdopted] == "true") && !p.PruneAdopted, live.GetAnnotations()[cluster.AnnotationPrune] == cluster.PruneNever:
 			rt.Fatalf("%s is deleted against the policy %+v", r.Entry.Key, p)
 		case !p.PruneProtected && (r.Entry.Key.Kind == "PersistentVolumeClaim" || r.Entry.Key.Kind == "CustomResourceDefinition"):
 			rt.Fatalf("%s is deleted and was protected", r.Entry.Key)

@@ -75,7 +75,7 @@ func fate(agent, stack string, p wire.Policy, e cluster.Entry, live *unstructure
 		return Release, "the stack's treatment is prune: " + p.Prune
 	case live.GetAnnotations()[cluster.AnnotationPrune] == cluster.PruneNever:
 		return Release, "its annotation " + cluster.AnnotationPrune + " is never"
-	case e.Adopted && !p.PruneAdopted:
+	case (e.Adopted || isAdopted(live)) && !p.PruneAdopted:
 		return Release, "it was there before the stack"
 	case isProtected(e.Key.GroupKind()) && !p.PruneProtected:
 		return Release, "objects of this kind are kept unless the stack's treatment says prune_protected"

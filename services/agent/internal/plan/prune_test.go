@@ -68,6 +68,8 @@ func TestFates(t *testing.T) {
 		"never, says the object":          {change: annotate(cluster.AnnotationPrune, "never"), fate: plan.Release, why: "its annotation brokkr.io/prune is never"},
 		"the object says something else":  {change: annotate(cluster.AnnotationPrune, "always"), fate: plan.Delete},
 		"adopted":                         {entry: cluster.Entry{Adopted: true}, fate: plan.Release, why: "it was there before the stack"},
+		"says that it was adopted":        {change: annotate(cluster.AnnotationAdopted, "true"), fate: plan.Release, why: "it was there before the stack"},
+		"says it, and policy says prune":  {change: annotate(cluster.AnnotationAdopted, "true"), policy: wire.Policy{PruneAdopted: true}, fate: plan.Delete},
 		"adopted, policy says prune":      {entry: cluster.Entry{Adopted: true}, policy: wire.Policy{PruneAdopted: true}, fate: plan.Delete},
 		"a claim":                         {text: claim, fate: plan.Release, why: "objects of this kind are kept unless the stack's treatment says prune_protected"},
 		"a definition":                    {text: definition, fate: plan.Release, why: "objects of this kind are kept unless the stack's treatment says prune_protected"},

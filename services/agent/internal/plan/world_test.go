@@ -227,7 +227,7 @@ func (m *model) observe(d plan.Desired, inv cluster.Inventory) plan.Observed {
 	o := plan.Observed{Inventory: inv, Objects: map[cluster.Key]plan.Observation{}, Stale: map[cluster.Key]*unstructured.Unstructured{}}
 	for _, obj := range d.Objects {
 		seen := plan.Observation{Live: m.get(obj.Key)}
-		seen.Payload = plan.Payload(obj, seen.Live, d.Stack.Policy.IgnorePaths)
+		seen.Payload = plan.Payload(obj, seen.Live, d.Stack.Policy.IgnorePaths, d.Adopts(plan.EntryOf(inv, obj.Key), seen.Live))
 		if seen.Live == nil || seen.Live.GetDeletionTimestamp() == nil {
 			dry := m.clone()
 			dry.write(cluster.FieldManager, seen.Payload, true)
@@ -246,8 +246,10 @@ func (m *model) observe(d plan.Desired, inv cluster.Inventory) plan.Observed {
 // carryOut does what a change set says, and returns the inventory that is to be stored then.
 func (m *model) carryOut(d plan.Desired, set plan.ChangeSet) cluster.Inventory {
 	uids := map[cluster.Key]string{}
+	did := map[cluster.Key]plan.Action{}
 	for _, c := range set.Changes {
 		m.write(cluster.FieldManager, c.Payload, true)
+		did[c.Object.Key] = c.Action
 	}
 	for _, o := range d.Objects {
 		refused := slices.ContainsFunc(set.Conflicts, func(c plan.Conflict) bool { return c.Object.Key == o.Key })
@@ -271,7 +273,7 @@ func (m *model) carryOut(d plan.Desired, set plan.ChangeSet) cluster.Inventory {
 		case plan.Gone, plan.Foreign:
 		}
 	}
-	return plan.Settled(set.Inventory, d, uids, left)
+	return plan.Settled(set.Inventory, d, uids, did, left)
 }
 
 // delete takes with a namespace what is in it, and with a definition what is of its kind.

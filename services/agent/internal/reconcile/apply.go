@@ -30,6 +30,7 @@ type full struct {
 	settled  bool              // this bundle had been applied as a whole before
 	state    map[cluster.Key]state
 	notes    notes
+	did      map[cluster.Key]plan.Action // to what was written
 	conflict map[cluster.Key]error
 	refused  map[cluster.Key]error
 	leaving  []cluster.Entry // not wanted any more, and not gone yet
@@ -37,7 +38,7 @@ type full struct {
 
 func (w *worker) newFull(s wire.Stack) *full {
 	return &full{
-		w: w, want: s, state: map[cluster.Key]state{}, notes: newNotes(),
+		w: w, want: s, state: map[cluster.Key]state{}, notes: newNotes(), did: map[cluster.Key]plan.Action{},
 		conflict: map[cluster.Key]error{}, refused: map[cluster.Key]error{},
 	}
 }
@@ -85,7 +86,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 	if err := f.prune(ctx); err != nil {
 		return err
 	}
-	if err := f.save(ctx, plan.Settled(f.stored, f.desired, f.uids(), f.leaving)); err != nil {
+	if err := f.save(ctx, plan.Settled(f.stored, f.desired, f.uids(), f.did, f.leaving)); err != nil {
 		return err
 	}
 	w.settle(f)
@@ -180,7 +181,8 @@ func (f *full) divide(todo []plan.Object, refused map[cluster.Key]refusal, set p
 func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet, map[cluster.Key]refusal, error) {
 	all, refused := plan.ChangeSet{Inventory: f.stored}, map[cluster.Key]refusal{}
 	for part := range slices.Chunk(todo, chunk) {
-		found, no, err := f.w.observe(ctx, f.want.Policy, part)
+		some := plan.Desired{Agent: f.desired.Agent, Stack: f.desired.Stack, Objects: part}
+		found, no, err := f.w.observe(ctx, some, f.stored)
 		if err != nil {
 			return all, nil, err
 		}
@@ -190,7 +192,6 @@ func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet,
 		for k, r := range no {
 			refused[k] = r
 		}
-		some := plan.Desired{Agent: f.desired.Agent, Stack: f.desired.Stack, Objects: part}
 		set := plan.Diff(some, plan.Observed{Inventory: all.Inventory, Objects: found, Partial: true})
 		all.Changes = append(all.Changes, set.Changes...)
 		all.Drift = append(all.Drift, set.Drift...)

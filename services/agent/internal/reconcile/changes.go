@@ -40,7 +40,7 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 	failed := map[cluster.Key]error{}
 	err := each(ctx, changes, func(ctx context.Context, c plan.Change) error {
 		// The request in hand is finished also when the pass is superseded, so that its result is known.
-		done, written, err := f.applyOne(context.WithoutCancel(ctx), c)
+		done, did, err := f.applyOne(context.WithoutCancel(ctx), c)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -48,7 +48,8 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 			return nil
 		}
 		f.state[c.Object.Key] = done
-		if written {
+		if did != "" {
+			f.did[c.Object.Key] = did
 			f.w.note(c)
 		}
 		return nil
@@ -62,20 +63,21 @@ func (f *full) applyRank(ctx context.Context, changes []plan.Change) error {
 	return err
 }
 
-// applyOne writes an object as it was seen; if it has changed since, it is looked at again, and may be as wanted by now.
-func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, written bool, err error) {
+// applyOne writes an object as it was seen; if it has changed since, it is looked at again, and may be as wanted by now. did is
+// what was done then; empty: nothing.
+func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.Action, err error) {
 	as, objects := identity(f.want.Policy), f.w.e.c.Cluster.Objects
 	for tries := 1; ; tries++ {
 		u, err := f.applyAsSeen(ctx, objects, as, c)
 		if err == nil {
-			return stateOf(c.Object.Key, u), true, nil
+			return stateOf(c.Object.Key, u), c.Action, nil
 		}
 		if !fault.Is(err, fault.Conflict) || tries == applyTries {
-			return state{}, false, err
+			return state{}, "", err
 		}
-		seen, err := f.w.observeOne(ctx, f.want.Policy, c.Object)
+		seen, err := f.w.observeOne(ctx, f.desired, f.stored, c.Object)
 		if err != nil {
-			return state{}, false, err
+			return state{}, "", err
 		}
 		alone := plan.Desired{Agent: f.desired.Agent, Stack: f.desired.Stack, Objects: []plan.Object{c.Object}}
 		again := plan.Diff(alone, plan.Observed{
@@ -83,9 +85,9 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, written bo
 		})
 		switch {
 		case len(again.Conflicts) > 0:
-			return state{}, false, fault.New(fault.Refused, codeNotOwned, again.Conflicts[0].Reason)
+			return state{}, "", fault.New(fault.Refused, codeNotOwned, again.Conflicts[0].Reason)
 		case len(again.Changes) == 0:
-			return stateOf(c.Object.Key, seen.Live), false, nil
+			return stateOf(c.Object.Key, seen.Live), "", nil
 		}
 		c = again.Changes[0]
 	}

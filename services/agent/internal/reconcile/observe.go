@@ -72,12 +72,12 @@ type refusal struct {
 	exists bool // the object is there already
 }
 
-// observe looks at objects: at what is there, and by dry run at what would be.
-func (w *worker) observe(ctx context.Context, p wire.Policy, objects []plan.Object) (map[cluster.Key]plan.Observation, map[cluster.Key]refusal, error) {
-	found, refused := make(map[cluster.Key]plan.Observation, len(objects)), map[cluster.Key]refusal{}
+// observe looks at the objects of d: at what is there, and by dry run at what would be.
+func (w *worker) observe(ctx context.Context, d plan.Desired, inv cluster.Inventory) (map[cluster.Key]plan.Observation, map[cluster.Key]refusal, error) {
+	found, refused := make(map[cluster.Key]plan.Observation, len(d.Objects)), map[cluster.Key]refusal{}
 	var mu sync.Mutex
-	err := each(ctx, objects, func(ctx context.Context, o plan.Object) error {
-		seen, err := w.observeOne(ctx, p, o)
+	err := each(ctx, d.Objects, func(ctx context.Context, o plan.Object) error {
+		seen, err := w.observeOne(ctx, d, inv, o)
 		if err != nil && stops(ctx, err) {
 			return failure{step: stepValidate, key: o.Key, err: err}
 		}
@@ -95,7 +95,9 @@ func (w *worker) observe(ctx context.Context, p wire.Policy, objects []plan.Obje
 
 // observeOne looks until what is there and what would be are of one moment: else a change of somebody in between looked
 // like a difference that is the agent's to correct.
-func (w *worker) observeOne(ctx context.Context, p wire.Policy, o plan.Object) (plan.Observation, error) {
+func (w *worker) observeOne(ctx context.Context, d plan.Desired, inv cluster.Inventory, o plan.Object) (plan.Observation, error) {
+	p := d.Stack.Policy
+	entry := plan.EntryOf(inv, o.Key)
 	for tries := 1; ; tries++ {
 		live, err := w.e.c.Cluster.Objects.Get(ctx, identity(p), o.Target())
 		if err != nil && !fault.Is(err, fault.NotFound) {
@@ -104,7 +106,7 @@ func (w *worker) observeOne(ctx context.Context, p wire.Policy, o plan.Object) (
 		if err != nil {
 			live = nil
 		}
-		seen := plan.Observation{Live: live, Payload: plan.Payload(o, live, p.IgnorePaths)}
+		seen := plan.Observation{Live: live, Payload: plan.Payload(o, live, p.IgnorePaths, d.Adopts(entry, live))}
 		if live != nil && live.GetDeletionTimestamp() != nil {
 			return seen, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
@@ -95,6 +96,78 @@ func TestAdoption(t *testing.T) {
 				t.Errorf("it is stamped still: %v", u.Object["metadata"])
 			}
 		})
+	}
+}
+
+// What was there before a stack stays when the stack goes, also when its inventory was lost or it was made anew, with its
+// stamps, by somebody else.
+func TestWhatWasAdoptedStaysAdopted(t *testing.T) {
+	t.Parallel()
+	const path = "v1/configmaps/./it"
+	for name, happens := range map[string]func(*world, string){
+		"the inventory is lost": func(w *world, id string) { w.drop("v1/configmaps/./inventory." + id + "." + w.agent) },
+		"it is replaced by force": func(w *world, _ string) {
+			u := w.get(path)
+			w.drop(path)
+			for _, field := range []string{"uid", "resourceVersion", "creationTimestamp", "managedFields"} {
+				unstructured.RemoveNestedField(u.Object, "metadata", field)
+			}
+			w.create(path, u.Object)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := uuid.NewString()
+			w.create(path, map[string]any{"apiVersion": "v1", "kind": "ConfigMap"})
+			first := w.stack(id, configMap("it", "one"))
+			w.apply(first)
+			if u := w.get(path); u.GetAnnotations()[cluster.AnnotationAdopted] != "true" {
+				t.Errorf("it does not say that it was adopted: %v", u.GetAnnotations())
+			}
+			w.stop()
+			writes := w.wire.writes.Load()
+			w.start()
+			w.apply(first)
+			if n := w.wire.writes.Load() - writes; n != 0 {
+				t.Errorf("a restart writes %d times: %v", n, w.wire.lines)
+			}
+			w.stop()
+			happens(w, id)
+			w.start()
+			r := w.apply(w.stack(id, configMap("it", "two")))
+			if !strings.Contains(r.Message, "adopted: ConfigMap") {
+				t.Errorf("the adoption is not reported any more: %q", r.Message)
+			}
+			w.remove(id)
+			u := w.get(path)
+			if u == nil {
+				t.Fatal("it went with the stack")
+			}
+			if a := u.GetAnnotations(); a[cluster.AnnotationAdopted] != "" || a[cluster.AnnotationStack] != "" {
+				t.Errorf("it is stamped still: %v", a)
+			}
+		})
+	}
+}
+
+// What the agent itself makes in place of what it had adopted is the stack's.
+func TestWhatIsMadeInPlaceOfAnAdoptedOneIsTheStacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	const path = "v1/configmaps/./it"
+	w.create(path, map[string]any{"apiVersion": "v1", "kind": "ConfigMap"})
+	w.apply(w.stack(id, configMap("it", "one")))
+	w.drop(path)
+	w.eventually("it to be made anew", func() bool { return w.get(path) != nil })
+	w.apply(w.stack(id, configMap("it", "two")))
+	if u := w.get(path); u.GetAnnotations()[cluster.AnnotationAdopted] != "" {
+		t.Errorf("it says that it was adopted: %v", u.GetAnnotations())
+	}
+	w.remove(id)
+	if w.get(path) != nil {
+		t.Error("it stayed when the stack went")
 	}
 }
 
