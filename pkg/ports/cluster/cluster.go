@@ -108,6 +108,8 @@ type Entry struct {
 	Version string `json:"version"`           // of the API that it was applied in
 	UID     string `json:"uid,omitempty"`     // empty: it was about to be applied
 	Adopted bool   `json:"adopted,omitempty"` // it was there before the stack
+	// Object is the deployment object that has last applied it; only of what Kubernetes takes away by itself.
+	Object string `json:"object,omitempty"`
 }
 
 // Kind returns the entry's kind with group and version.

@@ -112,19 +112,22 @@ func Diff(d Desired, o Observed) ChangeSet {
 				change.Paths = nil // an agent that did not stamp it yet has adopted it: the next revision does
 			}
 			entry = found(entry, seen.Live, takeOver)
+			if len(change.Paths) == 0 && Expires(obj) {
+				entry.Object = d.Stack.DeploymentObjectID
+			}
 			if after[obj.Key] = entry; len(change.Paths) == 0 {
 				c.Unchanged++
 				continue
 			}
 			change.By, change.Before = managers(seen.Live, change.Paths), seen.Live.GetResourceVersion()
-		} else if change.Drift && entry.UID != "" && expires(obj) {
+		} else if entry.UID != "" && Expires(obj) && (change.Drift || entry.Object == d.Stack.DeploymentObjectID) {
 			c.Expired = append(c.Expired, obj)
 			continue
 		}
 		switch drift := d.Stack.Policy.Drift; {
 		case !change.Drift || drift == "" || drift == DriftCorrect:
 			if change.Action == Create {
-				entry.UID, entry.Adopted = "", false // whatever was there is gone; this one is the stack's
+				entry.UID, entry.Adopted, entry.Object = "", false, "" // whatever was there is gone; this one is the stack's
 			}
 			after[obj.Key] = entry
 			c.Changes = append(c.Changes, change)
@@ -144,8 +147,8 @@ func isAdoption(paths []string) bool {
 	return len(paths) == 1 && paths[0] == "/metadata/annotations/"+escape(cluster.AnnotationAdopted)
 }
 
-// expires reports whether Kubernetes takes an object away by itself: that it is missing says only that it has run.
-func expires(o Object) bool {
+// Expires reports whether Kubernetes takes an object away by itself: that it is missing says only that it has run.
+func Expires(o Object) bool {
 	_, limited, _ := unstructured.NestedFieldNoCopy(o.Manifest.Object, "spec", "ttlSecondsAfterFinished")
 	return limited && o.Key.Group == "batch" && o.Key.Kind == "Job"
 }

@@ -236,9 +236,11 @@ func TestDiffLeavesExpiredJobsGone(t *testing.T) {
 		revision string
 		want     verdict
 	}{
-		"it has run":                {job, entry(k, "uid-1"), "a", verdict{Other: "expired", Entry: &cluster.Entry{Key: k, Version: "v1", UID: "uid-1"}}},
-		"a new revision runs again": {job, entry(k, "uid-1"), "b", verdict{Action: plan.Create, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
-		"it was never made":         {job, entry(k, ""), "a", verdict{Action: plan.Create, Drift: true, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
+		"it has run":                           {job, entry(k, "uid-1"), "a", verdict{Other: "expired", Entry: &cluster.Entry{Key: k, Version: "v1", UID: "uid-1"}}},
+		"a new revision runs again":            {job, entry(k, "uid-1"), "b", verdict{Action: plan.Create, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
+		"it was never made":                    {job, entry(k, ""), "a", verdict{Action: plan.Create, Drift: true, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
+		"it has run for what is not settled":   {job, cluster.Entry{Key: k, Version: "v1", UID: "uid-1", Object: "object-b"}, "b", verdict{Other: "expired", Entry: &cluster.Entry{Key: k, Version: "v1", UID: "uid-1", Object: "object-b"}}},
+		"it has run for what was there before": {job, cluster.Entry{Key: k, Version: "v1", UID: "uid-1", Object: "object-a"}, "b", verdict{Action: plan.Create, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
 		"it would have stayed": {strings.Replace(job, "ttlSecondsAfterFinished: 60", "suspend: false", 1), entry(k, "uid-1"), "a",
 			verdict{Action: plan.Create, Drift: true, Entry: &cluster.Entry{Key: k, Version: "v1"}}},
 		"no job of Kubernetes": {strings.Replace(job, "batch/v1", "x.io/v1", 1), entry(cluster.Key{Group: "x.io", Kind: "Job", Namespace: namespace, Name: "j"}, "uid-1"), "a",

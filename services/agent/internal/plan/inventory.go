@@ -91,7 +91,9 @@ func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, did 
 		e := known[obj.Key]
 		e.Key, e.Version = obj.Key, obj.Mapping.Kind.Version
 		if uid := uids[obj.Key]; uid != "" {
-			e.UID = uid
+			if e.UID = uid; Expires(obj) {
+				e.Object = d.Stack.DeploymentObjectID
+			}
 		}
 		switch did[obj.Key] {
 		case Create:
@@ -103,6 +105,18 @@ func Settled(inv cluster.Inventory, d Desired, uids map[cluster.Key]string, did 
 		all[obj.Key] = e
 	}
 	inv.Entries, inv.Applied = sorted(all), d.Stack.Checksum
+	return inv
+}
+
+// Ran returns the inventory after objects were written that Kubernetes takes away by itself, by key with the uids that they have:
+// whatever becomes of the rest of the bundle, this deployment object has run them.
+func Ran(inv cluster.Inventory, s wire.Stack, uids map[cluster.Key]string) cluster.Inventory {
+	inv.Entries = slices.Clone(inv.Entries)
+	for i, e := range inv.Entries {
+		if uid := uids[e.Key]; uid != "" {
+			inv.Entries[i].UID, inv.Entries[i].Object = uid, s.DeploymentObjectID
+		}
+	}
 	return inv
 }
 

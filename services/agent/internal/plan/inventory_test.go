@@ -70,6 +70,25 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+func TestWhatHasRunIsNotedAtOnce(t *testing.T) {
+	t.Parallel()
+	k := cluster.Key{Group: "batch", Kind: "Job", Namespace: namespace, Name: "j"}
+	inv := cluster.Inventory{Stack: stackID, Object: "object-b", Entries: []cluster.Entry{entry(configKey, "uid-0"), entry(k, "")}}
+	got := plan.Ran(inv, stack("b", wire.Policy{}), map[cluster.Key]string{k: "uid-1"})
+	want := []cluster.Entry{entry(configKey, "uid-0"), {Key: k, Version: "v1", UID: "uid-1", Object: "object-b"}}
+	if diff := cmp.Diff(want, got.Entries); diff != "" || got.Applied != "" {
+		t.Errorf("applied %q, entries (-want +got):\n%s", got.Applied, diff)
+	}
+	if inv.Entries[1].UID != "" {
+		t.Error("the former inventory was changed")
+	}
+	d := prepare(t, stack("b", wire.Policy{}), object(t, config), object(t, "{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: shop}, spec: {ttlSecondsAfterFinished: 60}}"))
+	settled := plan.Settled(inv, d, map[cluster.Key]string{configKey: "uid-0", k: "uid-1"}, nil, nil)
+	if diff := cmp.Diff(want, settled.Entries); diff != "" {
+		t.Errorf("settled entries (-want +got):\n%s", diff)
+	}
+}
+
 // TestSame changes each field in turn, so that one that comes new is not forgotten.
 func TestSame(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ type full struct {
 	conflict map[cluster.Key]error
 	refused  map[cluster.Key]error
 	leaving  []cluster.Entry // not wanted any more, and not gone yet
+	held     []cluster.Entry // not wanted any more, and not to be taken away yet
 }
 
 func (w *worker) newFull(s wire.Stack) *full {
@@ -43,8 +44,9 @@ func (w *worker) newFull(s wire.Stack) *full {
 	}
 }
 
-// applyAll makes the cluster as the stack wants it.
-func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err error) {
+// applyAll makes the cluster as the stack wants it. Unless it is the newest revision, nothing is taken away: a newer one may
+// want what this one does not.
+func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh, newest bool) (err error) {
 	if err := w.enter(ctx); err != nil {
 		return err
 	}
@@ -83,18 +85,44 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh bool) (err er
 	if err := f.converge(ctx, coming); err != nil {
 		return err
 	}
-	if err := f.prune(ctx); err != nil {
+	// What is wanted is there; also while something cannot be taken away, it is kept so.
+	f.held = f.stale()
+	if err := f.hold(ctx); err != nil {
 		return err
 	}
-	if err := f.save(ctx, plan.Settled(f.stored, f.desired, f.uids(), f.did, f.leaving)); err != nil {
-		return err
+	if newest && len(f.held) > 0 {
+		if err := f.prune(ctx); err != nil {
+			return err
+		}
+		if err := f.hold(ctx); err != nil {
+			return err
+		}
 	}
-	w.settle(f)
+	w.problem = ""
 	if err := f.left(); err != nil {
 		return err
 	}
 	w.tellHealth()
 	return nil
+}
+
+// hold notes that everything wanted was applied, and takes it for what is in force.
+func (f *full) hold(ctx context.Context) error {
+	left := slices.Concat(f.leaving, f.held)
+	if err := f.save(ctx, plan.Settled(f.stored, f.desired, f.uids(), f.did, left)); err != nil {
+		return err
+	}
+	f.w.settle(f)
+	return nil
+}
+
+// stale are the entries of what is not wanted any more.
+func (f *full) stale() []cluster.Entry {
+	want := make(map[cluster.Key]bool, len(f.desired.Objects))
+	for _, o := range f.desired.Objects {
+		want[o.Key] = true
+	}
+	return slices.DeleteFunc(slices.Clone(f.stored.Entries), func(e cluster.Entry) bool { return want[e.Key] })
 }
 
 // left is what a pass could not do for single objects.
@@ -231,7 +259,21 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 	if err := f.save(ctx, set.Inventory); err != nil {
 		return err
 	}
-	return f.applyChanges(ctx, changes)
+	err := f.applyChanges(ctx, changes)
+	ran := map[cluster.Key]string{}
+	for _, c := range changes {
+		if k := c.Object.Key; f.did[k] != "" && plan.Expires(c.Object) {
+			ran[k] = f.state[k].uid
+		}
+	}
+	if len(ran) == 0 {
+		return err
+	}
+	// Also if something else has failed, or the pass is superseded: else they would run again and again.
+	if failed := f.save(context.WithoutCancel(ctx), plan.Ran(f.stored, f.want, ran)); err == nil {
+		err = failed
+	}
+	return err
 }
 
 func awaitGone(objects []plan.Object) error {

@@ -28,7 +28,7 @@ const (
 func (w *worker) settle(f *full) {
 	w.inForce, w.begun = f.want, wire.Stack{}
 	w.contents.only(f.want.Checksum)
-	w.settled, w.problem, w.inventory, w.seen, w.held = true, "", f.stored, f.state, nil
+	w.settled, w.inventory, w.seen, w.held = true, f.stored, f.state, nil
 	w.leaving = map[cluster.Key]bool{}
 	w.targets = make(map[cluster.Key]cluster.Target, len(f.desired.Objects))
 	for _, o := range f.desired.Objects {
@@ -43,7 +43,7 @@ func (w *worker) settle(f *full) {
 		}
 	}
 	w.notes = f.notes
-	w.use(f.desired.Objects, f.leaving)
+	w.use(f.desired.Objects, slices.Concat(f.leaving, f.held))
 	w.setState(stateApplied)
 	w.watchHealth(firstHealthGap)
 }
@@ -133,6 +133,11 @@ func (w *worker) sort(dirty map[cluster.Key]cluster.Change) (suspects, check map
 			for o := range w.seen {
 				if o.GroupKind() == k.GroupKind() && !c.Present[o] {
 					suspects[o] = true
+				}
+			}
+			for o := range w.leaving {
+				if o.GroupKind() == k.GroupKind() && !c.Present[o] {
+					w.fullAt = time.Now() // as below
 				}
 			}
 		case w.leaving[k] && c.Gone:

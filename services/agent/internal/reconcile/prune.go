@@ -15,18 +15,11 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
-// prune takes away what the inventory has and the bundle has not. What is not gone at once stays in the inventory; the
-// watch tells when it is.
+// prune takes away what the inventory has and the bundle has not, rank by rank. What is not gone soon stays in the inventory,
+// with all that it may need to go, which comes after it; the watch tells when it is gone.
 func (f *full) prune(ctx context.Context) error {
-	want := make(map[cluster.Key]bool, len(f.desired.Objects))
-	for _, o := range f.desired.Objects {
-		want[o.Key] = true
-	}
-	stale := slices.DeleteFunc(slices.Clone(f.stored.Entries), func(e cluster.Entry) bool { return want[e.Key] })
-	if len(stale) == 0 {
-		return nil
-	}
-	live, err := f.w.lives(ctx, identity(f.want.Policy), stale)
+	as := identity(f.want.Policy)
+	live, err := f.w.lives(ctx, as, f.held)
 	if err != nil {
 		return err
 	}
@@ -39,9 +32,27 @@ func (f *full) prune(ctx context.Context) error {
 			return err
 		}
 		f.leaving = append(f.leaving, left...)
-		rest = rest[n:]
+		if rest = rest[n:]; len(left) == 0 || !remains(rest) {
+			continue
+		}
+		if f.leaving, err = f.w.untilGone(ctx, as, left, f.notes, pruneLimit); err != nil {
+			return err
+		}
+		if len(f.leaving) > 0 {
+			f.held = f.held[:0]
+			for _, r := range rest {
+				f.held = append(f.held, r.Entry)
+			}
+			return nil
+		}
 	}
+	f.held = nil
 	return nil
+}
+
+// remains reports whether there is anything to be done.
+func remains(removals []plan.Removal) bool {
+	return slices.ContainsFunc(removals, func(r plan.Removal) bool { return r.Fate != plan.Gone && r.Fate != plan.Foreign })
 }
 
 // deleted are the uids of the objects that go: what is left of a namespace when they are gone is not the stack's.

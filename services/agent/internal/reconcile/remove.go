@@ -13,6 +13,7 @@ import (
 const (
 	goneLimit   = 10 * time.Second // that a removal waits for objects before it says so
 	goneRetry   = 5 * time.Second  // before it looks again
+	pruneLimit  = 2 * time.Second  // that a pass waits for what it has deleted before it leaves the rest to the next one
 	firstGoneIn = 50 * time.Millisecond
 )
 
@@ -65,8 +66,11 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := w.awaitEnd(ctx, as, left, n); err != nil {
+		if left, err = w.untilGone(ctx, as, left, n, goneLimit); err != nil {
 			return err
+		}
+		if len(left) > 0 {
+			return &waiting{what: n.String(), retry: goneRetry}
 		}
 		rest = rest[some:]
 	}
@@ -94,22 +98,22 @@ func orAgent(as cluster.Identity) string {
 	return "service account " + string(as)
 }
 
-// awaitEnd waits until objects that are being deleted are gone, so that what they need outlives them: the controller
-// that takes their finalizers off, the kind that they are of.
-func (w *worker) awaitEnd(ctx context.Context, as cluster.Identity, left []cluster.Entry, n notes) error {
-	deadline := time.Now().Add(goneLimit)
+// untilGone waits until objects that are being deleted are gone, so that what they need outlives them: the controller
+// that takes their finalizers off, the kind that they are of. It returns those that are still there after the limit.
+func (w *worker) untilGone(ctx context.Context, as cluster.Identity, left []cluster.Entry, n notes, limit time.Duration) ([]cluster.Entry, error) {
+	deadline := time.Now().Add(limit)
 	for wait := firstGoneIn; len(left) > 0; wait = min(2*wait, time.Second) {
 		if time.Now().After(deadline) {
-			return &waiting{what: n.String(), retry: goneRetry}
+			return left, nil
 		}
 		if err := w.pause(ctx, wait); err != nil {
-			return err
+			return nil, err
 		}
 		var still []cluster.Entry
 		for _, e := range left {
 			live, err := w.live(ctx, as, e)
 			if err != nil {
-				return failure{step: stepRemove, key: e.Key, err: err}
+				return nil, failure{step: stepRemove, key: e.Key, err: err}
 			}
 			// One without deletion timestamp has been made anew by somebody else.
 			if live != nil && live.GetDeletionTimestamp() != nil {
@@ -121,7 +125,7 @@ func (w *worker) awaitEnd(ctx context.Context, as cluster.Identity, left []clust
 		}
 		left = still
 	}
-	return nil
+	return nil, nil
 }
 
 // acknowledged is what the broker is told of a removal that is done.

@@ -67,14 +67,15 @@ func TestARevisionThatIsSupersededInTheMiddleIsFinishedIfTheNewerCannotBeHad(t *
 		third string
 		why   string
 	}{
-		"the broker is away":    {true, configMap("it", "three") + application, "fetch: the broker does not answer"},
+		"the broker is away":    {true, configMap("it", "three") + configMap("dropped", "x") + application, "fetch: the broker does not answer"},
 		"its bundle is refused": {false, configMap("it", "three") + "---\napiVersion: v1\nkind: Service\nmetadata: {name: Bad_Name}\nspec: {ports: [{port: 80}]}\n", "Bad_Name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			id := uuid.NewString()
-			w.apply(w.stack(id, configMap("it", "one")+application))
+			w.apply(w.stack(id, configMap("it", "one")+configMap("dropped", "x")+application))
+			dropped := w.get("v1/configmaps/./dropped").GetUID()
 
 			// The second revision is cut between the config map, which comes first, and the workload, which comes last.
 			held, release := make(chan struct{}), make(chan struct{})
@@ -107,6 +108,9 @@ func TestARevisionThatIsSupersededInTheMiddleIsFinishedIfTheNewerCannotBeHad(t *
 			})
 			w.drop("v1/configmaps/./it")
 			w.eventually("drift from it to be corrected", func() bool { return w.value("v1/configmaps/./it") == "two" })
+			if u := w.get("v1/configmaps/./dropped"); u == nil || u.GetUID() != dropped {
+				t.Errorf("what the second revision drops is taken away before it is known whether the newest wants it: %v", u)
+			}
 			if r := w.reports.last(id); !failed(r) {
 				t.Errorf("got #%d %s %q, want the newest revision's failure told still", r.SequenceID, r.Phase, r.Message)
 			}
@@ -117,6 +121,13 @@ func TestARevisionThatIsSupersededInTheMiddleIsFinishedIfTheNewerCannotBeHad(t *
 				w.reports.await(t, id, func(a wire.Applied) bool { return a.SequenceID == third.SequenceID && a.Phase == "applied" })
 				if v := w.value("v1/configmaps/./it"); v != "three" {
 					t.Errorf("the value is %q, want that of the newest revision", v)
+				}
+				if u := w.get("v1/configmaps/./dropped"); u == nil || u.GetUID() != dropped {
+					t.Errorf("what the newest revision has was made anew: %v", u)
+				}
+				w.apply(w.stack(id, configMap("it", "three")+application))
+				if u := w.get("v1/configmaps/./dropped"); u != nil && u.GetDeletionTimestamp() == nil {
+					t.Errorf("what a later revision drops is there still: %v", u)
 				}
 			}
 			w.remove(id)
@@ -206,7 +217,7 @@ func TestARefusedRevisionLeavesTheFormerInForce(t *testing.T) {
 	if r := w.reports.last(id); r.Phase != "failed" || r.SequenceID != 2 {
 		t.Errorf("got #%d %s, want the newer revision's failure told still", r.SequenceID, r.Phase)
 	}
-	w.apply(w.stack(id, configMap("it", "three")))
+	w.apply(w.stack(id, configMap("it", "three")+application))
 	if w.value("v1/configmaps/./it") != "three" {
 		t.Error("the mended revision is not applied")
 	}

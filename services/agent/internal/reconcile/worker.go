@@ -242,7 +242,7 @@ func (w *worker) run(ctx context.Context) {
 		case t.tombstone != nil && due:
 			w.after(pass, delivery.PhaseRemoving, protect(func() error { return w.removeAll(pass, *t.tombstone) }))
 		case t.want != nil && due:
-			err := protect(func() error { return w.applyAll(pass, *t.want, t.fresh) })
+			err := protect(func() error { return w.applyAll(pass, *t.want, t.fresh, true) })
 			w.after(pass, delivery.PhaseApplying, err)
 			if err != nil {
 				w.finish(pass, *t.want)
@@ -269,13 +269,14 @@ func (w *worker) run(ctx context.Context) {
 }
 
 // finish brings to its end the revision that want superseded in the middle, if nothing of want could be written: its bundle
-// is refused, or cannot be fetched since the broker is away. Else a part of each would stay, which nobody corrects.
+// is refused, or cannot be fetched since the broker is away. Else a part of each would stay, which nobody corrects. What that
+// revision does not have stays until the newest is known, which may have it.
 func (w *worker) finish(pass context.Context, want wire.Stack) {
 	if w.settled || pass.Err() != nil || w.begun.StackID == "" || sameWork(w.begun, want) {
 		return
 	}
 	problem, state := w.problem, w.state()
-	err := protect(func() error { return w.applyAll(pass, w.begun, false) })
+	err := protect(func() error { return w.applyAll(pass, w.begun, false, false) })
 	w.problem = problem // it is want's, and has been told
 	w.setState(state)
 	if err != nil {

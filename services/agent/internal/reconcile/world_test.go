@@ -273,7 +273,8 @@ type traffic struct {
 	reject   atomic.Bool // objects are not given; watches go on
 	rejected atomic.Int64
 
-	before atomic.Pointer[func(*http.Request)] // is called with each request first, and may hold it up
+	fail   atomic.Pointer[func(*http.Request) bool] // cuts the line for requests of which it says so
+	before atomic.Pointer[func(*http.Request)]      // is called with each request first, and may hold it up
 
 	mu    sync.Mutex
 	lines []string
@@ -286,6 +287,9 @@ func (f *traffic) wrap(next http.RoundTripper) http.RoundTripper {
 		}
 		if f.reject.Load() && r.URL.Query().Get("watch") == "" {
 			f.rejected.Add(1)
+			return nil, errors.New("connect: connection refused")
+		}
+		if fail := f.fail.Load(); fail != nil && (*fail)(r) {
 			return nil, errors.New("connect: connection refused")
 		}
 		if before := f.before.Load(); before != nil {
