@@ -204,7 +204,7 @@ func Build(t testing.TB, pkg string) string {
 		t.Fatalf("build %s: %v", pkg, err)
 	}
 	program := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	args := []string{"build", "-o", program}
+	args := []string{"build", "-ldflags=-s -w", "-o", program}
 	if raceEnabled {
 		args = append(args, "-race")
 	}

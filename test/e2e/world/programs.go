@@ -23,7 +23,7 @@ func BuildPrograms(ctx context.Context, dir string) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	args := []string{"build", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}
 	for _, pkg := range []string{"services/api/cmd/brokkr-api", "services/gateway/cmd/brokkr-gateway",
 		"services/scheduler/cmd/brokkr-scheduler", "services/agent/cmd/brokkr-agent", "cmd/brokkr", "cmd/brokkr-broker"} {
 		args = append(args, "./"+pkg)

@@ -37,7 +37,12 @@ import (
 	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
 )
 
-const patience = 60 * time.Second
+// patience is how long nothing may happen before a test gives up; while the agent asks things of its API server it goes on, at most
+// longest: how long a thousand objects take is the machine's business.
+const (
+	patience = 60 * time.Second
+	longest  = 6 * patience
+)
 
 // world is one agent's engine in a namespace of a real cluster, with a broker that is played by the test.
 type world struct {
@@ -65,8 +70,9 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	}
 	w := &world{
 		t: t, agent: uuid.NewString(), namespace: "t-" + uuid.NewString()[:8], resync: time.Hour,
-		content: &content{bundles: map[string][]byte{}}, reports: newReports(), wire: &traffic{}, kubeCfg: cfg,
+		content: &content{bundles: map[string][]byte{}}, wire: &traffic{}, kubeCfg: cfg,
 	}
+	w.reports = newReports(w.wire.asked.Load)
 	for _, f := range change {
 		f(w)
 	}
@@ -269,6 +275,7 @@ type traffic struct {
 	down   atomic.Bool
 	writes atomic.Int64
 	reads  atomic.Int64
+	asked  atomic.Int64 // requests of any kind
 
 	reject   atomic.Bool // objects are not given; watches go on
 	rejected atomic.Int64
@@ -292,6 +299,7 @@ func (f *traffic) wrap(next http.RoundTripper) http.RoundTripper {
 		if fail := f.fail.Load(); fail != nil && (*fail)(r) {
 			return nil, errors.New("connect: connection refused")
 		}
+		f.asked.Add(1)
 		if before := f.before.Load(); before != nil {
 			(*before)(r)
 		}
@@ -318,10 +326,11 @@ type reports struct {
 	applied map[string][]wire.Applied
 	removed map[string]wire.Removed
 	news    chan struct{}
+	asked   func() int64 // how many requests the agent has made to its API server
 }
 
-func newReports() *reports {
-	return &reports{applied: map[string][]wire.Applied{}, removed: map[string]wire.Removed{}, news: make(chan struct{})}
+func newReports(asked func() int64) *reports {
+	return &reports{asked: asked, applied: map[string][]wire.Applied{}, removed: map[string]wire.Removed{}, news: make(chan struct{})}
 }
 
 func (r *reports) Applied(a wire.Applied, _ bool) {
@@ -357,26 +366,26 @@ func (r *reports) last(stack string) wire.Applied {
 // await waits until the last report of a stack is as wanted.
 func (r *reports) await(t *testing.T, stack string, ok func(wire.Applied) bool) wire.Applied {
 	t.Helper()
-	timeout := time.After(patience)
-	for {
+	for over := r.impatience(); ; {
 		r.mu.Lock()
 		news := r.news
 		r.mu.Unlock()
 		if a := r.last(stack); a.StackID != "" && ok(a) {
 			return a
 		}
+		if over() {
+			t.Fatalf("stack %s was not reported as expected, and nothing was asked of the API server for %s; reports:\n%s", stack, patience, r)
+		}
 		select {
 		case <-news:
-		case <-timeout:
-			t.Fatalf("stack %s was not reported as expected in %s; reports:\n%s", stack, patience, r)
+		case <-time.After(time.Second):
 		}
 	}
 }
 
 func (r *reports) awaitRemoved(t *testing.T, stack string) {
 	t.Helper()
-	timeout := time.After(patience)
-	for {
+	for over := r.impatience(); ; {
 		r.mu.Lock()
 		_, ok := r.removed[stack]
 		news := r.news
@@ -384,11 +393,25 @@ func (r *reports) awaitRemoved(t *testing.T, stack string) {
 		if ok {
 			return
 		}
+		if over() {
+			t.Fatalf("stack %s was not removed, and nothing was asked of the API server for %s; reports:\n%s", stack, patience, r)
+		}
 		select {
 		case <-news:
-		case <-timeout:
-			t.Fatalf("stack %s was not removed in %s; reports:\n%s", stack, patience, r)
+		case <-time.After(time.Second):
 		}
+	}
+}
+
+// impatience tells when there is nothing to wait for any more.
+func (r *reports) impatience() func() bool {
+	began := time.Now()
+	last, since := r.asked(), began
+	return func() bool {
+		if n := r.asked(); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > patience || time.Since(began) > longest
 	}
 }
 
