@@ -98,7 +98,7 @@ func (c *Cluster) eachMetadata(ctx context.Context, client metadata.Interface, m
 		list, err := client.Resource(m.Resource).Namespace(namespace).List(call, o)
 		cancel()
 		if err != nil {
-			return c.translate(err, m)
+			return c.translate(ctx, err, m)
 		}
 		for i := range list.Items {
 			if !more(&list.Items[i]) {

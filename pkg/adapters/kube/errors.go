@@ -53,6 +53,8 @@ func translate(err error, secret bool) error {
 
 func kindOf(err error) fault.Kind {
 	switch {
+	case isForeign(err):
+		return fault.Unavailable
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		return fault.NotFound
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsResourceExpired(err):
@@ -73,6 +75,15 @@ func kindOf(err error) fault.Kind {
 		return fault.Internal
 	}
 }
+
+// isForeign reports whether an answer says, not in Kubernetes' words, that nothing is there: a path that is not served, or
+// something else that answers in the API server's place, as a proxy does that does not know where that is.
+func isForeign(err error) bool {
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+}
+
+// isAbsent reports whether the API server says that an object is not there.
+func isAbsent(err error) bool { return apierrors.IsNotFound(err) && !isForeign(err) }
 
 func message(s metav1.Status, secret bool) string {
 	if !secret {

@@ -49,6 +49,7 @@ func answers() map[string]error {
 		"unavailable": apierrors.NewServiceUnavailable("canary"),
 		"internal":    apierrors.NewInternalError(canary),
 		"no reason":   &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 500, Message: "canary"}},
+		"foreign":     apierrors.NewGenericServerResponse(404, "GET", schema.GroupResource{Resource: "secrets"}, "a", "canary", 0, true),
 		"wrapped":     fmt.Errorf("canary: %w", apierrors.NewConflict(secrets, "a", canary)),
 	}
 }
@@ -79,6 +80,7 @@ func TestTranslateAnswers(t *testing.T) {
 		"unavailable": {fault.Unavailable, "cluster_service_unavailable", 0},
 		"internal":    {fault.Unavailable, "cluster_internal_error", 0},
 		"no reason":   {fault.Unavailable, "cluster_error", 0},
+		"foreign":     {fault.Unavailable, "cluster_not_found", 0},
 		"wrapped":     {fault.Conflict, "cluster_conflict", 0},
 	}
 	for name, err := range answers() {

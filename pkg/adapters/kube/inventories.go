@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,7 +50,7 @@ func (c Inventories) Load(ctx context.Context, stack string) (cluster.Inventory,
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	u, err := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace).Get(ctx, c.inventoryName(stack), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	if isAbsent(err) {
 		return cluster.Inventory{Stack: stack}, nil
 	}
 	if err != nil {
@@ -82,7 +81,7 @@ func (c Inventories) Save(ctx context.Context, inv cluster.Inventory) (string, e
 		u.SetResourceVersion(inv.Version)
 		stored, err = r.Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
 	}
-	if apierrors.IsNotFound(err) && inv.Version != "" {
+	if isAbsent(err) && inv.Version != "" {
 		return "", fault.Newf(fault.Conflict, "inventory_changed", "the inventory of stack %s is gone", inv.Stack).Because(err)
 	}
 	if err != nil {
@@ -96,7 +95,7 @@ func (c Inventories) Delete(ctx context.Context, stack string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace).Delete(ctx, c.inventoryName(stack), metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
+	if isAbsent(err) {
 		return nil
 	}
 	return translate(err, false)

@@ -122,6 +122,23 @@ func (k *kinds) namespaced(ctx context.Context) ([]cluster.Mapping, error) {
 	return now.deletable, nil
 }
 
+// serves reports whether the cluster says that it has a resource, as it is now.
+func (k *kinds) serves(ctx context.Context, r schema.GroupVersionResource) (bool, error) {
+	now, err := k.get(ctx, func(*known) bool { return false })
+	if err != nil {
+		return false, err
+	}
+	if slices.Contains(now.broken, r.GroupVersion()) {
+		return false, unserved([]schema.GroupVersion{r.GroupVersion()})
+	}
+	for _, m := range now.served {
+		if m.Resource == r {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // get returns what is known if it is enough or was just found out, else what a new look finds.
 func (k *kinds) get(ctx context.Context, enough func(*known) bool) (*known, error) {
 	if err := ctx.Err(); err != nil {

@@ -37,14 +37,23 @@ func isSecret(m cluster.Mapping) bool {
 	return m.Resource.Group == "" && m.Resource.Resource == "secrets"
 }
 
-// translate is for requests about objects of a kind. An answer that is not of Kubernetes' making says that nothing serves
-// the path, so the mapping was out of date.
-func (c *Cluster) translate(err error, m cluster.Mapping) error {
-	if apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
-		c.Forget()
-		return notServed(m.Kind)
+// translate is for requests about objects of a kind. Where nothing serves the path, the mapping may be out of date, or nothing
+// can be known: the cluster is asked which.
+func (c *Cluster) translate(ctx context.Context, err error, m cluster.Mapping) error {
+	if !isForeign(err) {
+		return translate(err, isSecret(m))
 	}
-	return translate(err, isSecret(m))
+	served, trouble := c.kinds.serves(ctx, m.Resource)
+	switch {
+	case trouble != nil:
+		return trouble
+	case !served:
+		return notServed(m.Kind)
+	default:
+		return fault.Newf(fault.Unavailable, cluster.CodeKindNotHere,
+			"the cluster says that it has the kind %s in %s, and does not know it where it is said to be: its definition has just come, or something else answers in place of the API server (a proxy?)",
+			m.Kind.Kind, m.Kind.GroupVersion()).Because(err)
+	}
 }
 
 // Get implements cluster.Objects.
@@ -57,7 +66,7 @@ func (c *Cluster) Get(ctx context.Context, as cluster.Identity, t cluster.Target
 	defer cancel()
 	u, err := r.Get(ctx, t.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, c.translate(err, t.Mapping)
+		return nil, c.translate(ctx, err, t.Mapping)
 	}
 	return u, nil
 }
@@ -81,7 +90,7 @@ func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapp
 	defer cancel()
 	u, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, o)
 	if err != nil {
-		return nil, c.translate(misfit(err), m)
+		return nil, c.translate(ctx, misfit(err), m)
 	}
 	if !dryRun {
 		c.owners.applied(string(u.GetUID()))
@@ -115,12 +124,12 @@ func (c *Cluster) Delete(ctx context.Context, as cluster.Identity, t cluster.Tar
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.unlessGone(r.Delete(ctx, t.Name, o), t.Mapping)
+	return c.unlessGone(ctx, r.Delete(ctx, t.Name, o), t.Mapping)
 }
 
 // unlessGone is nil if the object, or its kind, is not there.
-func (c *Cluster) unlessGone(err error, m cluster.Mapping) error {
-	if err = c.translate(err, m); fault.Is(err, fault.NotFound) {
+func (c *Cluster) unlessGone(ctx context.Context, err error, m cluster.Mapping) error {
+	if err = c.translate(ctx, err, m); fault.Is(err, fault.NotFound) {
 		return nil
 	}
 	return err
@@ -153,7 +162,7 @@ func (c *Cluster) Release(ctx context.Context, as cluster.Identity, t cluster.Ta
 	if err == nil {
 		c.owners.applied(string(u.GetUID()))
 	}
-	return c.unlessGone(err, t.Mapping)
+	return c.unlessGone(ctx, err, t.Mapping)
 }
 
 func hasCauseAt(err error, field string) bool {

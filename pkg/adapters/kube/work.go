@@ -24,7 +24,7 @@ func (c *Cluster) Make(ctx context.Context, as cluster.Identity, m cluster.Mappi
 	defer cancel()
 	u, err := r.Create(ctx, obj.DeepCopy(), metav1.CreateOptions{FieldManager: cluster.FieldManager})
 	if err != nil {
-		return nil, c.translate(misfit(err), m)
+		return nil, c.translate(ctx, misfit(err), m)
 	}
 	c.owners.applied(string(u.GetUID()))
 	return u, nil

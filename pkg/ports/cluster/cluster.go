@@ -42,8 +42,11 @@ const (
 // Codes of the errors that callers tell apart.
 const (
 	CodeKindNotServed = "kind_not_served"
-	CodeUnreachable   = "cluster_unreachable" // no answer at all
-	CodeTerminating   = "object_terminating"
+	// CodeKindNotHere is Unavailable: the cluster says that it has the kind and does not know where it is said to be. Its definition
+	// has just come, or something else answers in the API server's place.
+	CodeKindNotHere = "kind_not_here"
+	CodeUnreachable = "cluster_unreachable" // no answer at all
+	CodeTerminating = "object_terminating"
 )
 
 // Key identifies an object whatever version it is written in.

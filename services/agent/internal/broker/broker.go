@@ -111,9 +111,20 @@ func (c *Client) WhoAmI(ctx context.Context) (agent.ID, error) {
 func (c *Client) Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (wire.SyncResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(req.WaitSeconds)*time.Second+answerTimeout)
 	defer cancel()
-	var out wire.SyncResponse
-	err := c.call(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(string(id))+"/sync", req, &out, maxSyncBytes)
-	return out, err
+	// Every answer of a gateway has these, whatever they say. One without is no answer of it, and acknowledges nothing.
+	var out struct {
+		wire.SyncResponse
+		Revision *int64     `json:"revision"`
+		Next     *wire.Next `json:"next"`
+	}
+	if err := c.call(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(string(id))+"/sync", req, &out, maxSyncBytes); err != nil {
+		return wire.SyncResponse{}, err
+	}
+	if out.Revision == nil || out.Next == nil {
+		return wire.SyncResponse{}, c.foreign("what came")
+	}
+	out.SyncResponse.Revision, out.SyncResponse.Next = *out.Revision, *out.Next
+	return out.SyncResponse, nil
 }
 
 // Telemetry sends what was seen; it is durable when it returns without an error.

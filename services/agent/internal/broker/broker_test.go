@@ -187,6 +187,18 @@ func TestNobodyAnswers(t *testing.T) {
 	wantFault(t, err, fault.Unavailable, "broker_unreachable", nobody, "refused")
 }
 
+func TestWhatIsNoAnswerAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{"nothing": `{}`, "something": `{"ok":true}`, "half": `{"revision":7}`, "null": `null`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
+			_, err := c.Sync(t.Context(), agentID, wire.SyncRequest{BootID: boot, Seq: 2, Revision: 7})
+			wantFault(t, err, fault.Unavailable, "not_a_broker", c.URL())
+		})
+	}
+}
+
 func TestSync(t *testing.T) {
 	t.Parallel()
 	stacks := []wire.Stack{{StackID: agentID, Checksum: "x", Size: 3}}
@@ -339,7 +351,7 @@ func TestAFetchGoesOnWithTheTraceOfItsChange(t *testing.T) { //nolint:parallelte
 	var parents []string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		parents = append(parents, r.Header.Get("Traceparent"))
-		_, _ = io.WriteString(w, "{}")
+		_, _ = io.WriteString(w, `{"revision":1,"pending":{},"next":{}}`)
 	})
 	if _, err := c.Sync(t.Context(), agentID, wire.SyncRequest{}); err != nil {
 		t.Fatal(err)

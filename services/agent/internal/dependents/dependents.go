@@ -5,6 +5,7 @@ package dependents
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -60,10 +61,24 @@ func (g Guard) instances(ctx context.Context, as cluster.Identity, mine map[stri
 	if err != nil || u == nil {
 		return nil, err
 	}
-	for _, m := range plan.Definitions(u) {
-		return g.Contents.Instances(ctx, as, m, mine, Shown+1)
+	kinds := plan.Definitions(u)
+	if len(kinds) == 0 {
+		return nil, fault.New(fault.Forbidden, "no_version_served", "it has no version that is served")
 	}
-	return nil, nil
+	others, err := g.Contents.Instances(ctx, as, kinds[0], mine, Shown+1)
+	if fault.CodeOf(err) == cluster.CodeKindNotServed && !established(u) {
+		return nil, nil // it never came into use: there are no objects of it
+	}
+	return others, err
+}
+
+// established reports whether the cluster has taken a definition into use.
+func established(definition *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(definition.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(c any) bool {
+		m, _ := c.(map[string]any)
+		return m["type"] == "Established" && m["status"] == "True"
+	})
 }
 
 // First names the first of many.

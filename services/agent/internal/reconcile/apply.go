@@ -196,7 +196,7 @@ func (f *full) divide(todo []plan.Object, refused map[cluster.Key]refusal, set p
 		}
 		making := slices.ContainsFunc(set.Changes, func(c plan.Change) bool { return c.Object.Rank < o.Rank })
 		hopeful := making || (tries > 0 && tries < settleTries)
-		if hopeful && !r.exists && (fault.Is(r.err, fault.NotFound) || fault.Is(r.err, fault.Forbidden)) {
+		if hopeful && !r.exists && (fault.Is(r.err, fault.NotFound) || fault.Is(r.err, fault.Forbidden) || fault.CodeOf(r.err) == cluster.CodeKindNotHere) {
 			again = append(again, o)
 			continue
 		}
