@@ -351,7 +351,11 @@ func TestAFetchGoesOnWithTheTraceOfItsChange(t *testing.T) { //nolint:parallelte
 	var parents []string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		parents = append(parents, r.Header.Get("Traceparent"))
-		_, _ = io.WriteString(w, `{"revision":1,"pending":{},"next":{}}`)
+		if r.Method == http.MethodPost {
+			_, _ = io.WriteString(w, `{"revision":1,"pending":{},"next":{}}`)
+			return
+		}
+		_, _ = io.WriteString(w, "{}")
 	})
 	if _, err := c.Sync(t.Context(), agentID, wire.SyncRequest{}); err != nil {
 		t.Fatal(err)
