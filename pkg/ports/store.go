@@ -100,6 +100,9 @@ type Credentials interface {
 	// Revoke marks every usable credential of the subject as revoked from at on, but those in keep, and announces the
 	// short tokens on the channel CredentialsRevoked when the transaction commits. It returns how many.
 	Revoke(ctx context.Context, role tenancy.Role, g tenancy.GeneratorID, a tenancy.AgentID, at time.Time, keep ...tenancy.CredentialID) (int, error)
+	// Hold returns the credential, and keeps it from being ended until the transaction ends: who would end it waits, others who
+	// hold it do not. NotFound if there is none.
+	Hold(ctx context.Context, id tenancy.CredentialID) (tenancy.Credential, error)
 	// Touch stores when credentials were last used, in one statement; unknown ids are ignored.
 	Touch(ctx context.Context, used map[tenancy.CredentialID]time.Time) error
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/idempotency"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -25,6 +26,9 @@ type Request struct {
 	// about later: its transactions need no entry.
 	Operation string
 	Resource  string // the id in the path, if there is one
+	// Again authenticates the request once more, before each of its transactions: its body may have been long in coming. It is to
+	// cost nothing while nothing was revoked; nil: there is nothing to ask.
+	Again func(ctx context.Context) error
 
 	told  atomic.Bool                          // an entry of this request is committed
 	about atomic.Pointer[idempotency.Resource] // the first that such an entry names
@@ -87,6 +91,14 @@ func Host(ctx context.Context, act string) context.Context {
 	return With(ctx, &Request{Actor: audit.Actor{Type: audit.System}, Operation: act})
 }
 
+// Credential is the one by which the request of ctx was let in; empty for who works without.
+func Credential(ctx context.Context) tenancy.CredentialID {
+	if asked := of(ctx); asked != nil {
+		return asked.Actor.Credential
+	}
+	return ""
+}
+
 func of(ctx context.Context) *Request {
 	r, _ := ctx.Value(key{}).(*Request)
 	return r
@@ -103,9 +115,14 @@ type watched struct {
 	now func() time.Time
 }
 
-// Write implements ports.Store: the change and its entries, or neither.
+// Write implements ports.Store: the change and its entries, or neither, and nothing for who may not ask any more.
 func (s watched) Write(ctx context.Context, fn func(ctx context.Context, tx ports.Repositories) error) error {
 	asked := of(ctx)
+	if asked != nil && asked.Again != nil {
+		if err := asked.Again(ctx); err != nil {
+			return err
+		}
+	}
 	var log *appender
 	marks := false
 	err := s.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {

@@ -135,3 +135,27 @@ func TestOutsideOfRequests(t *testing.T) {
 		t.Errorf("got %+v, want the host's", list)
 	}
 }
+
+// Who may not ask any more changes nothing, in whichever transaction of the request that turns out.
+func TestWhoMayNotAskAnyMoreChangesNothing(t *testing.T) {
+	t.Parallel()
+	inner := memory.New(time.Now)
+	s := trail.Store(inner, time.Now)
+	ctx, r := asked(t, "create_generator")
+	ended := fault.New(fault.Unauthenticated, "unauthorized", "it has ended")
+	var answer error
+	r.Again = func(context.Context) error { return answer }
+	if err := s.Write(ctx, insert("before")); err != nil {
+		t.Fatal(err)
+	}
+	answer = ended
+	if err := s.Write(ctx, insert("after")); !errors.Is(err, ended) {
+		t.Errorf("got %v, want that it has ended", err)
+	}
+	if _, err := inner.Generators().ByName(t.Context(), "after"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("it was done: %v", err)
+	}
+	if got := trail.Credential(ctx); got != r.Actor.Credential || trail.Credential(t.Context()) != "" {
+		t.Errorf("asked by %q, want %q, and nobody outside of requests", got, r.Actor.Credential)
+	}
+}

@@ -84,6 +84,17 @@ func (r credentials) Revoke(ctx context.Context, role tenancy.Role, g tenancy.Ge
 	})
 }
 
+// Hold has nothing to hold: transactions that change something come one after the other here.
+func (r credentials) Hold(ctx context.Context, id tenancy.CredentialID) (tenancy.Credential, error) {
+	return write(ctx, r.s, func(ch *change) (tenancy.Credential, error) {
+		c, ok := ch.credentials.get(one(id))
+		if !ok {
+			return tenancy.Credential{}, noCredential(id)
+		}
+		return copyCredential(c), nil
+	})
+}
+
 func (r credentials) Touch(ctx context.Context, used map[tenancy.CredentialID]time.Time) error {
 	return r.s.update(ctx, func(ch *change) error {
 		for id, at := range used {

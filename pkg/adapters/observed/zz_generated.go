@@ -122,6 +122,13 @@ func (x observedCredentials) Revoke(ctx context.Context, p1 tenancy.Role, p2 ten
 	return r0, err
 }
 
+func (x observedCredentials) Hold(ctx context.Context, p1 tenancy.CredentialID) (r0 tenancy.Credential, err error) {
+	ctx, done := x.o.start(ctx, "Credentials", "Hold")
+	defer func() { done(err) }()
+	r0, err = x.in.Hold(ctx, p1)
+	return r0, err
+}
+
 func (x observedCredentials) Touch(ctx context.Context, p1 map[tenancy.CredentialID]time.Time) (err error) {
 	ctx, done := x.o.start(ctx, "Credentials", "Touch")
 	defer func() { done(err) }()

@@ -106,6 +106,16 @@ func (r credentials) Revoke(ctx context.Context, role tenancy.Role, g tenancy.Ge
 	})
 }
 
+const holdCredential = selectCredentials + ` WHERE id = $1 FOR SHARE`
+
+// Hold implements ports.Credentials.
+func (r credentials) Hold(ctx context.Context, id tenancy.CredentialID) (tenancy.Credential, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (tenancy.Credential, error) {
+		row, err := one[credentialRow](ctx, in, "hold credential", noCredential(id), holdCredential, uid(id))
+		return row.credential(), err
+	})
+}
+
 const touchCredentials = `UPDATE credentials c SET last_used_at = u.at
 	FROM unnest($1::uuid[], $2::timestamptz[]) AS u (id, at)
 	WHERE c.id = u.id AND (c.last_used_at IS NULL OR c.last_used_at < u.at)`

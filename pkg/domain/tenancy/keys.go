@@ -17,6 +17,11 @@ func CheckGrace(grace time.Duration) error {
 	return nil
 }
 
+// Ended is the refusal of one whose credential holds no more, though the request was let in with it.
+func Ended() error {
+	return fault.New(fault.Unauthenticated, "unauthorized", "the credential has ended since the request was let in")
+}
+
 // MayMint reports whether p may make a credential of this role and subject: nobody makes one above their own role, and
 // what is no staff makes its own alone.
 func (p Principal) MayMint(role Role, g GeneratorID, a AgentID) bool {

@@ -1,6 +1,7 @@
 package porttest
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // someHash has the form of a SHA-256.
@@ -15,13 +17,14 @@ const someHash = "4c697273df3d764cba950bb5c04368097685f09259f5bd880d892cf1ff9f4c
 
 func credentialCases() map[string]func(*world) {
 	return map[string]func(*world){
-		"what is stored comes back":            credentialRoundTrip,
-		"unknown is not found":                 credentialUnknown,
-		"short tokens are unique":              credentialShorts,
-		"a subject's are newest first":         credentialsOfSubject,
-		"a revocation spares keep and others":  credentialRevoke,
-		"a revocation is never postponed":      credentialRevokeEarlier,
-		"touching changes nothing but the use": credentialTouch,
+		"what is stored comes back":             credentialRoundTrip,
+		"unknown is not found":                  credentialUnknown,
+		"short tokens are unique":               credentialShorts,
+		"a subject's are newest first":          credentialsOfSubject,
+		"a revocation spares keep and others":   credentialRevoke,
+		"a revocation is never postponed":       credentialRevokeEarlier,
+		"touching changes nothing but the use":  credentialTouch,
+		"who holds one is there before its end": credentialHold,
 	}
 }
 
@@ -154,4 +157,41 @@ func credentialTouch(w *world) {
 	x.LastUsedAt, y.LastUsedAt = &t1, &t2
 	wantSame(w.T, "credential", w.seeCredential(x.Short), x)
 	wantSame(w.T, "credential", w.seeCredential(y.Short), y)
+}
+
+// credentialHold has racers make keys by a key while somebody ends that one: when the end is told, no more of them come.
+func credentialHold(w *world) {
+	_, err := w.Credentials().Hold(w.ctx, newID[tenancy.CredentialID]())
+	wantKind(w.T, "hold", err, fault.NotFound)
+	const racers = 6
+	for range 5 {
+		a := w.agent(uuid.NewString())
+		by := w.credential(tenancy.RoleAgent, "", a.ID)
+		keys := func() int {
+			list, err := w.Credentials().OfSubject(w.ctx, tenancy.RoleAgent, "", a.ID)
+			wantNone(w.T, "of subject", err)
+			return len(list)
+		}
+		atEnd := 0
+		for _, err := range race(racers, func(i int) error {
+			if i == 0 {
+				_, err := w.Keyring().End(w.ctx, by.ID, w.at)
+				atEnd = keys()
+				return err
+			}
+			return w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
+				c, err := tx.Credentials().Hold(ctx, by.ID)
+				if err != nil || !c.Usable(w.at) {
+					return err
+				}
+				return tx.Credentials().Insert(ctx, w.newCredential(tenancy.RoleAgent, "", a.ID))
+			})
+		}) {
+			wantNone(w.T, "make or end a key", err)
+		}
+		wantSame(w.T, "keys after the end", keys(), atEnd)
+		c, err := w.Credentials().Hold(w.ctx, by.ID)
+		wantNone(w.T, "hold", err)
+		wantSame(w.T, "held", c, w.seeCredential(by.Short))
+	}
 }

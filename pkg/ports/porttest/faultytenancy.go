@@ -97,6 +97,13 @@ func (x faultyCredentials) Revoke(ctx context.Context, role tenancy.Role, g tena
 	return x.in.Revoke(ctx, role, g, a, at, keep...)
 }
 
+func (x faultyCredentials) Hold(ctx context.Context, id tenancy.CredentialID) (v tenancy.Credential, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Hold(ctx, id)
+}
+
 func (x faultyCredentials) Touch(ctx context.Context, used map[tenancy.CredentialID]time.Time) error {
 	if err := x.f.next(); err != nil {
 		return err

@@ -79,6 +79,9 @@ func (w *world) tenancyMethods() map[string]method {
 		"Credentials.Revoke": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Credentials().Revoke(ctx, tenancy.RoleAgent, "", a, w.at))
 		},
+		"Credentials.Hold": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Credentials().Hold(ctx, c.ID))
+		},
 		"Credentials.Touch": func(ctx context.Context, r ports.Repositories) error {
 			return r.Credentials().Touch(ctx, map[tenancy.CredentialID]time.Time{c.ID: w.at})
 		},

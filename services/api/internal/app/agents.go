@@ -362,9 +362,7 @@ func (a *App) RotateAgent(ctx context.Context, p tenancy.Principal, id agent.ID,
 		if out, err = tx.Agents().Get(ctx, tenancy.ScopeOf(p), id); err != nil {
 			return err
 		}
-		c := agentCredential(out)
-		c.ExpiresAt = p.Caps(c, nil)
-		key, err = a.rotate(ctx, tx, c, overlap)
+		key, err = a.rotate(ctx, tx, agentCredential(out), overlap)
 		return err
 	})
 	if err != nil {

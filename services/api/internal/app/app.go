@@ -5,7 +5,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -95,31 +93,6 @@ func (a *App) consentEvent(ctx context.Context, id agent.ID, g tenancy.Generator
 	e := a.occurred(ctx, event.ConsentChanged, at, map[string]any{"agent_id": id, "generator_id": g, "state": state})
 	e.Agent, e.Generator = id, g
 	return e
-}
-
-// credential makes a new key for a subject and stores its hash.
-func (a *App) credential(ctx context.Context, tx ports.Repositories, c tenancy.Credential) (tenancy.Credential, pak.PAK, error) {
-	key, err := pak.Generate(a.Random)
-	if err != nil {
-		return tenancy.Credential{}, pak.PAK{}, fmt.Errorf("generate a PAK: %w", err)
-	}
-	c.ID, c.Short, c.Hash, c.CreatedAt = tenancy.CredentialID(newID()), key.Short(), key.Hash(), a.now()
-	if err := tx.Credentials().Insert(ctx, c); err != nil {
-		return tenancy.Credential{}, pak.PAK{}, fmt.Errorf("insert credential of %s: %w", c.Name, err)
-	}
-	return c, key, nil
-}
-
-// rotate gives a subject a new key and ends all its others after the overlap.
-func (a *App) rotate(ctx context.Context, tx ports.Repositories, c tenancy.Credential, overlap time.Duration) (pak.PAK, error) {
-	c, key, err := a.credential(ctx, tx, c)
-	if err != nil {
-		return pak.PAK{}, err
-	}
-	if _, err := tx.Credentials().Revoke(ctx, c.Role, c.Generator, c.Agent, c.CreatedAt.Add(overlap), c.ID); err != nil {
-		return pak.PAK{}, fmt.Errorf("revoke former credentials of %s: %w", c.Name, err)
-	}
-	return key, a.did(ctx, tx, rotated(c))
 }
 
 // Patch is a field of a partial update: absent, or set, possibly to nothing.

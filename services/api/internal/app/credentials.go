@@ -121,7 +121,8 @@ func (a *App) CreateCredential(ctx context.Context, p tenancy.Principal, n NewCr
 	if n.ExpiresAt != nil && !n.ExpiresAt.After(a.now()) {
 		return tenancy.Credential{}, pak.PAK{}, fault.New(fault.Invalid, "invalid_credential", "expires_at is not in the future")
 	}
-	c.ExpiresAt = p.Caps(c, n.ExpiresAt)
+	c.ExpiresAt = n.ExpiresAt
+	var made tenancy.Credential
 	var key pak.PAK
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) (err error) {
 		if c.Generator != "" {
@@ -133,15 +134,15 @@ func (a *App) CreateCredential(ctx context.Context, p tenancy.Principal, n NewCr
 				return fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has no PAK")
 			}
 		}
-		if c, key, err = a.credential(ctx, tx, c); err != nil {
+		if made, key, err = a.credential(ctx, tx, c); err != nil {
 			return err
 		}
-		return a.did(ctx, tx, aboutCredential(audit.PAKCreated, c.ID, c))
+		return a.did(ctx, tx, aboutCredential(audit.PAKCreated, made.ID, made))
 	})
 	if err != nil {
 		return tenancy.Credential{}, pak.PAK{}, fmt.Errorf("create credential: %w", err)
 	}
-	return c, key, nil
+	return made, key, nil
 }
 
 // aboutCredential is the entry of something that was done with the credential id, in c's name, role and subject.
@@ -181,31 +182,32 @@ func (a *App) RotateCredential(ctx context.Context, p tenancy.Principal, id tena
 	var made tenancy.Credential
 	var key pak.PAK
 	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-		old, err := managed(ctx, tx, p, id)
+		old, err := managed(ctx, tx, p, id) // before anything is held up for it
 		if err != nil {
+			return err
+		}
+		if err := lockSubject(ctx, tx, old); err != nil {
+			return err
+		}
+		if err := tx.Locks().Credential(ctx, id); err != nil {
+			return err
+		}
+		if old, err = managed(ctx, tx, p, id); err != nil {
 			return err
 		}
 		if !old.Usable(a.now()) {
 			return credentialEnded()
 		}
-		next := tenancy.Credential{Name: old.Name, Role: old.Role, Generator: old.Generator, Agent: old.Agent, ExpiresAt: p.Caps(old, old.ExpiresAt)}
+		next := tenancy.Credential{ID: old.ID, Name: old.Name, Role: old.Role, Generator: old.Generator, Agent: old.Agent, ExpiresAt: old.ExpiresAt}
 		if next.Name == presetName { // which stands for the key of the configuration, at the next start too
 			next.Name = "admin"
 		}
 		if made, key, err = a.credential(ctx, tx, next); err != nil {
 			return err
 		}
-		ends, err := tx.Keyring().End(ctx, old.ID, made.CreatedAt.Add(overlap))
-		if err != nil {
+		// One whose end was set before, by a rotation with an overlap, ends as it was to.
+		if _, err := tx.Keyring().End(ctx, old.ID, made.CreatedAt.Add(overlap)); err != nil {
 			return err
-		}
-		if !ends { // its end was set before: by a rotation with an overlap, or because somebody has revoked it since it was read
-			if old, err = managed(ctx, tx, p, id); err != nil {
-				return err
-			}
-			if !old.Usable(made.CreatedAt) {
-				return credentialEnded()
-			}
 		}
 		return a.did(ctx, tx, aboutCredential(audit.PAKRotated, old.ID, made).With("credential_id", string(made.ID)).With("overlap", overlap.String()))
 	})

@@ -265,9 +265,7 @@ func (a *App) RotateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		if out.System {
 			return fault.New(fault.Forbidden, "system_generator_not_a_tenant", "the system generator is not a tenant and has no PAK")
 		}
-		c := generatorCredential(out)
-		c.ExpiresAt = p.Caps(c, nil)
-		key, err = a.rotate(ctx, tx, c, overlap)
+		key, err = a.rotate(ctx, tx, generatorCredential(out), overlap)
 		return err
 	})
 	if err != nil {

@@ -50,6 +50,9 @@ func (a *App) CreateJoinToken(ctx context.Context, p tenancy.Principal, n NewJoi
 	}
 	t.Short, t.Hash = secret.Short(), secret.Hash()
 	err = a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if _, err := a.asker(ctx, tx); err != nil {
+			return err
+		}
 		t.Generators = nil
 		for _, name := range n.Generators {
 			g, err := a.namedGenerator(ctx, tx, name)

@@ -197,6 +197,9 @@ func noted(guard *identity.Guard) rpc.Middleware {
 				}
 				asked := &trail.Request{Actor: audit.ActorOf(p), Source: audit.Source{
 					RequestID: r.Header.Get(httpserver.RequestID), UserAgent: r.UserAgent(), Traceparent: telemetry.TraceParent(ctx),
+				}, Again: func(ctx context.Context) error {
+					_, err := guard.Authenticate(r.WithContext(ctx))
+					return err
 				}}
 				if ip := guard.Client(r); ip.IsValid() {
 					asked.Source.IP = ip.String()

@@ -95,7 +95,12 @@ func authorize(guard authenticator) rpc.Middleware {
 				if err := identity.Admit(i.Access, p.Role); err != nil {
 					return nil, denial(i.Op, p, err)
 				}
-				return next(trail.With(identity.With(ctx, p), asked(guard, i, p, req.WithContext(ctx))), request)
+				by := asked(guard, i, p, req.WithContext(ctx))
+				by.Again = func(ctx context.Context) error {
+					_, err := guard.Authenticate(req.WithContext(ctx))
+					return err
+				}
+				return next(trail.With(identity.With(ctx, p), by), request)
 			}
 		}
 	}
