@@ -13,11 +13,13 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/cel"
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	domain "github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 )
 
 var update = flag.Bool("update", false, "write what is decided into the scenarios")
@@ -51,6 +53,15 @@ type scenarioCluster struct {
 	CPU         int64             `json:"cpu,omitempty"`       // cores; 0: the cluster has told nothing
 	Requested   int64             `json:"requested,omitempty"` // of them
 	Taints      map[string]string `json:"taints,omitempty"`
+	Facts       map[string]string `json:"facts,omitempty"`
+	Stale       []string          `json:"stale,omitempty"` // facts that are not known to be so any longer
+	Version     string            `json:"version,omitempty"`
+	Ready       int32             `json:"ready,omitempty"` // nodes
+	APIs        []string          `json:"apis,omitempty"`
+	Load        int               `json:"load,omitempty"` // stacks
+	NoConsent   bool              `json:"no_consent,omitempty"`
+	Pinned      bool              `json:"pinned,omitempty"`
+	Drained     bool              `json:"drained,omitempty"`
 }
 
 func (s scenario) decide(t *testing.T) map[string]string {
@@ -79,6 +90,7 @@ func (s scenario) decide(t *testing.T) map[string]string {
 		if x.CPU > 0 {
 			c.ReportedAt, c.Reported.Nodes, c.Reported.Allocatable.CPU, c.Reported.Requested.CPU = &long, 1, x.CPU*1000, x.Requested*1000
 		}
+		x.tell(&c, long)
 		for k, e := range x.Taints {
 			c.Taints = append(c.Taints, domain.Taint{Key: k, Effect: domain.Effect(e), Since: ago(x.TaintedFor)})
 		}
@@ -87,7 +99,7 @@ func (s scenario) decide(t *testing.T) map[string]string {
 		}
 		clusters = append(clusters, c)
 	}
-	in := placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: compiled(t, s.Policy), Peers: map[string]placement.Prior{},
+	in := placement.Input{Subject: subject(), Clusters: clusters, Prior: prior, Policy: withCEL(t, s.Policy), Peers: map[string]placement.Prior{},
 		Brake: placement.Brake{Share: 0.9, AtOne: 50}}
 	for _, m := range s.Moved {
 		in.Subject.Moved = append(in.Subject.Moved, ago(m))
@@ -124,6 +136,51 @@ func (s scenario) decide(t *testing.T) map[string]string {
 		out["unmet"] = fmt.Sprintf("%d of %d", d.Unmet.Picked, d.Unmet.Wanted)
 	}
 	return out
+}
+
+// withCEL compiles a policy, whose expressions are those that users write.
+func withCEL(t *testing.T, d policy.Document) *placement.Compiled {
+	t.Helper()
+	language, err := cel.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, problems := policy.Validate(d, policy.Checks{CEL: language.Check})
+	if policy.Failed(problems) {
+		t.Fatalf("the scenario's policy is wrong: %v", problems)
+	}
+	c, err := placement.Compile(d, placement.Deps{CEL: language.Compile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// tell fills in what the agent has told, and what people have said of the cluster.
+func (x scenarioCluster) tell(c *placement.Cluster, long time.Time) {
+	c.Load = x.Load
+	if x.NoConsent {
+		c.Generators = nil
+	}
+	if x.Pinned {
+		c.Targets = map[stack.ID]bool{web: true}
+	}
+	if x.Drained {
+		c.Drain = &domain.Drain{Since: long}
+	}
+	if x.Version+strings.Join(x.APIs, "") == "" && x.Ready == 0 && len(x.Facts) == 0 {
+		return
+	}
+	c.ReportedAt = &long
+	c.Reported.KubernetesVersion, c.Reported.ReadyNodes, c.Reported.APIs, c.Reported.Facts = x.Version, x.Ready, x.APIs, map[string]domain.Fact{}
+	c.Reported.Nodes = max(c.Reported.Nodes, x.Ready)
+	for k, v := range x.Facts {
+		f := domain.ParseFact(v)
+		if slices.Contains(x.Stale, k) {
+			f.Until = &long
+		}
+		c.Reported.Facts[k] = f
+	}
 }
 
 func TestScenarios(t *testing.T) {
