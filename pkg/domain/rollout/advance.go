@@ -164,11 +164,11 @@ func (s *stepper) progress() bool {
 // gate is passed by a wave that is through: the next begins, or the rollout is completed.
 func (s *stepper) gate() bool {
 	w := s.wave()
-	blind := s.healthy(s.r.Wave) == 0 && s.count(s.r.Wave) > 0
+	blind := s.healthy(s.r.Wave) == 0 && (s.count(s.r.Wave) > 0 || (!s.isLast() && s.triedAndLeft(s.r.Wave)))
 	if ((w.Approval && !s.isLast()) || blind) && s.r.Approved <= s.r.Wave {
 		why := fmt.Sprintf("wave %s is healthy, and the policy asks for an approval before the next", w.Name)
 		if blind {
-			why = fmt.Sprintf("no cluster of wave %s is known to be healthy: all are skipped or have failed", w.Name)
+			why = fmt.Sprintf("no cluster of wave %s is known to be healthy: all are skipped, have failed or have left", w.Name)
 		}
 		s.move(PhaseWaitingApproval, why)
 		return true

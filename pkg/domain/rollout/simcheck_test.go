@@ -127,7 +127,9 @@ func (s *sim) checkRelease(r, before *rollout.Rollout) {
 	healthy := slices.ContainsFunc(r.Members, func(m rollout.Member) bool {
 		return m.Wave == before.Wave && !m.Gone && m.State == rollout.MemberHealthy
 	})
-	some := slices.ContainsFunc(r.Members, func(m rollout.Member) bool { return m.Wave == before.Wave && !m.Gone })
+	some := slices.ContainsFunc(r.Members, func(m rollout.Member) bool {
+		return m.Wave == before.Wave && (!m.Gone || m.AdmittedAt != nil)
+	})
 	if (w.Approval || (some && !healthy)) && r.Approved <= before.Wave && before.Wave+1 == r.Wave {
 		s.fail("wave %d is released without the approval of wave %d", r.Wave, before.Wave)
 	}

@@ -45,3 +45,9 @@ func draw(object stack.ObjectID, a agent.ID) uint64 {
 	sum := sha256.Sum256([]byte(string(object) + "/" + string(a)))
 	return binary.BigEndian.Uint64(sum[:8])
 }
+
+// triedAndLeft reports whether a cluster of the wave was given the object, and is there no longer. What has become of it there nobody
+// knows: it may have left because the object broke it.
+func (s *stepper) triedAndLeft(wave int) bool {
+	return slices.ContainsFunc(s.r.Members, func(m Member) bool { return m.Wave == wave && m.Gone && m.AdmittedAt != nil })
+}
