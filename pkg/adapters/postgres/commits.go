@@ -211,9 +211,14 @@ func (s session) checkChanges(ctx context.Context, changes []changeRow) error {
 	return nil
 }
 
+// thisMoment is where an agent's revision begins, and what it is never behind when it grows: the server's clock, in milliseconds. A
+// database that is restored from a backup so gives no revision that was given before to anything else: agents and caches would take
+// one for the other (docs/adr/0063).
+const thisMoment = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
+
 const assignAgents = `WITH grown AS (
-		INSERT INTO agent_revisions AS r (agent_id, revision) SELECT DISTINCT a, 1 FROM unnest($1::uuid[]) AS a ORDER BY a
-		ON CONFLICT (agent_id) DO UPDATE SET revision = r.revision + 1
+		INSERT INTO agent_revisions AS r (agent_id, revision) SELECT DISTINCT a, ` + thisMoment + ` FROM unnest($1::uuid[]) AS a ORDER BY a
+		ON CONFLICT (agent_id) DO UPDATE SET revision = GREATEST(r.revision + 1, EXCLUDED.revision)
 		RETURNING r.agent_id, r.revision),
 	put AS (
 		INSERT INTO assignments AS x (agent_id, stack_id, object_id, variant, treatment, state, revision, reason, traceparent, since, placed)

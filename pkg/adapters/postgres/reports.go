@@ -165,7 +165,7 @@ const (
 	lockDeletedStack = `SELECT id FROM stacks WHERE id = $1 AND deleted_at IS NOT NULL FOR UPDATE`
 	lockRevision     = `SELECT revision FROM agent_revisions WHERE agent_id = $1 FOR UPDATE`
 	dropTombstone    = `DELETE FROM assignments WHERE agent_id = $1 AND stack_id = $2 AND state = 'removing' AND revision <= $3`
-	growRevision     = `UPDATE agent_revisions SET revision = revision + 1 WHERE agent_id = $1`
+	growRevision     = `UPDATE agent_revisions SET revision = GREATEST(revision + 1, ` + thisMoment + `) WHERE agent_id = $1`
 )
 
 // Acknowledge implements ports.Reports. It locks in the order in which Commit does.
