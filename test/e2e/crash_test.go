@@ -75,7 +75,7 @@ func TestPostgresKilled(t *testing.T) {
 	for _, round := range []struct {
 		name string
 		all  bool
-	}{{"main-process", false}, {"all-processes", true}, {"all-processes-again", true}} {
+	}{{"main-process", false}, {"all-processes", true}} {
 		doomed := w.App("doomed-"+round.name, "x", 1)
 		sd := g.NewStack(t, doomed.Name, world.All)
 		g.WaitHealthy(t, g.Publish(t, sd.ID, doomed.Bundle()), w.Agents...)
