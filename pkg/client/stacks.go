@@ -22,6 +22,13 @@ func (c *Client) CreateStack(ctx context.Context, n NewStack) (Stack, error) {
 	return s, err
 }
 
+// RestoreStack takes the deletion of a stack back; its clusters keep it, or get it again.
+func (c *Client) RestoreStack(ctx context.Context, id string) (Stack, error) {
+	var s Stack
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/stacks/" + seg(id) + "/restore"}, &s)
+	return s, err
+}
+
 // DeleteStack deletes a stack; its clusters are told to remove it.
 func (c *Client) DeleteStack(ctx context.Context, id string) error {
 	return c.remove(ctx, "/stacks/"+seg(id))

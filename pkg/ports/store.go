@@ -162,8 +162,16 @@ type Stacks interface {
 	Insert(ctx context.Context, s stack.Stack) error
 	// Update stores name, description and updated_at of a live stack if its version is still s.Version; else Conflict.
 	Update(ctx context.Context, s stack.Stack) error
-	// Delete soft-deletes the stack. Its labels, annotations, targets and objects stay until its tombstones are collected.
+	// Delete soft-deletes the stack. Its labels, annotations, targets, policy and objects stay until it is collected.
 	Delete(ctx context.Context, id stack.ID, at time.Time) error
+	// Deleted returns a stack that is deleted and can be restored; one that is live or has been collected is NotFound.
+	Deleted(ctx context.Context, scope tenancy.Scope, id stack.ID) (stack.Stack, error)
+	// Restore makes such a stack live again, with all that has stayed, and grows its version. Another live stack of its generator
+	// with its name is a Conflict (code unique_violation); a generator that is gone is NotFound (code generator_not_found).
+	Restore(ctx context.Context, id stack.ID, at time.Time) error
+	// Collect drops labels, annotations, targets and policies of stacks that were deleted before and that no agent has any more,
+	// tombstones included: they cannot be restored from then on. It collects at most limit and returns how many.
+	Collect(ctx context.Context, before time.Time, limit int) (int, error)
 
 	Labels(ctx context.Context, id stack.ID) ([]stack.Label, error)
 	AddLabel(ctx context.Context, l stack.Label) error
@@ -229,14 +237,16 @@ type Reports interface {
 	// It returns the statuses whose object, phase or health has changed.
 	Record(ctx context.Context, a agent.ID, at time.Time, reports []delivery.Report) ([]delivery.Status, error)
 	// Acknowledge deletes the tombstone (agent, stack) if its revision is not newer than r's and grows the agent's revision;
-	// anything else changes nothing. It reports whether a tombstone went. When the last assignment of a deleted stack
-	// goes, the stack's labels, annotations and targets go too.
+	// anything else changes nothing. It reports whether a tombstone went.
 	Acknowledge(ctx context.Context, a agent.ID, r delivery.Removal) (bool, error)
 	// AddEvent stores e, or updates time and count of the agent's last event for this object if type, status and
 	// message are the same. The object must exist (else NotFound, code deployment_object_not_found).
 	AddEvent(ctx context.Context, e agent.Event) (agent.Event, error)
 	// AddEvents is AddEvent for events of one agent, in their order: all or none are stored.
 	AddEvents(ctx context.Context, list []agent.Event) ([]agent.Event, error)
+	// TrimEvents deletes events that were told last before, at most limit, and returns how many. Nothing rests on events: what an
+	// agent has and how it is stays as it was reported.
+	TrimEvents(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Facts are what placement reads, in bulk. Deleted stacks that still have assignments are included.

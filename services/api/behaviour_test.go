@@ -54,7 +54,7 @@ func TestChangesWriteTheirEvents(t *testing.T) {
 		"add_target": {event.AgentChanged}, "remove_target": {event.AgentChanged},
 		"register_agent": {event.ConsentChanged}, "deregister_agent": {event.ConsentChanged},
 		"update_registered_agent": {event.ConsentChanged}, "remove_registered_agent": {event.ConsentChanged},
-		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted, event.DeploymentDeleted},
+		"create_stack": {event.StackCreated}, "update_stack": {event.StackChanged}, "delete_stack": {event.StackDeleted, event.DeploymentDeleted}, "restore_stack": {event.StackRestored},
 		"stacks_add_label": {event.StackChanged}, "stacks_remove_label": {event.StackChanged},
 		"stacks_add_annotation": {event.StackChanged}, "stacks_remove_annotation": {event.StackChanged},
 		"create_work_order": {event.WorkOrderCreated},

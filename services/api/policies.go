@@ -29,7 +29,7 @@ func (p policies) Read(content []byte, _ bool) (policy.Document, []app.PolicyPro
 }
 
 // UsualBrake is that of a scheduler whose configuration says nothing of it.
-func UsualBrake() placement.Brake { return BrakeOf(0.2, 5, 10, 10*time.Minute) }
+func UsualBrake() placement.Brake { return placement.UsualBrake() }
 
 // BrakeOf is the brake over one stack, and that over the fleet, whose window admits the share too, but never less than the floor.
 // What is in the window is read when it is asked for.

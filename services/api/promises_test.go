@@ -47,6 +47,7 @@ func TestEventsTellWhatWasPublished(t *testing.T) {
 		"delete_stack": {
 			event.StackDeleted: words("deleted_at stack_id"), event.DeploymentDeleted: words("deleted_at deployment_object_id stack_id"),
 		},
+		"restore_stack":            {event.StackRestored: words("name restored_at stack_id")},
 		"create_deployment_object": {event.DeploymentCreated: words("created_at deployment_object_id sequence_id stack_id")},
 		"instantiate_template":     {event.DeploymentCreated: words("created_at deployment_object_id sequence_id stack_id")},
 		"create_work_order":        {event.WorkOrderCreated: words("created_at status work_order_id work_type")},

@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/colliery-io/brokkr/internal/accesstest"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
@@ -121,6 +123,12 @@ func coreRequests() map[string]func(w *world) request {
 		"get_stack": func(w *world) request { return at("GET", stackPath(w, "")) },
 		"update_stack": func(w *world) request {
 			return at("PUT", stackPath(w, ""), `{"id":"`, string(w.stack.ID), `","name":"renamed","description":null,"generator_id":"`, string(w.other.ID), `"}`)
+		},
+		"restore_stack": func(w *world) request {
+			if err := w.store.Stacks().Delete(w.t.Context(), w.stack.ID, time.Now()); err != nil && !fault.Is(err, fault.NotFound) { // by a request before
+				w.t.Fatal(err)
+			}
+			return at("POST", stackPath(w, "/restore"))
 		},
 		"delete_stack":            func(w *world) request { return at("DELETE", stackPath(w, "")) },
 		"stacks_list_labels":      func(w *world) request { return at("GET", stackPath(w, "/labels")) },

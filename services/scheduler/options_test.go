@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -124,9 +125,31 @@ func TestEveryOptionDoesSomething(t *testing.T) {
 			_, n, err := f.store.AuditLog().List(f.t.Context(), audit.Filter{}, audit.Page{Limit: 10})
 			return err == nil && n == 0
 		}},
-		"unreachable_after":     {"10m", func(f *fleet) bool { return f.unreachableOf(1, 3*time.Minute) == 0 }},
-		"outage_share":          {"1", func(f *fleet) bool { return f.unreachableOf(4, 100*time.Second) == 4 }},
-		"outage_wait":           {"0s", func(f *fleet) bool { return f.unreachableOf(4, 100*time.Second) == 4 }},
+		"unreachable_after": {"10m", func(f *fleet) bool { return f.unreachableOf(1, 3*time.Minute) == 0 }},
+		"outage_share":      {"1", func(f *fleet) bool { return f.unreachableOf(4, 100*time.Second) == 4 }},
+		"outage_wait":       {"0s", func(f *fleet) bool { return f.unreachableOf(4, 100*time.Second) == 4 }},
+		"keep_agent_events": {"1h", func(f *fleet) bool {
+			a, o := f.agent("told"), f.publish(f.stack("told"), "one")
+			f.write(func(ctx context.Context, tx ports.Repositories) error {
+				at := time.Now().Add(-2 * time.Hour)
+				_, err := tx.Reports().AddEvent(ctx, agent.Event{ID: agent.EventID(uuid.NewString()), Agent: a, Object: o, Type: "DEPLOY", Status: "SUCCESS", CreatedAt: at, UpdatedAt: at})
+				return err
+			})
+			defer f.start(f.store)()
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			events, err := f.store.Insights().Feed(f.t.Context(), tenancy.Everything(), agent.EventList().All(10))
+			return err == nil && len(events.Items) == 0
+		}},
+		"keep_deleted_stacks": {"0s", func(f *fleet) bool {
+			s := f.stack("web", "prod")
+			f.deleteStack(s)
+			defer f.start(f.store)()
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			_, err := f.store.Stacks().Deleted(f.t.Context(), tenancy.Everything(), s)
+			return fault.Is(err, fault.NotFound)
+		}},
 		"keep_work_orders":      {"1h", func(f *fleet) bool { return f.logged(f.ordered(3*time.Hour, true)) == 0 }},
 		"unclaimed_work_orders": {"1m", func(f *fleet) bool { return f.logged(f.ordered(2*time.Minute, false)) == 1 }},
 	}

@@ -55,17 +55,20 @@ type Config struct {
 	OutageShare      float64       `koanf:"outage_share"`      // more than this share falling silent at once is doubted
 	OutageWait       time.Duration `koanf:"outage_wait"`       // for so long
 
+	KeepAgentEvents     time.Duration `koanf:"keep_agent_events"`     // retention of what agents tell of deployments
+	KeepDeletedStacks   time.Duration `koanf:"keep_deleted_stacks"`   // how long at least a deleted stack can be restored
 	KeepWorkOrders      time.Duration `koanf:"keep_work_orders"`      // retention of the work order log
 	UnclaimedWorkOrders time.Duration `koanf:"unclaimed_work_orders"` // an order that no agent claims for this long fails
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
+	brake := placement.UsualBrake() // by which the api foretells, too
 	return Config{Shards: 16, LeaseTTL: 6 * time.Second, Poll: 2 * time.Second, Resync: 5 * time.Minute,
-		BrakeShare: 0.2, BrakeAtLeast: 5, BrakeFleet: 10, BrakeWindow: 10 * time.Minute, KeepEvents: 24 * time.Hour,
+		BrakeShare: brake.Share, BrakeAtLeast: brake.AtOne, BrakeFleet: brake.Fleet.Floor, BrakeWindow: brake.Fleet.Length, KeepEvents: 24 * time.Hour,
 		UnreachableAfter: 90 * time.Second, OutageShare: 0.3, OutageWait: 2 * time.Minute,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
-		KeepDecisions: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
+		KeepDecisions: 30 * 24 * time.Hour, KeepDeletedStacks: 7 * 24 * time.Hour, KeepAgentEvents: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.
@@ -86,6 +89,8 @@ func (c Config) Validate() error {
 	p.Add(c.UnreachableAfter < leastSilence, "scheduler.unreachable_after", "is %s, less than %s: an agent that has nothing to do is heard every %d s", c.UnreachableAfter, leastSilence, wire.MaxWaitSeconds)
 	p.Add(c.OutageShare <= 0 || c.OutageShare > 1, "scheduler.outage_share", "is %v, not above 0 and at most 1", c.OutageShare)
 	p.Add(c.OutageWait < 0 || c.OutageWait > 24*time.Hour, "scheduler.outage_wait", "is %s, not between 0 and 24h", c.OutageWait)
+	p.Add(c.KeepAgentEvents < time.Hour, "scheduler.keep_agent_events", "is %s, less than 1h", c.KeepAgentEvents)
+	p.Add(c.KeepDeletedStacks < 0, "scheduler.keep_deleted_stacks", "is %s, less than 0", c.KeepDeletedStacks)
 	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
 	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
@@ -151,7 +156,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			janitor.Observations(d.Store.Observations(), cmp.Or(d.Retention, observation.Ceiling)),
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
 			janitor.Blobs(d.Store.Blobs()), janitor.Idempotency(d.Store.Idempotency()), janitor.Rollouts(d.Store.Rollouts()), janitor.Removals(d.Store.Removals(), c.BrakeWindow), janitor.Decisions(d.Store.History(), c.KeepDecisions),
-			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders)),
+			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders),
+			janitor.DeletedStacks(d.Store.Stacks(), c.KeepDeletedStacks), janitor.AgentEvents(d.Store.Reports(), c.KeepAgentEvents)),
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,
 			reach.NewMetrics(d.Telemetry.Registry)),

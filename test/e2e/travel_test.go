@@ -48,10 +48,15 @@ func TestStackTravels(t *testing.T) {
 	}
 	runs(t, w, app)
 
-	g.DeleteStack(t, s.ID)
-	for i, c := range w.Clusters {
-		g.WaitUnassigned(t, s.ID, w.Agents[i])
-		absent(t, c, app)
+	for range 2 { // the second time after it was restored
+		g.DeleteStack(t, s.ID)
+		for i, c := range w.Clusters {
+			g.WaitUnassigned(t, s.ID, w.Agents[i])
+			absent(t, c, app)
+		}
+		g.RestoreStack(t, s.ID)
+		g.WaitHealthy(t, o, w.Agents...)
+		runs(t, w, app)
 	}
 	wantSignals(t, w, 4*len(w.Agents))
 }

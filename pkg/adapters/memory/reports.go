@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -115,6 +116,28 @@ func (r reports) AddEvents(ctx context.Context, list []agent.Event) ([]agent.Eve
 			out = append(out, stored)
 		}
 		return out, nil
+	})
+}
+
+func (r reports) TrimEvents(ctx context.Context, before time.Time, limit int) (int, error) {
+	return write(ctx, r.s, func(c *change) (int, error) {
+		var old []agent.Event
+		c.events.each(func(_ numbered, e agent.Event) bool {
+			if e.UpdatedAt.Before(micro(before)) {
+				old = append(old, e)
+			}
+			return true
+		})
+		slices.SortFunc(old, func(x, y agent.Event) int { return x.UpdatedAt.Compare(y.UpdatedAt) })
+		old = old[:min(len(old), limit)]
+		for _, e := range old {
+			c.events.drop(numbered{string(e.Agent), e.Ordinal})
+			last := two{string(e.Agent), string(e.Object)}
+			if n, _ := c.lastEvents.get(last); n == e.Ordinal {
+				c.lastEvents.drop(last)
+			}
+		}
+		return len(old), nil
 	})
 }
 

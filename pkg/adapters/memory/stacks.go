@@ -120,6 +120,7 @@ func (r stacks) Delete(ctx context.Context, id stack.ID, at time.Time) error {
 		st.DeletedAt, st.UpdatedAt = &at, at
 		st.Version++
 		c.stacks.put(one(id), st)
+		c.deletedStacks.put(one(id), nothing{})
 		return nil
 	})
 }

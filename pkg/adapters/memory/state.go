@@ -54,6 +54,7 @@ type state struct {
 	stackNames       table[two, stack.ID]         // generator, name; live only
 	stackLabels      table[two, stack.Label]      // stack, label
 	stackAnnotations table[two, stack.Annotation] // stack, key
+	deletedStacks    table[one, nothing]          // those that are deleted and not collected
 
 	webhooks      table[one, hook]
 	deliveries    table[one, queued]
@@ -142,7 +143,7 @@ func newState(now func() time.Time) *state {
 		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](), clusters: newTable[one, cluster.Known](),
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
 		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
-		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](),
+		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](), deletedStacks: newTable[one, nothing](),
 		webhooks: newTable[one, hook](), deliveries: newTable[one, queued](), deliveryPairs: newTable[two, webhook.DeliveryID](),
 		deliveryOrder: newTable[numbered, webhook.DeliveryID](), cursors: newTable[one, ports.Cursor](),
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
@@ -182,7 +183,7 @@ func (s *state) clone() *state {
 		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(), clusters: s.clusters.clone(),
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
 		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
-		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(),
+		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(), deletedStacks: s.deletedStacks.clone(),
 		webhooks: s.webhooks.clone(), deliveries: s.deliveries.clone(), deliveryPairs: s.deliveryPairs.clone(),
 		deliveryOrder: s.deliveryOrder.clone(), cursors: s.cursors.clone(),
 		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),
@@ -285,30 +286,12 @@ func (s *state) newest(id stack.ID) (stack.Object, bool) {
 	return found, ok
 }
 
-// dropAssignment forgets an assignment with its status; with the last one of a deleted stack go the stack's labels,
-// annotations and targets.
+// dropAssignment forgets an assignment with its status.
 func (s *state) dropAssignment(a agent.ID, st stack.ID) {
 	s.assignments.drop(two{string(a), string(st)})
 	s.stackAgents.drop(two{string(st), string(a)})
 	s.statuses.drop(two{string(a), string(st)})
 	s.summaries.drop(two{string(a), string(st)})
-	if len(keysOf(s.stackAgents, string(st))) > 0 {
-		return
-	}
-	if row, ok := s.stacks.get(one(st)); !ok || row.DeletedAt == nil {
-		return
-	}
-	for _, l := range keysOf(s.stackLabels, string(st)) {
-		s.stackLabels.drop(two{string(st), l})
-	}
-	for _, k := range keysOf(s.stackAnnotations, string(st)) {
-		s.stackAnnotations.drop(two{string(st), k})
-	}
-	s.detachPolicy(st)
-	for _, owner := range keysOf(s.stackTargets, string(st)) {
-		s.dropTarget(agent.ID(owner), st)
-		s.touchAgent(agent.ID(owner))
-	}
 }
 
 func (s *state) dropTarget(a agent.ID, st stack.ID) bool {

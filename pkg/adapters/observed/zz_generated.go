@@ -483,6 +483,27 @@ func (x observedStacks) Delete(ctx context.Context, p1 stack.ID, p2 time.Time) (
 	return err
 }
 
+func (x observedStacks) Deleted(ctx context.Context, p1 tenancy.Scope, p2 stack.ID) (r0 stack.Stack, err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "Deleted")
+	defer func() { done(err) }()
+	r0, err = x.in.Deleted(ctx, p1, p2)
+	return r0, err
+}
+
+func (x observedStacks) Restore(ctx context.Context, p1 stack.ID, p2 time.Time) (err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "Restore")
+	defer func() { done(err) }()
+	err = x.in.Restore(ctx, p1, p2)
+	return err
+}
+
+func (x observedStacks) Collect(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "Collect")
+	defer func() { done(err) }()
+	r0, err = x.in.Collect(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedStacks) Labels(ctx context.Context, p1 stack.ID) (r0 []stack.Label, err error) {
 	ctx, done := x.o.start(ctx, "Stacks", "Labels")
 	defer func() { done(err) }()
@@ -1058,6 +1079,13 @@ func (x observedReports) AddEvents(ctx context.Context, p1 []agent.Event) (r0 []
 	ctx, done := x.o.start(ctx, "Reports", "AddEvents")
 	defer func() { done(err) }()
 	r0, err = x.in.AddEvents(ctx, p1)
+	return r0, err
+}
+
+func (x observedReports) TrimEvents(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
+	ctx, done := x.o.start(ctx, "Reports", "TrimEvents")
+	defer func() { done(err) }()
+	r0, err = x.in.TrimEvents(ctx, p1, p2)
 	return r0, err
 }
 

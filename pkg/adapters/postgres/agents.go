@@ -156,10 +156,6 @@ func (r agents) Update(ctx context.Context, a agent.Agent) error {
 	})
 }
 
-// Deleted stacks come first, as in an acknowledgement, so that the last of several agents sees that it is the last.
-const lockDeletedStacksOfAgent = `SELECT s.id FROM stacks s JOIN assignments x ON x.stack_id = s.id
-	WHERE x.agent_id = $1 AND s.deleted_at IS NOT NULL ORDER BY s.id FOR UPDATE OF s`
-
 const deleteAgent = `UPDATE agents SET deleted_at = $2, updated_at = $2, version = version + 1 WHERE id = $1 AND deleted_at IS NULL`
 
 const dropPartsOfAgent = `WITH labels AS (DELETE FROM agent_labels WHERE agent_id = $1),
@@ -176,10 +172,6 @@ const dropPartsOfAgent = `WITH labels AS (DELETE FROM agent_labels WHERE agent_i
 // Delete implements ports.Agents.
 func (r agents) Delete(ctx context.Context, id agent.ID, at time.Time) error {
 	return r.s.atomically(ctx, func(ctx context.Context, in session) error {
-		collectable, err := many[string](ctx, in, "lock deleted stacks of agent", lockDeletedStacksOfAgent, uid(id))
-		if err != nil {
-			return err
-		}
 		n, err := in.exec(ctx, "delete agent", deleteAgent, uid(id), micro(at))
 		if err != nil {
 			return err
@@ -187,10 +179,8 @@ func (r agents) Delete(ctx context.Context, id agent.ID, at time.Time) error {
 		if n == 0 {
 			return noAgent(id)
 		}
-		if _, err := in.exec(ctx, "drop parts of agent", dropPartsOfAgent, uid(id)); err != nil {
-			return err
-		}
-		return in.collectStacks(ctx, collectable)
+		_, err = in.exec(ctx, "drop parts of agent", dropPartsOfAgent, uid(id))
+		return err
 	})
 }
 

@@ -156,3 +156,14 @@ func (r reports) AddEvent(ctx context.Context, e agent.Event) (agent.Event, erro
 		return row.event(), err
 	})
 }
+
+const trimAgentEvents = `DELETE FROM agent_events WHERE id IN (
+	SELECT id FROM agent_events WHERE updated_at < $1 ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+
+// TrimEvents implements ports.Reports. An event that is being told again meanwhile stays.
+func (r reports) TrimEvents(ctx context.Context, before time.Time, limit int) (int, error) {
+	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+		n, err := in.exec(ctx, "trim events of agents", trimAgentEvents, micro(before), limit)
+		return int(n), err
+	})
+}

@@ -162,19 +162,14 @@ func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []de
 }
 
 const (
-	lockDeletedStack = `SELECT id FROM stacks WHERE id = $1 AND deleted_at IS NOT NULL FOR UPDATE`
-	lockRevision     = `SELECT revision FROM agent_revisions WHERE agent_id = $1 FOR UPDATE`
-	dropTombstone    = `DELETE FROM assignments WHERE agent_id = $1 AND stack_id = $2 AND state = 'removing' AND revision <= $3`
-	growRevision     = `UPDATE agent_revisions SET revision = GREATEST(revision + 1, ` + thisMoment + `) WHERE agent_id = $1`
+	lockRevision  = `SELECT revision FROM agent_revisions WHERE agent_id = $1 FOR UPDATE`
+	dropTombstone = `DELETE FROM assignments WHERE agent_id = $1 AND stack_id = $2 AND state = 'removing' AND revision <= $3`
+	growRevision  = `UPDATE agent_revisions SET revision = GREATEST(revision + 1, ` + thisMoment + `) WHERE agent_id = $1`
 )
 
 // Acknowledge implements ports.Reports. It locks in the order in which Commit does.
 func (r reports) Acknowledge(ctx context.Context, a agent.ID, rem delivery.Removal) (bool, error) {
 	return writes(ctx, r.s, func(ctx context.Context, in session) (bool, error) {
-		deleted, err := many[string](ctx, in, "lock deleted stack", lockDeletedStack, uid(rem.Stack))
-		if err != nil {
-			return false, err
-		}
 		if _, err := many[int64](ctx, in, "lock revision of agent", lockRevision, uid(a)); err != nil {
 			return false, err
 		}
@@ -182,9 +177,7 @@ func (r reports) Acknowledge(ctx context.Context, a agent.ID, rem delivery.Remov
 		if err != nil || n == 0 {
 			return false, err
 		}
-		if _, err := in.exec(ctx, "grow revision of agent", growRevision, uid(a)); err != nil {
-			return false, err
-		}
-		return true, in.collectStacks(ctx, deleted)
+		_, err = in.exec(ctx, "grow revision of agent", growRevision, uid(a))
+		return err == nil, err
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -175,24 +173,5 @@ func (s session) touchLiveStack(ctx context.Context, id stack.ID) error {
 	if err == nil && n == 0 {
 		return noStack(id)
 	}
-	return err
-}
-
-const collectStacks = `WITH gone AS (
-		SELECT s.id FROM stacks s WHERE s.id = ANY ($1::uuid[]) AND s.deleted_at IS NOT NULL
-			AND NOT EXISTS (SELECT FROM assignments x WHERE x.stack_id = s.id)),
-	labels AS (DELETE FROM stack_labels WHERE stack_id IN (SELECT id FROM gone)),
-	annotations AS (DELETE FROM stack_annotations WHERE stack_id IN (SELECT id FROM gone)),
-	policies AS (DELETE FROM placement_policy_stacks WHERE stack_id IN (SELECT id FROM gone)),
-	targets AS (DELETE FROM agent_targets WHERE stack_id IN (SELECT id FROM gone) RETURNING agent_id)
-	UPDATE agents SET version = version + 1 WHERE id IN (SELECT agent_id FROM targets)`
-
-// collectStacks drops labels, annotations and targets of those stacks that are deleted and assigned nowhere. The caller
-// has locked the stacks.
-func (s session) collectStacks(ctx context.Context, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	_, err := s.exec(ctx, "collect deleted stacks", collectStacks, pq.Array(ids))
 	return err
 }

@@ -40,6 +40,7 @@ const (
 	StackCreated           Action = "stack.created"
 	StackUpdated           Action = "stack.updated"
 	StackDeleted           Action = "stack.deleted"
+	StackRestored          Action = "stack.restored"
 	StackLabelAdded        Action = "stack.label_added"
 	StackLabelRemoved      Action = "stack.label_removed"
 	StackAnnotationAdded   Action = "stack.annotation_added"

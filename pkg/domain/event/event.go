@@ -23,6 +23,7 @@ const (
 	StackCreated        Type = "stack.created"
 	StackChanged        Type = "stack.changed" // name, labels, annotations
 	StackDeleted        Type = "stack.deleted"
+	StackRestored       Type = "stack.restored"
 	DeploymentCreated   Type = "deployment.created"
 	DeploymentApplied   Type = "deployment.applied"
 	DeploymentFailed    Type = "deployment.failed"

@@ -22,6 +22,12 @@ type Brake struct {
 	Fleet *FleetWindow
 }
 
+// UsualBrake is the brake where no configuration says another: the scheduler's default, by which the api foretells, too.
+func UsualBrake() Brake {
+	const share = 0.2
+	return Brake{Share: share, AtOne: 5, Fleet: &FleetWindow{Share: share, Floor: 10, Length: 10 * time.Minute}}
+}
+
 // Input is everything that a decision for one stack rests on.
 type Input struct {
 	Subject  Subject

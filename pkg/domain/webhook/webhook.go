@@ -28,7 +28,7 @@ const Test event.Type = "webhook.test"
 func EventTypes() []event.Type {
 	return []event.Type{
 		"agent.registered", "agent.deregistered",
-		"stack.created", "stack.deleted",
+		"stack.created", "stack.deleted", "stack.restored",
 		"deployment.created", "deployment.applied", "deployment.failed", "deployment.deleted",
 		"workorder.created", "workorder.claimed", "workorder.completed", "workorder.failed",
 	}

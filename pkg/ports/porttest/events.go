@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -18,6 +19,7 @@ func eventCases() map[string]func(*world) {
 		"racing repetitions make one event": eventRace,
 		"many at once are as one by one":    eventsTogether,
 		"many at once are all or none":      eventsAllOrNone,
+		"old ones are trimmed":              eventsTrimmed,
 	}
 }
 
@@ -139,6 +141,40 @@ func eventsAllOrNone(w *world) {
 	_, err = w.Reports().AddEvents(w.ctx, []agent.Event{w.newAgentEvent(unknown, p.object.ID, "SUCCESS", 0), w.newAgentEvent(unknown, newID[stack.ObjectID](), "SUCCESS", 1)})
 	wantCode(w.T, "of an unknown agent", err, fault.NotFound, "agent_not_found")
 	wantSame(w.T, "events", len(w.events(a)), 0)
+}
+
+func eventsTrimmed(w *world) {
+	p := w.place(2)
+	a, b := p.agents[0].ID, p.agents[1].ID
+	w.addEvent(w.newAgentEvent(a, p.object.ID, "FAILURE", 0))
+	repeated := w.newAgentEvent(a, p.object.ID, "SUCCESS", 1)
+	w.addEvent(repeated)
+	w.addEvent(w.newAgentEvent(b, p.object.ID, "FAILURE", 2))
+	w.addEvent(w.newAgentEvent(a, p.object.ID, "SUCCESS", 60)) // told again
+	wantSame(w.T, "status of the agent", len(w.record(a, w.at, w.report(p.object, delivery.PhaseApplied, delivery.HealthHealthy))), 1)
+	_, before := w.held(a)
+	trim := func(want int) {
+		w.Helper()
+		n, err := w.Reports().TrimEvents(w.ctx, w.at.Add(30*time.Second), 1)
+		wantNone(w.T, "trim", err)
+		wantSame(w.T, "trimmed", n, want)
+	}
+	trim(1)
+	left := w.events(b)
+	wantSame(w.T, "the oldest goes first", len(left), 1)
+	trim(1)
+	trim(0)
+	events := w.events(a)
+	if len(events) != 1 || events[0].ID != repeated.ID || events[0].Count != 2 {
+		w.Fatalf("events that stay: got %+v, want the one that was told again", events)
+	}
+	wantSame(w.T, "events of the other agent", len(w.events(b)), 0)
+	_, after := w.held(a)
+	wantSame(w.T, "what the agent has, and its status", after, before)
+	n, err := w.Reports().TrimEvents(w.ctx, w.at.Add(time.Hour), 10)
+	wantNone(w.T, "trim", err)
+	wantSame(w.T, "trimmed", n, 1)
+	wantSame(w.T, "count of what is told after the trim", w.addEvent(w.newAgentEvent(a, p.object.ID, "SUCCESS", 61)).Count, int64(1))
 }
 
 func eventUnknown(w *world) {

@@ -98,6 +98,13 @@ func (x faultyReports) AddEvents(ctx context.Context, list []agent.Event) (v []a
 	return x.in.AddEvents(ctx, list)
 }
 
+func (x faultyReports) TrimEvents(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err = x.f.next(); err != nil {
+		return 0, err
+	}
+	return x.in.TrimEvents(ctx, before, limit)
+}
+
 type faultyFacts struct {
 	in ports.Facts
 	f  *faults

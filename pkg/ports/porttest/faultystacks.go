@@ -64,6 +64,27 @@ func (x faultyStacks) Delete(ctx context.Context, id stack.ID, at time.Time) err
 	return x.in.Delete(ctx, id, at)
 }
 
+func (x faultyStacks) Deleted(ctx context.Context, scope tenancy.Scope, id stack.ID) (v stack.Stack, err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.Deleted(ctx, scope, id)
+}
+
+func (x faultyStacks) Restore(ctx context.Context, id stack.ID, at time.Time) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Restore(ctx, id, at)
+}
+
+func (x faultyStacks) Collect(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	if err = x.f.next(); err != nil {
+		return 0, err
+	}
+	return x.in.Collect(ctx, before, limit)
+}
+
 func (x faultyStacks) Labels(ctx context.Context, id stack.ID) (v []stack.Label, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err

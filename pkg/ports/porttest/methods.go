@@ -188,6 +188,15 @@ func (w *world) stackMethods() map[string]method {
 		"Stacks.Delete": func(ctx context.Context, r ports.Repositories) error {
 			return r.Stacks().Delete(ctx, s, w.at)
 		},
+		"Stacks.Deleted": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Stacks().Deleted(ctx, everything, s))
+		},
+		"Stacks.Restore": func(ctx context.Context, r ports.Repositories) error {
+			return r.Stacks().Restore(ctx, s, w.at)
+		},
+		"Stacks.Collect": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Stacks().Collect(ctx, w.at, 10))
+		},
 		"Stacks.Labels": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Stacks().Labels(ctx, s))
 		},
@@ -305,6 +314,9 @@ func (w *world) deliveryMethods() map[string]method {
 		"Reports.AddEvents": func(ctx context.Context, r ports.Repositories) error {
 			e := agent.Event{ID: newID[agent.EventID](), Agent: a, Object: o, Type: "DEPLOY", Status: "SUCCESS", CreatedAt: w.at, UpdatedAt: w.at}
 			return discard(r.Reports().AddEvents(ctx, []agent.Event{e}))
+		},
+		"Reports.TrimEvents": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Reports().TrimEvents(ctx, w.at, 10))
 		},
 		"Facts.Clusters": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Facts().Clusters(ctx, nil))

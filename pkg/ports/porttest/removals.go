@@ -1,6 +1,8 @@
 package porttest
 
 import (
+	"time"
+
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -8,11 +10,11 @@ import (
 
 func removalCases() map[string]func(*world) {
 	return map[string]func(*world){
-		"only a tombstone goes":                  ackTombstoneOnly,
-		"only up to its revision":                ackRevision,
-		"an order that was taken back stays":     ackAfterReassign,
-		"the last one takes the rest of a stack": ackCollects,
-		"a live stack keeps its things":          ackLiveStack,
+		"only a tombstone goes":                        ackTombstoneOnly,
+		"only up to its revision":                      ackRevision,
+		"an order that was taken back stays":           ackAfterReassign,
+		"after the last one the rest can be collected": ackCollects,
+		"a live stack keeps its things":                ackLiveStack,
 	}
 }
 
@@ -99,7 +101,11 @@ func ackCollects(w *world) {
 	wantSame(w.T, "first acknowledgement", w.ack(x, p.stack.ID, revs[x]), true)
 	wantSame(w.T, "labels, annotations and targets before the last", left(), 5)
 	wantSame(w.T, "last acknowledgement", w.ack(y, p.stack.ID, revs[y]), true)
-	wantSame(w.T, "labels, annotations and targets after the last", left(), 0)
+	wantSame(w.T, "labels, annotations and targets after the last, for who restores it", left(), 5)
+	n, err := w.Stacks().Collect(w.ctx, w.at.Add(time.Second), 10)
+	wantNone(w.T, "collect", err)
+	wantSame(w.T, "collected stacks", n, 1)
+	wantSame(w.T, "labels, annotations and targets of what is collected", left(), 0)
 	list, err := w.Facts().Subjects(w.ctx, nil)
 	wantNone(w.T, "subjects", err)
 	wantSame(w.T, "subjects", len(list), 0)

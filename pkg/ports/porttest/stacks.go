@@ -19,6 +19,9 @@ func stackCases() map[string]func(*world) {
 		"a list is by name, then id":           stackList,
 		"scopes":                               stackScopes,
 		"a deletion hides it and frees a name": stackDelete,
+		"a restored one is as it was":          stackRestore,
+		"what cannot be restored":              stackNoRestore,
+		"deleted ones are collected":           stackCollect,
 		"labels":                               stackLabels,
 		"annotations":                          stackAnnotations,
 	}

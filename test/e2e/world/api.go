@@ -110,6 +110,12 @@ func (g Generator) DeleteStack(t testing.TB, stack string) {
 	g.Must(t, http.MethodDelete, "/stacks/"+stack, nil, http.StatusNoContent, nil)
 }
 
+// RestoreStack takes the deletion of the stack back.
+func (g Generator) RestoreStack(t testing.TB, stack string) {
+	t.Helper()
+	g.Must(t, http.MethodPost, "/stacks/"+stack+"/restore", nil, http.StatusOK, nil)
+}
+
 // TryPublish publishes a bundle.
 func (g Generator) TryPublish(ctx context.Context, stack, bundle string) (Object, error) {
 	var o Object

@@ -85,6 +85,7 @@ func (a *app) deleteStack(use string) *cobra.Command {
 				return err
 			}
 			a.said("stack/%s deleted", s.Name)
+			a.progress("to take it back: brokkr stack restore %s", s.ID)
 			if !o.wait {
 				return nil
 			}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,56 @@ func (a *app) stack() *cobra.Command {
 	}
 	label, annotate := a.labelCommand("stack", find), a.annotateCommand("stack", find)
 	label.ValidArgsFunction, annotate.ValidArgsFunction = a.completeStacks, a.completeStacks
-	cmd.AddCommand(label, annotate, a.stackTreat(), a.deleteStack("delete NAME|ID"))
+	cmd.AddCommand(label, annotate, a.stackTreat(), a.deleteStack("delete NAME|ID"), a.stackRestore())
 	return group(cmd)
+}
+
+func (a *app) stackRestore() *cobra.Command {
+	var wait bool
+	o := waitOptions{settle: settleTime}
+	cmd := &cobra.Command{
+		Use: "restore ID", Short: "Take the deletion of a stack back", Args: exactly("ID"),
+		Long: `Takes the deletion of a stack back: labels, annotations, targets, policy and deployment objects are as they were. Clusters that have
+not removed it yet keep it, those that have get it again. ID is what the deletion printed, and what audit entries and events of webhooks say; a name may be another
+stack's by now. What a stack had is kept for a week after its deletion (scheduler.keep_deleted_stacks), and as long as a cluster has not removed it.`,
+		Example: "  brokkr stack restore 33333333-3333-4333-8333-333333333333 --wait",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			s, err := c.RestoreStack(cmd.Context(), args[0])
+			if err != nil {
+				return restoreHint(err)
+			}
+			a.said("stack/%s restored", s.Name)
+			if !wait {
+				return nil
+			}
+			return a.waitRestored(cmd.Context(), c, s, o)
+		},
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until its newest object is healthy in every cluster")
+	o.flags(cmd, "with --wait, ")
+	return cmd
+}
+
+// waitRestored waits until the newest object of a stack is healthy. One that nothing was ever published to has nothing to wait for.
+func (a *app) waitRestored(ctx context.Context, c *client.Client, s client.Stack, o waitOptions) error {
+	objects, err := c.Objects(ctx, s.ID)
+	if err != nil || len(objects) == 0 || objects[0].IsDeletionMarker {
+		return err
+	}
+	return a.waitHealthy(ctx, c, s, objects[0], o)
+}
+
+func restoreHint(err error) error {
+	switch {
+	case client.IsStatus(err, http.StatusNotFound):
+		return hint(err, "it was never there, or was deleted too long ago: what it had is gone; publish it anew with brokkr apply")
+	case client.IsStatus(err, http.StatusConflict):
+		return hint(err, "another stack has its name by now: delete that one, or give it another name, and try again")
+	default:
+		return err
+	}
 }

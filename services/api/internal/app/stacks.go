@@ -236,6 +236,59 @@ func (a *App) DeleteStack(ctx context.Context, p tenancy.Principal, s stack.ID) 
 	return nil
 }
 
+// RestoreStack takes a deletion back, by an admin or the stack's owner, as long as what the stack had is kept: one that has been collected
+// is NotFound, one that is live is Refused (stack_not_deleted), and a name that another stack has meanwhile is a Conflict. Labels,
+// annotations, targets, policy, treatment and objects are as they were. The scheduler decides about it anew: orders to remove
+// it that agents have not carried out are replaced, and who has removed it gets it again.
+func (a *App) RestoreStack(ctx context.Context, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
+	var out stack.Stack
+	err := a.write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		if err := tx.Locks().Stack(ctx, s); err != nil {
+			return err
+		}
+		before, err := deletedStack(ctx, tx, p, s)
+		if err != nil {
+			return err
+		}
+		at := a.now()
+		if err := tx.Stacks().Restore(ctx, s, at); err != nil {
+			return err
+		}
+		if out, err = tx.Stacks().Get(ctx, tenancy.ScopeOf(p), s); err != nil {
+			return err
+		}
+		if err := a.noCycleOf(ctx, tx, out); err != nil { // others may depend on its name by now
+			return err
+		}
+		if err := a.did(ctx, tx, audit.Did(audit.StackRestored, string(s), before, out).With("name", out.Name)); err != nil {
+			return err
+		}
+		return tx.Outbox().Append(ctx, a.stackEvent(ctx, event.StackRestored, out, at, map[string]any{
+			"stack_id": out.ID, "name": out.Name, "restored_at": at,
+		}))
+	})
+	if err != nil {
+		return stack.Stack{}, fmt.Errorf("restore stack: %w", err)
+	}
+	return out, nil
+}
+
+// deletedStack returns a stack that can be restored to an admin or its owner.
+func deletedStack(ctx context.Context, tx ports.Repositories, p tenancy.Principal, s stack.ID) (stack.Stack, error) {
+	if p.Role == tenancy.RoleAgent {
+		return stack.Stack{}, noStack(s)
+	}
+	out, err := tx.Stacks().Deleted(ctx, tenancy.ScopeOf(p), s)
+	if !fault.Is(err, fault.NotFound) {
+		return out, err
+	}
+	live, liveErr := ownStack(ctx, tx, p, s)
+	if liveErr != nil {
+		return stack.Stack{}, liveErr
+	}
+	return stack.Stack{}, fault.Newf(fault.Refused, "stack_not_deleted", "stack %q is not deleted: there is nothing to restore", live.Name).With("state", "live").Because(err)
+}
+
 func (a *App) dropStack(ctx context.Context, tx ports.Repositories, s stack.Stack, at time.Time) error {
 	events := []event.Event{a.stackEvent(ctx, event.StackDeleted, s, at, map[string]any{"stack_id": s.ID, "deleted_at": at})}
 	newest, err := tx.Objects().Newest(ctx, s.ID)

@@ -286,7 +286,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	for _, ev := range events {
 		c := cause{event: ev.Type, traceparent: ev.Traceparent}
 		switch ev.Type {
-		case event.StackCreated, event.StackChanged, event.StackDeleted, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged, event.RolloutActed:
+		case event.StackCreated, event.StackChanged, event.StackDeleted, event.StackRestored, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged, event.RolloutActed:
 			stacks[ev.Stack] = c
 		case event.AgentRegistered, event.AgentChanged, event.AgentDeregistered, event.ConsentChanged:
 			agents[ev.Agent] = c

@@ -23,6 +23,14 @@ func Outbox(o ports.Outbox, keep time.Duration) Task {
 	}}
 }
 
+// AgentEvents removes what agents told last longer ago than keep.
+func AgentEvents(r ports.Reports, keep time.Duration) Task {
+	return Task{Name: "trim events of agents", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		n, err := r.TrimEvents(ctx, now.Add(-keep), trimBatch)
+		return n == trimBatch, err
+	}}
+}
+
 // Secrets seals with the current key what is sealed with a former one or lies readable.
 func Secrets(s ports.Secrets) Task {
 	return Task{Name: "seal with the current key", Step: func(ctx context.Context, _ time.Time) (bool, error) {

@@ -96,6 +96,10 @@ func stackRoutes(a *app.App) []rpc.Route {
 		del("delete_stack", "/stacks/{id}", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) error {
 			return a.DeleteStack(ctx, who(ctx), s)
 		}).Conditional(),
+		act("restore_stack", "/stacks/{id}/restore", operate(GeneratorOwner), justID[stack.ID], func(ctx context.Context, s stack.ID) (rpc.Tagged, error) {
+			out, err := a.RestoreStack(ctx, who(ctx), s)
+			return stackTagged(out), err
+		}),
 	}
 }
 
