@@ -82,6 +82,7 @@ type Stack struct {
 	Revision           int64  `json:"revision"` // of the agent, in which this assignment last changed
 	Traceparent        string `json:"traceparent,omitempty"`
 	Policy             Policy `json:"policy,omitzero"`
+	StreamLogs         bool   `json:"stream_logs,omitempty"` // the logs of its pods are told where nothing nearer to a pod says otherwise
 }
 
 // Policy is how the agent treats a stack. Empty fields mean the agent's default.

@@ -24,7 +24,7 @@ func TestATreatmentIsPartOfTheTargetState(t *testing.T) {
 			t.Fatalf("by default: %+v, want an empty policy", (*res.Stacks)[0].Policy)
 		}
 		w.treatment = stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"}
+			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer", StreamLogs: true}
 		want := wire.Policy{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
 			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"}
 		parked := r.sync(p, p.request(50))
@@ -33,12 +33,12 @@ func TestATreatmentIsPartOfTheTargetState(t *testing.T) {
 			t.Fatalf("the parked sync was answered: %v, after %s; want at once", parked.answered(), parked.took)
 		}
 		res := parked.answer()
-		if res.Stacks == nil || cmp.Diff((*res.Stacks)[0].Policy, want) != "" {
+		if res.Stacks == nil || cmp.Diff((*res.Stacks)[0].Policy, want) != "" || !(*res.Stacks)[0].StreamLogs {
 			t.Fatalf("got %+v, want %+v", res, want)
 		}
 		synctest.Wait()
 		other := w.gateway(options{})
-		if res := other.catchUp(a.start()); cmp.Diff((*res.Stacks)[0].Policy, want) != "" {
+		if res := other.catchUp(a.start()); cmp.Diff((*res.Stacks)[0].Policy, want) != "" || !(*res.Stacks)[0].StreamLogs {
 			t.Errorf("at another replica: %+v, want %+v", (*res.Stacks)[0].Policy, want)
 		}
 		if got := r.metric("brokkr_gateway_target_cache_total", "hit") + other.metric("brokkr_gateway_target_cache_total", "hit"); got == 0 {

@@ -33,6 +33,7 @@ const (
 type PodLogs struct {
 	c     *Cluster
 	known map[string]cluster.LoggedPod // by uid; those that fn was told of; Watch alone uses it
+	stack func(id string) bool         // whether those of a stack are wanted where no annotation is found; of Watch
 }
 
 var _ cluster.PodLogs = (*PodLogs)(nil)
@@ -43,7 +44,8 @@ func (c *Cluster) PodLogs() *PodLogs {
 }
 
 // Watch implements cluster.PodLogs.
-func (p *PodLogs) Watch(ctx context.Context, fn func(cluster.LoggedPod), told func(error)) {
+func (p *PodLogs) Watch(ctx context.Context, stack func(id string) bool, fn func(cluster.LoggedPod), told func(error)) {
+	p.stack = stack
 	persist(ctx, func(began func()) error { return p.once(ctx, fn, began) }, told)
 }
 
@@ -126,7 +128,7 @@ func (p *PodLogs) look(ctx context.Context, m *metav1.PartialObjectMetadata, fn 
 	if !sure {
 		return nil // as it was
 	}
-	if b.stack == "" || b.logs != "true" {
+	if b.stack == "" || (b.logs != "true" && (b.logs != "" || !p.stack(b.stack))) {
 		p.gone(uid, fn)
 		return nil
 	}

@@ -19,6 +19,18 @@ type Treatment struct {
 	Drift          string   `json:"drift,omitempty"`           // what has changed since it was applied: correct | report | ignore
 	IgnorePaths    []string `json:"ignore_paths,omitempty"`    // JSON pointers to fields that are left to others
 	ServiceAccount string   `json:"service_account,omitempty"` // namespace/name, as whom objects are read and written; empty: as the agent decides
+	// StreamLogs says that the logs of the stack's pods are told where nothing nearer to a pod says otherwise. It is never said in a
+	// treatment: it is what the stack's annotation says (Annotated).
+	StreamLogs bool `json:"stream_logs,omitempty"`
+}
+
+// AnnotationStreamLogs is the annotation of a stack, "true", by which the logs of its pods are told.
+const AnnotationStreamLogs = "brokkr.io/stream-logs"
+
+// Annotated returns the treatment of a stack that has these annotations.
+func (t Treatment) Annotated(annotations map[string]string) Treatment {
+	t.StreamLogs = annotations[AnnotationStreamLogs] == "true"
+	return t
 }
 
 // Defaults are what empty fields stand for.
@@ -76,6 +88,7 @@ func (t Treatment) Parsed() (Treatment, error) {
 	if len(t.IgnorePaths) == 0 {
 		t.IgnorePaths = nil
 	}
+	t.StreamLogs = false
 	return t, nil
 }
 
@@ -104,7 +117,7 @@ func (t Treatment) Full() Treatment {
 // Equal reports whether two treatments are the same. Of those that Parsed has returned, that is whether they mean the same.
 func (t Treatment) Equal(u Treatment) bool {
 	return t.Prune == u.Prune && t.PruneAdopted == u.PruneAdopted && t.PruneProtected == u.PruneProtected && t.Adopt == u.Adopt &&
-		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && slices.Equal(t.IgnorePaths, u.IgnorePaths)
+		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && t.StreamLogs == u.StreamLogs && slices.Equal(t.IgnorePaths, u.IgnorePaths)
 }
 
 // IsZero reports whether everything is as by default.

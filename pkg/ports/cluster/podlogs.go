@@ -6,7 +6,7 @@ import (
 )
 
 // AnnotationStreamLogs is what users write on a pod, or on what it comes from (a Deployment, say), to have its logs told:
-// "true". Nearest to the pod counts, so that "false" on a pod takes it out.
+// "true". Nearest to the pod counts, so that "false" on a pod takes it out. Furthest away is the stack, which the broker knows.
 const AnnotationStreamLogs = "brokkr.io/stream-logs"
 
 // LoggedPod is a pod of a stack whose logs are wanted.
@@ -29,10 +29,11 @@ type LoggedContainer struct {
 // PodLogs finds pods whose logs are wanted, and reads logs.
 type PodLogs interface {
 	// Watch calls fn with each pod of this agent's stacks whose logs are wanted, those that are there at first, too, and
-	// again when it changes, until ctx ends. An annotation that is set on an owner may take minutes to be seen. It goes on by
+	// again when it changes, until ctx ends. Where no annotation is found, stack says whether those of the pod's stack are wanted; what
+	// it says must stay the same until ctx ends. Called again, Watch also tells of those that are not wanted any more. An annotation that is set on an owner may take minutes to be seen. It goes on by
 	// itself after any trouble: told is called with the trouble, once in a row, and with nil when it is over. fn must not
 	// block.
-	Watch(ctx context.Context, fn func(LoggedPod), told func(error))
+	Watch(ctx context.Context, stack func(id string) bool, fn func(LoggedPod), told func(error))
 	// Follow calls fn with each line of the log of a container's latest run until that run ends, and returns nil then. It
 	// begins with the second of since: earlier lines of that second come, too. The log may also end early, with an error or
 	// without. Long lines are cut.

@@ -107,7 +107,7 @@ func stackUpdate(w *world) {
 // someTreatment differs from the defaults in every field.
 func someTreatment() stack.Treatment {
 	return stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-		IgnorePaths: []string{"/spec/replicas", `/data/a~1b"\`}, ServiceAccount: "shop/deployer"}
+		IgnorePaths: []string{"/spec/replicas", `/data/a~1b"\`}, ServiceAccount: "shop/deployer", StreamLogs: true}
 }
 
 func stackList(w *world) {

@@ -36,7 +36,7 @@ func (a *app) logs() *cobra.Command {
 		Use:   "logs STACK",
 		Short: "Show the logs of a stack's pods in every cluster",
 		Long: `Shows the lines that are kept, in order of time, each with its cluster, namespace, pod and container. Only pods that opt
-in are read: annotation brokkr.io/stream-logs: "true" on the pod or its owner. Where lines are missing, standard error says how many and why.`,
+in are read: annotation brokkr.io/stream-logs: "true" on the pod, its owner or the stack. Where lines are missing, standard error says how many and why.`,
 		Args:              exactly("STACK"),
 		ValidArgsFunction: a.completeStacks,
 		RunE: func(cmd *cobra.Command, args []string) error {

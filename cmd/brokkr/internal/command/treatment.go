@@ -40,6 +40,12 @@ func (o *treatmentFlags) flags(cmd *cobra.Command) {
 	}
 }
 
+// asked is a treatment in the words of the domain, which checks it.
+func asked(t client.Treatment) stack.Treatment {
+	return stack.Treatment{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
+}
+
 // given reports whether anything is said.
 func (o *treatmentFlags) given() bool {
 	return slices.ContainsFunc(treatmentNames(), o.cmd.Flags().Changed)
@@ -50,7 +56,7 @@ func (o *treatmentFlags) check() error {
 	if slices.Equal(o.wanted.IgnorePaths, []string{""}) {
 		o.wanted.IgnorePaths = []string{}
 	}
-	if _, err := (stack.Treatment(o.wanted)).Parsed(); err != nil {
+	if _, err := asked(o.wanted).Parsed(); err != nil {
 		text := err.Error()
 		if f, ok := fault.As(err); ok {
 			text = f.Message
@@ -171,7 +177,7 @@ have the stack hear of it at once, and so do those that have still to take it aw
 func treat(ctx context.Context, c *client.Client, s client.Stack, o *treatmentFlags, defaults bool) (client.Stack, bool, error) {
 	return c.Treat(ctx, s.ID, func(t client.Treatment) client.Treatment {
 		if defaults {
-			t = client.Treatment(stack.Treatment{}.Full())
+			t = client.Treatment{Prune: stack.DefaultPrune, Adopt: stack.DefaultAdopt, Drift: stack.DefaultDrift}
 		}
 		return o.over(t)
 	})

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ func podLogCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"pods that opted in, there before and new": podLogsWanted,
 		"an owner opts in for its pods":            podLogsOwner,
+		"a stack opts in for its pods, and out":    podLogsStack,
 		"a pod that opts out, or goes":             podLogsEnd,
 		"a log of a pod that is not there":         podLogsAbsent,
 	}
@@ -36,12 +38,25 @@ func (s *podsSeen) of(name string) cluster.LoggedPod {
 // watchPods watches the test's namespace until the test ends.
 func (w *world) watchPods() *podsSeen {
 	w.Helper()
+	s, _ := w.watchPodsOf()
+	return s
+}
+
+// watchPodsOf is watchPods for pods of these stacks too that have no annotation, until stop is called or the test ends.
+func (w *world) watchPodsOf(stacks ...string) (seen *podsSeen, end func()) {
+	w.Helper()
 	s := &podsSeen{last: map[string]cluster.LoggedPod{}}
+	return s, w.watchPodsInto(s, stacks...)
+}
+
+// watchPodsInto goes on with what is seen already.
+func (w *world) watchPodsInto(s *podsSeen, stacks ...string) (end func()) {
+	w.Helper()
 	ctx, stop := context.WithCancel(w.ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.PodLogs.Watch(ctx, func(p cluster.LoggedPod) {
+		w.PodLogs.Watch(ctx, func(id string) bool { return slices.Contains(stacks, id) }, func(p cluster.LoggedPod) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if p.Namespace == w.Namespace {
@@ -53,11 +68,12 @@ func (w *world) watchPods() *podsSeen {
 			}
 		})
 	}()
-	w.Cleanup(func() {
+	end = func() {
 		stop()
 		<-ended
-	})
-	return s
+	}
+	w.Cleanup(end)
+	return end
 }
 
 // logged makes a pod of two containers; logs is its annotation, if any.
@@ -127,6 +143,26 @@ func podLogsOwner(w *world) {
 	if p := s.of("not"); p.UID != "" {
 		w.Errorf("got %+v, which opted out by itself", p)
 	}
+}
+
+func podLogsStack(w *world) {
+	chatty, other := uuid.NewString(), uuid.NewString()
+	w.apply(stamped(w.logged("plain", ""), chatty, w.Agent))
+	w.apply(stamped(w.logged("out", "false"), chatty, w.Agent))
+	w.apply(stamped(w.logged("of-another", ""), other, w.Agent))
+	s, end := w.watchPodsOf(chatty)
+	await(w.T, "the pod of the stack", func() bool { return s.of("plain").Stack == chatty })
+	w.apply(stamped(w.logged("later", ""), chatty, w.Agent))
+	await(w.T, "the later pod of the stack", func() bool { return s.of("later").Stack == chatty })
+	for _, name := range []string{"out", "of-another"} {
+		if p := s.of(name); p.UID != "" {
+			w.Errorf("got %+v, whose logs are not wanted", p)
+		}
+	}
+	end()
+	w.watchPodsInto(s, other)
+	await(w.T, "the pod of the other stack", func() bool { return s.of("of-another").Stack == other })
+	await(w.T, "the pods of the stack that opted out", func() bool { return len(s.of("plain").Containers)+len(s.of("later").Containers) == 0 })
 }
 
 func podLogsEnd(w *world) {

@@ -62,13 +62,17 @@ type heeding struct {
 func (h heeding) Desired(stacks []wire.Stack, removed []wire.Removed) {
 	h.Engine.Desired(stacks, removed)
 	here, gone := make([]string, 0, len(stacks)), make([]string, 0, len(removed))
+	var told []string
 	for i := range stacks {
 		here = append(here, stacks[i].StackID)
+		if stacks[i].StreamLogs {
+			told = append(told, stacks[i].StackID)
+		}
 	}
 	for i := range removed {
 		gone = append(gone, removed[i].StackID)
 	}
-	h.witness.Assigned(here, gone)
+	h.witness.Assigned(here, told, gone)
 }
 
 func (a *agent) checks() *health.Checker {

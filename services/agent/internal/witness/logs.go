@@ -2,6 +2,7 @@ package witness
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type tails struct {
 	base context.Context    // of Run; nil before and after it
 	pods map[string]*tailed // by uid
 	off  map[string]bool    // stacks that are not assigned any more
+	told map[string]bool    // stacks that have opted in for all of their pods; never changed, replaced
+	anew context.CancelFunc // has all pods looked at anew; nil while none are
 	full bool               // it was told that there are too few slots
 	wg   sync.WaitGroup
 }
@@ -45,11 +48,24 @@ func (t *tails) run(ctx context.Context) {
 	t.mu.Lock()
 	t.base, t.began = ctx, time.Now()
 	t.mu.Unlock()
-	t.source.Watch(ctx, t.saw, func(err error) { t.w.trouble(ctx, "the pods whose logs are wanted", err) })
+	for ctx.Err() == nil {
+		t.watch(ctx)
+	}
 	t.mu.Lock()
 	t.base = nil
 	t.mu.Unlock()
 	t.wg.Wait()
+}
+
+// watch looks at pods until ctx ends or other stacks have opted in.
+func (t *tails) watch(ctx context.Context) {
+	these, stop := context.WithCancel(ctx)
+	defer stop()
+	t.mu.Lock()
+	told := t.told
+	t.anew = stop
+	t.mu.Unlock()
+	t.source.Watch(these, func(id string) bool { return told[id] }, t.saw, func(err error) { t.w.trouble(ctx, "the pods whose logs are wanted", err) })
 }
 
 // saw is told of a pod; it never blocks.
@@ -75,10 +91,20 @@ func (t *tails) saw(p cluster.LoggedPod) {
 	t.settle(is)
 }
 
-// assigned says which stacks are the agent's, and which are not any more.
-func (t *tails) assigned(stacks, removed []string) {
+// assigned says which stacks are the agent's, which of them have opted in, and which are not the agent's any more.
+func (t *tails) assigned(stacks, told, removed []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := make(map[string]bool, len(told))
+	for _, s := range told {
+		now[s] = true
+	}
+	if !maps.Equal(now, t.told) {
+		t.told = now
+		if t.anew != nil {
+			t.anew()
+		}
+	}
 	for _, s := range removed {
 		t.off[s] = true
 	}

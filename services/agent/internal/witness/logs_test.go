@@ -27,6 +27,8 @@ type node struct {
 	refuse  error
 	cut     chan struct{} // closed: streams break off
 	follows int
+	stack   func(string) bool
+	watches int
 	now     int // streams that are open
 	most    int
 }
@@ -40,8 +42,11 @@ func newNode() *node {
 	return &node{logs: map[string][]written{}, ended: map[string]bool{}, more: make(chan struct{}), cut: make(chan struct{})}
 }
 
-func (n *node) Watch(ctx context.Context, fn func(cluster.LoggedPod), _ func(error)) {
-	n.see = fn
+func (n *node) Watch(ctx context.Context, stack func(string) bool, fn func(cluster.LoggedPod), _ func(error)) {
+	n.mu.Lock()
+	n.see, n.stack = fn, stack
+	n.watches++
+	n.mu.Unlock()
 	<-ctx.Done()
 }
 
@@ -279,7 +284,7 @@ func TestItEndsWithThePodAndWithTheAssignment(t *testing.T) {
 		if synctest.Wait(); n.now != 1 {
 			t.Fatalf("%d streams, want that of the other pod", n.now)
 		}
-		w.Assigned(nil, []string{"s"})
+		w.Assigned(nil, nil, []string{"s"})
 		if synctest.Wait(); n.now != 0 {
 			t.Fatalf("%d streams of a stack that is not assigned", n.now)
 		}
@@ -287,12 +292,43 @@ func TestItEndsWithThePodAndWithTheAssignment(t *testing.T) {
 		if synctest.Wait(); n.now != 0 {
 			t.Fatalf("%d streams of a stack that is not assigned", n.now)
 		}
-		w.Assigned([]string{"s"}, nil)
+		w.Assigned([]string{"s"}, nil, nil)
 		if synctest.Wait(); n.now != 2 {
 			t.Fatalf("%d streams of an assigned stack, want 2", n.now)
 		}
 		n.write("q", "back")
 		expect(t, s, "back")
+	})
+}
+
+// All pods are looked at anew when another stack opts in or out, and only then.
+func TestAStackOptsInForItsPods(t *testing.T) {
+	t.Parallel()
+	reading(t, 10, func(t *testing.T, n *node, s *scene, w *witness.Witness) {
+		want := func(what string, watches int, s, other bool) {
+			t.Helper()
+			synctest.Wait()
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if n.watches != watches || n.stack("s") != s || n.stack("other") != other {
+				t.Errorf("%s: %d watches, s %t, other %t; want %d, %t, %t", what, n.watches, n.stack("s"), n.stack("other"), watches, s, other)
+			}
+		}
+		want("at first", 1, false, false)
+		w.Assigned([]string{"s", "other"}, []string{"s"}, nil)
+		want("s opts in", 2, true, false)
+		n.pod("p", "1", true)
+		n.write("p", "hello")
+		expect(t, s, "hello")
+		w.Assigned([]string{"s", "other"}, []string{"s"}, nil)
+		want("the same again", 2, true, false)
+		if n.now != 1 {
+			t.Errorf("%d streams, want the one that goes on", n.now)
+		}
+		w.Assigned([]string{"s", "other"}, []string{"other"}, nil)
+		want("s opts out, the other in", 3, false, true)
+		w.Assigned([]string{"s"}, nil, []string{"other"})
+		want("the other is gone", 4, false, false)
 	})
 }
 

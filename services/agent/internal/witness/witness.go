@@ -110,11 +110,11 @@ func (w *Witness) Run(ctx context.Context) error {
 	return nil
 }
 
-// Assigned says which stacks are the agent's and which have been taken from it, whose logs are not followed any more. It
-// does not block.
-func (w *Witness) Assigned(stacks, removed []string) {
+// Assigned says which stacks are the agent's, which of these have opted in for all of their pods, and which have been taken from
+// it, whose logs are not followed any more. It does not block.
+func (w *Witness) Assigned(stacks, told, removed []string) {
 	if w.tails != nil {
-		w.tails.assigned(stacks, removed)
+		w.tails.assigned(stacks, told, removed)
 	}
 }
 

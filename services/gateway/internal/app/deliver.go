@@ -67,7 +67,7 @@ func (s *waiting) answer(ctx context.Context, state target.State, has delivery.R
 		default:
 			line := wire.Stack{
 				StackID: string(w.Stack), StackName: w.StackName, GeneratorID: string(w.Generator), DeploymentObjectID: string(w.Object),
-				SequenceID: int64(w.Sequence), Checksum: string(w.Checksum), Size: w.Size, Revision: int64(w.Revision), Traceparent: w.Traceparent, Policy: policyOf(w.Treatment),
+				SequenceID: int64(w.Sequence), Checksum: string(w.Checksum), Size: w.Size, Revision: int64(w.Revision), Traceparent: w.Traceparent, Policy: policyOf(w.Treatment), StreamLogs: w.Treatment.StreamLogs,
 			}
 			if isNews(w, has, began) {
 				line.Traceparent = s.trace(ctx, w, began)

@@ -141,7 +141,7 @@ func (e *Engine) undecided(id stack.ID) bool {
 		return false
 	}
 	for _, a := range e.world.priors[id] {
-		if a.Object != s.Newest.ID || !a.Treatment.Equal(s.Treatment) {
+		if a.Object != s.Newest.ID || !a.Treatment.Equal(s.Treatment.Annotated(s.Annotations)) {
 			return true
 		}
 	}

@@ -48,7 +48,7 @@ func sameStack(path stack.ID, body string) error {
 func (n newStackJSON) stack() (app.NewStack, error) {
 	out := app.NewStack{Name: n.Name, Description: n.Description}
 	if n.Treatment != nil {
-		out.Treatment = stack.Treatment(*n.Treatment)
+		out.Treatment = n.Treatment.treatment()
 	}
 	if n.GeneratorID == nil || *n.GeneratorID == "" {
 		return out, nil
@@ -87,7 +87,7 @@ func stackRoutes(a *app.App) []rpc.Route {
 			}
 			ch := app.StackChange{Name: r.body.Name, Description: app.Patch[string](r.body.Description)}
 			if ch.Treatment.Set = r.body.Treatment.Set; r.body.Treatment.Value != nil {
-				t := stack.Treatment(*r.body.Treatment.Value)
+				t := r.body.Treatment.Value.treatment()
 				ch.Treatment.Value = &t
 			}
 			out, err := a.UpdateStack(ctx, who(ctx), r.id, ch)

@@ -62,8 +62,16 @@ func said(t reflect.Type) string {
 	}
 }
 
+// treatment is what a request says.
+func (t treatmentJSON) treatment() stack.Treatment {
+	return stack.Treatment{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
+}
+
 func treatmentOf(t stack.Treatment) treatmentJSON {
-	out := treatmentJSON(t.Full())
+	t = t.Full()
+	out := treatmentJSON{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
 	if out.IgnorePaths == nil {
 		out.IgnorePaths = []string{}
 	}
