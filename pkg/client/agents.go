@@ -73,12 +73,12 @@ func (c *Client) AgentLabels(ctx context.Context, id string) ([]Label, error) {
 
 // AddAgentLabel adds a label and reports whether it is new.
 func (c *Client) AddAgentLabel(ctx context.Context, id, label string) (bool, error) {
-	return c.add(ctx, "/agents/"+seg(id)+"/labels", map[string]string{"agent_id": id, "label": label})
+	return c.mark(ctx, "/agents/"+seg(id)+"/labels", map[string]string{"agent_id": id, "label": label})
 }
 
 // RemoveAgentLabel removes a label.
 func (c *Client) RemoveAgentLabel(ctx context.Context, id, label string) error {
-	return c.remove(ctx, "/agents/"+seg(id)+"/labels/"+seg(label))
+	return c.unmark(ctx, "/agents/"+seg(id)+"/labels/"+seg(label), nil)
 }
 
 // AgentAnnotations lists an agent's annotations.
@@ -88,12 +88,12 @@ func (c *Client) AgentAnnotations(ctx context.Context, id string) ([]Annotation,
 
 // AddAgentAnnotation adds an annotation and reports whether its key is new.
 func (c *Client) AddAgentAnnotation(ctx context.Context, id, key, value string) (bool, error) {
-	return c.add(ctx, "/agents/"+seg(id)+"/annotations", map[string]string{"agent_id": id, "key": key, "value": value})
+	return c.mark(ctx, "/agents/"+seg(id)+"/annotations", map[string]string{"agent_id": id, "key": key, "value": value})
 }
 
 // RemoveAgentAnnotation removes an annotation.
 func (c *Client) RemoveAgentAnnotation(ctx context.Context, id, key string) error {
-	return c.remove(ctx, "/agents/"+seg(id)+"/annotations/"+seg(key))
+	return c.unmark(ctx, "/agents/"+seg(id)+"/annotations/"+seg(key), nil)
 }
 
 // Targets lists the stacks that are pinned to an agent.
@@ -123,11 +123,26 @@ func (c *Client) AgentRegistrations(ctx context.Context, id string) ([]Registrat
 
 // add posts body and takes a duplicate (409) for success, so it may be repeated. It reports whether something was added.
 func (c *Client) add(ctx context.Context, path string, body any) (bool, error) {
-	_, err := c.do(ctx, call{method: http.MethodPost, path: path, body: body, repeatable: true}, nil)
-	if IsStatus(err, http.StatusConflict) {
+	return c.added(ctx, call{method: http.MethodPost, path: path, body: body, repeatable: true})
+}
+
+func (c *Client) added(ctx context.Context, x call) (bool, error) {
+	_, err := c.do(ctx, x, nil)
+	if IsStatus(err, http.StatusConflict) && !IsCode(err, "plan_outdated") {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// mark adds something to an agent, under the client's plan.
+func (c *Client) mark(ctx context.Context, path string, body any) (bool, error) {
+	return c.added(ctx, c.under(call{method: http.MethodPost, path: path, body: body, repeatable: true}))
+}
+
+// unmark takes something from an agent, under the client's plan.
+func (c *Client) unmark(ctx context.Context, path string, q url.Values) error {
+	_, err := c.do(ctx, c.under(call{method: http.MethodDelete, path: path, query: q}), nil)
+	return err
 }
 
 func (c *Client) remove(ctx context.Context, path string) error {

@@ -51,6 +51,29 @@ type Client struct {
 	base *url.URL
 	o    Options
 	http *http.Client
+	plan string // under which clusters are changed
+}
+
+// Under returns a client whose changes of clusters (labels and annotations of agents, taints, cordons, drains) are made only as
+// long as a plan of that change is still true; else 409, code plan_outdated. Other requests are as they are.
+func (c *Client) Under(plan string) *Client {
+	u := *c
+	u.plan = plan
+	return &u
+}
+
+// under returns a change of a cluster under the client's plan, if it has one. It is sent once then: what a lost answer to the first try
+// has changed would make the plan of the second one untrue.
+func (c *Client) under(x call) call {
+	if c.plan == "" {
+		return x
+	}
+	if x.query == nil {
+		x.query = url.Values{}
+	}
+	x.query.Set("plan", c.plan)
+	x.once, x.repeatable = true, false
+	return x
 }
 
 // New returns a client for o.URL, which must be an http or https URL.

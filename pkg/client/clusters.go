@@ -164,7 +164,7 @@ func (c *Client) Drain(ctx context.Context, agent string, o DrainOptions) (Clust
 // clusterAct may be repeated: what was done already is not done again.
 func (c *Client) clusterAct(ctx context.Context, agent, act string, body any) (Cluster, error) {
 	var out Cluster
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/agents/" + seg(agent) + "/" + act, body: body, repeatable: true}, &out)
+	_, err := c.do(ctx, c.under(call{method: http.MethodPost, path: "/agents/" + seg(agent) + "/" + act, body: body, repeatable: true}), &out)
 	return out, err
 }
 
@@ -182,7 +182,7 @@ func (c *Client) Taints(ctx context.Context, agent string) ([]Taint, error) {
 func (c *Client) SetTaint(ctx context.Context, agent string, t Taint) (Taint, error) {
 	var out Taint
 	body := map[string]string{"key": t.Key, "value": t.Value, "effect": t.Effect}
-	_, err := c.do(ctx, call{method: http.MethodPut, path: "/agents/" + seg(agent) + "/taints", body: body}, &out)
+	_, err := c.do(ctx, c.under(call{method: http.MethodPut, path: "/agents/" + seg(agent) + "/taints", body: body}), &out)
 	return out, err
 }
 
@@ -193,8 +193,7 @@ func (c *Client) RemoveTaint(ctx context.Context, agent, key, effect string) err
 	if effect != "" {
 		q = url.Values{"effect": {effect}}
 	}
-	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/agents/" + seg(agent) + "/taints/" + seg(key), query: q}, nil)
-	return err
+	return c.unmark(ctx, "/agents/"+seg(agent)+"/taints/"+seg(key), q)
 }
 
 // PlacedStack is a stack that is on a cluster, or that goes from there.

@@ -162,8 +162,9 @@ type PlannedAgent struct {
 	SetAnnotations    map[string]string `json:"set_annotations,omitempty"`
 	RemoveAnnotations []string          `json:"remove_annotations,omitempty"`
 	AddTaints         []PlannedTaint    `json:"add_taints,omitempty"`
-	RemoveTaints      []string          `json:"remove_taints,omitempty"` // keys
+	RemoveTaints      []string          `json:"remove_taints,omitempty"` // key, or key:effect
 	Cordon            bool              `json:"cordon,omitempty"`
+	Uncordon          bool              `json:"uncordon,omitempty"`
 	Drain             bool              `json:"drain,omitempty"`
 	Lost              bool              `json:"lost,omitempty"`
 }

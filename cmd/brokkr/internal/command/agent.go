@@ -16,12 +16,23 @@ import (
 
 func (a *app) agent() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "Create agents and manage their keys, marks and targets"}
+	var plan string
 	find := func(ctx context.Context, c *client.Client, ref string) (marked, error) {
 		g, err := findAgent(ctx, c, ref)
-		return agentMarks(c, g), err
+		return agentMarks(under(c, plan), g), err
 	}
 	label, annotate := a.labelCommand("agent", find), a.annotateCommand("agent", find)
 	label.ValidArgsFunction, annotate.ValidArgsFunction = a.completeAgents, a.completeAgents
+	for _, c := range []*cobra.Command{label, annotate} {
+		mark := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if plan != "" && (len(args) != 2 || cmd.Flags().Changed("overwrite")) {
+				return usagef(cmd, "--plan is of one change: name one label or annotation, without --overwrite")
+			}
+			return outdated(mark(cmd, args))
+		}
+		planFlag(c, &plan)
+	}
 	cmd.AddCommand(a.agentCreate(), a.agentRotate(), label, annotate,
 		a.agentStatus("activate", "Let an agent take stacks", statusActive),
 		a.agentStatus("deactivate", "Stop an agent from taking changes; what it runs stays as it is", statusInactive),

@@ -106,6 +106,11 @@ func TestCommands(t *testing.T) {
 		"agent-annotate":        {"agent annotate edge-1 a=1 b-", agents.with(routes{"POST /agents/" + agentID + "/annotations": {created(`{}`)}, "DELETE /agents/" + agentID + "/annotations/b": {{status: 204}}}), 0},
 		"agent-annotate-change": {"agent annotate edge-1 a=2 --overwrite", agents.with(routes{"POST /agents/" + agentID + "/annotations": {refused(409, "unique_violation", "x"), created(`{}`)}, "GET /agents/" + agentID + "/annotations": {list(`{"key":"a","value":"1"}`)}, "DELETE /agents/" + agentID + "/annotations/a": {{status: 204}}}), 0},
 		"agent-annotate-refuse": {"agent annotate edge-1 a=2", agents.with(routes{"POST /agents/" + agentID + "/annotations": {refused(409, "unique_violation", "x")}, "GET /agents/" + agentID + "/annotations": {list(`{"key":"a","value":"1"}`)}}), 1},
+		"agent-label-plan":      {"agent label edge-1 prod --plan p1", agents.with(routes{"POST /agents/" + agentID + "/labels?plan=p1": {created(`{}`)}}), 0},
+		"agent-label-outdated":  {"agent label edge-1 old- --plan p1", agents.with(routes{"DELETE /agents/" + agentID + "/labels/old?plan=p1": {refused(409, "plan_outdated", "the world has moved")}}), 1},
+		"agent-add-outdated":    {"agent label edge-1 prod --plan p1", agents.with(routes{"POST /agents/" + agentID + "/labels?plan=p1": {refused(409, "plan_outdated", "the world has moved")}}), 1},
+		"agent-label-plan-two":  {"agent label edge-1 a b --plan p1", nil, 2},
+		"agent-annotate-plan":   {"agent annotate edge-1 a=1 --plan p1", agents.with(routes{"POST /agents/" + agentID + "/annotations?plan=p1": {created(`{}`)}}), 0},
 		"agent-activate":        {"agent activate edge-2", agents.with(routes{"PUT /agents/" + agentID2: {ok(strings.Replace(edge2, "INACTIVE", "ACTIVE", 1))}}), 0},
 		"agent-deactivate":      {"agent deactivate edge-2", agents.with(routes{"PUT /agents/" + agentID2: {ok(edge2)}}), 0},
 		"agent-target":          {"agent target edge-1 hello", agents.with(found).with(routes{"POST /agents/" + agentID + "/targets": {created(`{}`)}}), 0},
@@ -117,6 +122,13 @@ func TestCommands(t *testing.T) {
 		"stack-label":       {"stack label hello prod-", found.with(routes{"DELETE /stacks/" + stackID + "/labels/prod": {{status: 204}}}), 0},
 		"stack-label-gone":  {"stack label hello prod-", found.with(routes{"DELETE /stacks/" + stackID + "/labels/prod": {refused(404, "stack_label_not_found", "there is no label prod")}}), 1},
 		"stack-label-usage": {"stack label hello", nil, 2},
+
+		"stack-restore":       {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}}, 0},
+		"stack-restore-late":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {refused(404, "stack_not_found", "stack "+stackID+" is not there")}}, 1},
+		"stack-restore-name":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {refused(409, "unique_violation", "a stack hello is there already")}}, 1},
+		"stack-restore-live":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {{status: 422, body: `{"code":"stack_not_deleted","message":"stack \"hello\" is not deleted: there is nothing to restore","details":{"state":"live"}}`}}}, 1},
+		"stack-restore-wait":  {"stack restore " + stackID + " --wait", routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list(object(objectID, 7, manifest))}, getStatus: {ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7), summary2))}}, 0},
+		"stack-restore-empty": {"stack restore " + stackID + " --wait", routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list()}}, 0},
 
 		"generator-create": {"generator create team-a --description x --registrations open", routes{"POST /generators": {created(`{"generator":` + other + `,"pak":` + pak + `}`)}}, 0},
 		"generator-usage":  {"generator create team-a --registrations maybe", nil, 2},
@@ -177,7 +189,7 @@ func TestCommands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := run{routes: tt.routes, args: strings.Split(tt.args, " ")}
-			if strings.HasPrefix(name, "delete-") {
+			if strings.HasPrefix(name, "delete-") || name == "stack-restore-wait" {
 				r.tick = 5 * time.Second
 			}
 			got := r.do(t)

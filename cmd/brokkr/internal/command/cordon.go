@@ -7,7 +7,7 @@ import (
 )
 
 func (a *app) cordon() *cobra.Command {
-	var reason string
+	var reason, plan string
 	cmd := &cobra.Command{
 		Use: "cordon CLUSTER", Short: "Keep new stacks away from a cluster; what is there stays", Args: exactly("CLUSTER"), ValidArgsFunction: a.completeClusters,
 		Long: `Keeps new stacks away from a cluster. CLUSTER is the cluster's name, or its agent's name or id. A cordon that stands keeps its
@@ -18,9 +18,9 @@ beginning and its reason.`,
 				if err != nil {
 					return err
 				}
-				k, err := c.Cordon(cmd.Context(), v.ID, reason)
+				k, err := under(c, plan).Cordon(cmd.Context(), v.ID, reason)
 				if err != nil {
-					return err
+					return outdated(err)
 				}
 				if was.Cordon != nil {
 					a.said("cluster/%s was cordoned already, since %s%s", k.ClusterName, when(a.env.Now(), &was.Cordon.Since), byWhom(was.Cordon.By, was.Cordon.Reason))
@@ -32,11 +32,13 @@ beginning and its reason.`,
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who wonder later")
+	planFlag(cmd, &plan)
 	return cmd
 }
 
 func (a *app) uncordon() *cobra.Command {
-	return &cobra.Command{
+	var plan string
+	cmd := &cobra.Command{
 		Use: "uncordon CLUSTER", Short: "Let stacks come to a cluster again; ends a drain too", Args: exactly("CLUSTER"), ValidArgsFunction: a.completeClusters,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.onCluster(cmd, args[0], func(c *client.Client, v client.Agent) error {
@@ -44,9 +46,9 @@ func (a *app) uncordon() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				k, err := c.Uncordon(cmd.Context(), v.ID)
+				k, err := under(c, plan).Uncordon(cmd.Context(), v.ID)
 				if err != nil {
-					return err
+					return outdated(err)
 				}
 				switch {
 				case was.Drain != nil:
@@ -60,6 +62,8 @@ func (a *app) uncordon() *cobra.Command {
 			})
 		},
 	}
+	planFlag(cmd, &plan)
+	return cmd
 }
 
 // onCluster does something with the cluster that ref names.

@@ -18,6 +18,7 @@ type drainOptions struct {
 	client.DrainOptions
 	wait, cancel bool
 	timeout      time.Duration
+	plan         string
 	out          output
 }
 
@@ -30,6 +31,7 @@ before it have left, and are applied and healthy where they came instead. --dry-
 nowhere to go, and changes nothing. Asking again changes budget and reason of a drain that runs. --cancel ends it and leaves the
 cordon (brokkr uncordon ends both); what has gone comes back only where placement wants it.`,
 		Example: `  brokkr drain edge-7 --dry-run
+  brokkr drain edge-7 --plan 0123456789abcdef
   brokkr drain edge-7 --budget 2 --reason "new disks" --wait
   brokkr drain edge-7 --cancel`,
 		Args: exactly("CLUSTER"), ValidArgsFunction: a.completeClusters,
@@ -37,8 +39,10 @@ cordon (brokkr uncordon ends both); what has gone comes back only where placemen
 			switch {
 			case o.Budget < 0:
 				return usagef(cmd, "--budget must not be negative; 0 is all at once")
-			case o.cancel && (o.wait || o.DryRun || o.Budget != 0 || o.Reason != ""):
+			case o.cancel && (o.wait || o.DryRun || o.Budget != 0 || o.Reason != "" || o.plan != ""):
 				return usagef(cmd, "--cancel takes no other option")
+			case o.DryRun && o.plan != "":
+				return usagef(cmd, "--dry-run makes a plan, and takes none")
 			case o.DryRun && o.wait:
 				return usagef(cmd, "--dry-run changes nothing, so there is nothing to wait for")
 			}
@@ -64,6 +68,7 @@ cordon (brokkr uncordon ends both); what has gone comes back only where placemen
 	f.BoolVar(&o.wait, "wait", false, "wait until the cluster is empty")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "with --wait: give up after this time; 0 waits for ever. The drain goes on")
 	f.BoolVar(&o.cancel, "cancel", false, "end the drain; the cluster stays cordoned")
+	planFlag(cmd, &o.plan)
 	o.out.flag(cmd)
 	return cmd
 }
@@ -80,9 +85,9 @@ func (a *app) endDrain(ctx context.Context, c *client.Client, v client.Agent) er
 }
 
 func (a *app) runDrain(cmd *cobra.Command, c *client.Client, v client.Agent, o *drainOptions) error {
-	k, err := c.Drain(cmd.Context(), v.ID, o.DrainOptions)
+	k, err := under(c, o.plan).Drain(cmd.Context(), v.ID, o.DrainOptions)
 	if err != nil {
-		return err
+		return outdated(err)
 	}
 	if o.wait {
 		if k, err = a.waitDrained(cmd.Context(), c, k, o.timeout); err != nil {
@@ -283,7 +288,7 @@ func writeDrainPlan(w io.Writer, k client.Cluster, p client.Plan) error {
 			f.text("    %d of %d wanted clusters: %s", x.Unmet.Picked, x.Unmet.Wanted, render.Clean(x.Unmet.Reason))
 		}
 	}
-	f.text("cluster/%s: %d would move, %d leave, %d have nowhere to go, %d stay; nothing was changed", k.ClusterName, moves, leaves, homeless, stays)
+	f.text("cluster/%s: %d would move, %d leave, %d have nowhere to go, %d stay; nothing was changed; plan %s", k.ClusterName, moves, leaves, homeless, stays, render.Clean(p.ID))
 	return f.err
 }
 

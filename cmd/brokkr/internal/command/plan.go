@@ -18,13 +18,14 @@ type planOptions struct {
 	labels, unlabels        []string
 	annotations, unannotate []string
 	taints, untaints        []string
-	cordon, drain, lost     bool
+	cordon, uncordon        bool
+	drain, lost             bool
 	out                     output
 }
 
 // changes reports whether a cluster would be another one.
 func (o *planOptions) changes() bool {
-	return len(o.labels)+len(o.unlabels)+len(o.annotations)+len(o.unannotate)+len(o.taints)+len(o.untaints) > 0 || o.cordon || o.drain || o.lost
+	return len(o.labels)+len(o.unlabels)+len(o.annotations)+len(o.unannotate)+len(o.taints)+len(o.untaints) > 0 || o.cordon || o.uncordon || o.drain || o.lost
 }
 
 func (a *app) plan() *cobra.Command {
@@ -32,7 +33,8 @@ func (a *app) plan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan {-f POLICY | --policy POLICY --stack STACK | --cluster CLUSTER CHANGE...}", Short: "Tell what a change of a policy or of a cluster would come to; nothing is written",
 		Long: `Tells which stacks would gain or lose which clusters, and why. With -f a policy that is stored would say what the file says; brokkr policy
-apply --plan ID then stores it only as long as the plan is true. With --policy and --stack a policy would be attached to a stack. With
+apply --plan ID then stores it only as long as the plan is true. So do brokkr agent label and annotate, taint, cordon, uncordon and drain
+with --plan ID, each with a plan of just that change. With --policy and --stack a policy would be attached to a stack. With
 --cluster a cluster (by its name, or its agent's name or id) would have other labels, annotations or taints, be cordoned or drained, or be
 lost.`,
 		Example: `  brokkr plan -f web-eu.yaml
@@ -49,7 +51,7 @@ lost.`,
 				}
 			}
 			if given != 1 || (o.policy == "") != (o.stack == "") || (o.cluster != "") != o.changes() {
-				return usagef(cmd, "say what would change: -f POLICY, or --policy POLICY with --stack STACK, or --cluster CLUSTER with --label, --unlabel, --annotation, --unannotate, --taint, --untaint, --cordon, --drain or --lost")
+				return usagef(cmd, "say what would change: -f POLICY, or --policy POLICY with --stack STACK, or --cluster CLUSTER with --label, --unlabel, --annotation, --unannotate, --taint, --untaint, --cordon, --uncordon, --drain or --lost")
 			}
 			if _, err := o.out.format(cmd); err != nil {
 				return err
@@ -70,6 +72,7 @@ lost.`,
 	f.StringArrayVar(&o.taints, "taint", nil, "it would have this taint, key=value:effect (repeatable)")
 	f.StringArrayVar(&o.untaints, "untaint", nil, "it would have no taint with this key (repeatable)")
 	f.BoolVar(&o.cordon, "cordon", false, "nothing new would come to it")
+	f.BoolVar(&o.uncordon, "uncordon", false, "stacks would come to it again; its drain would end")
 	f.BoolVar(&o.drain, "drain", false, "it would be drained")
 	f.BoolVar(&o.lost, "lost", false, "it would be silent for long")
 	for flag, complete := range map[string]cobra.CompletionFunc{"policy": a.completePolicies, "stack": a.completeStacks, "cluster": a.completeClusters} {
@@ -83,7 +86,7 @@ lost.`,
 // changed is what the options say of a cluster.
 func (o *planOptions) changed(cmd *cobra.Command) (client.PlannedAgent, error) {
 	out := client.PlannedAgent{AddLabels: o.labels, RemoveLabels: o.unlabels, RemoveAnnotations: o.unannotate, RemoveTaints: o.untaints,
-		Cordon: o.cordon, Drain: o.drain, Lost: o.lost}
+		Cordon: o.cordon, Uncordon: o.uncordon, Drain: o.drain, Lost: o.lost}
 	if err := parseLabels(cmd, o.labels); err != nil {
 		return out, err
 	}
@@ -154,6 +157,27 @@ func planRequest(ctx context.Context, c *client.Client, o *planOptions, name str
 	}
 	s, err := findStack(ctx, c, o.stack)
 	return client.PlanRequest{Attach: &client.PlannedAttachment{StackID: s.ID, PolicyID: p.ID}}, err
+}
+
+// planFlag is --plan of a command that changes one cluster.
+func planFlag(cmd *cobra.Command, plan *string) {
+	cmd.Flags().StringVar(plan, "plan", "", "do it only if it still comes to what this plan says (brokkr plan --cluster); a plan is of one change")
+}
+
+// under is c, or c under a plan.
+func under(c *client.Client, plan string) *client.Client {
+	if plan == "" {
+		return c
+	}
+	return c.Under(plan)
+}
+
+// outdated says what to do about a plan that is not true any more.
+func outdated(err error) error {
+	if client.IsCode(err, "plan_outdated") {
+		return hint(err, "brokkr plan --cluster CLUSTER with just this change tells what it would come to now")
+	}
+	return err
 }
 
 func writePlan(w io.Writer, p client.Plan) error {

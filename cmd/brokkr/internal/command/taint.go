@@ -19,6 +19,7 @@ type taintChange struct {
 
 func (a *app) taint() *cobra.Command {
 	var overwrite bool
+	var plan string
 	cmd := &cobra.Command{
 		Use: "taint CLUSTER KEY[=VALUE]:EFFECT... [KEY[:EFFECT]-...]", Short: "Keep stacks away from a cluster that do not tolerate it; remove taints with a dash behind",
 		Long: `Adds taints to a cluster and, with a dash behind them, removes them. Key and effect name a taint. Effects:
@@ -43,12 +44,16 @@ A policy says with tolerations which taints do not keep its stacks away, and for
 					return usagef(cmd, "taint %q: %v", text, err)
 				}
 			}
+			if plan != "" && len(changes) > 1 {
+				return usagef(cmd, "--plan is of one change: name one taint")
+			}
 			return a.onCluster(cmd, args[0], func(c *client.Client, v client.Agent) error {
-				return a.changeTaints(cmd.Context(), c, v, changes, overwrite)
+				return outdated(a.changeTaints(cmd.Context(), under(c, plan), v, changes, overwrite))
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "change the value of a taint that is there already")
+	planFlag(cmd, &plan)
 	return cmd
 }
 

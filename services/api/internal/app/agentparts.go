@@ -44,8 +44,11 @@ func (a *App) AgentLabels(ctx context.Context, p tenancy.Principal, id agent.ID)
 }
 
 // AddAgentLabel labels an agent; a label that it has already is a Conflict.
-func (a *App) AddAgentLabel(ctx context.Context, id agent.ID, label string) (agent.Label, error) {
+func (a *App) AddAgentLabel(ctx context.Context, p tenancy.Principal, id agent.ID, label, plan string) (agent.Label, error) {
 	if err := agent.CheckLabel(label); err != nil {
+		return agent.Label{}, err
+	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, AddLabels: []string{label}}), plan); err != nil {
 		return agent.Label{}, err
 	}
 	l := agent.Label{ID: agent.LabelID(newID()), Agent: id, Label: label}
@@ -56,7 +59,10 @@ func (a *App) AddAgentLabel(ctx context.Context, id agent.ID, label string) (age
 }
 
 // RemoveAgentLabel takes a label from an agent.
-func (a *App) RemoveAgentLabel(ctx context.Context, id agent.ID, label string) error {
+func (a *App) RemoveAgentLabel(ctx context.Context, p tenancy.Principal, id agent.ID, label, plan string) error {
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, RemoveLabels: []string{label}}), plan); err != nil {
+		return err
+	}
 	return a.changeAgent(ctx, id, audit.AgentLabelRemoved, "remove label", map[string]any{"label": label}, func(ctx context.Context, tx ports.Repositories) error {
 		if _, err := tx.Agents().Get(ctx, tenancy.Everything(), id); err != nil {
 			return err
@@ -78,8 +84,11 @@ func (a *App) AgentAnnotations(ctx context.Context, p tenancy.Principal, id agen
 }
 
 // AddAgentAnnotation annotates an agent; a key that it has already is a Conflict.
-func (a *App) AddAgentAnnotation(ctx context.Context, id agent.ID, key, value string) (agent.Annotation, error) {
+func (a *App) AddAgentAnnotation(ctx context.Context, p tenancy.Principal, id agent.ID, key, value, plan string) (agent.Annotation, error) {
 	if err := stack.CheckAnnotation(key, value); err != nil {
+		return agent.Annotation{}, err
+	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, SetAnnotations: map[string]string{key: value}}), plan); err != nil {
 		return agent.Annotation{}, err
 	}
 	an := agent.Annotation{ID: agent.AnnotationID(newID()), Agent: id, Key: key, Value: value}
@@ -90,7 +99,10 @@ func (a *App) AddAgentAnnotation(ctx context.Context, id agent.ID, key, value st
 }
 
 // RemoveAgentAnnotation takes an annotation from an agent.
-func (a *App) RemoveAgentAnnotation(ctx context.Context, id agent.ID, key string) error {
+func (a *App) RemoveAgentAnnotation(ctx context.Context, p tenancy.Principal, id agent.ID, key, plan string) error {
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, RemoveAnnotations: []string{key}}), plan); err != nil {
+		return err
+	}
 	return a.changeAgent(ctx, id, audit.AgentAnnotationRemoved, "remove annotation", map[string]any{"key": key}, func(ctx context.Context, tx ports.Repositories) error {
 		if _, err := tx.Agents().Get(ctx, tenancy.Everything(), id); err != nil {
 			return err

@@ -123,9 +123,13 @@ func (a *App) changeCluster(ctx context.Context, id agent.ID, act audit.Action, 
 // by names who asks, as cordons and drains keep it.
 func by(p tenancy.Principal) string { return string(p.Role) + " " + string(p.Credential) }
 
-// Cordon keeps new stacks away from a cluster. One that is cordoned already stays as it is.
-func (a *App) Cordon(ctx context.Context, p tenancy.Principal, id agent.ID, reason string) (Cluster, error) {
+// Cordon keeps new stacks away from a cluster. One that is cordoned already stays as it is. Under a plan it is done only as long as
+// the plan is true (else Conflict, plan_outdated), as each change of a cluster here and in agentparts.go.
+func (a *App) Cordon(ctx context.Context, p tenancy.Principal, id agent.ID, reason, plan string) (Cluster, error) {
 	if err := cluster.CheckReason(reason); err != nil {
+		return Cluster{}, err
+	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, Cordon: true}), plan); err != nil {
 		return Cluster{}, err
 	}
 	err := a.changeCluster(ctx, id, audit.AgentCordoned, "cordon", map[string]any{"reason": reason}, func(ctx context.Context, tx ports.Repositories) (bool, error) {
@@ -138,7 +142,10 @@ func (a *App) Cordon(ctx context.Context, p tenancy.Principal, id agent.ID, reas
 }
 
 // Uncordon ends a cordon, and a drain with it.
-func (a *App) Uncordon(ctx context.Context, p tenancy.Principal, id agent.ID) (Cluster, error) {
+func (a *App) Uncordon(ctx context.Context, p tenancy.Principal, id agent.ID, plan string) (Cluster, error) {
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, Uncordon: true}), plan); err != nil {
+		return Cluster{}, err
+	}
 	err := a.changeCluster(ctx, id, audit.AgentUncordoned, "uncordon", map[string]any{}, func(ctx context.Context, tx ports.Repositories) (bool, error) {
 		return tx.Clusters().Cordon(ctx, id, nil)
 	})
@@ -157,12 +164,15 @@ type Drain struct {
 
 // Drain empties a cluster: at most Budget stacks at a time, all at once if it is 0. It cordons the cluster. A drain that runs
 // goes on with the new budget.
-func (a *App) Drain(ctx context.Context, p tenancy.Principal, id agent.ID, d Drain) (Cluster, error) {
+func (a *App) Drain(ctx context.Context, p tenancy.Principal, id agent.ID, d Drain, plan string) (Cluster, error) {
 	if err := cluster.CheckReason(d.Reason); err != nil {
 		return Cluster{}, err
 	}
 	if d.Budget < 0 || d.Budget > maxBudget {
 		return Cluster{}, fault.Newf(fault.Invalid, "invalid_drain", "the budget is %d, not between 0 (no bound) and %d", d.Budget, maxBudget)
+	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, Drain: true}), plan); err != nil {
+		return Cluster{}, err
 	}
 	start := cluster.Drain{Since: a.now(), By: by(p), Reason: d.Reason, Budget: d.Budget}
 	if d.DryRun {
@@ -221,15 +231,19 @@ func (a *App) Taints(ctx context.Context, p tenancy.Principal, id agent.ID) ([]c
 }
 
 // Taint adds a taint, or gives the one with its key and effect another value.
-func (a *App) Taint(ctx context.Context, id agent.ID, t cluster.Taint) (cluster.Taint, error) {
+func (a *App) Taint(ctx context.Context, p tenancy.Principal, id agent.ID, t cluster.Taint, plan string) (cluster.Taint, error) {
 	effect, err := cluster.ParseEffect(string(t.Effect))
 	if err != nil {
 		return cluster.Taint{}, err
 	}
-	t.Effect, t.Since = effect, a.now()
+	t.Effect = effect
 	if err := t.Check(); err != nil {
 		return cluster.Taint{}, err
 	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, AddTaints: []cluster.Taint{t}}), plan); err != nil {
+		return cluster.Taint{}, err
+	}
+	t.Since = a.now()
 	data := map[string]any{"key": t.Key, "value": t.Value, "effect": string(t.Effect)}
 	err = a.changeCluster(ctx, id, audit.AgentTaintAdded, "taint", data, func(ctx context.Context, tx ports.Repositories) (bool, error) {
 		changed, err := tx.Clusters().Taint(ctx, id, t)
@@ -253,14 +267,18 @@ func (a *App) Taint(ctx context.Context, id agent.ID, t cluster.Taint) (cluster.
 }
 
 // Untaint removes the taint with this key and effect, or with an empty effect all with this key.
-func (a *App) Untaint(ctx context.Context, id agent.ID, key, effect string) error {
-	effects := cluster.Effects()
+func (a *App) Untaint(ctx context.Context, p tenancy.Principal, id agent.ID, key, effect, plan string) error {
+	effects, named := cluster.Effects(), key
 	if effect != "" {
+		named += ":" + effect
 		e, err := cluster.ParseEffect(effect)
 		if err != nil {
 			return err
 		}
 		effects = []cluster.Effect{e}
+	}
+	if err := a.stillTrue(ctx, p, ofAgent(PlannedAgent{ID: id, RemoveTaints: []string{named}}), plan); err != nil {
+		return err
 	}
 	return a.changeCluster(ctx, id, audit.AgentTaintRemoved, "remove taint", map[string]any{"key": key, "effect": effect}, func(ctx context.Context, tx ports.Repositories) (bool, error) {
 		var missing error

@@ -25,18 +25,19 @@ type PlannedPolicy struct {
 	Text PolicyText
 }
 
-// PlannedAgent is what somebody thinks of for a cluster.
+// PlannedAgent is what somebody thinks of for a cluster. As JSON it names a plan: what is not given is left out there.
 type PlannedAgent struct {
 	ID                agent.ID
-	AddLabels         []string
-	RemoveLabels      []string
-	SetAnnotations    map[string]string
-	RemoveAnnotations []string
-	AddTaints         []cluster.Taint
-	RemoveTaints      []string // keys
-	Cordon            bool
-	Drain             bool // as if everything that has to go had gone
-	Lost              bool // as if its agent had been silent for as long as any policy waits
+	AddLabels         []string          `json:",omitempty"`
+	RemoveLabels      []string          `json:",omitempty"`
+	SetAnnotations    map[string]string `json:",omitempty"`
+	RemoveAnnotations []string          `json:",omitempty"`
+	AddTaints         []cluster.Taint   `json:",omitempty"`
+	RemoveTaints      []string          `json:",omitempty"` // key: all of its effects; or key:effect
+	Cordon            bool              `json:",omitempty"`
+	Uncordon          bool              `json:",omitempty"` // which ends a drain too
+	Drain             bool              `json:",omitempty"` // as if everything that has to go had gone
+	Lost              bool              `json:",omitempty"` // as if its agent had been silent for as long as any policy waits
 }
 
 // PlanRequest is a change that is only thought of. One of its parts is given at least.
@@ -91,6 +92,11 @@ func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Pla
 	}
 	if len(q.Agents) > maxPlannedAgents {
 		return Plan{}, fault.Newf(fault.Invalid, "invalid_plan", "the plan names %d agents; %d are allowed", len(q.Agents), maxPlannedAgents)
+	}
+	for _, x := range q.Agents {
+		if x.Uncordon && (x.Cordon || x.Drain) {
+			return Plan{}, fault.Newf(fault.Invalid, "invalid_plan", "agent %s would be cordoned or drained and uncordoned at once", x.ID)
+		}
 	}
 	now := a.now()
 	w, err := a.readDeciding(ctx, a.Store, nil)
@@ -200,10 +206,15 @@ func (x PlannedAgent) on(c placement.Cluster, now time.Time) placement.Cluster {
 		delete(c.Annotations, k)
 	}
 	maps.Copy(c.Annotations, x.SetAnnotations)
-	c.Taints = slices.DeleteFunc(slices.Clone(c.Taints), func(t cluster.Taint) bool { return slices.Contains(x.RemoveTaints, t.Key) })
+	c.Taints = slices.DeleteFunc(slices.Clone(c.Taints), func(t cluster.Taint) bool {
+		return slices.Contains(x.RemoveTaints, t.Key) || slices.Contains(x.RemoveTaints, t.Key+":"+string(t.Effect))
+	})
 	for _, t := range x.AddTaints {
 		t.Since = now
 		c.Taints, _ = cluster.Tainted(c.Taints, t)
+	}
+	if x.Uncordon {
+		c.Cordon, c.Drain = nil, nil
 	}
 	if x.Cordon || x.Drain {
 		c.Cordon = &cluster.Cordon{Since: now}
@@ -266,18 +277,21 @@ func planID(q PlanRequest, out Plan) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// stillTrue refuses a change of a policy whose plan would come to something else by now (Conflict, code plan_outdated).
-func (a *App) stillTrue(ctx context.Context, p tenancy.Principal, id policy.ID, x PolicyText, plan string) error {
+// stillTrue refuses a change whose plan would come to something else by now (Conflict, code plan_outdated). An empty id is no plan.
+func (a *App) stillTrue(ctx context.Context, p tenancy.Principal, q PlanRequest, plan string) error {
 	if plan == "" {
 		return nil
 	}
-	now, err := a.Plan(ctx, p, PlanRequest{Policy: &PlannedPolicy{ID: id, Text: x}})
+	now, err := a.Plan(ctx, p, q)
 	if err != nil {
 		return err
 	}
 	if now.ID != plan {
-		return fault.New(fault.Conflict, "plan_outdated", "since the plan was made the world has moved, or the document is another one: the change would come to something else; plan again").
+		return fault.New(fault.Conflict, "plan_outdated", "since the plan was made the world has moved, or it is a plan of another change: this one would come to something else; plan again").
 			With("plan_id", now.ID)
 	}
 	return nil
 }
+
+// ofAgent is a change of one cluster alone.
+func ofAgent(x PlannedAgent) PlanRequest { return PlanRequest{Agents: []PlannedAgent{x}} }

@@ -197,7 +197,7 @@ func (a *App) UpdatePolicy(ctx context.Context, p tenancy.Principal, id policy.I
 	if err != nil {
 		return StoredPolicy{}, err
 	}
-	if err := a.stillTrue(ctx, p, id, x, plan); err != nil {
+	if err := a.stillTrue(ctx, p, PlanRequest{Policy: &PlannedPolicy{ID: id, Text: x}}, plan); err != nil {
 		return StoredPolicy{}, err
 	}
 	var out policy.Policy

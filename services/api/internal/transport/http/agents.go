@@ -113,28 +113,28 @@ func agentPartRoutes(a *app.App) []rpc.Route {
 		list("agents_list_labels", "/agents/{id}/labels", view(AgentSelf), agent.LabelList(), justID[agent.ID], rpc.Short(agent.LabelList(), func(ctx context.Context, v agent.ID) ([]agent.Label, error) {
 			return a.AgentLabels(ctx, who(ctx), v)
 		}), agentLabelOf),
-		post("agents_add_label", "/agents/{id}/labels", operate(Admin), idAnd[agent.ID, agentLabelBody], func(ctx context.Context, r of[agent.ID, agentLabelBody]) (agentLabelJSON, error) {
-			if err := sameAgent(r.id, r.body.AgentID); err != nil {
+		post("agents_add_label", "/agents/{id}/labels", operate(Admin), planned(idAnd[agent.ID, agentLabelBody]), func(ctx context.Context, r underPlan[of[agent.ID, agentLabelBody]]) (agentLabelJSON, error) {
+			if err := sameAgent(r.change.id, r.change.body.AgentID); err != nil {
 				return agentLabelJSON{}, err
 			}
-			out, err := a.AddAgentLabel(ctx, r.id, r.body.Label)
+			out, err := a.AddAgentLabel(ctx, who(ctx), r.change.id, r.change.body.Label, r.plan)
 			return agentLabelOf(out), err
 		}),
-		del("agents_remove_label", "/agents/{id}/labels/{label}", operate(Admin), idAndText[agent.ID]("label"), func(ctx context.Context, r part[agent.ID, string]) error {
-			return a.RemoveAgentLabel(ctx, r.id, r.key)
+		del("agents_remove_label", "/agents/{id}/labels/{label}", operate(Admin), planned(idAndText[agent.ID]("label")), func(ctx context.Context, r underPlan[part[agent.ID, string]]) error {
+			return a.RemoveAgentLabel(ctx, who(ctx), r.change.id, r.change.key, r.plan)
 		}),
 		list("agents_list_annotations", "/agents/{id}/annotations", view(AgentSelf), agent.AnnotationList(), justID[agent.ID], rpc.Short(agent.AnnotationList(), func(ctx context.Context, v agent.ID) ([]agent.Annotation, error) {
 			return a.AgentAnnotations(ctx, who(ctx), v)
 		}), agentAnnotationOf),
-		post("agents_add_annotation", "/agents/{id}/annotations", operate(Admin), idAnd[agent.ID, agentAnnotationBody], func(ctx context.Context, r of[agent.ID, agentAnnotationBody]) (agentAnnotationJSON, error) {
-			if err := sameAgent(r.id, r.body.AgentID); err != nil {
+		post("agents_add_annotation", "/agents/{id}/annotations", operate(Admin), planned(idAnd[agent.ID, agentAnnotationBody]), func(ctx context.Context, r underPlan[of[agent.ID, agentAnnotationBody]]) (agentAnnotationJSON, error) {
+			if err := sameAgent(r.change.id, r.change.body.AgentID); err != nil {
 				return agentAnnotationJSON{}, err
 			}
-			out, err := a.AddAgentAnnotation(ctx, r.id, r.body.Key, r.body.Value)
+			out, err := a.AddAgentAnnotation(ctx, who(ctx), r.change.id, r.change.body.Key, r.change.body.Value, r.plan)
 			return agentAnnotationOf(out), err
 		}),
-		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", operate(Admin), idAndText[agent.ID]("key"), func(ctx context.Context, r part[agent.ID, string]) error {
-			return a.RemoveAgentAnnotation(ctx, r.id, r.key)
+		del("agents_remove_annotation", "/agents/{id}/annotations/{key}", operate(Admin), planned(idAndText[agent.ID]("key")), func(ctx context.Context, r underPlan[part[agent.ID, string]]) error {
+			return a.RemoveAgentAnnotation(ctx, who(ctx), r.change.id, r.change.key, r.plan)
 		}),
 		list("list_targets", "/agents/{id}/targets", view(AgentSelf), agent.TargetList(), justID[agent.ID], rpc.Short(agent.TargetList(), func(ctx context.Context, v agent.ID) ([]agent.Target, error) {
 			return a.AgentTargets(ctx, who(ctx), v)

@@ -129,29 +129,30 @@ func clusterRoutes(a *app.App) []rpc.Route {
 			out, err := a.Cluster(ctx, who(ctx), v)
 			return knownOf(out), err
 		}),
-		act("cordon_agent", "/agents/{id}/cordon", operate(Admin), idAndMaybe[agent.ID, cordonBody], func(ctx context.Context, r of[agent.ID, cordonBody]) (knownJSON, error) {
-			out, err := a.Cordon(ctx, who(ctx), r.id, r.body.Reason)
+		act("cordon_agent", "/agents/{id}/cordon", operate(Admin), planned(idAndMaybe[agent.ID, cordonBody]), func(ctx context.Context, r underPlan[of[agent.ID, cordonBody]]) (knownJSON, error) {
+			out, err := a.Cordon(ctx, who(ctx), r.change.id, r.change.body.Reason, r.plan)
 			return knownOf(out), err
 		}),
-		act("uncordon_agent", "/agents/{id}/uncordon", operate(Admin), justID[agent.ID], func(ctx context.Context, v agent.ID) (knownJSON, error) {
-			out, err := a.Uncordon(ctx, who(ctx), v)
+		act("uncordon_agent", "/agents/{id}/uncordon", operate(Admin), planned(justID[agent.ID]), func(ctx context.Context, r underPlan[agent.ID]) (knownJSON, error) {
+			out, err := a.Uncordon(ctx, who(ctx), r.change, r.plan)
 			return knownOf(out), err
 		}),
-		act("drain_agent", "/agents/{id}/drain", operate(Admin), idAndMaybe[agent.ID, drainBody], func(ctx context.Context, r of[agent.ID, drainBody]) (knownJSON, error) {
-			out, err := a.Drain(ctx, who(ctx), r.id, app.Drain(r.body))
+		act("drain_agent", "/agents/{id}/drain", operate(Admin), planned(idAndMaybe[agent.ID, drainBody]), func(ctx context.Context, r underPlan[of[agent.ID, drainBody]]) (knownJSON, error) {
+			out, err := a.Drain(ctx, who(ctx), r.change.id, app.Drain(r.change.body), r.plan)
 			j := knownOf(out)
-			j.DryRun = r.body.DryRun
+			j.DryRun = r.change.body.DryRun
 			return j, err
 		}),
 		del("end_agent_drain", "/agents/{id}/drain", operate(Admin), justID[agent.ID], a.EndDrain),
 		list("agents_list_taints", "/agents/{id}/taints", view(AgentSelf), taintList(), justID[agent.ID], rpc.Short(taintList(), func(ctx context.Context, v agent.ID) ([]cluster.Taint, error) {
 			return a.Taints(ctx, who(ctx), v)
 		}), same),
-		put("agents_put_taint", "/agents/{id}/taints", operate(Admin), idAnd[agent.ID, newTaintBody], func(ctx context.Context, r of[agent.ID, newTaintBody]) (cluster.Taint, error) {
-			return a.Taint(ctx, r.id, cluster.Taint{Key: r.body.Key, Value: r.body.Value, Effect: cluster.Effect(r.body.Effect)})
+		put("agents_put_taint", "/agents/{id}/taints", operate(Admin), planned(idAnd[agent.ID, newTaintBody]), func(ctx context.Context, r underPlan[of[agent.ID, newTaintBody]]) (cluster.Taint, error) {
+			t := r.change.body
+			return a.Taint(ctx, who(ctx), r.change.id, cluster.Taint{Key: t.Key, Value: t.Value, Effect: cluster.Effect(t.Effect)}, r.plan)
 		}),
-		del("agents_remove_taint", "/agents/{id}/taints/{key}", operate(Admin), findTaint, func(ctx context.Context, t taintRef) error {
-			return a.Untaint(ctx, t.id, t.key, t.effect)
+		del("agents_remove_taint", "/agents/{id}/taints/{key}", operate(Admin), planned(findTaint), func(ctx context.Context, r underPlan[taintRef]) error {
+			return a.Untaint(ctx, who(ctx), r.change.id, r.change.key, r.change.effect, r.plan)
 		}),
 	}
 }

@@ -40,6 +40,7 @@ type (
 		AddTaints         []taintBody       `json:"add_taints"`
 		RemoveTaints      []string          `json:"remove_taints"`
 		Cordon            bool              `json:"cordon"`
+		Uncordon          bool              `json:"uncordon"`
 		Drain             bool              `json:"drain"`
 		Lost              bool              `json:"lost"`
 	}
@@ -128,7 +129,7 @@ func (x plannedAgentJSON) planned() (app.PlannedAgent, error) {
 	}
 	out := app.PlannedAgent{
 		ID: v, AddLabels: x.AddLabels, RemoveLabels: x.RemoveLabels, SetAnnotations: x.SetAnnotations, RemoveAnnotations: x.RemoveAnnotations,
-		RemoveTaints: x.RemoveTaints, Cordon: x.Cordon, Drain: x.Drain, Lost: x.Lost,
+		RemoveTaints: x.RemoveTaints, Cordon: x.Cordon, Uncordon: x.Uncordon, Drain: x.Drain, Lost: x.Lost,
 	}
 	for _, t := range x.AddTaints {
 		known := false
@@ -141,6 +142,20 @@ func (x plannedAgentJSON) planned() (app.PlannedAgent, error) {
 		out.AddTaints = append(out.AddTaints, cluster.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
 	}
 	return out, nil
+}
+
+// underPlan is a change that is made only as long as a plan of it is true; an empty one is no plan.
+type underPlan[T any] struct {
+	change T
+	plan   string
+}
+
+// planned also reads ?plan=.
+func planned[T any](d rpc.Decoder[T]) rpc.Decoder[underPlan[T]] {
+	return func(r *http.Request) (underPlan[T], error) {
+		v, err := d(r)
+		return underPlan[T]{change: v, plan: r.URL.Query().Get("plan")}, err
+	}
 }
 
 func planRoutes(a *app.App) []rpc.Route {
