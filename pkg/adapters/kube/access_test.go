@@ -235,7 +235,7 @@ func TestConfinedToANamespace(t *testing.T) {
 	ok("save", err)
 	_, err = c.Inventories().Load(ctx, x.stack)
 	ok("load", err)
-	ok("delete inventory", c.Inventories().Delete(ctx, x.stack))
+	ok("delete inventory", c.Inventories().Delete(ctx, x.stack, ""))
 	w.wantLease(c)
 
 	elsewhere := cluster.Target{Mapping: m, Namespace: "default", Name: "a"}

@@ -73,7 +73,7 @@ func TestWhatAnswersInPlaceOfTheAPIServerSaysNothing(t *testing.T) {
 			}
 			for act, f := range map[string]func() error{
 				"load":   func() error { _, err := k.Inventories().Load(t.Context(), "s"); return err },
-				"forget": func() error { return k.Inventories().Delete(t.Context(), "s") },
+				"forget": func() error { return k.Inventories().Delete(t.Context(), "s", "") },
 			} {
 				if err := f(); !fault.Is(err, fault.Unavailable) {
 					t.Errorf("%s the inventory: got %v, want that it is not known", act, err)

@@ -71,6 +71,9 @@ func (c Inventories) Save(ctx context.Context, inv cluster.Inventory) (string, e
 	if err != nil {
 		return "", err
 	}
+	if err := c.mayWrite(ctx); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	r := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace)
@@ -91,10 +94,17 @@ func (c Inventories) Save(ctx context.Context, inv cluster.Inventory) (string, e
 }
 
 // Delete implements cluster.Inventories.
-func (c Inventories) Delete(ctx context.Context, stack string) error {
+func (c Inventories) Delete(ctx context.Context, stack, version string) error {
+	if err := c.Holds(ctx); err != nil {
+		return err
+	}
+	o := metav1.DeleteOptions{}
+	if version != "" {
+		o.Preconditions = &metav1.Preconditions{ResourceVersion: &version}
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace).Delete(ctx, c.inventoryName(stack), metav1.DeleteOptions{})
+	err := c.dynamic.Resource(configMaps()).Namespace(c.options.Namespace).Delete(ctx, c.inventoryName(stack), o)
 	if isAbsent(err) {
 		return nil
 	}

@@ -111,7 +111,7 @@ func TestInventoriesOfTwoAgentsAreApart(t *testing.T) {
 			t.Fatalf("save by agent %d: %v", i+1, err)
 		}
 	}
-	if err := second.Delete(t.Context(), stack); err != nil {
+	if err := second.Delete(t.Context(), stack, ""); err != nil {
 		t.Fatal(err)
 	}
 	got, err := first.Load(t.Context(), stack)

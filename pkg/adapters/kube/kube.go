@@ -67,6 +67,7 @@ type Cluster struct {
 	impersonation impersonation
 	kinds         kinds
 	owners        owners
+	fence         fence
 }
 
 var (
@@ -74,6 +75,7 @@ var (
 	_ cluster.Objects  = (*Cluster)(nil)
 	_ cluster.Contents = (*Cluster)(nil)
 	_ cluster.Prober   = (*Cluster)(nil)
+	_ cluster.Tenure   = (*Cluster)(nil)
 )
 
 // New returns a cluster; nothing is asked of it yet.

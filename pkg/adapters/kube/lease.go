@@ -29,7 +29,7 @@ const (
 type LeaseState uint8
 
 // The states. While the API server is away a holder keeps Held: as long as nobody reaches the API server nobody else can
-// have taken the lease, and if others do reach it, this process cannot write to the cluster anyway.
+// have taken the lease. What it writes when it reaches it again depends on what the lease says then (see fence).
 const (
 	LeaseUnknown LeaseState = iota // the API server has not answered yet
 	LeaseOther                     // another process holds it
@@ -55,10 +55,12 @@ type Lease struct {
 }
 
 // Lease returns the lease of the agent. onChange is called from Run when the state changes, with the holder if that is
-// another one. boot tells this start of the agent from others; it must not contain an underscore.
+// another one. From now on nothing is written to the cluster while this process does not hold it. boot tells this start of the agent from others; it must not contain an underscore.
 func (c *Cluster) Lease(boot string, onChange func(LeaseState, string)) *Lease {
 	self := thisProcess(boot)
-	return &Lease{cluster: c, log: c.options.Log, self: self, holder: self.String(), onChange: onChange}
+	l := &Lease{cluster: c, log: c.options.Log, self: self, holder: self.String(), onChange: onChange}
+	c.fence.begin(l)
+	return l
 }
 
 // Run tries for the lease and keeps it until ctx ends; then it gives it back, so that a successor need not wait: end ctx
@@ -106,6 +108,7 @@ func (l *Lease) leases() dynamic.ResourceInterface {
 func (l *Lease) name() string { return cluster.LeasePrefix + l.cluster.options.Agent }
 
 func (l *Lease) try(ctx context.Context) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, leaseRenew)
 	defer cancel()
 	u, err := l.leases().Get(ctx, l.name(), metav1.GetOptions{})
@@ -115,6 +118,7 @@ func (l *Lease) try(ctx context.Context) error {
 		u.SetLabels(map[string]string{labelAgent: l.cluster.options.Agent, "app.kubernetes.io/managed-by": "brokkr-agent"})
 		l.fill(u, true)
 		if _, err = l.leases().Create(ctx, u, metav1.CreateOptions{FieldManager: cluster.FieldManager}); err == nil {
+			l.cluster.fence.held(began)
 			l.become(LeaseHeld, "")
 		}
 		return translate(err, false)
@@ -124,11 +128,13 @@ func (l *Lease) try(ctx context.Context) error {
 	}
 	other := holderOf(u)
 	if other != "" && other != l.holder && !l.expired(u, other) {
+		l.cluster.fence.lost()
 		l.become(LeaseOther, other)
 		return nil
 	}
 	l.fill(u, other != l.holder)
 	if _, err = l.leases().Update(ctx, u, metav1.UpdateOptions{FieldManager: cluster.FieldManager}); err == nil {
+		l.cluster.fence.held(began)
 		l.become(LeaseHeld, "")
 	}
 	return translate(err, false)
@@ -176,6 +182,7 @@ func (l *Lease) become(s LeaseState, other string) {
 
 // release gives the lease back if it is this process's, also where the answer to the last try was not waited for.
 func (l *Lease) release(ctx context.Context) {
+	l.cluster.fence.lost()
 	ctx, cancel := context.WithTimeout(ctx, leaseRelease)
 	defer cancel()
 	u, err := l.leases().Get(ctx, l.name(), metav1.GetOptions{})

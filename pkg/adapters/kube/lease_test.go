@@ -33,6 +33,8 @@ type leaseServer struct {
 	hangs   bool   // no request is answered
 	refuses int    // status of every answer, if not 0
 	before  func() // called once, before the next write
+	reads   int    // of the lease
+	written int    // requests for anything else
 }
 
 func (s *leaseServer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -47,7 +49,12 @@ func (s *leaseServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.down != nil {
 		return nil, s.down
 	}
-	code, answer := s.serve(r)
+	code, answer := 200, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "x"}}
+	if strings.Contains(r.URL.Path, "/leases") {
+		code, answer = s.serve(r)
+	} else {
+		s.written++
+	}
 	body, err := json.Marshal(answer)
 	return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, err
 }
@@ -60,6 +67,7 @@ func (s *leaseServer) serve(r *http.Request) (int, map[string]any) {
 		return status(s.refuses, map[int]metav1.StatusReason{403: metav1.StatusReasonForbidden, 401: metav1.StatusReasonUnauthorized}[s.refuses])
 	}
 	if r.Method == http.MethodGet {
+		s.reads++
 		if s.object == nil {
 			return status(404, metav1.StatusReasonNotFound)
 		}
@@ -114,8 +122,14 @@ type contender struct {
 
 func (s *leaseServer) enter(t *testing.T, boot string) *contender {
 	t.Helper()
+	return s.enterBy(t, boot, s)
+}
+
+// enterBy has what a contender asks go another way to the server.
+func (s *leaseServer) enterBy(t *testing.T, boot string, way http.RoundTripper) *contender {
+	t.Helper()
 	c := &contender{log: &bytes.Buffer{}, ended: make(chan error, 1)}
-	k, err := New(&rest.Config{Host: "https://api.test", Transport: s, QPS: -1}, Options{Agent: "a", Namespace: "n", Log: slog.New(slog.NewTextHandler(c.log, nil))})
+	k, err := New(&rest.Config{Host: "https://api.test", Transport: way, QPS: -1}, Options{Agent: "a", Namespace: "n", Log: slog.New(slog.NewTextHandler(c.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,11 @@ func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapp
 	if err != nil {
 		return nil, fault.Newf(fault.Invalid, "invalid_deployment_object", "%s cannot be written as JSON", obj.GetName())
 	}
+	if !dryRun {
+		if err := c.mayWrite(ctx); err != nil {
+			return nil, err
+		}
+	}
 	force := true
 	o := metav1.PatchOptions{FieldManager: cluster.FieldManager, Force: &force}
 	if dryRun {
@@ -116,6 +121,9 @@ func (c *Cluster) Delete(ctx context.Context, as cluster.Identity, t cluster.Tar
 	if err != nil {
 		return err
 	}
+	if err := c.mayWrite(ctx); err != nil {
+		return err
+	}
 	propagation := metav1.DeletePropagationForeground
 	o := metav1.DeleteOptions{PropagationPolicy: &propagation}
 	if t.UID != "" {
@@ -139,6 +147,9 @@ func (c *Cluster) unlessGone(ctx context.Context, err error, m cluster.Mapping) 
 func (c *Cluster) Release(ctx context.Context, as cluster.Identity, t cluster.Target) error {
 	r, err := c.resource(as, t.Mapping, t.Namespace)
 	if err != nil {
+		return err
+	}
+	if err := c.mayWrite(ctx); err != nil {
 		return err
 	}
 	meta := map[string]any{

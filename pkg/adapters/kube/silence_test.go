@@ -39,7 +39,7 @@ func (w *world) calls(c *kube.Cluster) map[string]func(context.Context) error {
 			_, err := c.Inventories().Save(ctx, cluster.Inventory{Stack: "s"})
 			return err
 		},
-		"delete inventory": func(ctx context.Context) error { return c.Inventories().Delete(ctx, "s") },
+		"delete inventory": func(ctx context.Context) error { return c.Inventories().Delete(ctx, "s", "") },
 		"ensure namespace": c.EnsureNamespace,
 	}
 }

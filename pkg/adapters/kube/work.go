@@ -20,6 +20,9 @@ func (c *Cluster) Make(ctx context.Context, as cluster.Identity, m cluster.Mappi
 	if err != nil {
 		return nil, err
 	}
+	if err := c.mayWrite(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	u, err := r.Create(ctx, obj.DeepCopy(), metav1.CreateOptions{FieldManager: cluster.FieldManager})

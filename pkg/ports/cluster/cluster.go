@@ -144,8 +144,8 @@ type Inventories interface {
 	Load(ctx context.Context, stack string) (Inventory, error)
 	// Save stores it and returns its new version; Conflict if it is not based on the stored one.
 	Save(ctx context.Context, inv Inventory) (string, error)
-	// Delete removes it; one that is not there is no error.
-	Delete(ctx context.Context, stack string) error
+	// Delete removes it; one that is not there is no error. With a version, it is a Conflict if it has another one.
+	Delete(ctx context.Context, stack, version string) error
 }
 
 // Change is what a watch saw of one object of a stack. When a watch has begun, there is one with Present instead, for each
@@ -164,6 +164,12 @@ type Change struct {
 type Watches interface {
 	// Use says which kinds the objects of a stack have; watches of kinds that no stack uses any more end.
 	Use(stack string, kinds []Mapping)
+}
+
+// Tenure says whether this process is the one that acts for the agent in its cluster, if several may.
+type Tenure interface {
+	// Holds is nil if it is, as the cluster says now. Implementations of Objects and Inventories write nothing unless it is.
+	Holds(ctx context.Context) error
 }
 
 // Prober looks whether the API server answers.

@@ -99,7 +99,7 @@ func inventoryStale(w *world) {
 	fresh.Stack = first.Stack
 	w.wantStale(fresh) // believes that there is none
 	wantSame(w.T, "inventory", w.load(first.Stack), second)
-	wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, first.Stack))
+	wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, first.Stack, ""))
 	w.wantStale(second)
 	wantSame(w.T, "inventory", w.load(first.Stack), cluster.Inventory{Stack: first.Stack})
 }
@@ -127,9 +127,18 @@ func inventoryFirstRace(w *world) {
 func inventoryDelete(w *world) {
 	inv := w.save(newInventory(1))
 	for range 2 {
-		wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, inv.Stack))
+		wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, inv.Stack, ""))
 		wantSame(w.T, "inventory", w.load(inv.Stack), cluster.Inventory{Stack: inv.Stack})
 	}
+	inv.Version = ""
+	old := w.save(inv)
+	inv = old
+	inv.Sequence++
+	inv = w.save(inv)
+	wantKind(w.T, "delete of what has changed", w.Inventories.Delete(w.ctx, inv.Stack, old.Version), fault.Conflict)
+	wantSame(w.T, "inventory", w.load(inv.Stack), inv)
+	wantNone(w.T, "delete of what has not changed", w.Inventories.Delete(w.ctx, inv.Stack, inv.Version))
+	wantNone(w.T, "delete of what is gone", w.Inventories.Delete(w.ctx, inv.Stack, inv.Version))
 	inv.Version = ""
 	inv = w.save(inv)
 	wantSame(w.T, "inventory", w.load(inv.Stack), inv)
@@ -137,7 +146,7 @@ func inventoryDelete(w *world) {
 
 func inventoryApart(w *world) {
 	a, b := w.save(newInventory(2)), w.save(newInventory(3))
-	wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, a.Stack))
+	wantNone(w.T, "delete", w.Inventories.Delete(w.ctx, a.Stack, ""))
 	wantSame(w.T, "inventory", w.load(b.Stack), b)
 }
 
@@ -150,6 +159,6 @@ func inventoryCancelled(w *world) {
 	changed.Applied = "changed"
 	_, err = w.Inventories.Save(ctx, changed)
 	wantCancelled(w.T, "save", err)
-	wantCancelled(w.T, "delete", w.Inventories.Delete(ctx, inv.Stack))
+	wantCancelled(w.T, "delete", w.Inventories.Delete(ctx, inv.Stack, ""))
 	wantSame(w.T, "inventory", w.load(inv.Stack), inv)
 }

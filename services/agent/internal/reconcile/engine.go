@@ -38,6 +38,7 @@ type Cluster struct {
 	Contents    cluster.Contents
 	Inventories cluster.Inventories
 	Watches     cluster.Watches
+	Tenure      cluster.Tenure
 }
 
 // Config of an Engine.

@@ -46,6 +46,32 @@ func TestWhatARevisionDropsGoesRankByRank(t *testing.T) {
 	w.remove(id)
 }
 
+// A process that does not act for the agent any more takes nothing away: what it remembers is of before another took over.
+func TestWithoutTheLeaseNothingIsTakenAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, configMap("it", "x")+configMap("dropped", "x")))
+	w.tenure.lost.Store(true)
+	said := func(a wire.Applied) bool {
+		return strings.Contains(a.Message, "prune: another process acts for this agent")
+	}
+	w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "x"))}, nil)
+	w.reports.await(t, id, said)
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "removing" && said(a) })
+	if w.get("v1/configmaps/./it") == nil || w.get("v1/configmaps/./dropped") == nil || w.get("v1/configmaps/./inventory."+id+"."+w.agent) == nil {
+		t.Error("something is gone")
+	}
+	w.tenure.lost.Store(false)
+	w.engine.Reachable()
+	w.reports.awaitRemoved(t, id)
+	if w.get("v1/configmaps/./it") != nil || w.get("v1/configmaps/./dropped") != nil {
+		t.Error("something stays")
+	}
+}
+
 // failing waits until a stack has failed that often.
 func (w *world) failing(id string, attempts string) {
 	w.t.Helper()

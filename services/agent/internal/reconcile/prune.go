@@ -76,6 +76,10 @@ func sameRank(r []plan.Removal) int {
 
 // takeAway does what is to be done with objects of one rank. It returns those that are still there and going.
 func (w *worker) takeAway(ctx context.Context, p wire.Policy, removals []plan.Removal, mine map[string]bool, n notes) ([]cluster.Entry, error) {
+	// What is remembered may be of a time before another process has taken over and gone on.
+	if err := w.e.c.Cluster.Tenure.Holds(ctx); err != nil {
+		return nil, failure{step: stepPrune, err: err}
+	}
 	var mu sync.Mutex
 	var left []cluster.Entry
 	failed := map[cluster.Key]error{}

@@ -74,8 +74,10 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 		}
 		rest = rest[some:]
 	}
-	if err := w.e.c.Cluster.Inventories.Delete(ctx, w.stack); err != nil {
-		return failure{step: stepInventory, err: err}
+	if inv.Version != "" {
+		if err := w.e.c.Cluster.Inventories.Delete(ctx, w.stack, inv.Version); err != nil {
+			return failure{step: stepInventory, err: err}
+		}
 	}
 	w.removed(r, n)
 	return nil

@@ -54,6 +54,7 @@ type world struct {
 	accounts  account.Rules
 	content   *content
 	reports   *reports
+	tenure    *tenure
 	wire      *traffic
 	client    dynamic.Interface // the test's own
 	kubeCfg   *rest.Config
@@ -70,7 +71,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	}
 	w := &world{
 		t: t, agent: uuid.NewString(), namespace: "t-" + uuid.NewString()[:8], resync: time.Hour,
-		content: &content{bundles: map[string][]byte{}}, wire: &traffic{}, kubeCfg: cfg,
+		content: &content{bundles: map[string][]byte{}}, tenure: &tenure{}, wire: &traffic{}, kubeCfg: cfg,
 	}
 	w.reports = newReports(w.wire.asked.Load)
 	for _, f := range change {
@@ -107,7 +108,7 @@ func (w *world) start() {
 		Agent: w.agent, Namespace: "agent-of-" + w.namespace, Scope: plan.Scope{Namespace: w.namespace, Only: w.only}, Accounts: w.accounts, Limits: bundle.DefaultLimits(),
 		Resync: w.resync, Content: w.content, Reports: w.reports, Metrics: reconcile.NewMetrics(prometheus.NewRegistry()),
 		Tracer: noop.NewTracerProvider().Tracer(""), Log: log,
-		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches},
+		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches, Tenure: w.tenure},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -234,6 +235,16 @@ func (w *world) eventually(what string, ok func() bool) {
 			w.t.Fatalf("waited %s in vain for %s; last reports:\n%s", patience, what, w.reports)
 		}
 	}
+}
+
+// tenure says whether the engine's process is the one that acts.
+type tenure struct{ lost atomic.Bool }
+
+func (h *tenure) Holds(context.Context) error {
+	if h.lost.Load() {
+		return fault.New(fault.Unavailable, "lease_not_held", "another process acts for this agent")
+	}
+	return nil
 }
 
 // content is what the broker would serve.

@@ -117,7 +117,7 @@ func (a *agent) run(ctx context.Context) error {
 	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
 	engine = reconcile.New(reconcile.Config{
 		Agent: string(id), Namespace: a.settings.Agent.Namespace, Scope: a.scope(), Accounts: a.settings.Accounts(), Limits: bundle.DefaultLimits(), Resync: a.settings.Agent.Resync,
-		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches},
+		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches, Tenure: k},
 		Content: a.broker, Reports: box, Metrics: reconcile.NewMetrics(a.telemetry.Registry), Tracer: a.telemetry.Tracer("agent"), Log: log,
 	})
 	a.heart.OnChange(func(reachable bool) {

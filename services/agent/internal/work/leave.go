@@ -94,7 +94,7 @@ func (c Cluster) settle(ctx context.Context, order string, again bool) (l left) 
 		c.Log.WarnContext(ctx, "a part of what a work order made must stay", "order", order, "what", strings.Join(l.kept, "; "))
 	}
 	if failed == nil && inv.Version != "" && (len(l.kept) == 0 || !again) {
-		failed = persist(ctx, func() error { return c.Inventories.Delete(ctx, order) })
+		failed = persist(ctx, func() error { return c.Inventories.Delete(ctx, order, "") })
 	}
 	if failed != nil {
 		c.Log.WarnContext(ctx, "a part of what a work order made could not be removed", "order", order, "error", failed.Error())
