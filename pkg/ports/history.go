@@ -17,6 +17,8 @@ type History interface {
 	Page(ctx context.Context, scope tenancy.Scope, s stack.ID, q page.Query) (page.Page[placement.Record], error)
 	// At returns the record that was the newest at a moment; NotFound, code decision_not_found, if none is kept from then.
 	At(ctx context.Context, scope tenancy.Scope, s stack.ID, at time.Time) (placement.Record, error)
-	// Trim deletes records that are older than before, at most limit, and returns how many. The newest about each stack stays.
-	Trim(ctx context.Context, before time.Time, limit int) (int, error)
+	// Keep deletes records that are older than before, at most limit, and makes room for those of the day until then; more says that
+	// some are left. The newest about each stack stays. An adapter that keeps records by the day drops whole days, however many they
+	// are, and none sooner: up to a day of what is older stays. Commits do not depend on it.
+	Keep(ctx context.Context, before, until time.Time, limit int) (more bool, err error)
 }

@@ -57,8 +57,8 @@ func (r history) At(ctx context.Context, scope tenancy.Scope, id stack.ID, at ti
 	})
 }
 
-func (r history) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
-	return write(ctx, r.s, func(c *change) (int, error) {
+func (r history) Keep(ctx context.Context, before, _ time.Time, limit int) (bool, error) {
+	return write(ctx, r.s, func(c *change) (bool, error) {
 		var gone []numbered
 		c.records.each(func(k numbered, rec placement.Record) bool {
 			if d, _ := c.decisions.get(one(k.a)); rec.At.Before(before) && k.n < d.generation {
@@ -69,6 +69,6 @@ func (r history) Trim(ctx context.Context, before time.Time, limit int) (int, er
 		for _, k := range gone {
 			c.records.drop(k)
 		}
-		return len(gone), nil
+		return len(gone) == limit, nil
 	})
 }

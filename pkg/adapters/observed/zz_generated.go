@@ -1282,10 +1282,10 @@ func (x observedHistory) At(ctx context.Context, p1 tenancy.Scope, p2 stack.ID, 
 	return r0, err
 }
 
-func (x observedHistory) Trim(ctx context.Context, p1 time.Time, p2 int) (r0 int, err error) {
-	ctx, done := x.o.start(ctx, "History", "Trim")
+func (x observedHistory) Keep(ctx context.Context, p1 time.Time, p2 time.Time, p3 int) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "History", "Keep")
 	defer func() { done(err) }()
-	r0, err = x.in.Trim(ctx, p1, p2)
+	r0, err = x.in.Keep(ctx, p1, p2, p3)
 	return r0, err
 }
 

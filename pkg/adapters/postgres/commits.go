@@ -264,8 +264,10 @@ const recordDecisions = `WITH c AS (
 			moved = ARRAY(SELECT t FROM unnest(p.moved) AS t WHERE t > c.decided_at - interval '1 hour' ORDER BY t) || array_fill(c.decided_at, ARRAY[c.moves])
 		FROM c WHERE p.stack_id = c.stack_id
 		RETURNING p.stack_id, p.generation)
-	INSERT INTO decisions (stack_id, generation, object_id, fleet, packed, cause, traceparent, decided_at)
-	SELECT p.stack_id, p.generation, nullif(c.object_id, '')::uuid, c.fleet, c.packed, c.cause, c.traceparent, c.decided_at FROM p JOIN c ON c.stack_id = p.stack_id`
+	INSERT INTO decisions (stack_id, generation, object_id, fleet, packed, cause, traceparent, decided_at, day)
+	SELECT p.stack_id, p.generation, nullif(c.object_id, '')::uuid, c.fleet, c.packed, c.cause, c.traceparent, c.decided_at,
+		CASE WHEN c.decided_at >= $12::timestamptz AND c.decided_at < $12::timestamptz + interval '24 hours' THEN $12::timestamptz ELSE '-infinity' END
+	FROM p JOIN c ON c.stack_id = p.stack_id`
 
 // decidedRow is what is kept of a decision.
 type decidedRow struct {
@@ -313,6 +315,10 @@ func (s session) record(ctx context.Context, rows []decidedRow) error {
 	if err != nil {
 		return err
 	}
+	day, err := s.dayOf(ctx, rows)
+	if err != nil {
+		return err
+	}
 	_, err = s.exec(ctx, "record decisions", recordDecisions,
 		column(rows, func(r decidedRow) string { return string(r.Stack) }),
 		column(rows, func(r decidedRow) string { return r.hold }),
@@ -324,7 +330,7 @@ func (s session) record(ctx context.Context, rows []decidedRow) error {
 		column(rows, func(r decidedRow) string { return r.followed }),
 		column(rows, func(r decidedRow) int64 { return int64(r.Record.Decision.Moves) }),
 		column(rows, func(r decidedRow) string { return r.blocked }),
-		pq.Int64Array(fleets))
+		pq.Int64Array(fleets), day)
 	return err
 }
 

@@ -98,7 +98,7 @@ func TestDecisionsShareTheirFleet(t *testing.T) {
 
 	trim := func() {
 		t.Helper()
-		if _, err := d.s.History().Trim(t.Context(), now.Add(-time.Hour), 100); err != nil {
+		if _, err := d.s.History().Keep(t.Context(), now.Add(-time.Hour), now, 100); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,9 +23,9 @@ const (
 	newestRecord    = ` ORDER BY d.generation DESC LIMIT 1`
 	recordAtAny     = recordAt + newestRecord
 	recordAtOfOwner = recordAt + ` AND s.generator_id = $3` + newestRecord
-	trimRecords     = `DELETE FROM decisions WHERE (stack_id, generation) IN (
+	trimRecords     = `DELETE FROM decisions WHERE day = '-infinity' AND (stack_id, generation) IN (
 		SELECT d.stack_id, d.generation FROM decisions d JOIN stack_placements p ON p.stack_id = d.stack_id
-		WHERE d.decided_at < $1 AND d.generation < p.generation ORDER BY d.decided_at LIMIT $2)`
+		WHERE d.day = '-infinity' AND d.decided_at < $1 AND d.generation < p.generation ORDER BY d.decided_at LIMIT $2)`
 	// One that comes to be used again meanwhile stays: what refers to it forbids that it goes, and it is tried again.
 	trimFleets = `DELETE FROM decision_fleets WHERE id IN (SELECT f.id FROM decision_fleets f
 		WHERE f.put_at < $1 AND NOT EXISTS (SELECT FROM decisions d WHERE d.fleet = f.id) LIMIT $2 FOR UPDATE SKIP LOCKED)`
@@ -84,13 +84,31 @@ func (r history) At(ctx context.Context, scope tenancy.Scope, id stack.ID, at ti
 	return row.record()
 }
 
-// Trim implements ports.History.
-func (r history) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
-	return writes(ctx, r.s, func(ctx context.Context, in session) (int, error) {
+// Keep implements ports.History. A day goes whole, in a transaction of its own, which waits for others no longer than two seconds:
+// what is left is left for the next time.
+func (r history) Keep(ctx context.Context, before, until time.Time, limit int) (bool, error) {
+	err := r.s.atomically(ctx, func(ctx context.Context, in session) error {
+		return in.makeShelves(ctx, days(), until.Add(-days().width), until)
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, table := range days().tables {
+		old, err := r.s.over(ctx, days(), table, before)
+		if err != nil {
+			return false, err
+		}
+		for _, name := range old {
+			if err := r.s.atomically(ctx, func(ctx context.Context, in session) error { return in.dropDay(ctx, name) }); err != nil {
+				return false, err
+			}
+		}
+	}
+	return writes(ctx, r.s, func(ctx context.Context, in session) (bool, error) {
 		n, err := in.exec(ctx, "trim decisions", trimRecords, micro(before), limit)
 		if err == nil && n < int64(limit) {
-			_, err = in.exec(ctx, "trim fleets of decisions", trimFleets, micro(before), limit)
+			n, err = in.exec(ctx, "trim fleets of decisions", trimFleets, micro(before), limit)
 		}
-		return int(n), err
+		return n == int64(limit), err
 	})
 }

@@ -4,20 +4,40 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// A shelf is a partition for what is taken in one hour. Its name says which.
-const (
-	shelfWidth  = time.Hour
-	shelfFormat = "2006010215"
-)
+// shelving is tables whose partitions, the shelves, each hold what is of one span of time (UTC). A shelf's name says which.
+type shelving struct {
+	width  time.Duration
+	format string
+	tables []string
+}
 
-// shelved are the tables whose partitions are shelves.
-func shelved() []string { return []string{"k8s_events", "pod_logs"} }
+// hours are the shelves of what is observed.
+func hours() shelving { return shelving{time.Hour, "2006010215", []string{"k8s_events", "pod_logs"}} }
 
-func shelfName(table string, at time.Time) string {
-	return table + "_" + at.UTC().Truncate(shelfWidth).Format(shelfFormat)
+// days are the shelves of what is decided.
+func days() shelving { return shelving{24 * time.Hour, "20060102", []string{"decisions"}} }
+
+func (x shelving) of(at time.Time) time.Time { return at.UTC().Truncate(x.width) }
+
+func (x shelving) name(table string, at time.Time) string {
+	return table + "_" + x.of(at).Format(x.format)
+}
+
+// over returns the shelves of a table that hold nothing of before or later.
+func (s session) over(ctx context.Context, x shelving, table string, before time.Time) ([]string, error) {
+	names, err := many[string](ctx, s, "list shelves", listShelves, table)
+	if err != nil {
+		return nil, err
+	}
+	first := x.name(table, before)
+	return slices.DeleteFunc(names, func(n string) bool { // those that are named for something else stay
+		_, err := time.Parse(x.format, strings.TrimPrefix(n, table+"_"))
+		return err != nil || n >= first
+	}), nil
 }
 
 const (
@@ -30,35 +50,35 @@ const (
 
 	limitLocks = `SET LOCAL lock_timeout = '2s'`
 	// A table that is attached locks its parent far less than one that is made as its part.
-	makeShelf   = `CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`
+	makeShelf   = `CREATE TABLE %[1]s (LIKE %[2]s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)`
 	attachShelf = `ALTER TABLE %[2]s ATTACH PARTITION %[1]s FOR VALUES FROM ('%[3]s') TO ('%[4]s')`
 	dropShelf   = `DROP TABLE %s`
 )
 
 // shelve makes sure that what is taken at the moment at has its shelves. It asks once an hour and process.
 func (s *Store) shelve(ctx context.Context, at time.Time) error {
-	hour := at.UTC().Truncate(shelfWidth)
+	hour := hours().of(at)
 	if s.shelf.Load() == hour.Unix() {
 		return nil
 	}
-	if err := s.inTransaction(ctx, func(ctx context.Context, in session) error { return in.makeShelves(ctx, hour, hour) }); err != nil {
+	if err := s.inTransaction(ctx, func(ctx context.Context, in session) error { return in.makeShelves(ctx, hours(), hour, hour) }); err != nil {
 		return err
 	}
 	s.shelf.Store(hour.Unix())
 	return nil
 }
 
-// makeShelves makes those that are missing, from one hour to another.
-func (s session) makeShelves(ctx context.Context, from, to time.Time) error {
+// makeShelves makes those that are missing, from one moment to another.
+func (s session) makeShelves(ctx context.Context, x shelving, from, to time.Time) error {
 	if _, err := s.exec(ctx, "limit locks", limitLocks); err != nil {
 		return err
 	}
 	if _, err := s.exec(ctx, "lock shelves", lockShelves, int64(makingShelves)); err != nil {
 		return err
 	}
-	for hour := from.UTC().Truncate(shelfWidth); !hour.After(to); hour = hour.Add(shelfWidth) {
-		for _, table := range shelved() {
-			name := shelfName(table, hour)
+	for at := x.of(from); !at.After(to); at = at.Add(x.width) {
+		for _, table := range x.tables {
+			name := x.name(table, at)
 			is, err := one[bool](ctx, s, "look for shelf", nil, hasTable, name)
 			if err != nil {
 				return err
@@ -69,7 +89,7 @@ func (s session) makeShelves(ctx context.Context, from, to time.Time) error {
 			if _, err := s.exec(ctx, "make shelf", fmt.Sprintf(makeShelf, name, table)); err != nil {
 				return err
 			}
-			bounds := fmt.Sprintf(attachShelf, name, table, hour.Format(time.RFC3339), hour.Add(shelfWidth).Format(time.RFC3339))
+			bounds := fmt.Sprintf(attachShelf, name, table, at.Format(time.RFC3339), at.Add(x.width).Format(time.RFC3339))
 			if _, err := s.exec(ctx, "attach shelf", bounds); err != nil {
 				return err
 			}
@@ -82,7 +102,7 @@ func (s session) makeShelves(ctx context.Context, from, to time.Time) error {
 // than two seconds: the rest is left for the next time.
 func (r observations) Keep(ctx context.Context, before, until time.Time) (int, error) {
 	err := r.s.atomically(ctx, func(ctx context.Context, in session) error {
-		if err := in.makeShelves(ctx, until.Add(-shelfWidth), until); err != nil {
+		if err := in.makeShelves(ctx, hours(), until.Add(-hours().width), until); err != nil {
 			return err
 		}
 		_, err := in.exec(ctx, "drop marks", dropMarks, micro(before))
@@ -92,14 +112,12 @@ func (r observations) Keep(ctx context.Context, before, until time.Time) (int, e
 		return 0, err
 	}
 	var old []string
-	for _, table := range shelved() {
-		names, err := many[string](ctx, r.s, "list shelves", listShelves, table)
+	for _, table := range hours().tables {
+		names, err := r.s.over(ctx, hours(), table, before)
 		if err != nil {
 			return 0, err
 		}
-		// A shelf holds what is older than its name plus an hour.
-		first := shelfName(table, before)
-		old = append(old, slices.DeleteFunc(names, func(n string) bool { return n >= first })...)
+		old = append(old, names...)
 	}
 	for n, name := range old {
 		err := r.s.atomically(ctx, func(ctx context.Context, in session) error {

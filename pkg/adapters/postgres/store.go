@@ -71,6 +71,7 @@ type Store struct {
 	endIt   context.CancelFunc
 	timeout time.Duration // of a connection attempt
 	shelf   atomic.Int64  // Unix time of the hour whose shelves are known to be there
+	day     atomic.Int64  // Unix time of the day whose shelf of decisions is known to be there; 0: of none
 	maxIdle int
 	bell    bell
 	records sync.Pool // of *placement.Packer

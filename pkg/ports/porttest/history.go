@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -17,6 +18,7 @@ func historyCases() map[string]func(*world) {
 		"records are kept":     historyKept,
 		"the record of a time": historyAt,
 		"old records go":       historyTrim,
+		"old days go":          historyDays,
 		"scopes":               historyScopes,
 	}
 }
@@ -70,27 +72,87 @@ func historyAt(w *world) {
 	wantCode(w.T, "of no stack", err, fault.NotFound, "decision_not_found")
 }
 
+// recordsLeft are the generations that are kept of a stack.
+func (w *world) recordsLeft(s stack.ID) []int64 {
+	w.Helper()
+	got, err := w.History().Page(w.ctx, everything, s, placement.RecordList().All(100))
+	wantNone(w.T, "page", err)
+	out := []int64{}
+	for _, r := range got.Items {
+		out = append(out, r.Generation)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What was decided before there was room for its day goes one by one.
 func historyTrim(w *world) {
 	p := w.place(0)
 	other := w.stack(p.generator.ID, "other")
 	w.recorded(p.stack.ID, 4)
 	w.recorded(other.ID, 1)
-	n, err := w.History().Trim(w.ctx, w.at.Add(150*time.Minute), 2)
-	wantNone(w.T, "trim", err)
-	wantSame(w.T, "trimmed", n, 2)
-	n, err = w.History().Trim(w.ctx, w.at.Add(150*time.Minute), 2)
-	wantNone(w.T, "trim", err)
-	wantSame(w.T, "trimmed then", n, 1)
-	for s, want := range map[stack.ID]int{p.stack.ID: 1, other.ID: 1} {
-		got, err := w.History().Page(w.ctx, everything, s, placement.RecordList().All(10))
-		wantNone(w.T, "page", err)
-		wantSame(w.T, "records left", len(got.Items), want)
+	for _, want := range []bool{true, false} {
+		more, err := w.History().Keep(w.ctx, w.at.Add(150*time.Minute), w.at.Add(48*time.Hour), 2)
+		wantNone(w.T, "keep", err)
+		wantSame(w.T, "more", more, want)
 	}
-	n, err = w.History().Trim(w.ctx, w.at.Add(time.Hour*1000), 10)
-	wantNone(w.T, "trim all", err)
-	wantSame(w.T, "the newest that were trimmed", n, 0)
+	wantSame(w.T, "records left", w.recordsLeft(p.stack.ID), []int64{4})
+	wantSame(w.T, "records left of the other", w.recordsLeft(other.ID), []int64{1})
+	more, err := w.History().Keep(w.ctx, w.at.Add(time.Hour*1000), w.at.Add(48*time.Hour), 10)
+	wantNone(w.T, "keep the newest", err)
+	wantSame(w.T, "more than the newest", more, false)
 	_, _, err = w.Decisions().Latest(w.ctx, p.stack.ID)
 	wantNone(w.T, "the newest is still there", err)
+}
+
+// What was decided when there was room for its day goes with the day, but what is newest about a stack.
+func historyDays(w *world) {
+	p := w.place(0)
+	idle := w.stack(p.generator.ID, "idle")
+	keep := func(before, until time.Time) {
+		w.Helper()
+		for more, tries := true, 0; more; tries++ {
+			var err error
+			if more, err = w.History().Keep(w.ctx, before, until, 7); err != nil || tries > 20 {
+				w.Fatalf("keep, %d times: %v", tries+1, err)
+			}
+		}
+	}
+	long := w.at.Add(-1000 * time.Hour)
+	keep(long, w.at)
+	keep(long, w.at.Add(48*time.Hour))
+	records := w.recorded(p.stack.ID, 49)
+	still := w.recorded(idle.ID, 1)[0]
+	wantSame(w.T, "records after nothing was old", len(w.recordsLeft(p.stack.ID)), 49)
+
+	keep(w.at.Add(40*time.Hour+time.Microsecond), w.at.Add(48*time.Hour))
+	left := w.recordsLeft(p.stack.ID)
+	if first := left[0]; len(left) != int(50-first) || first < 18 || first > 42 {
+		w.Errorf("records left: got %v, want all since 40 hours after the first, and at most a day before", left)
+	}
+	_, err := w.History().At(w.ctx, everything, p.stack.ID, w.at)
+	wantCode(w.T, "at a time whose records are gone", err, fault.NotFound, "decision_not_found")
+	for _, hour := range []int{41, 48} {
+		got, err := w.History().At(w.ctx, everything, p.stack.ID, records[hour].At)
+		wantNone(w.T, "at", err)
+		wantSame(w.T, "record", got, records[hour])
+	}
+	same := func() {
+		w.Helper()
+		wantSame(w.T, "records left of the idle", w.recordsLeft(idle.ID), []int64{1})
+		got, err := w.History().At(w.ctx, everything, idle.ID, w.at.Add(time.Hour))
+		wantNone(w.T, "at", err)
+		wantSame(w.T, "record of the idle", got, still)
+	}
+	same()
+	for range 2 { // the second time finds nothing to do
+		keep(w.at.Add(1000*time.Hour), w.at.Add(1024*time.Hour))
+		wantSame(w.T, "records left", w.recordsLeft(p.stack.ID), []int64{49})
+		same()
+	}
+	w.recorded(idle.ID, 1) // it is decided about again: the old one is not the newest any more
+	keep(w.at.Add(1000*time.Hour), w.at.Add(1024*time.Hour))
+	wantSame(w.T, "records left of the idle, decided about again", w.recordsLeft(idle.ID), []int64{2})
 }
 
 func historyScopes(w *world) {
@@ -123,8 +185,8 @@ func (w *world) historyMethods() map[string]method {
 		"History.At": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.History().At(ctx, everything, s, w.at))
 		},
-		"History.Trim": func(ctx context.Context, r ports.Repositories) error {
-			return discard(r.History().Trim(ctx, w.at, 10))
+		"History.Keep": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.History().Keep(ctx, w.at, w.at.Add(time.Hour), 10))
 		},
 	}
 }
@@ -148,9 +210,9 @@ func (x faultyHistory) At(ctx context.Context, scope tenancy.Scope, s stack.ID, 
 	return x.in.At(ctx, scope, s, at)
 }
 
-func (x faultyHistory) Trim(ctx context.Context, before time.Time, limit int) (int, error) {
+func (x faultyHistory) Keep(ctx context.Context, before, until time.Time, limit int) (bool, error) {
 	if err := x.f.next(); err != nil {
-		return 0, err
+		return false, err
 	}
-	return x.in.Trim(ctx, before, limit)
+	return x.in.Keep(ctx, before, until, limit)
 }

@@ -55,10 +55,13 @@ func Idempotency(i ports.Idempotency) Task {
 	}}
 }
 
-// Decisions removes the records of decisions that are older than keep, but the newest about each stack.
+// aDay is how far ahead there is room for records of decisions.
+const aDay = 24 * time.Hour
+
+// Decisions removes the records of decisions that are older than keep, but the newest about each stack, and makes room for those of
+// the next day.
 func Decisions(h ports.History, keep time.Duration) Task {
 	return Task{Name: "trim decisions", Step: func(ctx context.Context, now time.Time) (bool, error) {
-		n, err := h.Trim(ctx, now.Add(-keep), recordBatch)
-		return n == recordBatch, err
+		return h.Keep(ctx, now.Add(-keep), now.Add(aDay), recordBatch)
 	}}
 }
