@@ -277,12 +277,23 @@ type Commit struct {
 	Changes      []placement.Change
 	Hold         *placement.Hold // stored as it is: nil clears
 	Record       placement.Record
+	Rooms        []Room // of clusters that the decision gives away
+}
+
+// Room is what decisions that give room of a cluster rest on, beside the cluster itself: what else is there, or is to be.
+type Room struct {
+	Agent agent.ID
+	// Stacks are as many as are assigned there when everything that is committed together is written, as far as its decisions know.
+	Stacks int
+	// Spare is how many there may be of which they do not know: others have decided about these meanwhile, and for them there is room too.
+	Spare int
 }
 
 // Decisions commit what the scheduler decided, and keep the record.
 type Decisions interface {
 	// Commit checks that the lease is held in its epoch and not over, that stack version, generation and policy are as expected,
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
+	// It is one too if more stacks are assigned to an agent then than a Room of one of the decisions says.
 	// The blobs of variants must have been put (else Refused, foreign_key_violation).
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions. Several decisions, about a stack each, are committed together or not at all;

@@ -30,8 +30,27 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		for _, co := range commits {
 			c.commit(co, revisions)
 		}
+		for _, co := range commits {
+			for _, r := range co.Rooms {
+				if c.stacksOf(r.Agent) > r.Stacks+r.Spare {
+					return nil, stale("what is assigned to agent", r.Agent)
+				}
+			}
+		}
 		return revisions, nil
 	})
+}
+
+// stacksOf is how many stacks are assigned to an agent.
+func (c *change) stacksOf(a agent.ID) int {
+	n := 0
+	c.assignments.from(two{string(a), ""}, func(k two, x delivery.Assignment) bool {
+		if k.a == string(a) && x.State == delivery.Assigned {
+			n++
+		}
+		return k.a == string(a)
+	})
+	return n
 }
 
 func (c *change) commit(co ports.Commit, revisions map[agent.ID]delivery.Revision) {

@@ -45,6 +45,9 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		if err != nil {
 			return nil, err
 		}
+		if err := in.checkRooms(ctx, commits); err != nil {
+			return nil, err
+		}
 		return revisions, in.record(ctx, records)
 	})
 }

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -138,6 +139,19 @@ func (p Promises) Settle(d Decision, needs cluster.Resources, prior Prior, clust
 		clusters[ch.Agent] = c
 	}
 	return was
+}
+
+// Spare is how many more stacks have room in c, each of which needs as much as most, beside one with these needs that comes there.
+func Spare(c Cluster, needs, most cluster.Resources) int {
+	there, n := available(&c), int64(math.MaxInt32)
+	for _, x := range [...]struct{ needs, most, there int64 }{
+		{needs.CPU, most.CPU, there.CPU}, {needs.Memory, most.Memory, there.Memory}, {needs.Pods, most.Pods, there.Pods}, {needs.GPU, most.GPU, there.GPU},
+	} {
+		if x.needs > 0 {
+			n = min(n, max(x.there-x.needs, 0)/max(x.needs, x.most))
+		}
+	}
+	return int(n)
 }
 
 // Freed returns of clusters as they were those of which less is promised now: others may have waited for the room.

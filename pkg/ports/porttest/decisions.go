@@ -32,6 +32,8 @@ func decisionCases() map[string]func(*world) {
 		"moves of the last hour are known":          decisionMoves,
 		"since when a stack is in a cluster":        decisionPlaced,
 		"several at once, or none":                  decisionTogetherOrNone,
+		"room is given once":                        decisionRooms,
+		"room is given to one of many racers":       decisionRoomRace,
 	}
 	for name, spoil := range staleCommits() {
 		cases["refused: "+name] = func(w *world) { decisionRefused(w, spoil) }

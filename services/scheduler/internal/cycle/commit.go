@@ -131,13 +131,22 @@ func (e *Engine) settle(ctx context.Context, id stack.ID, c cause, lease ports.L
 		if try == maxTries {
 			return err
 		}
-		if err := e.recount(ctx); err != nil {
+		if err := e.relearn(ctx); err != nil {
 			return err
 		}
 		if err := e.reread(ctx, id); err != nil {
 			return err
 		}
 	}
+}
+
+// relearn brings what decisions of other replicas have changed up to date after a race that was lost: what they have removed, and
+// what they were promised. The snapshot may not be ahead of the store.
+func (e *Engine) relearn(ctx context.Context) error {
+	if err := e.catchUp(ctx); err != nil {
+		return err
+	}
+	return e.recount(ctx)
 }
 
 // reread brings the stack, its assignments and every agent that a decision on it would change up to date.
@@ -247,6 +256,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 		p.commit.Record.Object = s.Newest.ID
 	}
 	p.spent, p.spare = e.spends(s, d, now)
+	p.commit.Rooms = e.gives(s, d)
 	return p, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -81,6 +82,7 @@ type Engine struct {
 	unsent map[agent.ID]delivery.Revision
 
 	policies map[policy.ID]policy.Policy // as they were last read
+	most     cluster.Resources           // that one of them has asked for
 	ready    map[policy.ID]ready         // as they were last used
 	triggers triggers                    // of these
 	peering  map[policy.ID]bool          // of these, those that look at where other stacks are

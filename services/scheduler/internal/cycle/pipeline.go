@@ -79,6 +79,7 @@ func (l *pipeline) send(ctx context.Context) error {
 	if len(f.list) == 1 { // its trace shows the commit
 		within = trace.ContextWithSpan(ctx, f.list[0].span)
 	}
+	l.rooms(f.list)
 	write := l.writing(f.list)
 	go func() {
 		defer close(f.over)
@@ -135,7 +136,7 @@ func (e *Engine) again(ctx context.Context, list []*pending, err error) error {
 	}
 	if raced {
 		e.metrics.conflicts.Inc()
-		if err := e.recount(ctx); err != nil {
+		if err := e.relearn(ctx); err != nil {
 			for _, p := range list {
 				e.passed[p.subject.Stack] = true
 			}

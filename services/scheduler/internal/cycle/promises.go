@@ -6,9 +6,11 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 // learn reads the policies that decide about stacks of the snapshot and are not known in the revision that does, all at once.
@@ -27,9 +29,44 @@ func (e *Engine) learn(ctx context.Context) error {
 		return fmt.Errorf("read %d policies: %w", len(wanted), err)
 	}
 	for _, p := range list {
-		e.policies[p.ID] = p
+		e.know(p)
 	}
 	return nil
+}
+
+// know keeps a policy as it was read.
+func (e *Engine) know(p policy.Policy) {
+	e.policies[p.ID] = p
+	cpu, memory, pods, gpu := p.Document.Requires.Amount()
+	e.most = cluster.Resources{CPU: max(e.most.CPU, cpu), Memory: max(e.most.Memory, memory), Pods: max(e.most.Pods, pods), GPU: max(e.most.GPU, gpu)}
+}
+
+// gives returns of which clusters the decision, which the snapshot does not have yet, gives room away, and what it rests on there.
+func (e *Engine) gives(s placement.Subject, d placement.Decision) []ports.Room {
+	if s.Policy == nil || s.Over() {
+		return nil
+	}
+	needs := e.ready[s.Policy.ID].compiled.Needs()
+	if needs == (cluster.Resources{}) {
+		return nil
+	}
+	var out []ports.Room
+	for _, ch := range d.Changes {
+		if c, there := e.world.clusters[ch.Agent]; there && ch.State == delivery.Assigned && e.world.priors[s.Stack][ch.Agent].State != delivery.Assigned {
+			out = append(out, ports.Room{Agent: ch.Agent, Stacks: c.Load + 1, Spare: placement.Spare(c, needs, e.most)})
+		}
+	}
+	return out
+}
+
+// rooms brings what the decisions that are committed together say of the room that they give away to what all of them come to. The snapshot
+// has them already.
+func (e *Engine) rooms(list []*pending) {
+	for _, p := range list {
+		for i := range p.commit.Rooms {
+			p.commit.Rooms[i].Stacks = e.world.clusters[p.commit.Rooms[i].Agent].Load
+		}
+	}
 }
 
 // pledge makes promises of what the assignments of these stacks, nil for all, have that is perhaps not in what the clusters have

@@ -141,7 +141,7 @@ func (e *Engine) foresee(ctx context.Context, id stack.ID, ahead []stack.ID) err
 		return fmt.Errorf("read %d policies: %w", len(ids), err)
 	}
 	for _, p := range list {
-		e.policies[p.ID] = p
+		e.know(p)
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (e *Engine) document(ctx context.Context, ref *policy.Ref) (*policy.Documen
 	if len(list) != 1 || list[0].Revision != ref.Revision {
 		return nil, fault.Newf(fault.Conflict, "stale", "policy %s is not in revision %d any more", ref.ID, ref.Revision)
 	}
-	e.policies[ref.ID] = list[0]
+	e.know(list[0])
 	return &list[0].Document, nil
 }
 

@@ -1,0 +1,50 @@
+package porttest
+
+import (
+	"fmt"
+
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// decisionRooms commits decisions that give room of a cluster: they rest on what else is assigned there.
+func decisionRooms(w *world) {
+	p, q := w.place(1), w.place(1)
+	shared := p.agents[0].ID
+	give := func(stacks, spare int, more ...ports.Commit) error {
+		w.Helper()
+		c := w.decision(q.stack.ID, w.assign(shared, q.object))
+		c.Rooms = []ports.Room{{Agent: q.agents[0].ID, Stacks: 1}, {Agent: shared, Stacks: stacks, Spare: spare}}
+		return discard(w.Decisions().Commit(w.ctx, append(more, c)...))
+	}
+	before := w.placement(q, shared)
+	wantKind(w.T, "one there is not known", give(1, 0), fault.Conflict)
+	wantSame(w.T, "after the refusal", w.placement(q, shared), before)
+	third := w.stack(p.generator.ID, "third")
+	other := w.publish(third.ID, "kind: ConfigMap")
+	with := w.decision(third.ID, w.assign(shared, other))
+	wantKind(w.T, "one that comes with it is not counted", give(2, 0, with), fault.Conflict)
+	wantSame(w.T, "after the refusal of both", w.placement(q, shared), before)
+	wantNone(w.T, "it is counted", give(3, 0, with))
+	w.decide(q.stack.ID, w.remove(shared, q.object))
+	w.decide(third.ID, w.remove(shared, other))
+	wantKind(w.T, "what leaves is not there", give(1, 0), fault.Conflict)
+	wantNone(w.T, "there is room for one that is not known", give(1, 1))
+}
+
+// decisionRoomRace: of decisions about different stacks that each take the room of one cluster, one is committed.
+func decisionRoomRace(w *world) {
+	const racers = 6
+	a := w.agent("small")
+	var commits []ports.Commit
+	for range racers {
+		p := w.place(0)
+		c := w.decision(p.stack.ID, w.assign(a.ID, p.object))
+		c.Rooms = []ports.Room{{Agent: a.ID, Stacks: 1}}
+		commits = append(commits, c)
+	}
+	wantOneWinner(w.T, "commit", race(racers, func(i int) error { return discard(w.Decisions().Commit(w.ctx, commits[i])) }))
+	_, held := w.held(a.ID)
+	wantSame(w.T, fmt.Sprintf("stacks of %s", agent.ID(a.Name)), len(held), 1)
+}
