@@ -73,6 +73,15 @@ func (c *Cluster) Get(ctx context.Context, as cluster.Identity, t cluster.Target
 
 // Apply implements cluster.Objects.
 func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapping, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
+	return c.apply(ctx, as, m, obj, true, dryRun)
+}
+
+// Introduce implements cluster.Objects.
+func (c *Cluster) Introduce(ctx context.Context, as cluster.Identity, m cluster.Mapping, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return c.apply(ctx, as, m, obj, false, false)
+}
+
+func (c *Cluster) apply(ctx context.Context, as cluster.Identity, m cluster.Mapping, obj *unstructured.Unstructured, force, dryRun bool) (*unstructured.Unstructured, error) {
 	r, err := c.resource(as, m, obj.GetNamespace())
 	if err != nil {
 		return nil, err
@@ -86,7 +95,6 @@ func (c *Cluster) Apply(ctx context.Context, as cluster.Identity, m cluster.Mapp
 			return nil, err
 		}
 	}
-	force := true
 	o := metav1.PatchOptions{FieldManager: cluster.FieldManager, Force: &force}
 	if dryRun {
 		o.DryRun = []string{metav1.DryRunAll}

@@ -87,6 +87,9 @@ type Objects interface {
 	// Apply is a server-side apply by FieldManager, forced; the caller has made sure of ownership. A dry run changes
 	// nothing and returns what would be. obj is not changed.
 	Apply(ctx context.Context, as Identity, m Mapping, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error)
+	// Introduce applies an object that was not there, by FieldManager. If it is there by now it is not forced: it is a Conflict if
+	// another manager has given a field of obj another value, else what others have in it stays. obj is not changed.
+	Introduce(ctx context.Context, as Identity, m Mapping, obj *unstructured.Unstructured) (*unstructured.Unstructured, error)
 	// Delete begins a deletion that takes dependents along (foreground). An object that is not there is no error.
 	Delete(ctx context.Context, as Identity, t Target) error
 	// Release takes the agent's stamps off, so that the object belongs to nobody. An object that is not there is no error.

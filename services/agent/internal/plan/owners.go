@@ -128,6 +128,9 @@ func (s spot) isOthers() bool {
 	return slices.ContainsFunc(s.sets, func(o set) bool { return len(o.fields) == 0 && o.manager != cluster.FieldManager })
 }
 
+// IsShared reports whether a field manager other than the agent owns anything of an object.
+func IsShared(live *unstructured.Unstructured) bool { return len(root(live).others()) > 0 }
+
 // managers returns the field managers, other than the agent, that own any of the paths in a live object.
 func managers(live *unstructured.Unstructured, paths []string) []string {
 	all := spot{}

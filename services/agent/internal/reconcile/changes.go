@@ -69,6 +69,11 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.A
 	as, objects := identity(f.want.Policy), f.w.e.c.Cluster.Objects
 	for tries := 1; ; tries++ {
 		u, err := f.applyAsSeen(ctx, objects, as, c)
+		if err == nil && c.Action == plan.Create && plan.IsShared(u) {
+			// Somebody else has made it in the same moment, and nothing that the two want differs: it was there before.
+			c.Action, c.Before, c.Payload = plan.Adopt, u.GetResourceVersion(), plan.Payload(c.Object, u, f.want.Policy.IgnorePaths, true)
+			u, err = f.applyAsSeen(ctx, objects, as, c)
+		}
 		if err == nil {
 			return stateOf(c.Object.Key, u), c.Action, nil
 		}
@@ -94,19 +99,21 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.A
 }
 
 // applyAsSeen is a Conflict if the object is not as it was seen. Server-side apply has no precondition for an object that
-// was not there: it is looked for once more. Other stacks of this agent cannot make it meanwhile (see claims).
+// was not there: it is looked for once more, and if it comes in the moment after that, nothing of it is overwritten. Other stacks
+// of this agent cannot make it meanwhile (see claims).
 func (f *full) applyAsSeen(ctx context.Context, objects cluster.Objects, as cluster.Identity, c plan.Change) (*unstructured.Unstructured, error) {
-	payload := c.Payload
 	if c.Before != "" {
-		payload = payload.DeepCopy()
+		payload := c.Payload.DeepCopy()
 		payload.SetResourceVersion(c.Before)
-	} else if _, err := objects.Get(ctx, as, c.Object.Target()); !fault.Is(err, fault.NotFound) {
+		return objects.Apply(ctx, as, c.Object.Mapping, payload, false)
+	}
+	if _, err := objects.Get(ctx, as, c.Object.Target()); !fault.Is(err, fault.NotFound) {
 		if err != nil {
 			return nil, err
 		}
 		return nil, fault.New(fault.Conflict, "object_appeared", "somebody else has made it meanwhile")
 	}
-	return objects.Apply(ctx, as, c.Object.Mapping, payload, false)
+	return objects.Introduce(ctx, as, c.Object.Mapping, c.Payload)
 }
 
 const (

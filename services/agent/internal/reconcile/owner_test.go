@@ -2,7 +2,9 @@ package reconcile_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -207,5 +209,51 @@ func TestAnObjectThatAppearsBetweenLookAndWriteIsLeftAlone(t *testing.T) {
 	})
 	if got := w.value("v1/configmaps/./it"); got != "small" || !isHealthy(w.reports.last(small.StackID)) {
 		t.Errorf("the object says %q, and the small stack %+v", got, w.reports.last(small.StackID))
+	}
+}
+
+// What somebody else makes in the moment between the last look and the write is not overwritten.
+func TestWhatIsMadeInTheMomentOfTheWriteIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	const path = "v1/configmaps/./it"
+	for name, c := range map[string]struct {
+		adopt string
+		data  map[string]any
+		said  string
+		value string
+		stays bool // when the stack goes
+	}{
+		"and is not adopted":           {adopt: "never", data: map[string]any{"key": "theirs"}, said: "not_adopted", value: "theirs", stays: true},
+		"and is adopted":               {data: map[string]any{"key": "theirs"}, said: "adopted: ConfigMap", value: "ours", stays: true},
+		"and is adopted as it was":     {data: map[string]any{"more": "theirs"}, said: "adopted: ConfigMap", value: "ours", stays: true},
+		"and nobody makes it but ours": {value: "ours"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := uuid.NewString()
+			var once sync.Once
+			hold := func(r *http.Request) {
+				if c.data != nil && r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") == "" && strings.HasSuffix(r.URL.Path, "/configmaps/it") {
+					once.Do(func() { w.create(path, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": c.data}) })
+				}
+			}
+			w.wire.before.Store(&hold)
+			w.engine.Desired([]wire.Stack{w.stack(id, configMap("it", "ours"), wire.Policy{Adopt: c.adopt})}, nil)
+			r := w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" || a.Phase == "applied" })
+			if !strings.Contains(r.Message, c.said) || (c.adopt == "never") != (r.Phase == "failed") {
+				t.Errorf("the report is %s %q, want it to say %q", r.Phase, r.Message, c.said)
+			}
+			if v := w.value(path); v != c.value {
+				t.Errorf("the value is %q, want %q", v, c.value)
+			}
+			if more := c.data["more"]; more != nil && w.get(path).Object["data"].(map[string]any)["more"] != more {
+				t.Error("what they have in it is gone")
+			}
+			w.remove(id)
+			if u := w.get(path); (u != nil) != c.stays {
+				t.Errorf("after the removal it is there: %v, want %v", u != nil, c.stays)
+			}
+		})
 	}
 }
