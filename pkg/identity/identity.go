@@ -78,20 +78,28 @@ func fromHeader(r *http.Request) (pak.PAK, error) {
 	return p, nil
 }
 
-// Verify returns the principal of p. Unknown, wrong, expired and revoked keys are all Unauthenticated alike.
+// Verify returns the principal of p. Unknown, wrong, expired and revoked keys are all Unauthenticated alike. The first use of a
+// key is stored before the answer, for it ends what one who was never heard may ask for (an agent that joins); later ones are when Run does.
 func (v *Verifier) Verify(ctx context.Context, p pak.PAK) (tenancy.Principal, error) {
 	c, ok := v.remembered(p)
-	if !ok {
-		var err error
-		c, err = v.lookup(ctx, p)
-		if fault.Is(err, fault.NotFound) {
-			return tenancy.Principal{}, unauthorized(ReasonUnknown)
-		}
-		if err != nil {
-			return tenancy.Principal{}, err
-		}
+	if ok {
+		return v.check(p, c)
 	}
-	return v.check(p, c)
+	c, err := v.lookup(ctx, p)
+	if fault.Is(err, fault.NotFound) {
+		return tenancy.Principal{}, unauthorized(ReasonUnknown)
+	}
+	if err != nil {
+		return tenancy.Principal{}, err
+	}
+	out, err := v.check(p, c)
+	if err == nil && c.LastUsedAt == nil && c.Role == tenancy.RoleAgent {
+		err = v.creds.Touch(ctx, map[tenancy.CredentialID]time.Time{c.ID: v.now()})
+	}
+	if err != nil {
+		return tenancy.Principal{}, err
+	}
+	return out, nil
 }
 
 // Remembered is Verify without the store: false unless p is known to be good.
@@ -109,6 +117,8 @@ func (v *Verifier) check(p pak.PAK, c tenancy.Credential) (tenancy.Principal, er
 	switch {
 	case !p.Matches(c.Hash):
 		return tenancy.Principal{}, unauthorized(ReasonWrong)
+	case c.Usable(now) && c.Suspended:
+		return tenancy.Principal{}, unauthorized(ReasonInactive)
 	case c.Usable(now):
 	case c.RevokedAt != nil && !now.Before(*c.RevokedAt):
 		return tenancy.Principal{}, unauthorized(ReasonRevoked)
@@ -144,7 +154,7 @@ func (v *Verifier) Known(p pak.PAK) (tenancy.Principal, bool) {
 		e, ok = v.known[p.Hash()]
 	}
 	v.mu.Unlock()
-	if !ok || !p.Matches(e.cred.Hash) || !e.cred.Usable(v.now()) {
+	if !ok || !p.Matches(e.cred.Hash) || !e.cred.Usable(v.now()) || e.cred.Suspended {
 		return tenancy.Principal{}, false
 	}
 	return tenancy.Of(e.cred), true

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -22,6 +23,7 @@ import (
 type counted struct {
 	ports.Credentials
 	lookups int
+	touches int
 	down    atomic.Bool
 	before  func() // between the look-up's answer and its return
 }
@@ -42,6 +44,7 @@ func (c *counted) Touch(ctx context.Context, used map[tenancy.CredentialID]time.
 	if c.down.Load() {
 		return fault.New(fault.Unavailable, "unavailable", "away")
 	}
+	c.touches++
 	return c.Credentials.Touch(ctx, used)
 }
 
@@ -260,6 +263,55 @@ func TestLastUsedIsStoredNowAndThenAndAtTheEnd(t *testing.T) {
 		}
 		if got := used(); !got.Equal(last) {
 			t.Errorf("last used after the stop: got %v, want %v", got, last)
+		}
+	})
+}
+
+// Whoever joins again asks whether the agent's key was used: so the first use is stored before it is answered, and once.
+func TestTheFirstUseOfAnAgentsKeyIsStoredAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *fixture) {
+		a := agent.Agent{ID: agent.ID(uuid.NewString()), Name: "a", ClusterName: "c", Status: agent.Active, Version: 1, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+		if err := f.store.Agents().Insert(f.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		key := f.credential(func(c *tenancy.Credential) { c.Role, c.Agent = tenancy.RoleAgent, a.ID })
+		for range 3 {
+			if got := f.reason(key); got != "" {
+				t.Fatalf("got %q, want it verified", got)
+			}
+			f.tell(ports.Wakeup{Lost: true}) // it is looked up anew
+		}
+		c, err := f.store.Credentials().ByShort(f.Context(), key.Short())
+		if err != nil || c.LastUsedAt == nil || f.creds.touches != 1 {
+			t.Errorf("got %+v, %v after %d stores of a use, want one at the first", c, err, f.creds.touches)
+		}
+	})
+}
+
+// The keys of an inactive generator are refused from the moment on at which that is announced, and good again likewise.
+func TestKeysOfAnInactiveGenerator(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(f *fixture) {
+		g := tenancy.Generator{ID: tenancy.GeneratorID(uuid.NewString()), Name: "g", Active: true, RegistrationPolicy: tenancy.PolicyOpen}
+		if err := f.store.Generators().Insert(f.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		key := f.credential(func(c *tenancy.Credential) { c.Role, c.Generator = tenancy.RoleGenerator, g.ID })
+		for active, want := range map[bool]identity.Reason{false: identity.ReasonInactive, true: ""} {
+			_ = f.reason(key)
+			g.Active = active
+			if err := f.store.Generators().Update(f.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			f.tell(ports.Wakeup{Channel: ports.CredentialsRevoked, Payload: key.Short()})
+			_, err := f.v.Verify(f.Context(), key)
+			if got := identity.ReasonOf(err); got != want || (want != "" && !fault.Is(err, fault.Unauthenticated)) {
+				t.Errorf("active %t: got %q, %v, want %q", active, got, err, want)
+			}
+			if _, known := f.v.Known(key); known != active {
+				t.Errorf("active %t: known %t", active, known)
+			}
 		}
 	})
 }

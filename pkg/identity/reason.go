@@ -17,6 +17,7 @@ const (
 	ReasonWrong       Reason = "wrong"       // the long token does not match
 	ReasonExpired     Reason = "expired"     // it was valid once
 	ReasonRevoked     Reason = "revoked"     // it was taken back
+	ReasonInactive    Reason = "inactive"    // its generator is inactive
 	ReasonLimited     Reason = "limited"     // too many failures from this source: not looked at
 	ReasonUnavailable Reason = "unavailable" // the store could not be asked
 )
@@ -24,7 +25,7 @@ const (
 // Reasons returns every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonMissing, ReasonMalformed, ReasonUnknown, ReasonWrong, ReasonExpired, ReasonRevoked, ReasonLimited, ReasonUnavailable,
+		ReasonMissing, ReasonMalformed, ReasonUnknown, ReasonWrong, ReasonExpired, ReasonRevoked, ReasonInactive, ReasonLimited, ReasonUnavailable,
 	}
 }
 

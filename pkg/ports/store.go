@@ -83,7 +83,8 @@ type Generators interface {
 	// Page returns a page of live generators, as tenancy.GeneratorList says.
 	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[tenancy.Generator], error)
 	Insert(ctx context.Context, g tenancy.Generator) error
-	// Update stores name, description, active, registration policy and updated_at of a live generator.
+	// Update stores name, description, active, registration policy and updated_at of a live generator, and announces the short
+	// tokens of its credentials on the channel CredentialsRevoked when the transaction commits: what is known of them rests on active.
 	Update(ctx context.Context, g tenancy.Generator) error
 	// Delete soft-deletes the generator. Its registrations go; its stacks are the caller's affair.
 	Delete(ctx context.Context, id tenancy.GeneratorID, at time.Time) error
@@ -127,10 +128,12 @@ type Agents interface {
 	ByName(ctx context.Context, name, cluster string) (agent.Agent, error)
 	// List returns live agents by name, then cluster.
 	List(ctx context.Context, scope tenancy.Scope) ([]agent.Agent, error)
-	// Page returns a page of live agents, as cluster.List says. The filter generator_id passes those with an approved registration.
+	// Page returns a page of live agents, as cluster.List says. The filter generator_id passes those with an approved registration;
+	// to a generator it passes none but for its own id.
 	Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error)
 	Insert(ctx context.Context, a agent.Agent) error
-	// Update stores name, cluster name, status and updated_at of a live agent if its version is still a.Version; else Conflict.
+	// Update stores name, cluster name, status and updated_at of a live agent if its version is still a.Version; else Conflict. It
+	// announces the agent on the channel AgentsChanged when the transaction commits.
 	Update(ctx context.Context, a agent.Agent) error
 	// Delete soft-deletes the agent; its labels, annotations, targets, registrations and assignments go with it.
 	Delete(ctx context.Context, id agent.ID, at time.Time) error
@@ -341,6 +344,7 @@ const (
 	OutboxGrew         = "brokkr_outbox"      // payload empty
 	CredentialsRevoked = "brokkr_credentials" // payload: a short token
 	WorkGrew           = "brokkr_work"        // payload: an agent's id; empty: several agents
+	AgentsChanged      = "brokkr_agents"      // payload: the id of an agent whose row was updated: it may take part no more
 )
 
 // Wakeup is one notification; Lost says that notifications may have been missed before it (a new connection),

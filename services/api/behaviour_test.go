@@ -235,6 +235,7 @@ func TestStatusTellsTheStory(t *testing.T) {
 			t.Errorf("%s: blocked_on %v, want it to say %q", what, got.BlockedOn, want)
 		}
 	}
+	w.ok(asAdmin, request{method: http.MethodPut, path: "/agents/" + string(w.agent.ID), body: `{"status":"INACTIVE"}`})
 	blocked("new agent", "never connected, and it is inactive")
 	w.ok(asAdmin, request{method: http.MethodPut, path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`})
 	blocked("active", "never connected; start it")

@@ -46,6 +46,7 @@ func TestErrors(t *testing.T) {
 			return request{method: "POST", path: "/agents", body: `{"name":" ","cluster_name":"c"}`}
 		}, 400, "invalid_agent", "name"},
 		"an agent that activates itself": {asSelf, func(w *world) request {
+			w.ok(asAdmin, request{method: "PUT", path: "/agents/" + string(w.agent.ID), body: `{"status":"INACTIVE"}`})
 			return request{method: "PUT", path: "/agents/" + string(w.agent.ID), body: `{"status":"ACTIVE"}`}
 		}, 403, "admin_required", "by an admin"},
 		"unknown status": {asAdmin, func(w *world) request {

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
 func TestFiltersOfLists(t *testing.T) {
@@ -37,7 +39,7 @@ func TestFiltersOfLists(t *testing.T) {
 		"/stacks?pak_id=" + owner + "&q=web":                  {"web"},
 		"/agents?generator_id=" + owner:                       {"a1"},
 		"/agents?pak_id=" + owner:                             {"a1"},
-		"/agents?status=INACTIVE&cluster_name=c-a2":           {"a2"},
+		"/agents?status=INACTIVE&cluster_name=c-a3":           {"a3"},
 		"/agents?label=prod&annotation=region%3Deu&sort=name": {"a1", "a2", "a3", "a4"},
 		"/generators?q=OWN":                                   {"owner"},
 		"/templates?label=tier/web&annotation=team%3Dx":       {"web"},
@@ -59,6 +61,23 @@ func TestFiltersOfLists(t *testing.T) {
 	rec := w.do(asOther, request{method: "GET", path: "/stacks?generator_id=" + owner})
 	if got := strings.TrimSpace(rec.Body.String()); rec.Code != http.StatusOK || got != "[]" {
 		t.Errorf("another tenant's stacks by filter: got %d %s, want none", rec.Code, got)
+	}
+}
+
+// A generator is not told to whom else a cluster has consented: another's id as a filter answers like one that nobody has.
+func TestFiltersTellNoConsentToOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	must(t, w.store.Registrations().Insert(t.Context(), tenancy.Registration{ID: tenancy.RegistrationID(uuid.NewString()),
+		Agent: w.agent.ID, Generator: w.other.ID, State: tenancy.RegistrationApproved, RegisteredAt: time.Now()}))
+	for _, filter := range []string{"generator_id=", "pak_id="} {
+		for id, want := range map[string]string{string(w.owner.ID): string(w.agent.ID), string(w.other.ID): "", uuid.NewString(): ""} {
+			rec := w.checked(asOwner, request{method: "GET", path: "/agents?limit=10&" + filter + id})
+			got := strings.TrimSpace(rec.Body.String())
+			if rec.Code != http.StatusOK || (want == "") != (got == "[]") || !strings.Contains(got, want) || rec.Header().Get("X-Total-Count") != map[bool]string{true: "0", false: "1"}[want == ""] {
+				t.Errorf("%s%s: got %d %s, total %s, want %q", filter, id, rec.Code, got, rec.Header().Get("X-Total-Count"), want)
+			}
+		}
 	}
 }
 

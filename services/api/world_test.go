@@ -204,7 +204,7 @@ func (w *world) newAgentOf(name, as string, of ...tenancy.Generator) agent.Agent
 	w.t.Helper()
 	n := api.NewAgent{Name: name, ClusterName: "c-" + name, Labels: []string{"prod"}, Annotations: map[string]string{"region": "eu"}}
 	for _, g := range of {
-		n.Generators = append(n.Generators, string(g.ID))
+		n.Generators, n.Status = append(n.Generators, string(g.ID)), string(agent.Active)
 	}
 	v, key, err := api.CreateAgent(w.t.Context(), w.store, time.Now, rand.Reader, n)
 	must(w.t, err)

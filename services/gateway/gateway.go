@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/identity"
 	"github.com/colliery-io/brokkr/pkg/platform/certificate"
@@ -149,7 +150,10 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	d.Verifier.OnRevoked(revocations.Revoked)
 	agents := roster.New(d.Store.Agents(), d.Clock)
 	s.targets = target.New(d.Store.Assignments(), d.Targets, s.hub, log, d.Clock, metrics.CountCache)
-	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, metrics, log, d.Clock)
+	s.watcher = watch.New(d.Signals, d.Wakeups, s.hub, agents, func(a agent.ID) {
+		s.hub.Refuse(a)
+		s.sockets.Doubt(a)
+	}, metrics, log, d.Clock)
 	s.health = health.New(d.Version, log,
 		health.Check{Name: "database", Required: true, Private: true, Reason: "database unavailable", Probe: d.Store.Ping},
 		health.Check{Name: "signals", Probe: s.watcher.Probe},

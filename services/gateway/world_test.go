@@ -81,6 +81,7 @@ func (w *world) credential(c tenancy.Credential) pak.PAK {
 	key, err := pak.Generate(rand.Reader)
 	w.must(err)
 	c.ID, c.Short, c.Hash, c.CreatedAt = tenancy.CredentialID(uuid.NewString()), key.Short(), key.Hash(), time.Now()
+	c.LastUsedAt = &c.CreatedAt // its first use, which is stored at once, was before
 	w.must(w.store.Credentials().Insert(w.Context(), c))
 	return key
 }

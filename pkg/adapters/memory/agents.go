@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type agents struct{ s session }
@@ -54,7 +55,7 @@ func (r agents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (pa
 	return read(ctx, r.s, func(s *state) (page.Page[agent.Agent], error) {
 		var all []agent.Agent
 		s.agentNames.each(func(_ two, id agent.ID) bool {
-			if s.seesAgent(scope, id) && s.agentPasses(id, q) {
+			if s.seesAgent(scope, id) && s.agentPasses(scope, id, q) {
 				a, _ := s.liveAgent(id)
 				all = append(all, copyAgent(a))
 			}
@@ -65,9 +66,12 @@ func (r agents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (pa
 }
 
 // agentPasses reports whether an agent has what q asks for and its row does not say.
-func (s *state) agentPasses(id agent.ID, q page.Query) bool {
-	if g, asked := q.Is["generator_id"]; asked && !s.seesAgent(tenancy.Scope{Generator: tenancy.GeneratorID(g)}, id) {
-		return false
+func (s *state) agentPasses(scope tenancy.Scope, id agent.ID, q page.Query) bool {
+	if g, asked := q.Is["generator_id"]; asked {
+		of := tenancy.GeneratorID(g)
+		if scope.Generator != "" && scope.Generator != of || !s.seesAgent(tenancy.Scope{Generator: of}, id) {
+			return false
+		}
 	}
 	if a, _ := s.liveAgent(id); !s.known(id).Passes(q.Is, a.Liveness.LastHeartbeat != nil) {
 		return false
@@ -111,6 +115,7 @@ func (r agents) Update(ctx context.Context, a agent.Agent) error {
 		stored.Name, stored.ClusterName, stored.Status, stored.UpdatedAt = a.Name, a.ClusterName, a.Status, micro(a.UpdatedAt)
 		stored.Version++
 		c.agents.put(one(a.ID), stored)
+		c.announce(ports.Wakeup{Channel: ports.AgentsChanged, Payload: string(a.ID)})
 		return nil
 	})
 }

@@ -50,6 +50,7 @@ func copyGenerator(g tenancy.Generator) tenancy.Generator {
 func copyCredential(c tenancy.Credential) tenancy.Credential {
 	c.CreatedAt = micro(c.CreatedAt)
 	c.ExpiresAt, c.RevokedAt, c.LastUsedAt = microPtr(c.ExpiresAt), microPtr(c.RevokedAt), microPtr(c.LastUsedAt)
+	c.Suspended = false // which is said of its generator
 	return c
 }
 

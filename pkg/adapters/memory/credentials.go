@@ -23,7 +23,7 @@ func (r credentials) ByShort(ctx context.Context, short string) (tenancy.Credent
 			return tenancy.Credential{}, notFound("credential_not_found", "credential", short)
 		}
 		c, _ := s.credentials.get(one(id))
-		return copyCredential(c), nil
+		return s.shownCredential(c), nil
 	})
 }
 
@@ -33,12 +33,20 @@ func (r credentials) OfSubject(ctx context.Context, role tenancy.Role, g tenancy
 	})
 }
 
+// shownCredential is a copy of c as it is told.
+func (s *state) shownCredential(c tenancy.Credential) tenancy.Credential {
+	c = copyCredential(c)
+	g, ok := s.liveGenerator(c.Generator)
+	c.Suspended = ok && !g.Active
+	return c
+}
+
 // credentialsOf returns copies, newest first.
 func (s *state) credentialsOf(role tenancy.Role, g tenancy.GeneratorID, a tenancy.AgentID) []tenancy.Credential {
 	var out []tenancy.Credential
 	for _, id := range keysOf(s.subjectCredential, subject(role, g, a)) {
 		c, _ := s.credentials.get(one(id))
-		out = append(out, copyCredential(c))
+		out = append(out, s.shownCredential(c))
 	}
 	slices.SortFunc(out, func(x, y tenancy.Credential) int {
 		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(y.ID, x.ID))
@@ -91,7 +99,7 @@ func (r credentials) Hold(ctx context.Context, id tenancy.CredentialID) (tenancy
 		if !ok {
 			return tenancy.Credential{}, noCredential(id)
 		}
-		return copyCredential(c), nil
+		return ch.shownCredential(c), nil
 	})
 }
 

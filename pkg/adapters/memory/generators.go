@@ -7,6 +7,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type generators struct{ s session }
@@ -87,6 +88,9 @@ func (r generators) Update(ctx context.Context, g tenancy.Generator) error {
 		stored.Name, stored.Description, stored.Active = g.Name, g.Description, g.Active
 		stored.RegistrationPolicy, stored.UpdatedAt = g.RegistrationPolicy, g.UpdatedAt
 		c.generators.put(one(g.ID), stored)
+		for _, key := range c.credentialsOf(tenancy.RoleGenerator, g.ID, "") {
+			c.announce(ports.Wakeup{Channel: ports.CredentialsRevoked, Payload: key.Short})
+		}
 		return nil
 	})
 }

@@ -23,7 +23,7 @@ func (r keyring) Get(ctx context.Context, scope tenancy.Scope, id tenancy.Creden
 		if !ok || !scope.Holds(c) {
 			return tenancy.Credential{}, noCredential(id)
 		}
-		return copyCredential(c), nil
+		return s.shownCredential(c), nil
 	})
 }
 
@@ -32,7 +32,7 @@ func (r keyring) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (p
 	return pageOf(ctx, r.s, tenancy.CredentialList(), q, func(s *state, keep func(tenancy.Credential)) {
 		s.credentials.each(func(_ one, c tenancy.Credential) bool {
 			if scope.Holds(c) && (!asked || c.Ends().IsZero() || page.Time(c.Ends()) > at) {
-				keep(copyCredential(c))
+				keep(s.shownCredential(c))
 			}
 			return true
 		})

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type agents struct{ s session }
@@ -120,7 +121,11 @@ func agentPages() listing[agentRow, agent.Agent] {
 
 // Page implements ports.Agents.
 func (r agents) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[agent.Agent], error) {
-	return agentPages().page(ctx, r.s, views{"", agentsOfGenerator, agentItself}.only(scope), q)
+	only := views{"", agentsOfGenerator, agentItself}.only(scope)
+	if g, asked := q.Is["generator_id"]; asked && scope.Generator != "" && string(scope.Generator) != g {
+		only = part{text: nobody} // whom else a cluster has consented to is not told
+	}
+	return agentPages().page(ctx, r.s, only, q)
 }
 
 // The rows that hang on an agent and are locked or updated often are made with it.
@@ -139,14 +144,16 @@ func (r agents) Insert(ctx context.Context, a agent.Agent) error {
 	})
 }
 
-const updateAgent = `UPDATE agents SET name = $3, cluster_name = $4, status = $5, updated_at = $6, version = version + 1
-	WHERE id = $1 AND version = $2 AND deleted_at IS NULL`
+const updateAgent = `WITH changed AS (UPDATE agents SET name = $3, cluster_name = $4, status = $5, updated_at = $6, version = version + 1
+		WHERE id = $1 AND version = $2 AND deleted_at IS NULL RETURNING id)
+	SELECT pg_notify($7, id::text)::text AS sent FROM changed`
 
 // Update implements ports.Agents.
 func (r agents) Update(ctx context.Context, a agent.Agent) error {
 	return r.s.atomically(ctx, func(ctx context.Context, in session) error {
-		n, err := in.exec(ctx, "update agent", updateAgent, uid(a.ID), a.Version, a.Name, a.ClusterName, string(a.Status), micro(a.UpdatedAt))
-		if err != nil || n > 0 {
+		sent, err := many[string](ctx, in, "update agent", updateAgent, uid(a.ID), a.Version, a.Name, a.ClusterName, string(a.Status),
+			micro(a.UpdatedAt), ports.AgentsChanged)
+		if err != nil || len(sent) > 0 {
 			return err
 		}
 		if err := in.keepAgent(ctx, a.ID); err != nil {

@@ -24,12 +24,14 @@ type credentialRow struct {
 	ExpiresAt  *time.Time           `db:"expires_at"`
 	RevokedAt  *time.Time           `db:"revoked_at"`
 	LastUsedAt *time.Time           `db:"last_used_at"`
+	Suspended  bool                 `db:"suspended"`
 }
 
 func (r credentialRow) credential() tenancy.Credential {
 	return tenancy.Credential{
 		ID: r.ID, Name: r.Name, Role: r.Role, Generator: r.Generator, Agent: r.Agent, Short: r.Short, Hash: r.Hash,
 		CreatedAt: micro(r.CreatedAt), ExpiresAt: microPtr(r.ExpiresAt), RevokedAt: microPtr(r.RevokedAt), LastUsedAt: microPtr(r.LastUsedAt),
+		Suspended: r.Suspended,
 	}
 }
 
@@ -46,7 +48,8 @@ func subjectOf(g tenancy.GeneratorID, a tenancy.AgentID) any {
 }
 
 const selectCredentials = `SELECT id, name, role, COALESCE(generator_id::text, '') AS generator_id, COALESCE(agent_id::text, '') AS agent_id,
-	short, hash, created_at, expires_at, revoked_at, last_used_at FROM credentials`
+	short, hash, created_at, expires_at, revoked_at, last_used_at,
+	EXISTS (SELECT FROM generators g WHERE g.id = credentials.generator_id AND g.deleted_at IS NULL AND NOT g.is_active) AS suspended FROM credentials`
 
 const credentialByShort = selectCredentials + ` WHERE short = $1`
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 type generators struct{ s session }
@@ -112,6 +113,9 @@ func (r generators) Insert(ctx context.Context, g tenancy.Generator) error {
 	})
 }
 
+// What was remembered of its keys rests on its being active or not.
+const tellGenerator = `SELECT pg_notify($2, short)::text AS sent FROM credentials WHERE role = 'generator' AND subject = $1`
+
 const updateGenerator = `UPDATE generators
 	SET name = $2, description = $3, is_active = $4, registration_policy = $5, updated_at = $6
 	WHERE id = $1 AND deleted_at IS NULL`
@@ -121,9 +125,13 @@ func (r generators) Update(ctx context.Context, g tenancy.Generator) error {
 	return r.s.atomically(ctx, func(ctx context.Context, in session) error {
 		n, err := in.exec(ctx, "update generator", updateGenerator, uid(g.ID), g.Name, g.Description, g.Active,
 			string(g.RegistrationPolicy), micro(g.UpdatedAt))
-		if err == nil && n == 0 {
+		if err != nil {
+			return err
+		}
+		if n == 0 {
 			return noGenerator(g.ID)
 		}
+		_, err = many[string](ctx, in, "announce the keys of a generator", tellGenerator, uid(g.ID), ports.CredentialsRevoked)
 		return err
 	})
 }

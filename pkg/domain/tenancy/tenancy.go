@@ -45,7 +45,7 @@ type Generator struct {
 	ID                 GeneratorID
 	Name               string // unique among live generators
 	Description        *string
-	Active             bool
+	Active             bool // its keys are good; what it has published stays as it is if not
 	System             bool
 	RegistrationPolicy RegistrationPolicy
 	CreatedAt          time.Time
@@ -96,9 +96,10 @@ type Credential struct {
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
 	LastUsedAt *time.Time
+	Suspended  bool // the generator whose it is is inactive now; stores tell it, and are not told
 }
 
-// Usable reports whether c may authenticate at now.
+// Usable reports whether c has not ended at now. It authenticates then, unless it is suspended.
 func (c Credential) Usable(now time.Time) bool {
 	return (c.RevokedAt == nil || now.Before(*c.RevokedAt)) && (c.ExpiresAt == nil || now.Before(*c.ExpiresAt))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
 func generatorCases() map[string]func(*world) {
@@ -19,6 +20,7 @@ func generatorCases() map[string]func(*world) {
 		"scopes":                        generatorScopes,
 		"a deletion takes the consents": generatorDelete,
 		"values are copies":             generatorCopies,
+		"keys of an inactive one rest":  generatorInactive,
 	}
 }
 
@@ -179,5 +181,31 @@ func generatorCopies(w *world) {
 	wantNone(w.T, "get", err)
 	if *got.Description != "about ci" {
 		w.Fatalf("description: got %q, the store shares what it returns", *got.Description)
+	}
+}
+
+// generatorInactive wants every way to a generator's keys to say that they rest, and an update to announce them: each change of
+// active is felt at once. Others' keys are untouched.
+func generatorInactive(w *world) {
+	g, other := w.generator("ci"), w.generator("other")
+	mine, foreign := w.credential(tenancy.RoleGenerator, g.ID, ""), w.credential(tenancy.RoleGenerator, other.ID, "")
+	heard := w.listen(w.ctx, ports.CredentialsRevoked)
+	for _, active := range []bool{false, true} {
+		g.Active = active
+		wantNone(w.T, "update", w.Generators().Update(w.ctx, g))
+		wantSame(w.T, "wakeup", w.nextWakeup(heard), ports.Wakeup{Channel: ports.CredentialsRevoked, Payload: mine.Short})
+		mine.Suspended = !active
+		wantSame(w.T, "by short", w.seeCredential(mine.Short), mine)
+		wantSame(w.T, "another's", w.seeCredential(foreign.Short), foreign)
+		held, err := w.Credentials().Hold(w.ctx, mine.ID)
+		wantNone(w.T, "hold", err)
+		wantSame(w.T, "held", held, mine)
+		of, err := w.Credentials().OfSubject(w.ctx, tenancy.RoleGenerator, g.ID, "")
+		wantNone(w.T, "of subject", err)
+		wantSame(w.T, "of subject", of, []tenancy.Credential{mine})
+		got, err := w.Keyring().Get(w.ctx, everything, mine.ID)
+		wantNone(w.T, "get", err)
+		wantSame(w.T, "one of the keyring", got, mine)
+		wantSame(w.T, "the keyring", w.listed(tenancy.Scope{Generator: g.ID}, nil), []tenancy.Credential{mine})
 	}
 }

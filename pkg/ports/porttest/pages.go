@@ -187,6 +187,7 @@ func agentPageFilters(w *world) {
 	w.consent(a.ID, g.ID, tenancy.RegistrationApproved)
 	w.consent(b.ID, g.ID, tenancy.RegistrationPending)
 	w.consent(b.ID, h.ID, tenancy.RegistrationApproved)
+	w.consent(a.ID, h.ID, tenancy.RegistrationApproved) // which is not g's to know
 	w.label(a.ID, "prod")
 	w.label(c.ID, "prod")
 	wantNone(w.T, "annotate", w.Agents().AddAnnotation(w.ctx, agent.Annotation{ID: newID[agent.AnnotationID](), Agent: c.ID, Key: "region", Value: "eu"}))
@@ -210,6 +211,7 @@ func agentPageFilters(w *world) {
 		"label and annotation":      {everything, page.Query{Labels: []string{"prod"}, Annotations: []page.Pair{{Key: "region", Value: "eu"}}}, []agent.ID{c.ID}},
 		"a generator's scope":       {tenancy.Scope{Generator: g.ID}, page.Query{}, []agent.ID{a.ID}},
 		"scope and other generator": {tenancy.Scope{Generator: g.ID}, page.Query{Is: map[string]string{"generator_id": string(h.ID)}}, nil},
+		"scope and its own":         {tenancy.Scope{Generator: g.ID}, page.Query{Is: map[string]string{"generator_id": string(g.ID)}}, []agent.ID{a.ID}},
 		"an agent's scope":          {tenancy.Scope{Agent: b.ID}, page.Query{}, []agent.ID{b.ID}},
 		"no scope":                  {tenancy.Scope{}, page.Query{}, nil},
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -16,6 +18,7 @@ func wakeupCases() map[string]func(*world) {
 		"one comes after the commit, not before":  wakeupAfterCommit,
 		"a rollback wakes nobody":                 wakeupRollback,
 		"revocations name the short tokens":       wakeupRevoked,
+		"an agent that has changed is named":      wakeupAgent,
 		"every listener gets its own":             wakeupEveryone,
 		"a listener that is gone disturbs nobody": wakeupGone,
 	}
@@ -143,4 +146,16 @@ func wakeupGone(w *world) {
 	if silent == nil {
 		w.Fatal("no channel")
 	}
+}
+
+func wakeupAgent(w *world) {
+	a := w.agent("edge")
+	ch := w.listen(w.ctx, ports.AgentsChanged)
+	stale := a
+	stale.Version++
+	wantKind(w.T, "update", w.Agents().Update(w.ctx, stale), fault.Conflict)
+	a.Status = agent.Inactive
+	wantNone(w.T, "update", w.Agents().Update(w.ctx, a))
+	wantSame(w.T, "wakeup", w.nextWakeup(ch), ports.Wakeup{Channel: ports.AgentsChanged, Payload: string(a.ID)})
+	wantQuiet(w.T, "a wakeup without a cause", ch)
 }

@@ -97,7 +97,7 @@ func TestABrokerOverTLSWantsCertificatesOfAgents(t *testing.T) {
 		}
 		return res.StatusCode, string(b)
 	}
-	status, body := ask(bare, admin, http.MethodPost, "/api/v1/agents", `{"name":"a","cluster_name":"c"}`)
+	status, body := ask(bare, admin, http.MethodPost, "/api/v1/agents", `{"name":"a","cluster_name":"c","status":"ACTIVE"}`)
 	var made struct {
 		Agent struct {
 			ID string `json:"id"`

@@ -125,7 +125,8 @@ type GeneratorChange struct {
 	RegistrationPolicy *tenancy.RegistrationPolicy
 }
 
-// UpdateGenerator changes a generator, by an admin or itself. The builtin generators keep their names (Refused).
+// UpdateGenerator changes a generator, by staff or itself. The builtin generators keep their names (Refused). Staff alone make one
+// inactive or active again (else Forbidden): the keys of an inactive one are refused at once, and what it has published stays.
 func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenancy.GeneratorID, ch GeneratorChange) (tenancy.Generator, error) {
 	if err := ownGenerator(p, g); err != nil {
 		return tenancy.Generator{}, err
@@ -145,6 +146,9 @@ func (a *App) UpdateGenerator(ctx context.Context, p tenancy.Principal, g tenanc
 		before := v
 		if err := ch.apply(&v); err != nil {
 			return err
+		}
+		if v.Active != before.Active && !p.IsStaff() {
+			return fault.New(fault.Forbidden, "admin_required", "a generator is made inactive or active by an admin, not by itself")
 		}
 		v.UpdatedAt, out = a.now(), v
 		if err := a.did(ctx, tx, audit.Did(audit.GeneratorUpdated, string(g), generatorState(before), generatorState(v))); err != nil {

@@ -41,7 +41,7 @@ func (a *App) asker(ctx context.Context, tx ports.Repositories) (*tenancy.Princi
 		return nil, tenancy.Ended()
 	case err != nil:
 		return nil, fmt.Errorf("hold the credential of who asks: %w", err)
-	case !c.Usable(a.now()):
+	case !c.Usable(a.now()) || c.Suspended:
 		return nil, tenancy.Ended()
 	}
 	p := tenancy.Of(c)

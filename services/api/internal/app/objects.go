@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/colliery-io/brokkr/pkg/bundle"
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -141,7 +142,7 @@ func (a *App) contents(ctx context.Context, objects []stack.Object, sees bool) (
 	return out, nil
 }
 
-// GetObject returns a deployment object with content to an admin, the owner of its stack, or an agent that has the stack.
+// GetObject returns a deployment object with content to an admin, the owner of its stack, or an active agent that has the stack.
 // Values of Secrets are shown to owner and agents alone.
 func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (Published, error) {
 	o, content, err := a.readObject(ctx, p, id)
@@ -156,6 +157,9 @@ func (a *App) GetObject(ctx context.Context, p tenancy.Principal, id stack.Objec
 
 // readObject returns a deployment object that p may read, and its content with the values of Secrets.
 func (a *App) readObject(ctx context.Context, p tenancy.Principal, id stack.ObjectID) (stack.Object, []byte, error) {
+	if err := a.takesPart(ctx, p); err != nil {
+		return stack.Object{}, nil, err
+	}
 	o, err := a.Store.Objects().Get(ctx, tenancy.ScopeOf(p), id)
 	if p.Role == tenancy.RoleAgent && fault.Is(err, fault.NotFound) {
 		o, err = a.pinnedObject(ctx, p, id)
@@ -165,6 +169,21 @@ func (a *App) readObject(ctx context.Context, p tenancy.Principal, id stack.Obje
 	}
 	content, err := a.content(ctx, o)
 	return o, content, err
+}
+
+// takesPart refuses an agent that is inactive, which is given nothing.
+func (a *App) takesPart(ctx context.Context, p tenancy.Principal) error {
+	if p.Role != tenancy.RoleAgent {
+		return nil
+	}
+	v, err := a.Store.Agents().Get(ctx, tenancy.ScopeOf(p), p.Agent)
+	if err != nil {
+		return fmt.Errorf("get agent: %w", err)
+	}
+	if v.Status != agent.Active {
+		return fault.Newf(fault.Forbidden, "agent_inactive", "agent %s is inactive, so it is shown no content; an admin activates it", v.Name)
+	}
+	return nil
 }
 
 func (a *App) content(ctx context.Context, o stack.Object) ([]byte, error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
@@ -117,8 +119,12 @@ func (a *App) UpdateWebhook(ctx context.Context, id webhook.ID, ch WebhookChange
 			return err
 		}
 		before := s
+		whole, err := ch.leading(s, old)
+		if err != nil {
+			return err
+		}
 		var t webhook.Target
-		if t, made, err = a.applyWebhook(&s, old, ch); err != nil {
+		if t, made, err = a.applyWebhook(&s, old, whole); err != nil {
 			return err
 		}
 		s.UpdatedAt = a.now()
@@ -142,6 +148,40 @@ func (a *App) UpdateWebhook(ctx context.Context, id webhook.ID, ch WebhookChange
 		return webhook.Subscription{}, "", fmt.Errorf("update webhook: %w", err)
 	}
 	return out, made, nil
+}
+
+// leading returns ch with what it has to say when it leads the calls of a subscription elsewhere: to another scheme, host or port,
+// or through other agents. Nobody can read what is sent there, so nobody may have it sent to where they can: auth_header has to come with
+// such a change (empty: none), and the URL with one of the agents, who are told it; the signing secret is made anew unless it comes too.
+func (ch WebhookChange) leading(s webhook.Subscription, t webhook.Target) (WebhookChange, error) {
+	want := func(field, why string) error {
+		return fault.Newf(fault.Invalid, "invalid_webhook", "%s; send %s again too, since what is stored is not sent there", why, field).With("field", field)
+	}
+	agents := ch.TargetLabels != nil && len(*ch.TargetLabels) > 0 && !slices.Equal(*ch.TargetLabels, s.TargetLabels)
+	host := ch.URL != nil && checkURL(*ch.URL) == nil && origin(*ch.URL) != origin(t.URL) // what is no URL is refused as such
+	switch {
+	case agents && ch.URL == nil:
+		return ch, want("url", "target_labels let other agents make the calls")
+	case agents && ch.AuthHeader == nil && t.AuthHeader != "":
+		return ch, want("auth_header", "target_labels let other agents make the calls")
+	case host && ch.AuthHeader == nil && t.AuthHeader != "":
+		return ch, want("auth_header", "url has another scheme, host or port")
+	}
+	ch.NewSecret = ch.NewSecret || (agents || host) && ch.Secret == nil
+	return ch, nil
+}
+
+// origin is where a URL leads, as far as it can be read; what cannot is refused later.
+func origin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	scheme, port := strings.ToLower(u.Scheme), u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
 // applyWebhook changes s and returns the changed target, with the signing secret if it made one.

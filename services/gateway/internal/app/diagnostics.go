@@ -26,7 +26,7 @@ const claimTries = 3
 
 // Diagnostics returns the requests that the agent may claim, oldest first.
 func (g *Gateway) Diagnostics(ctx context.Context, p tenancy.Principal, agentID string) ([]diagnostic.Request, error) {
-	a, err := g.selfOrStaff(ctx, p, agentID)
+	a, err := g.worker(ctx, p, agentID)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,11 @@ func (g *Gateway) Diagnostics(ctx context.Context, p tenancy.Principal, agentID 
 // ClaimDiagnostic gives a request to the agent that is asked; an admin may claim in its place. Of several that try at once one
 // succeeds, the others get a Conflict.
 func (g *Gateway) ClaimDiagnostic(ctx context.Context, p tenancy.Principal, requestID string) (diagnostic.Request, error) {
+	if p.Role == tenancy.RoleAgent {
+		if err := g.Roster.Check(ctx, p.Agent); err != nil {
+			return diagnostic.Request{}, err
+		}
+	}
 	return g.moveDiagnostic(ctx, p, requestID, func(r diagnostic.Request, now time.Time) (diagnostic.Request, *diagnostic.Result, error) {
 		next, err := r.Claim(now)
 		return next, nil, err

@@ -45,7 +45,7 @@ func (g *Gateway) Events(ctx context.Context, p tenancy.Principal, agentID strin
 // AddEvent takes an event about an object that is assigned to the agent. Success makes its status applied, anything
 // else failed; success for a removal that the agent has been told of acknowledges it.
 func (g *Gateway) AddEvent(ctx context.Context, p tenancy.Principal, agentID string, in NewEvent) (agent.Event, error) {
-	a, err := g.selfOrStaff(ctx, p, agentID)
+	a, err := g.worker(ctx, p, agentID)
 	if err != nil {
 		return agent.Event{}, err
 	}

@@ -98,6 +98,19 @@ func (g *Gateway) selfOrStaff(ctx context.Context, p tenancy.Principal, text str
 	return a, nil
 }
 
+// worker is selfOrStaff for an agent that takes part: an inactive one is given nothing and is not heard, but that it lives. What it
+// was given before it may still end (results of work orders, diagnostics and webhooks), so that nobody does it twice.
+func (g *Gateway) worker(ctx context.Context, p tenancy.Principal, agentID string) (agent.ID, error) {
+	a, err := g.selfOrStaff(ctx, p, agentID)
+	if err != nil {
+		return "", err
+	}
+	if p.IsAgent(a) {
+		err = g.Roster.Check(ctx, a)
+	}
+	return a, err
+}
+
 // Heartbeat notes that the agent lives. It is stored within seconds, not before the answer.
 func (g *Gateway) Heartbeat(_ context.Context, p tenancy.Principal, agentID string, reachable *bool, latencyMS *int32) error {
 	a, err := self(p, agentID)
@@ -120,6 +133,9 @@ func (g *Gateway) Manifest(ctx context.Context, p tenancy.Principal, sum string)
 	none := fault.New(fault.NotFound, "manifest_not_found", "no assignment of this agent refers to such a manifest")
 	if !isChecksum(sum) {
 		return bundle.Bundle{}, none
+	}
+	if err := g.Roster.Check(ctx, p.Agent); err != nil {
+		return bundle.Bundle{}, err
 	}
 	refers, err := g.Store.Assignments().Refers(ctx, p.Agent, stack.Checksum(sum))
 	if err != nil {

@@ -27,7 +27,7 @@ type HealthUpdate struct {
 // Health takes a batch of healths: all, or none if one is wrong. A status that is not known and an object that is not
 // assigned to the agent are Refused.
 func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID string, updates []HealthUpdate) error {
-	a, err := g.selfOrStaff(ctx, p, agentID)
+	a, err := g.worker(ctx, p, agentID)
 	if err != nil || len(updates) == 0 {
 		return err
 	}

@@ -31,7 +31,7 @@ type Desired struct {
 // TargetState returns what the agent is to have, newest first, with content. In incremental mode it leaves out what the
 // agent has reported applied with success. A removal is shown as its last object until it is acknowledged.
 func (g *Gateway) TargetState(ctx context.Context, p tenancy.Principal, agentID, mode string) ([]Desired, error) {
-	a, err := g.selfOrStaff(ctx, p, agentID)
+	a, err := g.worker(ctx, p, agentID)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ func (g *Gateway) Telemetry(ctx context.Context, p tenancy.Principal, agentID st
 	if err != nil {
 		return wire.TelemetryResponse{}, err
 	}
+	if err := g.Roster.Check(ctx, a); err != nil {
+		return wire.TelemetryResponse{}, err
+	}
 	if req.BootID == "" {
 		return wire.TelemetryResponse{}, fault.New(fault.Invalid, "invalid_telemetry", "boot_id is missing: without a number it could not be sent again")
 	}

@@ -24,7 +24,7 @@ const (
 
 // PendingWebhooks claims deliveries for the agent: those of subscriptions whose labels it all has.
 func (g *Gateway) PendingWebhooks(ctx context.Context, p tenancy.Principal, agentID string) ([]webhook.Call, error) {
-	a, err := g.selfOrStaff(ctx, p, agentID)
+	a, err := g.worker(ctx, p, agentID)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/audit"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
@@ -64,18 +63,6 @@ func (g *Gateway) ClaimedWorkOrders(ctx context.Context, p tenancy.Principal, ag
 	}
 	list = list[slices.IndexFunc(list, func(o workorder.Order) bool { return string(o.ID) == after })+1:]
 	return g.withContents(ctx, list)
-}
-
-// worker is selfOrStaff for an agent that takes part.
-func (g *Gateway) worker(ctx context.Context, p tenancy.Principal, agentID string) (agent.ID, error) {
-	a, err := g.selfOrStaff(ctx, p, agentID)
-	if err != nil {
-		return "", err
-	}
-	if p.IsAgent(a) {
-		err = g.Roster.Check(ctx, a)
-	}
-	return a, err
 }
 
 // withContents adds the manifests to the first orders of the list, as many as fit into one answer.

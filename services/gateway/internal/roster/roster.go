@@ -22,13 +22,15 @@ type Roster struct {
 	agents ports.Agents
 	now    func() time.Time
 
-	mu     sync.Mutex
-	active map[agent.ID]time.Time // when the store said so
+	mu      sync.Mutex
+	active  map[agent.ID]time.Time // when the store said so
+	changes int64                  // grows with each agent that is doubted, so that an answer of before does not count
+	doubted map[agent.ID]struct{}  // since the last refresh began
 }
 
 // New returns an empty roster.
 func New(agents ports.Agents, now func() time.Time) *Roster {
-	return &Roster{agents: agents, now: now, active: map[agent.ID]time.Time{}}
+	return &Roster{agents: agents, now: now, active: map[agent.ID]time.Time{}, doubted: map[agent.ID]struct{}{}}
 }
 
 // Check returns nil if a takes part; Forbidden (agent_inactive) if it has not been activated, NotFound if there is none.
@@ -36,6 +38,7 @@ func (r *Roster) Check(ctx context.Context, a agent.ID) error {
 	now := r.now()
 	r.mu.Lock()
 	at, ok := r.active[a]
+	changes := r.changes
 	r.mu.Unlock()
 	if ok && now.Sub(at) < trust {
 		return nil
@@ -51,14 +54,28 @@ func (r *Roster) Check(ctx context.Context, a agent.ID) error {
 		return f
 	}
 	r.mu.Lock()
-	r.active[a] = now
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if changes == r.changes {
+		r.active[a] = now
+	}
 	return nil
+}
+
+// Doubt forgets what is known of a, which has changed.
+func (r *Roster) Doubt(a agent.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes++
+	r.doubted[a] = struct{}{}
+	delete(r.active, a)
 }
 
 // Refresh asks for all agents in one statement and returns those that took part here and do so no more.
 func (r *Roster) Refresh(ctx context.Context) ([]agent.ID, error) {
 	at := r.now()
+	r.mu.Lock()
+	clear(r.doubted)
+	r.mu.Unlock()
 	all, err := r.agents.List(ctx, tenancy.Everything())
 	if err != nil {
 		return nil, fmt.Errorf("list the agents: %w", err)
@@ -71,6 +88,9 @@ func (r *Roster) Refresh(ctx context.Context) ([]agent.ID, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for a := range r.doubted { // while the list was read
+		delete(active, a)
+	}
 	var gone []agent.ID
 	for a, since := range r.active {
 		if _, ok := active[a]; ok {

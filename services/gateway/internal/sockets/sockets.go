@@ -52,8 +52,15 @@ func (c *Conn) Down() <-chan []byte { return c.down }
 // Ends tells that the connection is to end, and why at first.
 func (c *Conn) Ends() <-chan End { return c.ends }
 
-// Doubts has a token when the connection's credential may be revoked, which is to be found out.
+// Doubts has a token when the connection's credential may be revoked, or its agent inactive, which is to be found out.
 func (c *Conn) Doubts() <-chan struct{} { return c.doubt }
+
+func (c *Conn) mayEnd() {
+	select {
+	case c.doubt <- struct{}{}:
+	default: // it is to be found out already
+	}
+}
 
 func (c *Conn) end(e End) {
 	select {
@@ -200,12 +207,19 @@ func (r *Registry) Count() int {
 func (r *Registry) Revoked(short string) {
 	r.each(func(c *Conn) {
 		if short == "" || c.Short == short {
-			select {
-			case c.doubt <- struct{}{}:
-			default: // it is to be found out already
-			}
+			c.mayEnd()
 		}
 	})
+}
+
+// Doubt makes the connection of an agent find out whether the agent still takes part.
+func (r *Registry) Doubt(a agent.ID) {
+	r.mu.Lock()
+	c := r.conns[a]
+	r.mu.Unlock()
+	if c != nil {
+		c.mayEnd()
+	}
 }
 
 // Drain ends all connections and admits no new ones.

@@ -28,10 +28,15 @@ const (
 )
 
 func agentSocket(c Config) func(r *http.Request, who tenancy.Principal) (func(context.Context, *session), error) {
-	return func(_ *http.Request, who tenancy.Principal) (func(context.Context, *session), error) {
+	return func(r *http.Request, who tenancy.Principal) (func(context.Context, *session), error) {
 		conn, err := c.Sockets.Enter(who.Agent, who.Short)
 		if err != nil {
 			return nil, err
+		}
+		// After it is known of: a deactivation from now on finds it.
+		if err := c.Gateway.Roster.Check(r.Context(), who.Agent); err != nil {
+			c.Sockets.Leave(conn)
+			return nil, waits(err)
 		}
 		return func(ctx context.Context, s *session) {
 			defer c.Sockets.Leave(conn)
@@ -40,6 +45,15 @@ func agentSocket(c Config) func(r *http.Request, who tenancy.Principal) (func(co
 			}
 		}, nil
 	}
+}
+
+// waits is the refusal of an agent that is inactive. It is no 403: published agents give their channel up for good after five of
+// those, and an agent that has just been made is inactive.
+func waits(err error) error {
+	if f, ok := fault.As(err); ok && f.Code == "agent_inactive" {
+		return fault.New(fault.Refused, "channel_inactive", f.Message).Because(err)
+	}
+	return err
 }
 
 // agentSession is one agent's connection. What it says is done in order, but no report holds up a heartbeat.
@@ -68,10 +82,14 @@ func (a *agentSession) run(ctx context.Context) {
 	a.read(ctx)
 }
 
-// allowed closes the connection if its credential does not hold any more.
+// allowed closes the connection if its credential does not hold any more, or its agent takes part no more.
 func (a *agentSession) allowed(ctx context.Context) bool {
 	if denied(a.again(ctx)) {
 		_ = a.Close(closePolicy, "the credential does not hold any more") // it is broken if this fails
+		return false
+	}
+	if denied(a.c.Gateway.Roster.Check(ctx, a.who.Agent)) {
+		_ = a.Close(closeAgain, "the agent is inactive") // it may come back when it is active
 		return false
 	}
 	return true

@@ -51,6 +51,27 @@ type session struct {
 	who tenancy.Principal
 	// again authenticates once more, and asks whether he still may.
 	again func(ctx context.Context) error
+	ends  chan time.Time // has the end of the credential when it was looked at anew; alive reads it
+}
+
+func newSession(conn *websocket.Conn, who tenancy.Principal, authenticate func() (tenancy.Principal, error)) *session {
+	s := &session{Conn: conn, who: who, ends: make(chan time.Time, 1)}
+	s.ends <- who.Until
+	s.again = func(context.Context) error {
+		p, err := authenticate()
+		if err == nil {
+			select {
+			case <-s.ends: // what alive has not read yet is old
+			default:
+			}
+			select {
+			case s.ends <- p.Until:
+			default: // somebody else has looked at the same time
+			}
+		}
+		return err
+	}
+	return s
 }
 
 // socket answers a WebSocket route: it admits, prepares (what fails there is answered by HTTP), upgrades and serves until
@@ -81,10 +102,7 @@ func socket(c Config, info rpc.Info, onError func(context.Context, http.Response
 		defer func() { _ = conn.CloseNow() }() // it is closed by now, or of no more use
 		ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 		defer cancel()
-		serve(ctx, &session{Conn: conn, who: who, again: func(context.Context) error {
-			_, err := c.Guard.Authenticate(r)
-			return err
-		}})
+		serve(ctx, newSession(conn, who, func() (tenancy.Principal, error) { return c.Guard.Authenticate(r) }))
 	})
 }
 
@@ -119,14 +137,29 @@ func (s *session) send(ctx context.Context, frame []byte) error {
 	return s.Write(ctx, websocket.MessageText, frame)
 }
 
-// alive pings until ctx ends or no pong comes. Every ping also asks whether the credential still holds.
+// alive pings until ctx ends or no pong comes. Every ping also asks whether the credential still holds, and so does its end: nothing
+// else tells of one that was known before.
 func (s *session) alive(ctx context.Context, recheck func(ctx context.Context) bool) {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
+	end := time.NewTimer(0)
+	end.Stop()
+	defer end.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case until := <-s.ends:
+			end.Stop()
+			if left := time.Until(until); !until.IsZero() && left > 0 { // an end that has passed: the next ping asks again
+				end.Reset(left)
+			}
+			continue
+		case <-end.C:
+			if !recheck(ctx) {
+				return
+			}
+			continue
 		case <-tick.C:
 		}
 		bounded, cancel := context.WithTimeout(ctx, pongWithin)

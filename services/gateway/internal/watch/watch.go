@@ -38,8 +38,10 @@ type Watcher struct {
 	metrics *app.Metrics
 	log     *slog.Logger
 	now     func() time.Time
-	self    agent.ID // an id of no agent: where the probes go
+	self    agent.ID       // an id of no agent: where the probes go
+	refuse  func(agent.ID) // has all that an agent keeps open here find out whether it still takes part
 	sweep   chan struct{}
+	list    chan struct{} // rings when the roster is to be read again
 	rang    chan struct{}
 
 	mu      sync.Mutex
@@ -50,8 +52,8 @@ type Watcher struct {
 }
 
 // New returns a watcher; nothing runs yet. Without signals (nil) the store is asked every second.
-func New(signals ports.Signals, wakeups ports.Wakeups, h *hub.Hub, r *roster.Roster, m *app.Metrics, log *slog.Logger, now func() time.Time) *Watcher {
-	return &Watcher{signals: signals, wakeups: wakeups, hub: h, roster: r, metrics: m, log: log, now: now, self: agent.ID(uuid.NewString()),
+func New(signals ports.Signals, wakeups ports.Wakeups, h *hub.Hub, r *roster.Roster, refuse func(agent.ID), m *app.Metrics, log *slog.Logger, now func() time.Time) *Watcher {
+	return &Watcher{refuse: refuse, list: make(chan struct{}, 1), signals: signals, wakeups: wakeups, hub: h, roster: r, metrics: m, log: log, now: now, self: agent.ID(uuid.NewString()),
 		sweep: make(chan struct{}, 1), rang: make(chan struct{}, 1)}
 }
 
@@ -221,7 +223,7 @@ func (w *Watcher) sweeps(ctx context.Context) error {
 	return nil
 }
 
-// refresh keeps the roster, so that an agent that was deactivated is told.
+// refresh keeps the roster, so that an agent that was deactivated is told, also if the announcement of that was lost.
 func (w *Watcher) refresh(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -233,12 +235,13 @@ func (w *Watcher) refresh(ctx context.Context) error {
 		}
 		failing = err != nil
 		for _, a := range gone {
-			w.hub.Refuse(a)
+			w.refuse(a)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-w.list:
 		}
 	}
 }

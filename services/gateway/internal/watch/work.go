@@ -8,19 +8,25 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
-// hear takes the announcements of work. One that is lost is found by the sweep.
+// hear takes the announcements of work, and of agents that have changed. One that is lost is found by the sweep, or as the
+// roster is read again.
 func (w *Watcher) hear(ctx context.Context) error {
 	for ctx.Err() == nil {
-		wakeups, err := w.wakeups.Listen(ctx, ports.WorkGrew)
+		wakeups, err := w.wakeups.Listen(ctx, ports.WorkGrew, ports.AgentsChanged)
 		if err != nil {
-			w.log.WarnContext(ctx, "announcements of work cannot be listened to", "error", err.Error())
+			w.log.WarnContext(ctx, "announcements of work and of changed agents cannot be listened to", "error", err.Error())
 		} else {
 			for news := range wakeups {
 				switch {
 				case news.Deaf: // a Lost one follows when it is over
 					continue
+				case news.Channel == ports.AgentsChanged:
+					w.roster.Doubt(agent.ID(news.Payload))
+					w.refuse(agent.ID(news.Payload))
+					continue
 				case news.Lost:
 					w.hub.Ring("")
+					w.listSoon()
 				default:
 					w.hub.Ring(agent.ID(news.Payload))
 				}
@@ -33,6 +39,13 @@ func (w *Watcher) hear(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (w *Watcher) listSoon() {
+	select {
+	case w.list <- struct{}{}:
+	default:
+	}
 }
 
 func (w *Watcher) countSoon() {

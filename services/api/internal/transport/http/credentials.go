@@ -55,6 +55,8 @@ func credentialOf(now time.Time) func(tenancy.Credential) credentialJSON {
 			out.State = "revoked"
 		case !c.Usable(now):
 			out.State = "expired"
+		case c.Suspended:
+			out.State = "suspended"
 		case c.RevokedAt != nil:
 			out.State = "ending"
 		}
