@@ -363,7 +363,8 @@ quickstart() {
     sed -i.bak -e 's/postgresql.enabled=true/& --set postgresql.persistence.enabled=false/' "$work/quickstart"
     volumes_off=" (without a volume)"
   fi
-  (cd "$work/checkout" && PATH=$work/bin:$PATH bash "$work/quickstart") >"$work/quickstart.log" 2>&1 || { tail -40 "$work/quickstart.log" >&2; failed "the quick start"; }
+  # nor has a person what the variants before have set
+  (cd "$work/checkout" && env -u BROKKR_URL -u BROKKR_PAK -u BROKKR_CA_FILE PATH="$work/bin:$PATH" bash "$work/quickstart") >"$work/quickstart.log" 2>&1 || { tail -40 "$work/quickstart.log" >&2; failed "the quick start"; }
   echo "   done in $((SECONDS - begin)) s$volumes_off"
 }
 
