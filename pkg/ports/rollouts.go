@@ -35,8 +35,8 @@ type Rollouts interface {
 	Statuses(ctx context.Context, stacks []stack.ID) (map[stack.ID]map[agent.ID]delivery.Status, error)
 	// Save stores the rollout with what has changed, and returns its new version. One that is not in the version that it
 	// rests on is a Conflict, and so is a second one that governs a stack. The object must be one of the stack
-	// (else NotFound, code deployment_object_not_found). While the rollout is open, assignments of its stack and of those it
-	// depends on are Watched.
+	// (else NotFound, code deployment_object_not_found). While the rollout is open, assignments of its stack are Watched,
+	// and while it waits, those of the stacks that it depends on.
 	Save(ctx context.Context, w RolloutWrite) (int64, error)
 	// Trim deletes rollouts that govern nothing and ended before, at most limit, with all that belongs to them, and returns how many.
 	Trim(ctx context.Context, before time.Time, limit int) (int, error)

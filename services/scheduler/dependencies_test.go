@@ -175,7 +175,7 @@ func TestWhoJoinsLateGetsDependenciesFirst(t *testing.T) {
 		settle()
 		x.waits("another scheduler")
 		x.healthy(x.crds, x.late)
-		settle()
+		synctest.Wait() // no time passes: the event wakes it, not the poll
 		x.came("healthy there")
 		x.tell(x.crds, x.late, delivery.HealthFailing, false)
 		x.publish(x.crds, "newer")
@@ -196,8 +196,14 @@ func TestWhoJoinsLateWithoutDependenciesWaits(t *testing.T) {
 		x.label(x.late, "crds")
 		settle()
 		x.waits("it is given to it")
+		x.wantMetrics("it waits", map[string]float64{`brokkr_rollout_clusters{state="joining"}`: 1, `brokkr_rollout_open{phase="progressing"}`: 0})
+		if since := x.metric(`brokkr_rollout_blocked_since_timestamp_seconds{kind="dependency"}`); since <= 0 || since > float64(time.Now().Add(-19*time.Minute).Unix()) {
+			t.Errorf("it waits since %v, want 20 minutes and more", since)
+		}
 		x.healthy(x.crds, x.late)
-		settle()
+		synctest.Wait()
 		x.came("and healthy")
+		settle()
+		x.wantMetrics("nobody waits", map[string]float64{`brokkr_rollout_clusters{state="joining"}`: 0, `brokkr_rollout_blocked_since_timestamp_seconds{kind="dependency"}`: 0})
 	})
 }

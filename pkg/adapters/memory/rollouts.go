@@ -168,7 +168,7 @@ func (c *change) maySave(w ports.RolloutWrite) error {
 	return nil
 }
 
-// watch notes whose reports an open rollout waits for.
+// watch notes whose reports a rollout waits for.
 func (c *change) watch(r rollout.Rollout, depends []stack.ID) {
 	var former []two
 	c.rolloutWatches.each(func(k two, _ nothing) bool {
@@ -180,10 +180,13 @@ func (c *change) watch(r rollout.Rollout, depends []stack.ID) {
 	for _, k := range former {
 		c.rolloutWatches.drop(k)
 	}
-	if !r.Phase.Open() {
+	if r.Phase.Open() {
+		c.rolloutWatches.put(two{string(r.Stack), string(r.ID)}, nothing{})
+	}
+	if !r.Waits() {
 		return
 	}
-	for _, s := range append([]stack.ID{r.Stack}, depends...) {
+	for _, s := range depends {
 		c.rolloutWatches.put(two{string(s), string(r.ID)}, nothing{})
 	}
 }

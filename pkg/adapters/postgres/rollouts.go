@@ -268,7 +268,10 @@ func (s session) addTransitions(ctx context.Context, w ports.RolloutWrite) error
 func (s session) watch(ctx context.Context, w ports.RolloutWrite) error {
 	stacks := []stack.ID{}
 	if w.Rollout.Phase.Open() {
-		stacks = append(append(stacks, w.Rollout.Stack), w.DependsOn...)
+		stacks = append(stacks, w.Rollout.Stack)
+	}
+	if w.Rollout.Waits() {
+		stacks = append(stacks, w.DependsOn...)
 	}
 	if _, err := s.exec(ctx, "drop watches of rollout", dropWatches, uid(w.Rollout.ID), uids(stacks)); err != nil || len(stacks) == 0 {
 		return err

@@ -215,11 +215,22 @@ func rolloutWatched(w *world) {
 	wantNone(w.T, "save with a dependency", err)
 	r.Version = v
 	wantSame(w.T, "what it depends on", watched(q), true)
-	r.Phase = rollout.PhaseCompleted
+	r.Phase, r.Blockers = rollout.PhaseCompleted, nil
 	v, err = w.Rollouts().Save(w.ctx, ports.RolloutWrite{Rollout: r, Governs: true, DependsOn: []stack.ID{q.stack.ID}})
 	wantNone(w.T, "complete", err)
 	r.Version = v
 	wantSame(w.T, "completed", watched(p) || watched(q), false)
+	r.Blockers = []rollout.Blocker{{Kind: rollout.BlockedByDependency, Since: w.at, Count: 1}}
+	v, err = w.Rollouts().Save(w.ctx, ports.RolloutWrite{Rollout: r, Governs: true, DependsOn: []stack.ID{q.stack.ID}})
+	wantNone(w.T, "completed, and joined", err)
+	r.Version = v
+	wantSame(w.T, "the stack whose rollout is over", watched(p), false)
+	wantSame(w.T, "what those who joined wait for", watched(q), true)
+	r.Blockers = nil
+	v, err = w.Rollouts().Save(w.ctx, ports.RolloutWrite{Rollout: r, Governs: true, DependsOn: []stack.ID{q.stack.ID}})
+	wantNone(w.T, "nobody waits any more", err)
+	r.Version = v
+	wantSame(w.T, "when nobody waits any more", watched(p) || watched(q), false)
 	r.Phase = rollout.PhaseRollingBack
 	w.save(r, true)
 	wantSame(w.T, "going back", watched(p), true)

@@ -25,7 +25,7 @@ type standing struct {
 func newStanding(reg prometheus.Registerer) standing {
 	s := standing{
 		rollouts: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_rollout_open", Help: "Open rollouts by phase."}, []string{"phase"}),
-		members:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_rollout_clusters", Help: "Clusters of open rollouts by how far they are."}, []string{"state"}),
+		members:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_rollout_clusters", Help: "Clusters of open rollouts by how far they are; joining: they came when a rollout was over, and wait for what the stack depends on."}, []string{"state"}),
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "brokkr_rollout_blocked_since_timestamp_seconds",
 			Help: "Since when the rollout that has waited longest waits, by what it waits for; 0: none waits for it."}, []string{"kind"}),
 		held:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "brokkr_scheduler_held_stacks", Help: "Stacks with removals that wait for approval."}),
@@ -49,6 +49,7 @@ type tally struct {
 	phases               map[rollout.Phase]int
 	members              map[rollout.MemberState]int
 	blocked              map[rollout.BlockerKind]time.Time
+	joining              int
 	held, unmet, missing int
 }
 
@@ -61,6 +62,7 @@ func (s standing) show(n tally) {
 	for _, m := range rollout.MemberStates() {
 		s.members.WithLabelValues(string(m)).Set(float64(n.members[m]))
 	}
+	s.members.WithLabelValues("joining").Set(float64(n.joining))
 	for _, k := range rollout.BlockerKinds() {
 		since := 0.0
 		if t, ok := n.blocked[k]; ok {
@@ -98,16 +100,22 @@ func (e *Engine) observe(now time.Time) {
 		n.missing += lacks
 	}
 	for id, r := range e.world.rollouts {
-		if !r.Phase.Open() || !ours(id) {
+		if !r.Waits() || !ours(id) {
 			continue
 		}
-		n.phases[r.Phase]++
-		for _, m := range r.Members {
-			if !m.Gone {
-				n.members[m.State]++
+		open := r.Phase.Open()
+		if open {
+			n.phases[r.Phase]++
+			for _, m := range r.Members {
+				if !m.Gone {
+					n.members[m.State]++
+				}
 			}
 		}
 		for _, b := range r.Blockers {
+			if !open {
+				n.joining += b.Count
+			}
 			if t, ok := n.blocked[b.Kind]; !ok || b.Since.Before(t) {
 				n.blocked[b.Kind] = b.Since
 			}

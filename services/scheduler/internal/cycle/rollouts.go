@@ -93,8 +93,8 @@ func (e *Engine) named(ids []stack.ID, former map[stack.ID]placement.Subject) {
 	}
 }
 
-// lookAtRollouts makes the stacks dirty whose rollouts wait for reports: an event can be missed by a reader that was elsewhere
-// when it was made, and makes none for clusters that join when a rollout is over. Without such a rollout it costs nothing.
+// lookAtRollouts makes the stacks dirty whose rollouts wait for reports: a report that was stored while the rollout's note of whom it
+// waits for was being written makes no event. Without such a rollout it costs nothing.
 func (e *Engine) lookAtRollouts() {
 	if e.world == nil {
 		return
