@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,45 @@ func TestTombstonesHaveTheTreatmentThatTheStackHadLast(t *testing.T) {
 		if x := f.assignments(s)[a]; x.State != delivery.Removing || x.Treatment.Prune != "orphan" {
 			t.Errorf("got %+v, want a tombstone that says orphan", x)
 		}
+	})
+}
+
+// The record tells an order to remove that is told anew, because the stack is treated otherwise, apart from a removal.
+func TestWhatIsLeavingAlreadyIsNotRemovedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.start(f.store)()
+		settle()
+		a, b := f.agent("a", "prod"), f.agent("b", "prod")
+		s := f.stack("web", "prod")
+		f.publish(s, "one")
+		settle()
+		changes := func(want map[agent.ID]bool) {
+			t.Helper()
+			rec, _, err := f.store.Decisions().Latest(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[agent.ID]bool{}
+			for _, c := range rec.Decision.Changes {
+				if c.State == delivery.Removing {
+					got[c.Agent] = c.Going
+				}
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("removing, and whether it was already: got %v, want %v", got, want)
+			}
+		}
+		f.unlabel(a, "prod")
+		settle()
+		changes(map[agent.ID]bool{a: false})
+		f.treat(s, stack.Treatment{Prune: "orphan"})
+		settle()
+		changes(map[agent.ID]bool{a: true})
+		f.unlabel(b, "prod")
+		settle()
+		changes(map[agent.ID]bool{b: false})
 	})
 }
 

@@ -56,7 +56,9 @@ func TestPackedDecisionsComeBack(t *testing.T) {
 func TestAPackerIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	var p placement.Packer
-	full := placement.Decision{Stack: "s", Verdicts: []placement.Verdict{
+	full := placement.Decision{Stack: "s", Changes: []placement.Change{
+		{Agent: "a", State: delivery.Removing, Object: "o", Reason: "it goes"}, {Agent: "b", State: delivery.Removing, Object: "o", Reason: "told anew", Going: true},
+	}, Verdicts: []placement.Verdict{
 		{Agent: "a", Cluster: "\"quoted\" \\ back", Picked: true, Reasons: []placement.Reason{}, Group: "größer", Score: -3, Ranked: true, Incumbent: true, Avoided: true,
 			Spread: []placement.Fullness{{By: "annotation.region", Domain: "\"eu\"", Picked: 2, Fewest: 1}, {By: "annotation.zone"}}, Scores: []placement.Score{
 				{Name: "facts.price", Observed: "0.5", Weight: 3, Points: 150}, {Name: "balance", Points: -1}, {Name: "stickiness"}}},

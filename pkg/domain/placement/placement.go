@@ -185,8 +185,8 @@ type Change struct {
 	Reason  string         `json:"reason"`
 	// Treatment of what the stack has there; the record does not keep it.
 	Treatment stack.Treatment `json:"-"`
-	Going     bool            `json:"-"` // it is a tombstone already, and is told anew with its treatment
-	Version   int64           `json:"-"` // the agent's row version on which a removal rests
+	Going     bool            `json:"going,omitempty"` // it is a tombstone already, and is told anew with its treatment: it takes nothing away
+	Version   int64           `json:"-"`               // the agent's row version on which a removal rests
 }
 
 // Decision is the outcome of Decide for one stack.

@@ -31,6 +31,7 @@ type (
 		State    delivery.State `json:"state"`
 		ObjectID stack.ObjectID `json:"deployment_object_id"`
 		Reason   string         `json:"reason"`
+		Going    bool           `json:"going"`
 	}
 	placedJSON struct {
 		StackID     stack.ID            `json:"stack_id"`
@@ -59,7 +60,7 @@ func recordOf(r placement.Record) recordJSON {
 	out := recordJSON{
 		StackID: r.Stack, Generation: r.Generation, DecidedAt: r.At.UTC(), Cause: r.Cause, TraceID: traceID(r.Traceparent),
 		Policy: maybePolicyRef(r.Decision.Policy), Hold: holdOf(r.Decision.Hold),
-		Changes: each(r.Decision.Changes, func(c placement.Change) changeJSON { return changeJSON{c.Agent, c.State, c.Object, c.Reason} }),
+		Changes: each(r.Decision.Changes, func(c placement.Change) changeJSON { return changeJSON{c.Agent, c.State, c.Object, c.Reason, c.Going} }),
 	}
 	if r.Object != "" {
 		out.ObjectID = &r.Object
