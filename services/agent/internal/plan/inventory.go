@@ -122,7 +122,7 @@ func Ran(inv cluster.Inventory, s wire.Stack, uids map[cluster.Key]string) clust
 
 // Same reports whether two inventories say the same, whatever their version.
 func Same(a, b cluster.Inventory) bool {
-	return a.Stack == b.Stack && a.Name == b.Name && a.Generator == b.Generator && a.Order == b.Order && a.Applied == b.Applied && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
+	return a.Stack == b.Stack && a.Name == b.Name && a.Generator == b.Generator && a.Order == b.Order && a.Applied == b.Applied && a.Message == b.Message && a.Object == b.Object && a.Sequence == b.Sequence && slices.Equal(a.Entries, b.Entries) &&
 		a.Policy.Equal(b.Policy)
 }
 
