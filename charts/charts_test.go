@@ -368,7 +368,7 @@ func TestEveryProgramHasAnImage(t *testing.T) {
 		if name == "brokkr" {
 			name = "brokkr-cli"
 		}
-		if want := "[" + name + "]=" + strings.TrimPrefix(dir, "."); !strings.Contains(string(script), want) {
+		if want := "\n" + name + " ./" + strings.TrimPrefix(dir, "../") + "\n"; !strings.Contains(string(script), want) {
 			t.Errorf("deploy/images.sh has no %s", want)
 		}
 		if !regexp.MustCompile(regexp.QuoteMeta(name) + `[|)]`).Match(file) {
