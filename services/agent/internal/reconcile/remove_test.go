@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -200,4 +201,37 @@ func TestAWaitingRemovalCostsNothing(t *testing.T) {
 	if n := w.engine.Rounds() - before; n > 20 {
 		t.Errorf("%d rounds in a second after the end", n)
 	}
+}
+
+// A stack of which a new process knows only that it is to go, and whose inventory cannot be read, is not reported on: the broker
+// refuses a report without a deployment object, and everything else that is told beside it.
+func TestNothingIsToldWithoutADeploymentObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.apply(w.stack(id, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"))
+	w.stop()
+	inventory := "v1/configmaps/" + w.namespace + "/inventory." + id + "." + w.agent
+	whole, err := json.Marshal(map[string]any{"data": w.get(inventory).Object["data"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.patch(inventory, `{"data":{"inventory.json":"{"}}`)
+	w.start()
+	asked := w.wire.asked.Load()
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.eventually("it has asked for the inventory, and waits before it asks again", func() bool {
+		n := w.wire.asked.Load()
+		time.Sleep(500 * time.Millisecond)
+		return n > asked && w.wire.asked.Load() == n
+	})
+	w.patch(inventory, string(whole))
+	w.reports.awaitRemoved(t, id)
+	for _, a := range w.reports.all(id) {
+		if a.DeploymentObjectID == "" {
+			t.Errorf("told %+v", a)
+		}
+	}
+	w.eventually("the object goes", func() bool { return w.get("v1/configmaps/"+w.namespace+"/one") == nil })
 }

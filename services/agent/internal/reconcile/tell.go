@@ -23,9 +23,14 @@ const (
 	later = false // it may wait a moment for something better
 )
 
-// tell reports on the current assignment.
+// tell reports on the current assignment. A process that cannot read the inventory of what it is to remove does not know which object
+// that is: the broker would refuse a report without one, and with it everything else that is told. It is in the log.
 func (w *worker) tell(p delivery.Phase, h delivery.Health, message string, urgent bool) {
 	s := w.current
+	if s.DeploymentObjectID == "" {
+		w.log.Warn("the broker is not told of a stack of which it is not known what is here", "phase", string(p), "message", message)
+		return
+	}
 	w.e.c.Reports.Applied(wire.Applied{
 		StackID: w.stack, DeploymentObjectID: s.DeploymentObjectID, SequenceID: s.SequenceID,
 		Phase: string(p), Health: string(h), Message: health.Shorten(message, maxText), ObservedAt: time.Now().UTC(),
