@@ -46,7 +46,7 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	broker, postgres := c.Services["broker"], c.Services["postgres"]
-	if !strings.HasPrefix(broker.Image, "ghcr.io/colliery-io/brokkr-broker:") || !strings.Contains(read("deploy/images.sh"), "[brokkr-broker]") {
+	if !strings.HasPrefix(broker.Image, "ghcr.io/colliery-io/brokkr-broker:") || !strings.Contains(read("deploy/images.sh"), "\nbrokkr-broker ./cmd/") {
 		t.Errorf("the broker's image is %q", broker.Image)
 	}
 	if want := regexp.MustCompile(`docker\.io/library/postgres:\S+`).FindString(read("charts/brokkr-broker/values.yaml")); postgres.Image != want {

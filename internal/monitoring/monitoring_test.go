@@ -138,6 +138,7 @@ func TestEveryNameInTheCodeIsAMetricOrKnown(t *testing.T) {
 	known := map[string]string{
 		"brokkr_": "the prefix of keys and of pools", "brokkr_gateway_": "the prefix of the gateway's", "brokkr_whsec_": "the prefix of secrets of webhooks",
 		"brokkr_outbox": "a channel", "brokkr_credentials": "a channel", "brokkr_work": "a channel", "brokkr_webhooks": "a channel",
+		"brokkr_agents": "a channel",
 	}
 	for _, m := range code(t) {
 		known[m.Name] = m.Help
