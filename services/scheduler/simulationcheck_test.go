@@ -137,9 +137,13 @@ func (s *simulation) checkCounts(now glance) {
 			domains[a.region]++
 		}
 	}
+	most := 1
+	if len(domains) < regions { // none of the others could have it just then: the skew of one admits a second one here
+		most = 2
+	}
 	for r, n := range domains {
-		if n > 1 { // there is always one in each region that could have it
-			s.failf("spread is on %d clusters of %s, want one of each region: %v", n, r, domains)
+		if n > most {
+			s.failf("spread is on %d clusters of %s, want at most %d: %v", n, r, most, domains)
 		}
 	}
 }
