@@ -28,6 +28,9 @@ func TestRestartAndResyncWriteNothing(t *testing.T) {
 			if len(versions) != len(world.AppKinds()) {
 				t.Fatalf("%s has %v, want one of each kind", a.Cluster.Name, versions)
 			}
+			if writes == 0 {
+				t.Fatalf("%s counts no write at all, though the application was applied: the count sees nothing", a.Cluster.Name)
+			}
 			a.Gate.Forget()
 			switch restart {
 			case "SIGTERM":
