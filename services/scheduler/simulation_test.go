@@ -49,11 +49,12 @@ type simulation struct {
 	seen     sights
 	before   glance
 	lost     []loss
-	acked    map[parted]bool // in this tick
-	wasWell  map[agent.ID]bool
-	governed rollout.Rollout // of web, at the end of the tick before
-	acted    bool            // somebody has acted on it in this tick
-	actedTo  int64           // the version that it had then
+	acked    map[parted]bool        // in this tick
+	wellAt   map[agent.ID]time.Time // when base was last healthy in a cluster
+	governed rollout.Rollout        // of web, at the end of the tick before
+	acted    bool                   // somebody has acted on it in this tick
+	barren   map[string]time.Time   // when a region last had no cluster that could take the spread stack
+	actedTo  int64                  // the version that it had then
 }
 
 // made is what is known of an object from its beginning.
@@ -67,7 +68,7 @@ const regions = 3
 func newSimulation(t *testing.T, seed uint64, seen sights) *simulation {
 	t.Helper()
 	s := &simulation{seen: seen, fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{},
-		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits()}
+		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}}
 	s.net = &network{sim: s}
 	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
 	s.newID = func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }
@@ -159,7 +160,7 @@ func (s *simulation) dooms(o stack.ObjectID, a *simulated) bool {
 // tick is a second of the world.
 func (s *simulation) tick() {
 	time.Sleep(time.Second)
-	s.acked, s.wasWell, s.acted = map[parted]bool{}, map[agent.ID]bool{}, false
+	s.acked, s.acted = map[parted]bool{}, false
 	for _, r := range s.replicas {
 		r.tick()
 	}

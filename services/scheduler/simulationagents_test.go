@@ -299,7 +299,7 @@ func (n *network) record(ctx context.Context, tx ports.Repositories, p parcel, n
 	}
 	for _, c := range changed {
 		if c.Stack == s.base && c.Health == delivery.HealthHealthy {
-			s.wasWell[id] = true
+			s.wellAt[id] = time.Now()
 		}
 		if !slices.ContainsFunc(held, func(w delivery.Wanted) bool { return w.Stack == c.Stack && w.Watched }) {
 			continue

@@ -59,6 +59,16 @@ func (s *simulation) unsettled() string {
 		_, hold, _ := s.store.Decisions().Latest(s.t.Context(), s.spread)
 		return fmt.Sprintf("in the end spread is on %d clusters, want %d (hold %+v)", n, regions, hold)
 	}
+	where := map[string]int{}
+	for _, a := range s.agents {
+		if g.assigned(s.spread, a.id) {
+			where[a.region]++
+		}
+	}
+	if len(where) != regions {
+		rec, hold, _ := s.store.Decisions().Latest(s.t.Context(), s.spread)
+		return fmt.Sprintf("in the end spread is not once in each region: %v (hold %+v, %+v)", where, hold, rec.Decision.Unmet)
+	}
 	for i, id := range s.rooms {
 		if n := g.count(id); n != 1 {
 			rec, hold, _ := s.store.Decisions().Latest(s.t.Context(), id)

@@ -77,6 +77,9 @@ func (r *replica) calm() {
 	r.end()
 }
 
+// dawdle is how long a slow transaction takes: longer than a lease lives, so that another one decides meanwhile.
+const dawdle = 8 * time.Second
+
 // unsure is a store that is slow at times, and of which a replica does not always learn what became of a transaction.
 type unsure struct {
 	ports.Store
@@ -100,7 +103,7 @@ func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Reposi
 	case n < 4:
 		return gone // before it was stored
 	case n >= 12:
-		time.Sleep(8 * time.Second) // longer than a lease lives: another one decides meanwhile
+		time.Sleep(dawdle)
 		return write()
 	}
 	err := write()
