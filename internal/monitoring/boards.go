@@ -48,6 +48,10 @@ func API() Dashboard {
 			rates("Idempotency keys", "", "brokkr_idempotency_keys_total", "outcome"),
 			rates("Requests beyond a rate", "Of agents too; by whether the source or the credential had asked too often.", "brokkr_rate_limited_total", "by"),
 		}},
+		{"Plans", []Panel{
+			rates("Plans, previews and differences", "By how they got their turn; refused ones were answered 429.", "brokkr_plans_total", "outcome"),
+			{Title: "At work", Unit: "short", Queries: []Query{{"sum(brokkr_plans_running{$i})", "running"}, {"sum(brokkr_plans_waiting{$i})", "waiting"}}},
+		}},
 		{"Webhooks", []Panel{
 			rates("Deliveries queued for events", "", "brokkr_webhook_queued_total", ""),
 			rates("Attempts", "", "brokkr_webhook_attempts_total", "outcome"),

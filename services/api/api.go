@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -38,13 +39,16 @@ type Config struct {
 	TrustedProxies []string      `koanf:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
 	SourceRate     int           `koanf:"source_rate"`     // requests a second of one source without a known credential; 0: any number
 	CredentialRate int           `koanf:"credential_rate"` // requests a second of one credential; 0: any number
+	Plans          int           `koanf:"plans"`           // plans, previews and differences that are worked out at a time
+	PlansEach      int           `koanf:"plans_each"`      // of them by one generator, or one key of others
 	NoSwaggerUI    bool          `koanf:"no_swagger_ui"`   // do not serve the document as a page
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
+	plans := max(2, runtime.GOMAXPROCS(0)/2)
 	return Config{Body: 17 << 20, Bundle: bundle.DefaultLimits().Bytes, Timeout: 30 * time.Second, AuthFailures: 60,
-		SourceRate: 200, CredentialRate: 200}
+		SourceRate: 200, CredentialRate: 200, Plans: plans, PlansEach: plans / 2}
 }
 
 // Validate reports every value that cannot work.
@@ -56,6 +60,8 @@ func (c Config) Validate() error {
 	p.Add(c.AuthFailures < 1, "limits.auth_failures", "is %d, less than 1", c.AuthFailures)
 	p.Add(c.SourceRate < 0 || c.SourceRate > identity.MaxRate, "limits.source_rate", "is %d, not between 0 and %d", c.SourceRate, identity.MaxRate)
 	p.Add(c.CredentialRate < 0 || c.CredentialRate > identity.MaxRate, "limits.credential_rate", "is %d, not between 0 and %d", c.CredentialRate, identity.MaxRate)
+	p.Add(c.Plans < 1, "limits.plans", "is %d, less than 1", c.Plans)
+	p.Add(c.PlansEach < 1, "limits.plans_each", "is %d, less than 1", c.PlansEach)
 	for _, s := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(s)
 		p.Add(err != nil, "limits.trusted_proxies", "has %q, which is not a CIDR such as 10.0.0.0/8", s)
@@ -77,6 +83,12 @@ func (c Config) orDefaults() Config {
 	}
 	if c.AuthFailures == 0 {
 		c.AuthFailures = d.AuthFailures
+	}
+	if c.Plans == 0 {
+		c.Plans = d.Plans
+	}
+	if c.PlansEach == 0 {
+		c.PlansEach = d.PlansEach
 	}
 	return c
 }
@@ -162,7 +174,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		cases.Brake = UsualBrake()
 	}
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
-	cases.Connected = connected.since
+	cases.Connected, cases.Turns = connected.since, foresight(c, d.Telemetry)
 	s.certs = d.AgentCertificates
 	s.guard = identity.NewGuard(verifier, c.guard(s.certs), d.Telemetry)
 	s.handler = transport.New(transport.Parts{

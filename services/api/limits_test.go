@@ -112,8 +112,8 @@ func TestTimeout(t *testing.T) {
 
 func TestConfigIsValidated(t *testing.T) {
 	t.Parallel()
-	err := api.Config{Body: 1, Bundle: 1, Timeout: 1, AuthFailures: -1, SourceRate: -1, CredentialRate: 1 << 40, TrustedProxies: []string{"x"}}.Validate()
-	for _, key := range []string{"limits.body", "limits.bundle", "limits.timeout", "limits.auth_failures", "limits.source_rate", "limits.credential_rate", "limits.trusted_proxies"} {
+	err := api.Config{Body: 1, Bundle: 1, Timeout: 1, AuthFailures: -1, SourceRate: -1, CredentialRate: 1 << 40, Plans: -1, PlansEach: -1, TrustedProxies: []string{"x"}}.Validate()
+	for _, key := range []string{"limits.body", "limits.bundle", "limits.timeout", "limits.auth_failures", "limits.source_rate", "limits.credential_rate", "limits.plans ", "limits.plans_each", "limits.trusted_proxies"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("the problems do not name %s: %v", key, err)
 		}

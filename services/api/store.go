@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/pkg/trail"
+	"github.com/colliery-io/brokkr/pkg/turn"
 	"github.com/colliery-io/brokkr/services/api/internal/app"
 )
 
@@ -25,7 +26,9 @@ type (
 )
 
 func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64, keep time.Duration) *app.App {
-	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Connected: (&channels{}).since, Trace: telemetry.TraceParent, Keep: keep}
+	d := Defaults()
+	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Connected: (&channels{}).since, Trace: telemetry.TraceParent, Keep: keep,
+		Turns: app.Foresight(d.Plans, d.PlansEach, func(turn.Outcome) {})}
 }
 
 func direct(store ports.Store, now func() time.Time, random io.Reader) *app.App {

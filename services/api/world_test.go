@@ -132,6 +132,15 @@ func (w *world) handlerOf(store interface {
 	ports.Wakeups
 }, changes ...func(*api.Deps)) http.Handler {
 	w.t.Helper()
+	return w.handlerWith(api.Config{}, store, changes...)
+}
+
+// handlerWith is handlerOf with a configuration of one's own.
+func (w *world) handlerWith(conf api.Config, store interface {
+	ports.Store
+	ports.Wakeups
+}, changes ...func(*api.Deps)) http.Handler {
+	w.t.Helper()
 	tel, err := telemetry.New(w.t.Context(), telemetry.Config{Service: "api-test", Output: io.Discard})
 	must(w.t, err)
 	deps := api.Deps{
@@ -143,7 +152,7 @@ func (w *world) handlerOf(store interface {
 	for _, change := range changes {
 		change(&deps)
 	}
-	svc, err := api.New(w.t.Context(), api.Config{}, deps)
+	svc, err := api.New(w.t.Context(), conf, deps)
 	must(w.t, err)
 	return svc.Handler()
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/turn"
 )
 
 // BundleCheck returns how many manifests content holds, or refuses it (Invalid), naming document and line.
@@ -44,6 +45,7 @@ type App struct {
 	Brake     placement.Brake     // of the scheduler, for what plans foretell
 	Sender    ports.WebhookSender // only who tests webhooks needs it
 	Reload    Reloader            // nil: the process has no configuration file
+	Turns     *turn.Turns         // of plans, previews and differences: Foresight
 
 	fleets fleets
 }

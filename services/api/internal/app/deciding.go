@@ -82,12 +82,18 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 		return nil, fmt.Errorf("read policies: %w", err)
 	}
 	for _, p := range all {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err := w.know(a, p); err != nil {
 			return nil, err
 		}
 	}
 	now := a.now()
 	for _, s := range subjects {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if c := w.follows(s); c != nil {
 			w.promises.Make(s, c.Needs(), w.priors[s.Stack], w.clusters, now)
 		}

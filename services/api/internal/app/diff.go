@@ -62,12 +62,17 @@ type ObjectDiff struct {
 
 // PreviewObject says what PublishObject of the same would change, to who may publish it and with the same checks, and writes
 // nothing. The clusters are those of the stack's marks and of the agents as they are now; an owner sees no cluster of others. Who may not
-// know the values of its Secrets does not learn whether they would change.
+// know the values of its Secrets does not learn whether they would change. Limited (too_many_plans) if there is no turn for it.
 func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID, content []byte, marker bool) (Preview, error) {
 	v, err := ownStack(ctx, a.Store, p, s)
 	if err != nil {
 		return Preview{}, err
 	}
+	end, err := a.foresee(ctx, p)
+	if err != nil {
+		return Preview{}, err
+	}
+	defer end()
 	sees, err := seesSecrets(ctx, a.Store, p, v.Generator)
 	if err != nil {
 		return Preview{}, err
@@ -87,7 +92,7 @@ func (a *App) PreviewObject(ctx context.Context, p tenancy.Principal, s stack.ID
 			return Preview{}, err
 		}
 	}
-	if out.Difference, out.Masked, err = difference(before, content, sees); err != nil {
+	if out.Difference, out.Masked, err = difference(ctx, before, content, sees); err != nil {
 		return Preview{}, fmt.Errorf("compare with the newest object: %w", err)
 	}
 	if out.Clusters, err = a.moves(ctx, p, sub, out); err != nil {
@@ -175,8 +180,13 @@ func (a *App) moves(ctx context.Context, p tenancy.Principal, sub placement.Subj
 }
 
 // DiffObjects returns what makes the object id of the object against, to who may read both. Objects of two stacks have no
-// difference to show: the other one is NotFound.
+// difference to show: the other one is NotFound. Limited (too_many_plans) if there is no turn for it.
 func (a *App) DiffObjects(ctx context.Context, p tenancy.Principal, id, against stack.ObjectID) (ObjectDiff, error) {
+	end, err := a.foresee(ctx, p)
+	if err != nil {
+		return ObjectDiff{}, err
+	}
+	defer end()
 	to, after, err := a.readObject(ctx, p, id)
 	if err != nil {
 		return ObjectDiff{}, err
@@ -193,7 +203,7 @@ func (a *App) DiffObjects(ctx context.Context, p tenancy.Principal, id, against 
 		return ObjectDiff{}, err
 	}
 	out := ObjectDiff{From: from, To: to}
-	if out.Difference, out.Masked, err = difference(before, after, sees); err != nil {
+	if out.Difference, out.Masked, err = difference(ctx, before, after, sees); err != nil {
 		return ObjectDiff{}, fmt.Errorf("compare %s with %s: %w", id, against, err)
 	}
 	return out, nil
@@ -201,13 +211,19 @@ func (a *App) DiffObjects(ctx context.Context, p tenancy.Principal, id, against 
 
 // difference compares two contents that were found good. The values of Secrets are never shown, and for who may not know them
 // not even compared: who can publish could guess them until nothing differs. It returns in how many Secrets that was so.
-func difference(before, after []byte, sees bool) (bundle.Difference, int, error) {
+func difference(ctx context.Context, before, after []byte, sees bool) (bundle.Difference, int, error) {
 	was, err := bundle.ParseStored(before)
 	if err != nil {
 		return bundle.Difference{}, 0, err
 	}
+	if err := ctx.Err(); err != nil { // each of the steps may take a while
+		return bundle.Difference{}, 0, err
+	}
 	is, err := bundle.ParseStored(after)
 	if err != nil {
+		return bundle.Difference{}, 0, err
+	}
+	if err := ctx.Err(); err != nil {
 		return bundle.Difference{}, 0, err
 	}
 	masked := 0

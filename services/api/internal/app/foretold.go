@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -20,14 +21,17 @@ const passes = 8
 // unfold decides as the scheduler would when clusters are no longer as they were: about one stack after the other, each on what
 // the ones before it leave of places, load, promised capacity and the fleet's window, and again until nothing moves. It takes
 // them by their ids, where the scheduler takes them as they come. It returns the decisions that are not just what is there already,
-// those about the stacks that show names with a verdict on every cluster.
-func (w *deciding) unfold(was map[agent.ID]placement.Cluster, now time.Time, show func(placement.Subject) bool) map[stack.ID]placement.Decision {
+// those about the stacks that show names with a verdict on every cluster. Between two stacks it looks whether ctx has ended.
+func (w *deciding) unfold(ctx context.Context, was map[agent.ID]placement.Cluster, now time.Time, show func(placement.Subject) bool) (map[stack.ID]placement.Decision, error) {
 	out := map[stack.ID]placement.Decision{}
 	ids := slices.Sorted(maps.Keys(w.subjects))
 	moved := true
 	for pass := 0; moved && pass < passes; pass++ {
 		moved = false
 		for _, id := range ids {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			s := w.subjects[id]
 			if s.Over() || (w.follows(s) == nil && (pass > 0 || !w.concerns(s, was))) {
 				continue
@@ -51,7 +55,7 @@ func (w *deciding) unfold(was map[agent.ID]placement.Cluster, now time.Time, sho
 			moved = moved || len(d.Changes) > 0
 		}
 	}
-	return out
+	return out, nil
 }
 
 // concerns reports whether something about a stack without a policy may be decided otherwise now that clusters are not as they
@@ -91,12 +95,18 @@ func (w *deciding) settle(s placement.Subject, d placement.Decision, now time.Ti
 }
 
 // compare says what becomes of the stacks of p when clusters are no longer as they were, and policies perhaps not either.
-func compare(p tenancy.Principal, before, after *deciding, was map[agent.ID]placement.Cluster, now time.Time) Plan {
+func compare(ctx context.Context, p tenancy.Principal, before, after *deciding, was map[agent.ID]placement.Cluster, now time.Time) (Plan, error) {
 	var out Plan
 	scope := tenancy.ScopeOf(p)
 	shown := func(s placement.Subject) bool { return !s.Deleted && scope.Owns(s.Generator) }
-	then := after.unfold(was, now, shown)
+	then, err := after.unfold(ctx, was, now, shown)
+	if err != nil {
+		return Plan{}, err
+	}
 	for _, id := range slices.Sorted(maps.Keys(after.subjects)) {
+		if err := ctx.Err(); err != nil {
+			return Plan{}, err
+		}
 		s := after.subjects[id]
 		if !shown(s) {
 			continue
@@ -123,7 +133,7 @@ func compare(p tenancy.Principal, before, after *deciding, was map[agent.ID]plac
 		}
 	}
 	slices.SortFunc(out.Stacks, func(x, y PlannedStack) int { return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Stack, y.Stack)) })
-	return out
+	return out, nil
 }
 
 // planned says what becomes of a stack of which is is decided instead of was, and whether that is anything.

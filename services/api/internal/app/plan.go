@@ -85,7 +85,8 @@ const (
 )
 
 // Plan says what a change would come to and writes nothing: to staff for everything, to a generator for its own stacks and the
-// clusters that it sees. A policy, a stack or an agent that is not there for the asker is NotFound.
+// clusters that it sees. A policy, a stack or an agent that is not there for the asker is NotFound. Limited (too_many_plans) if there is no
+// turn for it; it ends early, with ctx's error, when ctx does.
 func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Plan, error) {
 	if q.Policy == nil && q.Attach == nil && len(q.Agents) == 0 {
 		return Plan{}, fault.New(fault.Invalid, "invalid_plan", "the plan changes nothing: give a policy, an attachment or agents")
@@ -98,6 +99,11 @@ func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Pla
 			return Plan{}, fault.Newf(fault.Invalid, "invalid_plan", "agent %s would be cordoned or drained and uncordoned at once", x.ID)
 		}
 	}
+	end, err := a.foresee(ctx, p)
+	if err != nil {
+		return Plan{}, err
+	}
+	defer end()
 	now := a.now()
 	w, err := a.readDeciding(ctx, a.Store, nil)
 	if err != nil {
@@ -114,7 +120,10 @@ func (a *App) Plan(ctx context.Context, p tenancy.Principal, q PlanRequest) (Pla
 			changed[x.ID] = c
 		}
 	}
-	out := compare(p, before, w, changed, now)
+	out, err := compare(ctx, p, before, w, changed, now)
+	if err != nil {
+		return Plan{}, err
+	}
 	out.Warnings = warnings
 	if out.Agents, err = a.fleet(ctx); err != nil {
 		return Plan{}, err
