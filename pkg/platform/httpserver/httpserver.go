@@ -44,6 +44,8 @@ type Config struct {
 	Drain time.Duration // default 10 s
 	// Headers is how long the headers of a request may take before its connection is closed; default 10 s.
 	Headers time.Duration
+	// Answers is how long a client may take for a part of an answer, 64 KiB, before its connection is closed; default 30 s.
+	Answers time.Duration
 	Log     *slog.Logger
 }
 
@@ -66,11 +68,15 @@ func Listen(c Config, h http.Handler) (*Server, error) {
 	if c.Headers == 0 {
 		c.Headers = 10 * time.Second
 	}
+	if c.Answers == 0 {
+		c.Answers = answerPause
+	}
 	if c.Drain == 0 {
 		c.Drain = 10 * time.Second
 	}
 	return &Server{name: c.Name, ln: ln, log: c.Log, drain: c.Drain, srv: &http.Server{
-		Handler: h, ReadHeaderTimeout: c.Headers, IdleTimeout: 2 * time.Minute,
+		Handler: patientAnswers(c.Answers, h), ReadHeaderTimeout: c.Headers, IdleTimeout: 2 * time.Minute,
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: c.Answers}, // streams have deadlines of their own; this is the connection's
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}, nil
 }

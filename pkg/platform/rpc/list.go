@@ -18,7 +18,7 @@ import (
 // TotalCount is the header that says how many items a list has on all its pages.
 const TotalCount = "X-Total-Count"
 
-// patience bounds how long a client may take to read a page of an answer that is streamed.
+// patience bounds how long a page of an answer that is streamed may take to be read from the store.
 const patience = 30 * time.Second
 
 // Lister is a use case that answers a list a page at a time.
@@ -31,8 +31,8 @@ type asked[Req any] struct {
 	url   *url.URL
 }
 
-// ListOf makes a route that answers a list. A whole one is streamed: a page of the store at a time, of which each has to be
-// read within half a minute. An error after the first of them aborts the connection, so that nobody takes a part for the whole.
+// ListOf makes a route that answers a list. A whole one is streamed: a page of the store at a time. How long a client may take
+// to read is the server's affair. An error after the first of them aborts the connection, so that nobody takes a part for the whole.
 func ListOf[Req, T, J any](info Info, l page.List[T], d Decoder[Req], use Lister[Req, T], to func(T) J) Route {
 	return FilledList(info, l, d, use, page.MaxLimit, func(_ context.Context, items []T) ([]J, error) {
 		out := make([]J, len(items))
@@ -127,14 +127,13 @@ func (s *stream[T, J]) Respond(ctx context.Context, w http.ResponseWriter, statu
 		h.Add("Link", s.next())
 	}
 	w.WriteHeader(status)
-	control, out := http.NewResponseController(w), bufio.NewWriterSize(w, 32<<10)
-	if err := s.write(ctx, control, out); err != nil {
+	out := bufio.NewWriterSize(w, 32<<10)
+	if err := s.write(ctx, out); err != nil {
 		if ctx.Err() == nil {
 			panic(fmt.Errorf("%w: %w", http.ErrAbortHandler, err)) // the status is sent: only a broken connection can tell
 		}
 		panic(http.ErrAbortHandler)
 	}
-	_ = control.SetWriteDeadline(time.Time{}) // a connection that cannot have one has had none
 	return nil
 }
 
@@ -156,16 +155,14 @@ func (s *stream[T, J]) filled(ctx context.Context, rest []T) ([]J, error) {
 	return s.fill(ctx, rest[:min(s.batch, len(rest))])
 }
 
-func (s *stream[T, J]) write(ctx context.Context, control *http.ResponseController, out *bufio.Writer) error {
+func (s *stream[T, J]) write(ctx context.Context, out *bufio.Writer) error {
 	open := byte('[')
-	_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
 	for q := s.query.Query; ; {
 		for rest := s.page.Items; len(rest) > 0; {
 			batch, err := s.filled(ctx, rest)
 			if err != nil {
 				return err
 			}
-			_ = control.SetWriteDeadline(time.Now().Add(patience)) // see above
 			for _, v := range batch {
 				if err := out.WriteByte(open); err != nil {
 					return err
