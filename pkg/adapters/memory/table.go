@@ -43,51 +43,58 @@ func (k numbered) compare(o numbered) int {
 // nothing is the value of tables that are only indexes.
 type nothing struct{}
 
-type row[K key[K], V any] struct {
+// row has its value without its type, and the tree so as well: a tree for each type of value is some two hundred functions for the
+// compiler, and there are ninety tables.
+type row[K key[K]] struct {
 	k K
-	v V
+	v any
 }
 
 const degree = 16
 
 // table is an ordered map whose copies share what neither has changed: a copy costs nothing, a write costs
 // the path to its row. Values are shared by copies too, so whoever stores or returns one with pointers copies them.
-type table[K key[K], V any] struct{ tree *btree.BTreeG[row[K, V]] }
+type table[K key[K], V any] struct{ tree *btree.BTreeG[row[K]] }
 
 func newTable[K key[K], V any]() table[K, V] {
-	return table[K, V]{tree: btree.NewG(degree, func(x, y row[K, V]) bool { return x.k.compare(y.k) < 0 })}
+	return table[K, V]{tree: btree.NewG(degree, func(x, y row[K]) bool { return x.k.compare(y.k) < 0 })}
 }
 
 // clone returns a copy; only one goroutine at a time may clone or write, any number may read meanwhile.
 func (t table[K, V]) clone() table[K, V] { return table[K, V]{tree: t.tree.Clone()} }
 
-func (t table[K, V]) get(k K) (V, bool) {
-	r, ok := t.tree.Get(row[K, V]{k: k})
-	return r.v, ok
+func (t table[K, V]) get(k K) (v V, ok bool) {
+	r, ok := t.tree.Get(row[K]{k: k})
+	if ok {
+		v = r.v.(V) //nolint:forcetypeassert // put takes no others
+	}
+	return v, ok
 }
 
-func (t table[K, V]) has(k K) bool { return t.tree.Has(row[K, V]{k: k}) }
+func (t table[K, V]) has(k K) bool { return t.tree.Has(row[K]{k: k}) }
 
-func (t table[K, V]) put(k K, v V) { t.tree.ReplaceOrInsert(row[K, V]{k: k, v: v}) }
+func (t table[K, V]) put(k K, v V) { t.tree.ReplaceOrInsert(row[K]{k: k, v: v}) }
 
 func (t table[K, V]) drop(k K) bool {
-	_, ok := t.tree.Delete(row[K, V]{k: k})
+	_, ok := t.tree.Delete(row[K]{k: k})
 	return ok
 }
 
 // each calls fn in order until it returns false.
-func (t table[K, V]) each(fn func(K, V) bool) {
-	t.tree.Ascend(func(r row[K, V]) bool { return fn(r.k, r.v) })
-}
+func (t table[K, V]) each(fn func(K, V) bool) { t.tree.Ascend(typed(fn)) }
 
 // from is each, beginning with the first key that is not less than k.
 func (t table[K, V]) from(k K, fn func(K, V) bool) {
-	t.tree.AscendGreaterOrEqual(row[K, V]{k: k}, func(r row[K, V]) bool { return fn(r.k, r.v) })
+	t.tree.AscendGreaterOrEqual(row[K]{k: k}, typed(fn))
 }
 
 // back is each in descending order, beginning with the last key that is not greater than k.
 func (t table[K, V]) back(k K, fn func(K, V) bool) {
-	t.tree.DescendLessOrEqual(row[K, V]{k: k}, func(r row[K, V]) bool { return fn(r.k, r.v) })
+	t.tree.DescendLessOrEqual(row[K]{k: k}, typed(fn))
+}
+
+func typed[K key[K], V any](fn func(K, V) bool) btree.ItemIteratorG[row[K]] {
+	return func(r row[K]) bool { return fn(r.k, r.v.(V)) } //nolint:forcetypeassert // put takes no others
 }
 
 // keysOf returns the second parts of the keys whose first part is a, in order.
