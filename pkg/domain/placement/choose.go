@@ -55,7 +55,7 @@ func (r *run) down1(h []int32, i int) {
 	}
 }
 
-// fill puts the candidates into their buckets.
+// fill puts the candidates into their buckets. It leaves nothing in counts that counts.
 func (r *run) fill() {
 	r.buckets = r.buckets[:0]
 	r.order = zeros(r.order, len(r.cands))
@@ -102,7 +102,6 @@ func (r *run) sortByDomain() {
 		r.order, next = next, r.order
 	}
 	r.byDomain = next
-	clear(r.counts)
 	for from := 0; from < len(r.order); {
 		slot := r.cands[r.order[from]].slot
 		to := from + 1
@@ -126,6 +125,7 @@ func (r *run) same(a, b int32) bool {
 // choose picks up to most candidates: each time the best of those that the spread admits. Pins count before.
 func (r *run) choose(most int) int {
 	clear(r.picked)
+	r.fill()
 	clear(r.counts)
 	n := 0
 	r.pins.each(func(i int) {
@@ -135,7 +135,6 @@ func (r *run) choose(most int) int {
 			r.counted(int32(i))
 		}
 	})
-	r.fill()
 	r.eligible()
 	for n < most {
 		best := -1
@@ -144,8 +143,8 @@ func (r *run) choose(most int) int {
 			if len(r.buckets[b].heap) == 0 {
 				continue
 			}
-			deficit, ok := r.admits(r.buckets[b].any, r.cands[r.buckets[b].heap[0]].must)
-			if !ok {
+			deficit, against := r.admits(r.buckets[b].any, r.cands[r.buckets[b].heap[0]].must)
+			if against >= 0 {
 				continue
 			}
 			if best < 0 || r.before(r.buckets[b].heap[0], deficit, r.buckets[best].heap[0], bestDeficit) {
@@ -209,9 +208,9 @@ func (r *run) eligible() {
 	}
 }
 
-// admits returns how full the domains of a slot are (less comes first), and whether every spread that refuses admits one
-// more there. Where clusters have the stack whose domain is not known, what must stay (must) may be beyond the skew by as many.
-func (r *run) admits(slot int32, must bool) (deficit int32, ok bool) {
+// admits returns how full the domains of a slot are (less comes first), and which spread that refuses does not admit one more there; -1:
+// each does. Where clusters have the stack whose domain is not known, what must stay (must) may be beyond the skew by as many.
+func (r *run) admits(slot int32, must bool) (deficit int32, against int) {
 	for s, col := range r.domains {
 		spread := &r.c.document.Spread[s]
 		n := r.counts[r.offsets[s]+int(col.of[slot])]
@@ -234,10 +233,10 @@ func (r *run) admits(slot int32, must bool) (deficit int32, ok bool) {
 			low = 0
 		}
 		if n+1-low > most {
-			return 0, false
+			return 0, s
 		}
 	}
-	return deficit, true
+	return deficit, -1
 }
 
 // collect finds the candidates among the slots that are not pinned. Most of them are told by sets alone.
@@ -300,7 +299,7 @@ func (r *run) candidate(i int, s stand, group int, shy bool) {
 	}
 	if incumbent {
 		c.must = r.blind && c.tier != math.MaxInt32
-	} else if r.lostInSpread(c.slot) {
+	} else if r.lostIn(c.slot) >= 0 {
 		return // nothing new comes where it is not known where that is
 	}
 	r.cands = append(r.cands, c)

@@ -226,8 +226,9 @@ func (b Brake) RoomFor(h *Hold, now time.Time) *time.Time {
 	return b.Fleet.RoomAt(len(h.Removes), now)
 }
 
+// overlap reports whether two lists, which are in order, have one in common.
 func overlap(a, b []agent.ID) bool {
-	return slices.ContainsFunc(a, func(x agent.ID) bool { return slices.Contains(b, x) })
+	return slices.ContainsFunc(a, func(x agent.ID) bool { _, found := slices.BinarySearch(b, x); return found })
 }
 
 func fingerprint(s stack.ID, removes []agent.ID) string {

@@ -32,9 +32,11 @@ func (r *run) settle() (picks, moves int) {
 	}
 	picks = r.choose(most)
 	losers, surplus := r.losers(most)
-	if s := r.c.document.Stickiness; s != nil && losers > 0 && (s.MinDwell > 0 || s.MaxMovesPerHour > 0) && r.protect(s, losers, surplus) {
-		picks = r.choose(most)
-		losers, surplus = r.losers(most)
+	if s := r.c.document.Stickiness; s != nil && (s.MinDwell > 0 || s.MaxMovesPerHour > 0) {
+		for losers > 0 && r.protect(s, surplus) { // who stays may take the place of another one, which then moves
+			picks = r.choose(most)
+			losers, surplus = r.losers(most)
+		}
 	}
 	return picks, max(losers-surplus, 0)
 }
@@ -57,22 +59,24 @@ func (r *run) losers(most int) (losers, surplus int) {
 	return losers, surplus
 }
 
-// protect marks the losers that may not be moved now, and says when that changes. It reports whether there are any.
-func (r *run) protect(s *policy.Stickiness, losers, surplus int) bool {
-	any, free := false, losers
-	mark := func(c *candidate) { c.must, any = true, true; free-- }
+// protect marks the losers that may not be moved now, and says when that changes. It reports whether there are any that were not
+// marked before.
+func (r *run) protect(s *policy.Stickiness, surplus int) bool {
+	any, free := false, 0
+	mark := func(c *candidate) { any = any || !c.must; c.must = true }
 	for i := range r.cands {
 		c := &r.cands[i]
 		if !c.incumbent || c.tier == math.MaxInt32 {
 			continue
 		}
+		lost := !r.picked.has(int(c.slot))
 		if end := r.in.Prior[r.f.at(int(c.slot)).Agent].Placed.Add(time.Duration(s.MinDwell)); end.After(r.now) {
-			if r.picked.has(int(c.slot)) {
-				c.must, any = true, true
-				continue
+			if lost {
+				r.wakeAt(end)
 			}
-			r.wakeAt(end)
 			mark(c)
+		} else if lost && !c.must {
+			free++
 		}
 	}
 	if s.MaxMovesPerHour == 0 {
@@ -109,7 +113,7 @@ func (r *run) protect(s *policy.Stickiness, losers, surplus int) bool {
 	keep := free - allowed
 	for i := range r.cands { // what was picked stays picked: the moves that are left are for the worst
 		if c := &r.cands[i]; c.incumbent && r.picked.has(int(c.slot)) {
-			c.must = true
+			mark(c)
 		}
 	}
 	for _, i := range order[:min(keep, len(order))] {

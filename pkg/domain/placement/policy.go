@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -83,7 +82,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	}
 	slices.SortFunc(d.Changes, byAgent)
 	slices.SortFunc(d.Picks, func(a, b Pick) int { return cmp.Compare(a.Agent, b.Agent) })
-	d.Unmet = r.unmet(len(d.Picks))
+	d.Unmet = r.unmet(len(d.Picks), d.Hold)
 	if explain {
 		d.Verdicts = r.verdicts()
 	}
@@ -152,9 +151,16 @@ func (r *run) because(p Pick) string {
 	return s
 }
 
-func (r *run) unmet(picked int) *Unmet {
+// unmet says what is asked for beyond the picks that there are. How large the fleet is, is not said: a generator is told of clusters that it
+// may use.
+func (r *run) unmet(picked int, held *Hold) *Unmet {
 	st := r.c.document.Strategy
-	u := Unmet{Picked: picked}
+	u, fit := Unmet{Picked: picked}, len(r.cands)
+	r.pins.each(func(i int) {
+		if r.picked.has(i) && (st.Type != policy.Fixed || r.fixed.has(i)) {
+			fit++
+		}
+	})
 	switch st.Type {
 	case policy.Count:
 		u.Wanted = st.Count.Min
@@ -174,8 +180,12 @@ func (r *run) unmet(picked int) *Unmet {
 	if u.Picked >= u.Wanted {
 		return nil
 	}
-	u.Reason = fmt.Sprintf("%d of %d clusters have consent, %d of them fit", r.consent.count(), r.f.Len(), len(r.cands)+r.pins.count())
-	if len(r.cands)+r.pins.count() > u.Picked {
+	u.Reason = fmt.Sprintf("%d clusters have consent, %d of them fit", r.consent.count(), fit)
+	switch {
+	case fit <= u.Picked:
+	case held != nil:
+		u.Reason += "; others come when the removals that are held are made"
+	default:
 		u.Reason += "; the spread admits no more"
 	}
 	return &u
@@ -247,15 +257,11 @@ func (r *run) verdict(i int, told *room) Verdict {
 
 // lost says why a cluster that fits was not picked.
 func (r *run) lost(i int, score int64) Reason {
-	if r.lostInSpread(int32(i)) {
-		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[0].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
+	if s := r.lostIn(int32(i)); s >= 0 {
+		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[s].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
 	}
-	if _, ok := r.admits(int32(i), false); !ok && len(r.domains) > 0 {
-		full := make([]string, len(r.domains))
-		for s := range r.domains {
-			full[s] = r.full(s, i)
-		}
-		return Reason{Rule: RuleSpread, Wanted: "no more than " + strconv.Itoa(r.c.document.Spread[0].MaxSkew) + " apart", Observed: strings.Join(full, ", "),
+	if _, s := r.admits(int32(i), false); s >= 0 {
+		return Reason{Rule: RuleSpread, Wanted: "no more than " + strconv.Itoa(r.c.document.Spread[s].MaxSkew) + " apart", Observed: r.full(s, i),
 			Message: "one more here would break the spread"}
 	}
 	if r.atMost == "" {

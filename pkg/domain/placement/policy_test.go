@@ -234,7 +234,7 @@ func checkSkew(t *rapid.T, in placement.Input, doc policy.Document, told placeme
 	for i, v := range told.Verdicts {
 		c := in.Clusters[i]
 		if c.Targets[web] {
-			return // pins stand where they are named
+			return // pins stand where they are named; TestPinsCountInSpreads is of them
 		}
 		fits := slices.ContainsFunc(v.Reasons, func(r placement.Reason) bool {
 			return r.Rule == placement.RuleSpread || r.Rule == placement.RuleOutranked

@@ -170,14 +170,14 @@ func (r *run) hide() {
 	}
 }
 
-// lostInSpread reports whether a spread that refuses asks for a domain that is not known of the slot.
-func (r *run) lostInSpread(slot int32) bool {
+// lostIn returns which spread that refuses asks for a domain that is not known of the slot; -1: none.
+func (r *run) lostIn(slot int32) int {
 	for s, col := range r.domains {
 		if col.nowhere >= 0 && col.of[slot] == col.nowhere && r.c.document.Spread[s].WhenUnsatisfiable != policy.Prefer {
-			return true
+			return s
 		}
 	}
-	return false
+	return -1
 }
 
 func zeros[T any](s []T, n int) []T {

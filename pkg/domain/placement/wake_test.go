@@ -66,6 +66,32 @@ func TestADecisionHoldsUntilWakeAt(t *testing.T) {
 	})
 }
 
+// However dwell, points and room meet, no more clusters are left for better ones than the hour admits. A spread may ask for more.
+func TestNeverMoreMovesThanTheHourAdmits(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var clusters []placement.Cluster
+		for i := range rapid.IntRange(0, 8).Draw(t, "n") {
+			clusters = append(clusters, cluster(fmt.Sprint(i), func(c *placement.Cluster) {
+				c.ReportedAt, c.Reported.Allocatable.CPU = &now, rapid.Int64Range(0, 16).Draw(t, "cores")*1000
+			}))
+		}
+		dwell, most := rapid.IntRange(0, 90).Draw(t, "dwell"), rapid.IntRange(1, 3).Draw(t, "moves an hour")
+		doc := policy.Document{Strategy: policy.Strategy{Count: &policy.Range{Min: 1, Max: rapid.IntRange(1, 5).Draw(t, "max")}},
+			Prefer:     []policy.Preference{{Property: "allocatable.cpu", Range: &[2]float64{0, 16}}},
+			Stickiness: &policy.Stickiness{MinDwell: policy.Duration(time.Duration(dwell) * time.Minute), MaxMovesPerHour: most}}
+		in := placement.Input{Subject: subject(), Clusters: clusters, Prior: drawPrior(t, clusters), Policy: ready(t, doc)}
+		was := rapid.IntRange(0, 4).Draw(t, "moved")
+		for range was {
+			in.Subject.Moved = append(in.Subject.Moved, now.Add(-30*time.Minute))
+		}
+		d := placement.Decide(in, now)
+		if left := max(0, most-was); d.Moves > left {
+			t.Fatalf("%d moves, where the hour admits %d more: %+v", d.Moves, left, d.Changes)
+		}
+	})
+}
+
 // Each rule that time changes says when: a moment later the decision is another one.
 func TestWakeAtIsWhenTheDecisionChanges(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,9 @@ func (s *stepper) advance() bool {
 
 // begin lets the current wave begin if a window is open.
 func (s *stepper) begin() bool {
+	if s.r.Phase == PhaseWaitingWindow && s.r.Wave > 0 && s.failed() { // those of the waves before are watched meanwhile
+		return true
+	}
 	if s.r.BegunAt == nil && !s.in.Window.Open {
 		s.note(BlockedByWindow, "")
 		s.wake(s.in.Window.Changes)
@@ -163,13 +166,7 @@ func (s *stepper) progress() bool {
 
 // gate is passed by a wave that is through: the next begins, or the rollout is completed.
 func (s *stepper) gate() bool {
-	w := s.wave()
-	blind := s.healthy(s.r.Wave) == 0 && (s.count(s.r.Wave) > 0 || (!s.isLast() && s.triedAndLeft(s.r.Wave)))
-	if ((w.Approval && !s.isLast()) || blind) && s.r.Approved <= s.r.Wave {
-		why := fmt.Sprintf("wave %s is healthy, and the policy asks for an approval before the next", w.Name)
-		if blind {
-			why = fmt.Sprintf("no cluster of wave %s is known to be healthy: all are skipped, have failed or have left", w.Name)
-		}
+	if why := s.doubt(); why != "" && s.r.Approved <= s.r.Wave {
 		s.move(PhaseWaitingApproval, why)
 		return true
 	}
@@ -192,13 +189,52 @@ func (s *stepper) gate() bool {
 	return true
 }
 
-// wait is for an approval; the clusters are watched meanwhile.
+// asks reports whether the policy asks for an approval after the current wave.
+func (s *stepper) asks() bool { return s.wave().Approval && !s.isLast() }
+
+// doubt says why nothing may follow the current wave without an approval, going by what is known now; empty: it may.
+func (s *stepper) doubt() string {
+	w, healthy, count := s.wave(), s.healthy(s.r.Wave), s.count(s.r.Wave)
+	switch {
+	case healthy == 0 && (count > 0 || (!s.isLast() && s.triedAndLeft(s.r.Wave))):
+		why := fmt.Sprintf("no cluster of wave %s is known to be healthy", w.Name)
+		if s.settled() {
+			why += ": all are skipped, have failed or have left"
+		}
+		return why
+	case s.asks() && healthy < count:
+		return fmt.Sprintf("%d of the %d clusters of wave %s are known to be healthy, and the policy asks for an approval before the next", healthy, count, w.Name)
+	case s.asks():
+		return fmt.Sprintf("wave %s is healthy, and the policy asks for an approval before the next", w.Name)
+	default:
+		return ""
+	}
+}
+
+// wait is for an approval; the clusters are watched meanwhile, and why it is needed is said as it is now. When clusters of the wave that
+// were away are back, which may be given the object now, they get it, and soak, before anybody is asked; and where the policy asks for no
+// approval, nobody is asked any longer once one is known again.
 func (s *stepper) wait() bool {
 	if s.failed() {
 		return true
 	}
+	why := s.doubt()
+	if s.comes() || (!s.asks() && (why == "" || !s.settled())) {
+		s.r.HealthySince = nil
+		s.move(PhaseProgressing, fmt.Sprintf("clusters of wave %s that were not known are heard of again", s.wave().Name))
+		return true
+	}
+	clear(s.notes)
+	s.r.Reason = why
 	s.note(BlockedByApproval, "")
 	return false
+}
+
+// comes reports whether a cluster of the waves so far can be reached and has not been given the object.
+func (s *stepper) comes() bool {
+	return slices.ContainsFunc(s.live(), func(m *Member) bool {
+		return m.Wave <= s.r.Wave && m.State == MemberPending && !s.offline[m.Agent]
+	})
 }
 
 // failed ends the rollout's progress when more clusters have failed than its budget admits.

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,37 @@ func TestApproval(t *testing.T) {
 	g.healthy("a")
 	g.step()
 	g.wantHave("well and approved", newer, "a", "b", "c")
+}
+
+// Why an approval is needed is said as it is now, not as it was when the wait began.
+func TestWhyAnApprovalIsNeededIsSaidAsItIs(t *testing.T) {
+	t.Parallel()
+	w := canaryWaves()
+	w.Waves[0].Approval = true
+	g := newRig(t, 3, w)
+	canary(g)
+	g.step()
+	g.healthy("a")
+	says := func(when, want string) {
+		t.Helper()
+		r := g.step()
+		g.wantPhase(when, rollout.PhaseWaitingApproval)
+		b := g.wantBlocked(when, rollout.BlockedByApproval)
+		if len(g.blockers()) != 1 || !strings.Contains(r.Reason, want) || !strings.HasSuffix(b.Message, r.Reason) {
+			t.Errorf("%s: the reason is %q, and the blockers %+v; want %q, and no other blocker", when, r.Reason, g.blockers(), want)
+		}
+	}
+	says("healthy", "wave canary is healthy")
+	since := g.last.Rollout.Since
+	g.pick("a").Offline = true
+	says("it cannot be reached", "no cluster of wave canary is known to be healthy")
+	g.now = g.now.Add(time.Hour)
+	says("it is skipped", "all are skipped, have failed or have left")
+	g.pick("a").Offline = false
+	says("it is back", "wave canary is healthy")
+	if !g.last.Rollout.Since.Equal(since) {
+		t.Errorf("it waits since %s, want %s: it has waited all the time", g.last.Rollout.Since, since)
+	}
 }
 
 func TestWindows(t *testing.T) {

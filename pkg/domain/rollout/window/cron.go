@@ -116,6 +116,44 @@ func (c Cron) Next(t time.Time) time.Time {
 	return time.Time{}
 }
 
+// Last returns the newest moment that is after since and not after t, in t's time zone; zero if there is none. Its work grows with
+// the days between them, and not with the moments.
+func (c Cron) Last(t, since time.Time) time.Time {
+	date := time.Date(t.Year(), t.Month(), t.Day()+1, 12, 0, 0, 0, t.Location()) // a change of the clock may bring one from the next day
+	for first := since.AddDate(0, 0, -1); date.After(first); date = date.AddDate(0, 0, -1) {
+		if !c.names(date) {
+			continue
+		}
+		if at := c.lastOnDay(date, t); at.After(since) {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// lastOnDay returns the last moment on the day of date that is not after t; zero if there is none.
+func (c Cron) lastOnDay(date, t time.Time) time.Time {
+	var out time.Time
+	found := 0
+	for h := 23; h >= 0; h-- {
+		if !out.IsZero() && h < found-2 { // no clock is changed by more than that
+			break
+		}
+		if c.hour&(1<<h) == 0 {
+			continue
+		}
+		for m := range 60 {
+			if c.minute&(1<<m) == 0 {
+				continue
+			}
+			if at := time.Date(date.Year(), date.Month(), date.Day(), h, m, 0, 0, date.Location()); !at.After(t) && at.After(out) {
+				out, found = at, max(found, h)
+			}
+		}
+	}
+	return out
+}
+
 // onDay returns the first moment on the day of date that is after t.
 func (c Cron) onDay(date, t time.Time) (time.Time, bool) {
 	for h := range 24 {

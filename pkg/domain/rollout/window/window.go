@@ -40,7 +40,7 @@ func At(windows []policy.Window, now time.Time, zone func(name string) (*time.Lo
 			}
 		}
 		local := now.In(loc)
-		if began := c.last(local, d); !began.IsZero() {
+		if began := c.Last(local, local.Add(-d)); !began.IsZero() { // one that is longer than the time between two moments is always open
 			if end := began.Add(d); !out.Open || end.After(out.Changes) {
 				out = Opening{Open: true, Changes: end.UTC()}
 			}
@@ -51,14 +51,4 @@ func At(windows []policy.Window, now time.Time, zone func(name string) (*time.Lo
 		}
 	}
 	return out, nil
-}
-
-// last returns the newest moment of c in (now-d, now], zero if there is none. A window that is longer than the time between
-// two moments is so always open.
-func (c Cron) last(now time.Time, d time.Duration) time.Time {
-	var out time.Time
-	for t := c.Next(now.Add(-d)); !t.IsZero() && !t.After(now); t = c.Next(t) {
-		out = t
-	}
-	return out
 }

@@ -126,3 +126,55 @@ func TestAtProperties(t *testing.T) {
 		}
 	})
 }
+
+// Last is what Next has come to.
+func TestLastIsWhatNextHasComeTo(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		zone := rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago"}).Draw(t, "zone")
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := window.Parse(rapid.SampledFrom([]string{"*/15 * * * *", "0 22 * * 1-5", "30 2 * * *", "0,30 0,2,3 * * *", "*/20 1-3 * * sun", "0 0 1 * *", "15 0 * * *"}).Draw(t, "cron"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, loc).Add(time.Duration(rapid.IntRange(0, 365*24*60).Draw(t, "at")) * time.Minute)
+		if rapid.Bool().Draw(t, "about a change of the clock") {
+			day := rapid.SampledFrom([]time.Time{time.Date(2026, 3, 8, 0, 0, 0, 0, loc), time.Date(2026, 3, 29, 0, 0, 0, 0, loc), time.Date(2026, 4, 5, 0, 0, 0, 0, loc),
+				time.Date(2026, 9, 6, 0, 0, 0, 0, loc), time.Date(2026, 10, 4, 0, 0, 0, 0, loc), time.Date(2026, 10, 25, 0, 0, 0, 0, loc), time.Date(2026, 11, 1, 0, 0, 0, 0, loc)}).Draw(t, "day")
+			now = day.Add(time.Duration(rapid.IntRange(-60, 6*60).Draw(t, "minutes")) * time.Minute)
+		}
+		since := now.Add(-time.Duration(rapid.IntRange(1, 12*60).Draw(t, "back")) * time.Minute)
+		var want time.Time
+		for day := since.AddDate(0, 0, -1); day.Before(now.AddDate(0, 0, 1)); day = day.AddDate(0, 0, 1) { // the moments that Next can name, in whatever order
+			from := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, loc).Add(-2 * time.Hour)
+			for m := c.Next(from); !m.IsZero() && m.Before(from.Add(28*time.Hour)); m = c.Next(m) {
+				if m.After(since) && !m.After(now) && m.After(want) {
+					want = m
+				}
+			}
+		}
+		if got := c.Last(now, since); !got.Equal(want) {
+			t.Fatalf("the last in (%s, %s] is %s, want %s", since, now, got, want)
+		}
+	})
+}
+
+// A window that opens each minute for a year is read as fast as any: the scheduler asks for each stack with a rollout, and any generator
+// may write one.
+func TestALongWindowIsReadAtOnce(t *testing.T) {
+	t.Parallel()
+	w := []policy.Window{{Cron: "* * * * *", Duration: policy.Duration(366 * 24 * time.Hour), Timezone: "Europe/Berlin"}}
+	now := at(t, "2026-07-01T12:00Z")
+	began := time.Now()
+	for range 500 {
+		if o, err := window.At(w, now, time.LoadLocation); err != nil || !o.Open || !o.Changes.Equal(now.Add(366*24*time.Hour)) {
+			t.Fatalf("open %v until %s, %v", o.Open, o.Changes, err)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Fatalf("it took %s", took)
+		}
+	}
+}

@@ -122,6 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer alarm.Stop()
 	more, closed := false, make(chan struct{})
 	close(closed)
+	var rest time.Duration // until what is due is looked at again
 	for {
 		full := false
 		var on <-chan struct{}
@@ -129,7 +130,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			on = closed
 		}
 		if d, ok := e.alarms.next(e.now()); ok {
-			alarm.Reset(d)
+			alarm.Reset(max(d, rest))
 		}
 		fresh := true
 		select {
@@ -153,10 +154,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		if fresh {
 			clear(e.passed)
 		}
+		rest = 0
 		if more, err = e.round(ctx, full); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
+			rest = e.opt.Poll // what is due stays due while the store is away: it is not asked without a pause
 			e.metrics.rounds.WithLabelValues("failed").Inc()
 			e.log.WarnContext(ctx, "scheduling round failed; it is tried again", "error", err.Error())
 			if e.world == nil {
@@ -253,6 +256,7 @@ func (e *Engine) reload(ctx context.Context) error {
 		return err
 	}
 	clear(e.alarms)
+	e.forget()
 	for id := range w.subjects {
 		if _, ok := e.dirty[id]; !ok {
 			e.dirty[id] = cause{event: resync}

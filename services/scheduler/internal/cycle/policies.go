@@ -25,3 +25,25 @@ func (w *world) reached(ev event.Event) []stack.ID {
 	}
 	return out
 }
+
+// forget drops what is remembered of policies that decide about no stack any longer, and of stacks that are gone.
+func (e *Engine) forget() {
+	w := e.world
+	for id := range e.policies {
+		if _, decides := w.index.policies[id]; decides {
+			continue
+		}
+		if old, ok := e.ready[id]; ok {
+			e.triggers.decisions.remove(old.compiled.Reads(), id)
+			e.triggers.overrides.remove(old.compiled.OverridesRead(), id)
+		}
+		delete(e.policies, id)
+		delete(e.ready, id)
+		delete(e.peering, id)
+	}
+	for id := range e.retry {
+		if _, there := w.subjects[id]; !there {
+			delete(e.retry, id)
+		}
+	}
+}
