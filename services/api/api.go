@@ -165,9 +165,12 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	cases := useCases(d.Store, d.Clock, rand.Reader, c.Bundle, d.Retention)
 	if d.CEL != nil {
 		cases.Language = placement.Deps{CEL: d.CEL}
-		cases.Policies = policies{cel: func(expression string) error {
-			_, err := d.CEL(expression)
-			return err
+		cases.Policies = policies{cel: func(expression string) (uint64, error) {
+			x, err := d.CEL(expression)
+			if err != nil {
+				return 0, err
+			}
+			return x.Cost(), nil
 		}}
 	}
 	if cases.Brake = d.Brake; d.Brake == (placement.Brake{}) {

@@ -28,6 +28,8 @@ type watchedExpr struct {
 	text string
 }
 
+func (watchedExpr) Cost() uint64 { return 1 }
+
 func (x watchedExpr) Eval(*placement.Cluster) (bool, error) {
 	x.w.mu.Lock()
 	told := x.w.told

@@ -12,7 +12,9 @@ import (
 )
 
 // policies is the language of policies as use cases see it.
-type policies struct{ cel func(expression string) error }
+type policies struct {
+	cel func(expression string) (uint64, error)
+}
 
 // Read tells YAML from JSON by itself.
 func (p policies) Read(content []byte, _ bool) (policy.Document, []app.PolicyProblem) {
@@ -49,4 +51,4 @@ func checkZone(name string) error {
 	return nil
 }
 
-func noCEL(string) error { return errors.New("expressions in CEL are not read here") }
+func noCEL(string) (uint64, error) { return 0, errors.New("expressions in CEL are not read here") }

@@ -113,7 +113,7 @@ func (c *Compiler) compile(expression string) (*program, error) {
 	if cost.Max > CostLimit {
 		return nil, fmt.Errorf("it may cost %d for one cluster, more than %d", cost.Max, CostLimit)
 	}
-	p := &program{parts: reads(checked)}
+	p := &program{parts: reads(checked), cost: cost.Max}
 	if p.counted, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit)); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
@@ -139,18 +139,25 @@ func reads(checked *cel.Ast) []cluster.Part {
 	return slices.Compact(out)
 }
 
-// Check says what is wrong with an expression.
-func (c *Compiler) Check(expression string) error {
-	_, err := c.Compile(expression)
-	return err
+// Check returns how much an expression may cost for one cluster, or what is wrong with it.
+func (c *Compiler) Check(expression string) (uint64, error) {
+	p, err := c.Compile(expression)
+	if err != nil {
+		return 0, err
+	}
+	return p.Cost(), nil
 }
 
 type program struct {
 	counted cel.Program // stops when it has cost too much
 	free    cel.Program // counts nothing: for clusters that are no larger than what the estimate rests on
 	parts   []cluster.Part
+	cost    uint64    // for one cluster at most
 	pool    sync.Pool // of *seen
 }
+
+// Cost implements placement.Expr.
+func (p *program) Cost() uint64 { return p.cost }
 
 // Eval implements placement.Expr. What an expression reads and the cluster has not told is an error, not zero.
 func (p *program) Eval(c *placement.Cluster) (bool, error) {

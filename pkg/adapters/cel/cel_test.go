@@ -104,7 +104,7 @@ func TestRefused(t *testing.T) {
 		"cluster.nodes.ready":    "neither true nor false",
 		"cluster.apis.all(a, cluster.apis.all(b, cluster.apis.all(c, a + b != c)))": "may cost",
 	} {
-		if err := c.Check(expression); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.Check(expression); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", expression, err, want)
 		}
 	}

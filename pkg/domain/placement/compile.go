@@ -14,6 +14,8 @@ import (
 // leaves the answer unknown. It is safe for concurrent use.
 type Expr interface {
 	Eval(c *Cluster) (bool, error)
+	// Cost is how much one evaluation may cost at most, in steps.
+	Cost() uint64
 }
 
 // Deps are what compiling needs and the domain does not have.

@@ -189,7 +189,11 @@ func (r *run) capacity(c *Cluster, n cluster.Resources, say sayer) {
 }
 
 func (r *run) affinity(a *policy.Affinity, i int, say sayer) {
+	own := r.in.Subject.Name // a policy that several stacks have may name each of them: with the others, or apart from them
 	for j, name := range a.WithStacks {
+		if name == own {
+			continue
+		}
 		if _, known := r.in.Peers[name]; !known {
 			say(keep, RuleAffinity, "with "+name, "unknown", fmt.Sprintf("where the stack %q is is not known", name))
 		} else if !r.peers[j].has(i) {
@@ -197,6 +201,9 @@ func (r *run) affinity(a *policy.Affinity, i int, say sayer) {
 		}
 	}
 	for j, name := range a.ApartFromStacks {
+		if name == own {
+			continue
+		}
 		if _, known := r.in.Peers[name]; known && r.peers[len(a.WithStacks)+j].has(i) {
 			say(leave, RuleAffinity, "apart from "+name, "there", fmt.Sprintf("the stack %q is in this cluster", name))
 		}

@@ -29,6 +29,8 @@ func language(expression string) (placement.Expr, error) {
 
 type words string
 
+func (words) Cost() uint64 { return 1 }
+
 func (w words) Eval(c *placement.Cluster) (bool, error) {
 	if w == "even load" {
 		return c.Load%2 == 0, nil

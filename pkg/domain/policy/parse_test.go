@@ -49,7 +49,10 @@ func checks() policy.Checks {
 			return nil
 		}
 	}
-	return policy.Checks{CEL: never("cel"), Cron: never("cron"), Zone: never("zone")}
+	dear := func(s string) (uint64, error) { // as its length says, in thousands
+		return 1000 * uint64(len(s)), never("cel")(s)
+	}
+	return policy.Checks{CEL: dear, Cron: never("cron"), Zone: never("zone")}
 }
 
 func TestParseWhole(t *testing.T) {
@@ -122,7 +125,11 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		"name: x\naffinity: {with_stacks: [a], apart_from_stacks: [a]}":                                                                         "no cluster can fit",
 		"name: x\nprefer: [{property: annotation.r, range: [0, 1]}]":                                                                            "prefer[0].property",
 		"name: x\nprefer: [{property: facts.c, range: [1, 1]}]":                                                                                 "prefer[0].range",
-		"name: x\nrequires: {cpu: lots}":                                                              "requires.cpu",
+		"name: x\nrequires: {cpu: lots}":                                 "requires.cpu",
+		"name: x\nrequires: {cpu: 1e300}":                                "requires.cpu (line 2): \"1e300\" is more than any cluster has",
+		"name: x\nrequires: {memory: 7e18}":                              "requires.memory (line 2): \"7e18\" is more than any cluster has",
+		"name: x\nprefer: [{property: facts.c, range: [-1e308, 1e308]}]": "prefer[0].range (line 2): from -1e+308 to 1e+308 is too far",
+		"name: x\nclusters: {cel: " + strings.Repeat("a", 150) + ", any: [{cel: " + strings.Repeat("a", 150) + "}, {cel: " + strings.Repeat("b", 51) + "}]}": "clusters.any[1].cel (line 2): with the expressions before it, it may cost 201000",
 		"name: x\ntolerations: [{effect: Gone}]":                                                      "tolerations[0].effect",
 		"name: x\noverrides: [{clusters: {}, patches: [{target: {}}]}]":                               "overrides[0].patches[0]",
 		"name: x\noverrides: [{clusters: {}, patches: [{target: {}, patch: [{op: put, path: /a}]}]}]": "overrides[0].patches[0].patch[0].op",
@@ -135,6 +142,17 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		}
 		if got := strings.Join(all, "\n"); !policy.Failed(problems) || !strings.Contains(got, want) {
 			t.Errorf("%q: problems\n%s\nwant an error with %q", text, got, want)
+		}
+	}
+}
+
+// What an earlier release has taken, and this one would not, comes to what can be reckoned with.
+func TestWhatWasTakenBeforeStaysWithinBounds(t *testing.T) {
+	t.Parallel()
+	cpu, memory, _, _ := (&policy.Requirements{CPU: "1e300", Memory: "7e18"}).Amount()
+	for what, n := range map[string]int64{"cpu": cpu, "memory": memory} {
+		if n <= 0 || n > 1<<50 {
+			t.Errorf("%s: %d, want a number of which thousands can be summed up", what, n)
 		}
 	}
 }

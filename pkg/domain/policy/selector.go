@@ -86,7 +86,7 @@ func (v *validator) selector(path string, s Selector, depth int) {
 	if len(s.CEL) > maxExpression {
 		v.fail(path+".cel", "is longer than %d bytes", maxExpression)
 	} else {
-		v.outside(path+".cel", s.CEL, v.checks.CEL)
+		v.outside(path+".cel", s.CEL, v.cel(path+".cel"))
 	}
 	v.items(path+".any", len(s.Any))
 	for i, a := range s.Any {
@@ -94,6 +94,27 @@ func (v *validator) selector(path string, s Selector, depth int) {
 		if a.empty() {
 			v.warn(index(path+".any", i), "is empty and so fits each cluster; the others do not matter")
 		}
+	}
+}
+
+// cel returns the check of an expression, which counts what it costs beside those before it.
+func (v *validator) cel(path string) func(string) error {
+	if v.checks.CEL == nil {
+		return nil
+	}
+	return func(expression string) error {
+		cost, err := v.checks.CEL(expression)
+		if err != nil || v.cels[expression] {
+			return err
+		}
+		if v.cels == nil {
+			v.cels = map[string]bool{}
+		}
+		before := v.cost
+		if v.cels[expression], v.cost = true, v.cost+cost; before <= maxCost && v.cost > maxCost { // said once
+			v.fail(path, "with the expressions before it, it may cost %d for one cluster, more than %d", v.cost, maxCost)
+		}
+		return nil
 	}
 }
 
@@ -229,14 +250,15 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-// Amount returns what a requirement of resources is; the text of each part is valid.
+// Amount returns what a requirement of resources is; the text of each part is valid. An earlier release took more than can be summed up:
+// of that it returns the most that is taken now.
 func (r *Requirements) Amount() (cpuMillicores, memoryBytes, pods, gpus int64) {
 	if r == nil {
 		return 0, 0, 0, 0
 	}
 	cpu, _ := ParseQuantity(r.CPU) // an empty text is none
 	memory, _ := ParseQuantity(r.Memory)
-	return int64(cpu * 1000), int64(memory), r.Pods, r.GPU
+	return int64(min(cpu, maxCores) * 1000), int64(min(memory, maxMemory)), r.Pods, r.GPU
 }
 
 // FormatNumber writes a number as short as it can be told.

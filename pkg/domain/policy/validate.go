@@ -17,7 +17,7 @@ import (
 // Checks are what validating needs and the domain does not have: each returns what is wrong with a text. What is nil is
 // not checked.
 type Checks struct {
-	CEL  func(expression string) error
+	CEL  func(expression string) (cost uint64, err error) // how much it may cost for one cluster
 	Cron func(expression string) error
 	Zone func(name string) error
 }
@@ -27,9 +27,12 @@ const (
 	maxItems      = 100 // of a list
 	maxSelector   = 5   // levels of any
 	maxText       = 1024
-	maxExpression = 4096 // of CEL
+	maxExpression = 4096    // of CEL
+	maxCost       = 200_000 // of all different expressions in CEL together, for one cluster: schedulers ask them of each
 	maxWeight     = 1000
 	maxCount      = 100_000
+	maxCores      = 1_000_000 // that a stack may ask of one cluster; sums of a cluster's stacks stay far from overflow
+	maxMemory     = 1 << 50   // bytes
 )
 
 // Validate returns d normalised (what is left out and has a default that depends on other parts is filled in) with all of
@@ -66,6 +69,8 @@ func Validate(d Document, c Checks) (Document, []Problem) {
 
 type validator struct {
 	checks   Checks
+	cels     map[string]bool // that have been counted
+	cost     uint64          // of these
 	problems []Problem
 }
 
@@ -120,9 +125,17 @@ func (v *validator) requires(r *Requirements) {
 	if r == nil {
 		return
 	}
-	for _, q := range []struct{ path, text string }{{"requires.cpu", r.CPU}, {"requires.memory", r.Memory}} {
-		if n, ok := ParseQuantity(q.text); q.text != "" && (!ok || n < 0) {
+	for _, q := range []struct {
+		path, text string
+		most       float64
+	}{{"requires.cpu", r.CPU, maxCores}, {"requires.memory", r.Memory, maxMemory}} {
+		n, ok := ParseQuantity(q.text)
+		switch {
+		case q.text == "":
+		case !ok || n < 0:
 			v.fail(q.path, "%q is no amount like 500m, 2 or 4Gi", q.text)
+		case n > q.most:
+			v.fail(q.path, "%q is more than any cluster has", q.text)
 		}
 	}
 	if r.Pods < 0 {
@@ -276,6 +289,8 @@ func (v *validator) prefer(ps []Preference) {
 			v.fail(at+".range", "is missing: from what is worst to what is best, or with order low the other way round")
 		case !(p.Range[0] < p.Range[1]):
 			v.fail(at+".range", "%v is not less than %v", p.Range[0], p.Range[1])
+		case math.IsInf(p.Range[1]-p.Range[0], 0):
+			v.fail(at+".range", "from %v to %v is too far", p.Range[0], p.Range[1])
 		}
 		v.oneOf(at+".order", p.Order, "high", "low")
 		if p.Weight < 0 || p.Weight > maxWeight {

@@ -66,6 +66,8 @@ func TestEveryTurnGetsSomewhere(t *testing.T) {
 
 type countedExpr struct{ asked *int }
 
+func (countedExpr) Cost() uint64 { return 1 }
+
 func (x countedExpr) Eval(*placement.Cluster) (bool, error) {
 	*x.asked++
 	return true, nil

@@ -47,6 +47,7 @@ func plainly(e *Engine, ids []agent.ID, old map[agent.ID]placement.Cluster, now 
 type loadExpr struct{}
 
 func (loadExpr) Eval(c *placement.Cluster) (bool, error) { return c.Load > 1, nil }
+func (loadExpr) Cost() uint64                            { return 1 }
 
 func drawSelector(t *rapid.T, name string) policy.Selector {
 	s := policy.Selector{}
