@@ -81,6 +81,7 @@ func Gateway() Dashboard {
 		{"Caches", []Panel{
 			rates("Target states", "", "brokkr_gateway_target_cache_total", "result"),
 			rates("Manifests", "", "brokkr_gateway_blob_cache_total", "result"),
+			rates("Target states with contents", "What published agents ask for, by how each got its turn.", "brokkr_gateway_target_states_total", "outcome"),
 			rates("Comparisons of all parked syncs with the store", "", "brokkr_gateway_sweeps_total", "outcome"),
 		}},
 		{"From agents", []Panel{

@@ -24,6 +24,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/pkg/trail"
+	"github.com/colliery-io/brokkr/pkg/turn"
 	"github.com/colliery-io/brokkr/services/gateway/internal/app"
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
@@ -51,13 +52,14 @@ type Config struct {
 	CredentialRate int      `koanf:"credential_rate"`  // requests a second of one credential, beside syncs and heartbeats; 0: any number
 	AgentSockets   int      `koanf:"agent_sockets"`    // agents that may be connected by WebSocket at a time
 	LiveWatchers   int      `koanf:"live_watchers"`    // connections that may watch live at a time
+	TargetStates   int      `koanf:"target_states"`    // that are written with their contents at a time
 }
 
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
 	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60,
 		SourceRate: 1_000, CredentialRate: 200,
-		AgentSockets: 20_000, LiveWatchers: 1_000}
+		AgentSockets: 20_000, LiveWatchers: 1_000, TargetStates: 32}
 }
 
 // Validate reports every value that cannot work.
@@ -71,6 +73,7 @@ func (c Config) Validate() error {
 	p.Add(c.SourceRate < 0 || c.SourceRate > identity.MaxRate, "gateway.source_rate", "is %d, not between 0 and %d", c.SourceRate, identity.MaxRate)
 	p.Add(c.CredentialRate < 0 || c.CredentialRate > identity.MaxRate, "gateway.credential_rate", "is %d, not between 0 and %d", c.CredentialRate, identity.MaxRate)
 	p.Add(c.AgentSockets < 0, "gateway.agent_sockets", "is %d, less than 0", c.AgentSockets)
+	p.Add(c.TargetStates < 1, "gateway.target_states", "is %d, less than 1", c.TargetStates)
 	p.Add(c.LiveWatchers < 0, "gateway.live_watchers", "is %d, less than 0", c.LiveWatchers)
 	for _, t := range c.TrustedProxies {
 		_, err := netip.ParsePrefix(t)
@@ -172,7 +175,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 		Gateway: app.New(app.Parts{
 			Store: trail.Store(d.Store, d.Clock), Hub: s.hub, Beats: s.beats, Roster: agents, Targets: s.targets,
 			Bundles: bundles, Intake: s.intake, Sockets: s.sockets,
-			Metrics: metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
+			Deliveries: app.Deliveries(c.TargetStates, func(o turn.Outcome) { metrics.States.WithLabelValues(string(o)).Inc() }),
+			Metrics:    metrics, Tracer: d.Telemetry.Tracer("gateway"), Log: log, Now: d.Clock,
 		}),
 		Guard:  s.guard,
 		Health: s.health, Metrics: d.Telemetry.Metrics(), Registry: d.Telemetry.Registry, Log: log,

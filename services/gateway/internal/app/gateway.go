@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/pkg/turn"
 	"github.com/colliery-io/brokkr/services/gateway/internal/beat"
 	"github.com/colliery-io/brokkr/services/gateway/internal/bundle"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
@@ -38,18 +39,19 @@ type Gateway struct {
 
 // Parts is what a Gateway works with.
 type Parts struct {
-	Store   ports.Store
-	Hub     *hub.Hub
-	Beats   *beat.Buffer
-	Roster  *roster.Roster
-	Targets *target.Reader
-	Bundles *bundle.Cache
-	Intake  *intake.Intake
-	Sockets *sockets.Registry
-	Metrics *Metrics
-	Tracer  trace.Tracer
-	Log     *slog.Logger
-	Now     func() time.Time
+	Store      ports.Store
+	Hub        *hub.Hub
+	Beats      *beat.Buffer
+	Roster     *roster.Roster
+	Targets    *target.Reader
+	Bundles    *bundle.Cache
+	Intake     *intake.Intake
+	Sockets    *sockets.Registry
+	Deliveries *turn.Turns // of target states with their contents
+	Metrics    *Metrics
+	Tracer     trace.Tracer
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // New returns a gateway of these parts.

@@ -24,6 +24,7 @@ type Metrics struct {
 	Applied    prometheus.Histogram
 	Telemetry  *prometheus.CounterVec // by outcome
 	Frames     *prometheus.CounterVec // by outcome
+	States     *prometheus.CounterVec // by outcome
 }
 
 // NewMetrics registers the metrics with reg. pending tells how many heartbeats wait.
@@ -54,6 +55,7 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 		}),
 		Reports:   counters("reports_total", "Reports of agents by kind.", "kind"),
 		Telemetry: counters("telemetry_total", "Kubernetes events, log lines and gaps by what became of them.", "outcome"),
+		States:    counters("target_states_total", "Target states with contents by how they got their turn.", "outcome"),
 		Frames:    counters("frames_total", "Frames of agents' WebSockets by what became of them.", "outcome"),
 		Delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "brokkr_gateway_delivery_seconds", Help: "Time from waking a sync to its changed answer.",
@@ -64,7 +66,7 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 18),
 		}),
 	}
-	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Applied, m.Telemetry, m.Frames,
+	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Applied, m.Telemetry, m.Frames, m.States,
 		gauge("parked_syncs", "Syncs that are parked now.", h.Parked),
 		gauge("known_agents", "Agents that were here in the last minutes.", h.Agents),
 		gauge("heartbeats_pending", "Heartbeats that wait for the next flush.", pending),

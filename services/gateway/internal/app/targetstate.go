@@ -1,8 +1,11 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/turn"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 )
 
@@ -21,14 +25,28 @@ const (
 	ModeIncremental = "incremental"
 )
 
-// Desired is one deployment object of a target state with its content. Removal: it is a tombstone, without content.
+// Desired is one deployment object of a target state. Removal: it is a tombstone, without content.
 type Desired struct {
 	stack.Object
-	Content []byte
+	Content stack.Checksum // of what the agent is to have; empty of a removal
+	Masked  bool           // it is shown without what Secrets hold
 	Removal bool
 }
 
-// TargetState returns what the agent is to have, newest first, with content. In incremental mode it leaves out what the
+// What of target states may wait for its turn, and how long one may be on its way to whoever asked.
+const (
+	deliveriesEach     = 2 // of one agent at a time, and as many wait
+	deliveriesPatience = 10 * time.Second
+	deliveriesAgain    = 2 * time.Second // after which whoever was refused may try again
+	deliveryWithin     = 5 * time.Minute
+)
+
+// Deliveries returns the turns of target states that are written with their contents, so many at a time.
+func Deliveries(all int, count func(turn.Outcome)) *turn.Turns {
+	return turn.New(turn.Limits{All: all, Each: deliveriesEach, Waiting: deliveriesEach, Patience: deliveriesPatience}, count)
+}
+
+// TargetState returns what the agent is to have, newest first; Content has the contents. In incremental mode it leaves out what the
 // agent has reported applied with success. A removal is shown as its last object until it is acknowledged.
 func (g *Gateway) TargetState(ctx context.Context, p tenancy.Principal, agentID, mode string) ([]Desired, error) {
 	a, err := g.worker(ctx, p, agentID)
@@ -52,16 +70,49 @@ func (g *Gateway) TargetState(ctx context.Context, p tenancy.Principal, agentID,
 			return nil, err
 		}
 	}
-	out, err := g.contents(ctx, state)
-	if err != nil || p.IsAgent(a) {
-		return out, err
+	return g.desired(ctx, state, !p.IsAgent(a)) // an admin may see what is there, but not what Secrets hold
+}
+
+// BeginDelivery waits until contents may be written for p, and returns for how long they may be, and what ends that: Limited
+// (too_many_target_states) if too many of p's wait already, or there was no turn for long.
+func (g *Gateway) BeginDelivery(ctx context.Context, p tenancy.Principal) (within context.Context, end func(), err error) {
+	whose := string(p.Agent)
+	if whose == "" {
+		whose = string(p.Credential)
 	}
-	for i := range out { // an admin may see what is there, but not what Secrets hold
-		if out[i].Content, err = bundle.Redact(out[i].Content); err != nil {
-			return nil, fmt.Errorf("show object %s: %w", out[i].ID, err)
-		}
+	done, err := g.Deliveries.Take(ctx, whose)
+	if errors.Is(err, turn.ErrNone) {
+		f := fault.New(fault.Limited, "too_many_target_states", "too many target states are on their way to agents; wait as long as Retry-After says")
+		f.RetryAfter = deliveriesAgain
+		return nil, nil, f
 	}
-	return out, nil
+	if err != nil {
+		return nil, nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, deliveryWithin)
+	return within, func() { cancel(); done() }, nil
+}
+
+// Content returns what d has to be read; of a removal nothing.
+func (g *Gateway) Content(ctx context.Context, d Desired) (io.Reader, error) {
+	if d.Removal {
+		return bytes.NewReader(nil), nil
+	}
+	b, err := g.Bundles.Get(ctx, d.Content)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Masked {
+		return b.Open()
+	}
+	plain, err := b.Plain()
+	if err == nil {
+		plain, err = bundle.Redact(plain)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("show object %s: %w", d.ID, err)
+	}
+	return bytes.NewReader(plain), nil
 }
 
 func (g *Gateway) fullState(ctx context.Context, a agent.ID) (target.State, error) {
@@ -91,7 +142,7 @@ func (g *Gateway) openState(ctx context.Context, a agent.ID) (target.State, erro
 	return open, nil
 }
 
-func (g *Gateway) contents(ctx context.Context, state target.State) ([]Desired, error) {
+func (g *Gateway) desired(ctx context.Context, state target.State, masked bool) ([]Desired, error) {
 	out := make([]Desired, 0, len(state.Wanted))
 	for _, w := range state.Wanted {
 		o, err := g.object(ctx, w.Object)
@@ -102,15 +153,9 @@ func (g *Gateway) contents(ctx context.Context, state target.State) ([]Desired, 
 		if err != nil {
 			return nil, fmt.Errorf("read deployment object %s: %w", w.Object, err)
 		}
-		d := Desired{Object: o, Removal: w.State == delivery.Removing || w.Marker}
+		d := Desired{Object: o, Masked: masked, Removal: w.State == delivery.Removing || w.Marker}
 		if !d.Removal {
-			b, err := g.Bundles.Get(ctx, w.Checksum)
-			if err != nil {
-				return nil, err
-			}
-			if d.Content, err = b.Plain(); err != nil {
-				return nil, err
-			}
+			d.Content = w.Checksum
 		}
 		out = append(out, d)
 	}

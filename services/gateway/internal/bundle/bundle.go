@@ -31,11 +31,20 @@ type Bundle struct {
 	Size int64  // uncompressed
 }
 
-// Plain returns the content.
-func (b Bundle) Plain() ([]byte, error) {
+// Open returns the content to be read.
+func (b Bundle) Open() (io.Reader, error) {
 	z, err := gzip.NewReader(bytes.NewReader(b.Gzip))
 	if err != nil {
 		return nil, fmt.Errorf("open the compressed bundle %s: %w", b.Sum, err)
+	}
+	return z, nil
+}
+
+// Plain returns the content.
+func (b Bundle) Plain() ([]byte, error) {
+	z, err := b.Open()
+	if err != nil {
+		return nil, err
 	}
 	out := bytes.NewBuffer(make([]byte, 0, b.Size))
 	if _, err := io.Copy(out, z); err != nil { //nolint:gosec // we compressed it ourselves from a bounded bundle

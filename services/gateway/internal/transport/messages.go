@@ -51,10 +51,11 @@ func eventOf(e agent.Event) wire.AgentEvent {
 // emptyChecksum is the SHA-256 of no bytes: what a removal carries.
 const emptyChecksum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+// objectOf is d without its content.
 func objectOf(d app.Desired) wire.DeploymentObject {
 	out := wire.DeploymentObject{
 		ID: string(d.ID), CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), DeletedAt: d.DeletedAt, SequenceID: int64(d.Sequence),
-		StackID: string(d.Stack), YAMLContent: string(d.Content), YAMLChecksum: string(d.Checksum), SubmittedAt: d.SubmittedAt.UTC(),
+		StackID: string(d.Stack), YAMLChecksum: string(d.Checksum), SubmittedAt: d.SubmittedAt.UTC(),
 		IsDeletionMarker: d.Removal,
 	}
 	if d.Removal {

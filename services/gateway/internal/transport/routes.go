@@ -73,9 +73,9 @@ func Routes(g *app.Gateway) []rpc.Route {
 				return rpc.Empty{}, g.Heartbeat(ctx, identity.Of(ctx), r.id, r.body.K8sReachable, r.body.K8sAPILatencyMS)
 			}),
 		rpc.New(rpc.Info{Op: "get_target_state", Method: http.MethodGet, Path: "/api/v1/agents/{id}/target-state", Status: http.StatusOK, Access: identity.Operate(identity.AgentSelf)},
-			mode, func(ctx context.Context, r with[string]) ([]wire.DeploymentObject, error) {
+			mode, func(ctx context.Context, r with[string]) (rpc.Streamed, error) {
 				list, err := g.TargetState(ctx, identity.Of(ctx), r.id, r.body)
-				return each(list, objectOf), err
+				return targetState(g, identity.Of(ctx), list), err
 			}),
 		rpc.ListOf(rpc.Info{Op: "list_events", Method: http.MethodGet, Path: "/api/v1/agents/{id}/events", Status: http.StatusOK, Access: identity.View(identity.AgentSelf)},
 			eventsOfOne(), path, func(ctx context.Context, id string, q page.Query) (page.Page[agent.Event], error) {
