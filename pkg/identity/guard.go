@@ -33,13 +33,15 @@ type GuardConfig struct {
 	// Requests that Limit lets pass in a second, on average; 0: as many as come.
 	SourceRate     int // of one source, with no credential that is remembered as good
 	CredentialRate int // of one credential
+	PulseRate      int // of one agent, of those that are free else
 	// AgentCertificates: an agent's key is good only on a connection whose certificate was verified.
 	AgentCertificates bool
 }
 
-// Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64). A source that
-// has failed too often is answered Limited without asking the store, except for keys that are known here:
-// so a stranger behind the same address locks nobody out who was there before. It is safe for concurrent use.
+// Guard authenticates requests and limits the failures of each source (an IPv4 address or an IPv6 /64): never more are under way
+// than it may have still. A source that has failed too often is answered Limited without asking the store, except for keys that
+// are known here, and a few a second of keys that have not failed themselves: so a stranger behind the same address
+// locks nobody out, whether he was there before or not. It is safe for concurrent use.
 type Guard struct {
 	verifier *Verifier
 	config   atomic.Pointer[GuardConfig]
@@ -47,18 +49,14 @@ type Guard struct {
 	tooMany  func(by string)
 
 	visitors    *buckets[netip.Addr]
+	strangers   *buckets[netip.Addr]
 	credentials *buckets[tenancy.CredentialID]
+	agents      *buckets[tenancy.AgentID]
 
 	mu      sync.Mutex
-	recent  *list.List // of *source, most recently failed first
+	bad     map[string]struct{} // hashes of keys that failed
+	recent  *list.List          // of *source, most recently failed first
 	sources map[netip.Addr]*list.Element
-}
-
-// source is a bucket that holds the failures that are still allowed.
-type source struct {
-	addr netip.Addr
-	left float64
-	at   time.Time
 }
 
 // Counters makes metrics; telemetry.Telemetry does.
@@ -74,9 +72,10 @@ func NewGuard(v *Verifier, c GuardConfig, metrics Counters) *Guard {
 		reasons = append(reasons, string(r))
 	}
 	g := &Guard{
-		verifier: v, recent: list.New(), sources: map[netip.Addr]*list.Element{},
-		visitors: newBuckets[netip.Addr](cmp.Or(c.MaxSources, defaultMaxSources)), credentials: newBuckets[tenancy.CredentialID](maxCredentials),
-		tooMany: metrics.CountBy(c.Service, "brokkr_rate_limited_total", "Requests beyond a rate limit, by whose it was.", "by", bySource, byCredential),
+		verifier: v, recent: list.New(), sources: map[netip.Addr]*list.Element{}, bad: map[string]struct{}{},
+		visitors: newBuckets[netip.Addr](cmp.Or(c.MaxSources, defaultMaxSources)), strangers: newBuckets[netip.Addr](cmp.Or(c.MaxSources, defaultMaxSources)),
+		credentials: newBuckets[tenancy.CredentialID](maxCredentials), agents: newBuckets[tenancy.AgentID](maxCredentials),
+		tooMany: metrics.CountBy(c.Service, "brokkr_rate_limited_total", "Requests beyond a rate limit, by whose it was.", "by", bySource, byCredential, byAgent),
 		count:   metrics.CountBy(c.Service, "brokkr_auth_failures_total", "Failed authentications by reason.", "reason", reasons...),
 	}
 	g.Configure(c)
@@ -125,37 +124,70 @@ func (g *Guard) Authenticate(r *http.Request) (tenancy.Principal, error) {
 func (g *Guard) authenticate(r *http.Request) (tenancy.Principal, error) {
 	from := g.source(r)
 	key, err := fromHeader(r)
-	known := false
-	if err == nil {
-		if p, ok := g.verifier.Remembered(key); ok {
-			return p, nil
+	if err != nil { // there is nothing to look up, so nothing to wait for
+		if wait := g.try(r.Context(), from, func() bool { return true }); wait != nil {
+			return tenancy.Principal{}, wait
 		}
-		_, known = g.verifier.Known(key)
+		return tenancy.Principal{}, err
 	}
-	if wait := g.blocked(from); wait > 0 && !known {
-		return tenancy.Principal{}, limited(wait)
+	if p, ok := g.verifier.Remembered(key); ok {
+		return p, nil
 	}
 	var p tenancy.Principal
-	if err == nil {
+	verify := func() bool {
 		p, err = g.verifier.Verify(r.Context(), key)
+		bad := fault.Is(err, fault.Unauthenticated)
+		if bad || err == nil {
+			g.note(key, bad)
+		}
+		return bad
 	}
-	if fault.Is(err, fault.Unauthenticated) {
+	if _, known := g.verifier.Known(key); known {
+		if verify() {
+			g.failed(from)
+		}
+		return p, err
+	}
+	wait := g.try(r.Context(), from, verify)
+	switch {
+	case wait == nil:
+		return p, err
+	case !fault.Is(wait, fault.Limited) || !g.stranger(from, key):
+		return tenancy.Principal{}, wait
+	}
+	if verify() {
 		g.failed(from)
 	}
 	return p, err
 }
 
+// try runs f, which reports whether it failed, unless it may not begin.
+func (g *Guard) try(ctx context.Context, from netip.Addr, f func() (failed bool)) error {
+	s, err := g.begin(ctx, from)
+	if err != nil {
+		return err
+	}
+	failed := false
+	defer func() { g.end(s, failed) }()
+	failed = f()
+	return nil
+}
+
 // Try runs f, which checks a secret of another kind than a PAK, unless the source of r has failed too often (Limited).
 // An error of f that is Forbidden counts as a failure of the source.
 func (g *Guard) Try(r *http.Request, f func() error) error {
-	from := g.source(r)
-	if wait := g.blocked(from); wait > 0 {
-		g.count(string(ReasonLimited))
-		return limited(wait)
+	var err error
+	wait := g.try(r.Context(), g.source(r), func() bool {
+		err = f()
+		return fault.Is(err, fault.Forbidden)
+	})
+	if wait != nil {
+		if fault.Is(wait, fault.Limited) {
+			g.count(string(ReasonLimited))
+		}
+		return wait
 	}
-	err := f()
 	if fault.Is(err, fault.Forbidden) {
-		g.failed(from)
 		g.count(string(ReasonWrong))
 	}
 	return err
@@ -165,54 +197,6 @@ func limited(wait time.Duration) error {
 	f := fault.New(fault.Limited, "too_many_failures", "too many failed authentications from this address").Because(ReasonLimited)
 	f.RetryAfter = wait
 	return f
-}
-
-// blocked returns how long the source must wait; zero if it may try.
-func (g *Guard) blocked(from netip.Addr) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s, ok := g.find(from)
-	if !ok || s.left >= 1 {
-		return 0
-	}
-	return time.Duration((1-s.left)/float64(g.config.Load().PerMinute)*float64(time.Minute)).Round(time.Millisecond) + time.Millisecond
-}
-
-func (g *Guard) failed(from netip.Addr) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s, ok := g.find(from)
-	if !ok {
-		for len(g.sources) >= g.config.Load().MaxSources {
-			g.drop(g.recent.Back())
-		}
-		s = &source{addr: from, left: float64(g.config.Load().PerMinute), at: g.verifier.now()}
-		g.sources[from] = g.recent.PushFront(s)
-	}
-	s.left = max(0, s.left-1)
-	g.recent.MoveToFront(g.sources[from])
-}
-
-// find returns the source as it is now; one that is whole again is forgotten.
-func (g *Guard) find(from netip.Addr) (*source, bool) {
-	e, ok := g.sources[from]
-	if !ok {
-		return nil, false
-	}
-	s := e.Value.(*source) //nolint:forcetypeassert // the list holds nothing else
-	now := g.verifier.now()
-	s.left += now.Sub(s.at).Minutes() * float64(g.config.Load().PerMinute)
-	s.at = now
-	if s.left >= float64(g.config.Load().PerMinute) {
-		g.drop(e)
-		return nil, false
-	}
-	return s, true
-}
-
-func (g *Guard) drop(e *list.Element) {
-	delete(g.sources, e.Value.(*source).addr) //nolint:forcetypeassert // the list holds nothing else
-	g.recent.Remove(e)
 }
 
 // source is where r comes from, as far as failures are counted: the client, or its network.

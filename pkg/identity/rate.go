@@ -23,12 +23,14 @@ const burstSeconds = 10
 const (
 	bySource     = "source"
 	byCredential = "credential"
+	byAgent      = "agent"
 )
 
 // Limit lets only as many requests pass as the configuration allows: those with a credential that is known here count
 // for that credential, wherever they come from; all others for their source. So a stranger behind the same address locks
 // nobody out who was there before. What is refused is Limited, code rate_limited, with the time after which the next request
-// passes, and costs no question to the store. Free requests of a credential (and of nobody else) are not counted.
+// passes, and costs no question to the store. Free requests of an agent's credential (and of nobody else) have a rate of their own, which
+// they share with nothing.
 func (g *Guard) Limit(onError func(context.Context, http.ResponseWriter, error), free func(*http.Request, tenancy.Principal) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +48,7 @@ func (g *Guard) admit(r *http.Request, free func(*http.Request, tenancy.Principa
 	if key, err := fromHeader(r); err == nil {
 		if p, ok := g.verifier.Known(key); ok {
 			if free(r, p) {
-				return nil
+				return g.refusal(byAgent, c.PulseRate, g.agents.take(p.Agent, c.PulseRate, now))
 			}
 			return g.refusal(byCredential, c.CredentialRate, g.credentials.take(p.Credential, c.CredentialRate, now))
 		}
@@ -59,7 +61,7 @@ func (g *Guard) refusal(by string, perSecond int, wait time.Duration) error {
 		return nil
 	}
 	g.tooMany(by)
-	whose := map[string]string{bySource: "from this address", byCredential: "with this credential"}[by]
+	whose := map[string]string{bySource: "from this address", byCredential: "with this credential", byAgent: "of this agent"}[by]
 	f := fault.Newf(fault.Limited, "rate_limited", "too many requests %s: more than %d a second; wait as long as Retry-After says", whose, perSecond)
 	f.RetryAfter = wait
 	return f

@@ -44,7 +44,7 @@ func TestRatesOfSourcesAndCredentials(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(f *fixture) {
 		counted := counters{}
-		g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", SourceRate: 2, CredentialRate: 3}, counted)
+		g := identity.NewGuard(f.v, identity.GuardConfig{Service: "s", SourceRate: 2, CredentialRate: 3, PulseRate: 4}, counted)
 		pass := gate(g)
 		known, fresh := f.credential(nil), f.credential(nil)
 		kind(g, request("192.0.2.9:1", known.Reveal())) // it is remembered from now on
@@ -75,6 +75,9 @@ func TestRatesOfSourcesAndCredentials(t *testing.T) {
 		if pass(free) != nil {
 			t.Error("a free request of a limited credential is refused")
 		}
+		if got := 1 + passing(pass, 99, func() *http.Request { r := mine(); r.URL.Path = "/free"; return r }); got != 40 {
+			t.Errorf("%d free requests of one at once passed, want ten seconds' worth of their own: 40", got)
+		}
 		free = stranger()
 		free.URL.Path = "/free"
 		if pass(free) == nil {
@@ -92,7 +95,7 @@ func TestRatesOfSourcesAndCredentials(t *testing.T) {
 		if got := passing(pass, 99, stranger); got != 10 {
 			t.Errorf("after an hour at the lower rate %d passed, want 10", got)
 		}
-		if counted["source"] == 0 || counted["credential"] == 0 {
+		if counted["source"] == 0 || counted["credential"] == 0 || counted["agent"] != 60 {
 			t.Errorf("refusals are not counted: %v", counted)
 		}
 	})

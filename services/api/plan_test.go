@@ -59,6 +59,28 @@ func TestPlan(t *testing.T) {
 	w.refused(asOther, request{method: "POST", path: "/placement/plan", body: `{"attach":{"stack_id":"` + string(w.stack.ID) + `","policy_id":"` + string(w.policy().ID) + `"}}`}, http.StatusNotFound, "stack_not_found")
 }
 
+// What a plan lacks tells a generator nothing of clusters that it may not see, not even how many there are.
+func TestAPlanDoesNotCountHiddenClusters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	path := "/placement/plan"
+	policy := answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"many","strategy":{"count":{"min":3,"max":3}}}`)
+	ask := func() string {
+		rec := w.ok(asOwner, request{method: "POST", path: path, body: `{"attach":{"stack_id":"` + string(w.stack.ID) + `","policy_id":"` + policy.ID + `"}}`})
+		if !strings.Contains(rec.Body.String(), `"wanted":3`) {
+			t.Fatalf("got %s, want it to say that clusters are lacking", rec.Body)
+		}
+		return rec.Body.String()
+	}
+	before := ask()
+	for i := range 5 {
+		w.newAgentOf("hidden-"+string(rune('a'+i)), "hidden agent", w.other)
+	}
+	if after := ask(); after != before {
+		t.Errorf("five clusters of others change what the owner is told:\n%s\n%s", before, after)
+	}
+}
+
 // A policy is stored under a plan only as long as it comes to what the plan says.
 func TestPolicyUnderAPlan(t *testing.T) {
 	t.Parallel()

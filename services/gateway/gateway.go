@@ -50,6 +50,7 @@ type Config struct {
 	TrustedProxies []string `koanf:"trusted_proxies"`  // networks (CIDR) whose X-Forwarded-For is believed
 	SourceRate     int      `koanf:"source_rate"`      // requests a second of one source without a known credential; 0: any number
 	CredentialRate int      `koanf:"credential_rate"`  // requests a second of one credential, beside syncs and heartbeats; 0: any number
+	SyncRate       int      `koanf:"sync_rate"`        // syncs and heartbeats a second of one agent; 0: any number
 	AgentSockets   int      `koanf:"agent_sockets"`    // agents that may be connected by WebSocket at a time
 	LiveWatchers   int      `koanf:"live_watchers"`    // connections that may watch live at a time
 	TargetStates   int      `koanf:"target_states"`    // that are written with their contents at a time
@@ -58,7 +59,7 @@ type Config struct {
 // Defaults returns the configuration that is used where nothing else is said.
 func Defaults() Config {
 	return Config{APIURL: "http://127.0.0.1:3000", BlobCacheBytes: 64 << 20, AuthFailures: 60,
-		SourceRate: 1_000, CredentialRate: 200,
+		SourceRate: 1_000, CredentialRate: 200, SyncRate: 200,
 		AgentSockets: 20_000, LiveWatchers: 1_000, TargetStates: 32}
 }
 
@@ -72,6 +73,7 @@ func (c Config) Validate() error {
 	p.Add(c.AuthFailures < 1, "gateway.auth_failures", "is %d, less than 1", c.AuthFailures)
 	p.Add(c.SourceRate < 0 || c.SourceRate > identity.MaxRate, "gateway.source_rate", "is %d, not between 0 and %d", c.SourceRate, identity.MaxRate)
 	p.Add(c.CredentialRate < 0 || c.CredentialRate > identity.MaxRate, "gateway.credential_rate", "is %d, not between 0 and %d", c.CredentialRate, identity.MaxRate)
+	p.Add(c.SyncRate < 0 || c.SyncRate > identity.MaxRate, "gateway.sync_rate", "is %d, not between 0 and %d", c.SyncRate, identity.MaxRate)
 	p.Add(c.AgentSockets < 0, "gateway.agent_sockets", "is %d, less than 0", c.AgentSockets)
 	p.Add(c.TargetStates < 1, "gateway.target_states", "is %d, less than 1", c.TargetStates)
 	p.Add(c.LiveWatchers < 0, "gateway.live_watchers", "is %d, less than 0", c.LiveWatchers)
@@ -122,7 +124,7 @@ type Service struct {
 
 // Reloadable are the settings of the gateway that may change while it runs.
 func Reloadable() []string {
-	return []string{"gateway.auth_failures", "gateway.trusted_proxies", "gateway.source_rate", "gateway.credential_rate"}
+	return []string{"gateway.auth_failures", "gateway.trusted_proxies", "gateway.source_rate", "gateway.credential_rate", "gateway.sync_rate"}
 }
 
 // Configure puts into force those settings of c, which Validate has passed, that are Reloadable.
@@ -187,7 +189,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 }
 
 func (c Config) guard(certs bool) identity.GuardConfig {
-	g := identity.GuardConfig{AgentCertificates: certs, Service: "brokkr-gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate}
+	g := identity.GuardConfig{AgentCertificates: certs, Service: "brokkr-gateway", PerMinute: c.AuthFailures, SourceRate: c.SourceRate, CredentialRate: c.CredentialRate, PulseRate: c.SyncRate}
 	for _, t := range c.TrustedProxies {
 		g.TrustedProxies = append(g.TrustedProxies, netip.MustParsePrefix(t)) // Validate has parsed it
 	}

@@ -33,6 +33,25 @@ func TestRatesSpareThePulseOfAgents(t *testing.T) {
 				w.Fatal("a heartbeat is refused")
 			}
 		}
+		r.svc.Configure(func() gateway.Config {
+			c := gateway.Defaults()
+			c.CredentialRate, c.SourceRate, c.SyncRate = 1, 5, 2
+			return c
+		}())
+		beats := 0
+		for range 60 {
+			if !limited(a.key, "POST", path+"/heartbeat", map[string]any{}) {
+				beats++
+			}
+		}
+		if beats != 20 || r.metric("brokkr_rate_limited_total", "agent") != 40 {
+			w.Errorf("%d of 60 heartbeats of one agent passed, %v are counted as refused; want 20 and 40", beats, r.metric("brokkr_rate_limited_total", "agent"))
+		}
+		r.svc.Configure(func() gateway.Config {
+			c := gateway.Defaults()
+			c.CredentialRate, c.SourceRate, c.SyncRate = 1, 5, 0
+			return c
+		}())
 		if passed != 10 {
 			w.Errorf("%d of 30 requests of a credential passed, want 10", passed)
 		}
@@ -55,4 +74,19 @@ func TestRatesSpareThePulseOfAgents(t *testing.T) {
 			w.Errorf("counted %v of credentials and %v of sources", r.metric("brokkr_rate_limited_total", "credential"), r.metric("brokkr_rate_limited_total", "source"))
 		}
 	})
+}
+
+func TestRatesAndBoundsAreValidated(t *testing.T) {
+	t.Parallel()
+	c := gateway.Defaults()
+	if err := c.Validate(); err != nil {
+		t.Errorf("the defaults are refused: %v", err)
+	}
+	c.SourceRate, c.CredentialRate, c.SyncRate, c.TargetStates = -1, -1, -1, 0
+	err := c.Validate()
+	for _, key := range []string{"gateway.source_rate", "gateway.credential_rate", "gateway.sync_rate", "gateway.target_states"} {
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("the problems do not name %s: %v", key, err)
+		}
+	}
 }

@@ -180,6 +180,7 @@ func (r *run) unmet(picked int, held *Hold) *Unmet {
 	if u.Picked >= u.Wanted {
 		return nil
 	}
+	// How many clusters there are besides is not for a generator to know.
 	u.Reason = fmt.Sprintf("%d clusters have consent, %d of them fit", r.consent.count(), fit)
 	switch {
 	case fit <= u.Picked:

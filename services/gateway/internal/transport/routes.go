@@ -167,7 +167,8 @@ func edge(guard *identity.Guard, outer func(http.Handler) http.Handler, errors f
 	})
 }
 
-// pulse tells the requests by which agents live from all others: an agent whose pulse is refused looks dead.
+// pulse tells the requests by which agents live from all others: an agent whose pulse is refused looks dead, so that they have a rate of
+// their own that none in order reaches.
 func pulse(r *http.Request, p tenancy.Principal) bool {
 	return p.Role == tenancy.RoleAgent && (strings.HasSuffix(r.URL.Path, "/sync") || strings.HasSuffix(r.URL.Path, "/heartbeat"))
 }
