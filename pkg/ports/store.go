@@ -285,7 +285,7 @@ type Commit struct {
 
 // Room is what decisions that give room of a cluster rest on, beside the cluster itself: what else is there, or is to be.
 type Room struct {
-	Agent agent.ID
+	Agent agent.ID // the decision changes what is assigned to it
 	// Stacks are as many as are assigned there when everything that is committed together is written, as far as its decisions know.
 	Stacks int
 	// Spare is how many there may be of which they do not know: others have decided about these meanwhile, and for them there is room too.

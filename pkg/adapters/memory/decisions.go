@@ -32,6 +32,9 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		}
 		for _, co := range commits {
 			for _, r := range co.Rooms {
+				if _, changed := revisions[r.Agent]; !changed {
+					return nil, fault.Newf(fault.Invalid, "invalid_decision", "the decision gives room of agent %s, which it does not change", r.Agent)
+				}
 				if c.stacksOf(r.Agent) > r.Stacks+r.Spare {
 					return nil, stale("what is assigned to agent", r.Agent)
 				}

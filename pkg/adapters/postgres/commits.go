@@ -41,12 +41,16 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		if err := in.checkChanges(ctx, rows); err != nil {
 			return nil, err
 		}
-		revisions, err := in.assign(ctx, rows)
+		grown, err := in.assign(ctx, rows)
 		if err != nil {
 			return nil, err
 		}
-		if err := in.checkRooms(ctx, commits); err != nil {
+		if err := checkRooms(grown, commits); err != nil {
 			return nil, err
+		}
+		revisions := make(map[agent.ID]delivery.Revision, len(grown))
+		for id, row := range grown {
+			revisions[id] = row.Revision
 		}
 		return revisions, in.record(ctx, records)
 	})
@@ -212,50 +216,6 @@ func (s session) checkChanges(ctx context.Context, changes []changeRow) error {
 		}
 	}
 	return nil
-}
-
-// thisMoment is where an agent's revision begins, and what it is never behind when it grows: the server's clock, in milliseconds. A
-// database that is restored from a backup so gives no revision that was given before to anything else: agents and caches would take
-// one for the other (docs/adr/0063).
-const thisMoment = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
-
-const assignAgents = `WITH grown AS (
-		INSERT INTO agent_revisions AS r (agent_id, revision) SELECT DISTINCT a, ` + thisMoment + ` FROM unnest($1::uuid[]) AS a ORDER BY a
-		ON CONFLICT (agent_id) DO UPDATE SET revision = GREATEST(r.revision + 1, EXCLUDED.revision)
-		RETURNING r.agent_id, r.revision),
-	put AS (
-		INSERT INTO assignments AS x (agent_id, stack_id, object_id, variant, treatment, state, revision, reason, traceparent, since, placed)
-		SELECT g.agent_id, c.stack_id, c.object_id, decode(nullif(c.variant, ''), 'hex'), nullif(c.treatment, '')::jsonb, c.state, g.revision, c.reason, c.traceparent, c.since, c.since
-		FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[])
-			AS c (agent_id, stack_id, object_id, state, reason, variant, traceparent, since, treatment)
-		JOIN grown g ON g.agent_id = c.agent_id
-		ON CONFLICT (agent_id, stack_id) DO UPDATE SET
-			object_id = EXCLUDED.object_id, variant = EXCLUDED.variant, treatment = EXCLUDED.treatment, state = EXCLUDED.state, revision = EXCLUDED.revision, reason = EXCLUDED.reason,
-			traceparent = EXCLUDED.traceparent, since = EXCLUDED.since,
-			placed = CASE WHEN x.state = EXCLUDED.state THEN COALESCE(x.placed, x.since) ELSE EXCLUDED.placed END)
-	SELECT agent_id, revision FROM grown`
-
-func (s session) assign(ctx context.Context, changes []changeRow) (map[agent.ID]delivery.Revision, error) {
-	if len(changes) == 0 {
-		return map[agent.ID]delivery.Revision{}, nil
-	}
-	treatments := make([]string, len(changes))
-	for i, ch := range changes {
-		var err error
-		if treatments[i], err = treatmentText(ch.Treatment); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := many[revisionRow](ctx, s, "write assignments", assignAgents,
-		column(changes, func(ch changeRow) string { return string(ch.Agent) }),
-		column(changes, func(ch changeRow) string { return string(ch.Stack) }),
-		column(changes, func(ch changeRow) string { return string(ch.Object) }),
-		column(changes, func(ch changeRow) string { return string(ch.State) }),
-		column(changes, func(ch changeRow) string { return printable(ch.Reason) }),
-		column(changes, func(ch changeRow) string { return string(ch.Variant) }),
-		column(changes, func(ch changeRow) string { return ch.Traceparent }),
-		column(changes, func(ch changeRow) time.Time { return ch.At }), pq.Array(treatments))
-	return byAgent(rows), err
 }
 
 // Empty texts stand for what there is none of.

@@ -34,8 +34,9 @@ const selectClusters = `SELECT a.id, a.cluster_name, a.version, a.status,
 	COALESCE((SELECT jsonb_object_agg(n.key, n.value) FROM agent_annotations n WHERE n.agent_id = a.id), '{}') AS annotations,
 	ARRAY(SELECT r.generator_id FROM registrations r WHERE r.agent_id = a.id AND r.state = 'approved') AS generators,
 	ARRAY(SELECT t.stack_id FROM agent_targets t WHERE t.agent_id = a.id) AS targets,
-	(SELECT count(*) FROM assignments x WHERE x.agent_id = a.id AND x.state = 'assigned') AS load, ` + knownColumns + `
-	FROM agents a` + knownJoins + ` WHERE a.deleted_at IS NULL`
+	CASE WHEN v.counted_in = v.revision AND v.assigned IS NOT NULL THEN v.assigned
+		ELSE (SELECT count(*) FROM assignments x WHERE x.agent_id = a.id AND x.state = 'assigned') END AS load, ` + knownColumns + `
+	FROM agents a LEFT JOIN agent_revisions v ON v.agent_id = a.id` + knownJoins + ` WHERE a.deleted_at IS NULL`
 
 const (
 	allClusters  = selectClusters + ` ORDER BY a.id`

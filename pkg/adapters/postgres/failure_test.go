@@ -14,12 +14,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/postgres"
-	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
-	"github.com/colliery-io/brokkr/pkg/domain/placement"
-	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
@@ -393,49 +389,5 @@ func TestCallersAreNotToldWhatTheDatabaseSays(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), name) {
 		t.Errorf("the log would not tell which database is not there: %v", err)
-	}
-}
-
-// A database that is restored from a backup knows nothing of the revisions that it gave meanwhile. What it gives next is none of them:
-// agents that have one, and caches, would take what is new for what they have.
-func TestARestoredDatabaseGivesNoRevisionAgain(t *testing.T) {
-	t.Parallel()
-	dsn := migrated(t)
-	s, db := open(t, dsn), connect(t, dsn)
-	d := deciding(t, s, 1)
-	a := agent.Agent{ID: agent.ID(uuid.NewString()), Name: "a", ClusterName: "a", Status: agent.Active, Version: 1, CreatedAt: time.Now(), UpdatedAt: time.Now()}
-	if err := s.Agents().Insert(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	sum, err := s.Blobs().Put(t.Context(), []byte("a: b"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := s.Objects().Insert(t.Context(), stack.Object{ID: stack.ObjectID(uuid.NewString()), Stack: d.stacks[0], Checksum: sum, Size: 4, SubmittedAt: time.Now(), CreatedAt: time.Now(), UpdatedAt: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.ExecContext(t.Context(), `INSERT INTO agent_revisions (agent_id, revision) VALUES ($1, 5)`, a.ID); err != nil { // the backup
-		t.Fatal(err)
-	}
-	grown := func() delivery.Revision {
-		t.Helper()
-		c := d.about(d.stacks[0], time.Now(), "a")
-		c.StackVersion, c.Changes = 2, []placement.Change{{Agent: a.ID, Version: 1, Object: o.ID, State: delivery.Assigned}}
-		revisions, err := s.Decisions().Commit(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return revisions[a.ID]
-	}
-	first, second := grown(), grown()
-	if second <= first {
-		t.Errorf("revision %d after %d, want it to grow", second, first)
-	}
-	if _, err := db.ExecContext(t.Context(), `UPDATE agent_revisions SET revision = 5`); err != nil { // restored
-		t.Fatal(err)
-	}
-	if again := grown(); again <= second {
-		t.Errorf("revision %d after the restore, and %d was given before", again, second)
 	}
 }

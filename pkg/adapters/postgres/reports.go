@@ -164,7 +164,8 @@ func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []de
 const (
 	lockRevision  = `SELECT revision FROM agent_revisions WHERE agent_id = $1 FOR UPDATE`
 	dropTombstone = `DELETE FROM assignments WHERE agent_id = $1 AND stack_id = $2 AND state = 'removing' AND revision <= $3`
-	growRevision  = `UPDATE agent_revisions SET revision = GREATEST(revision + 1, ` + thisMoment + `) WHERE agent_id = $1`
+	growRevision  = `UPDATE agent_revisions r SET revision = GREATEST(r.revision + 1, m.now), counted_in = CASE WHEN r.counted_in = r.revision THEN GREATEST(r.revision + 1, m.now) END
+	FROM (SELECT ` + thisMoment + ` AS now) AS m WHERE r.agent_id = $1`
 )
 
 // Acknowledge implements ports.Reports. It locks in the order in which Commit does.

@@ -14,7 +14,7 @@ func decisionRooms(w *world) {
 	shared := p.agents[0].ID
 	give := func(stacks, spare int, more ...ports.Commit) error {
 		w.Helper()
-		c := w.decision(q.stack.ID, w.assign(shared, q.object))
+		c := w.decision(q.stack.ID, w.assign(q.agents[0].ID, q.object), w.assign(shared, q.object))
 		c.Rooms = []ports.Room{{Agent: q.agents[0].ID, Stacks: 1}, {Agent: shared, Stacks: stacks, Spare: spare}}
 		return discard(w.Decisions().Commit(w.ctx, append(more, c)...))
 	}
@@ -31,6 +31,9 @@ func decisionRooms(w *world) {
 	w.decide(third.ID, w.remove(shared, other))
 	wantKind(w.T, "what leaves is not there", give(1, 0), fault.Conflict)
 	wantNone(w.T, "there is room for one that is not known", give(1, 1))
+	elsewhere := w.decision(q.stack.ID, w.assign(shared, q.object))
+	elsewhere.Rooms = []ports.Room{{Agent: q.agents[0].ID, Stacks: 1}}
+	wantKind(w.T, "room of a cluster that the decision leaves as it is", discard(w.Decisions().Commit(w.ctx, elsewhere)), fault.Invalid)
 }
 
 // decisionRoomRace: of decisions about different stacks that each take the room of one cluster, one is committed.
