@@ -3,9 +3,11 @@ package gateway_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -230,11 +232,15 @@ func TestReportsAreDurableOrderedAndOnlyAboutOnesOwn(t *testing.T) {
 		}
 		failed := p.request(0)
 		failed.Applied = []wire.Applied{line(string(mine.Stack), string(mine.ID), delivery.PhaseFailed, delivery.HealthFailing)}
-		failed.Applied[0].Message = "no such kind"
+		failed.Applied[0].Message = "no such kind" + strings.Repeat("é", 1<<20)
 		r.sync(p, failed).answer()
 		got := w.outbox(event.DeploymentFailed)
-		if len(got) != 1 || got[0].Data["message"] != "no such kind" {
-			t.Errorf("outbox: got %+v, want one deployment.failed with its message", got)
+		if len(got) != 1 {
+			t.Fatalf("outbox: got %d of deployment.failed, want one", len(got))
+		}
+		said, _ := got[0].Data["message"].(string)
+		if !strings.HasPrefix(said, "no such kindé") || len(said) > delivery.MaxMessage || !utf8.ValidString(said) {
+			t.Errorf("its message: got %d bytes that begin with %.20q, want the beginning of what was said, at most %d bytes: events are read by the hundred", len(said), said, delivery.MaxMessage)
 		}
 	})
 }

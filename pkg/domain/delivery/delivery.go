@@ -121,6 +121,9 @@ type Status struct {
 	Since      time.Time // broker's clock: since when phase and health are what they are
 }
 
+// MaxMessage is how long the message of a report may be, in bytes. It is in events, which are read by the hundred.
+const MaxMessage = 4 << 10
+
 // Report is one line of an agent's report.
 type Report struct {
 	Stack      stack.ID

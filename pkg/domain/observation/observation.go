@@ -133,9 +133,9 @@ func (p *Parcel) Check(now time.Time) error {
 		if !id.Valid(string(e.Stack)) {
 			return bad("stack_id %q of an event is not a UUID", e.Stack)
 		}
-		e.Agent, e.ObservedAt, e.Message = p.Agent, past(e.ObservedAt, now), cut(e.Message, MaxMessage)
+		e.Agent, e.ObservedAt, e.Message = p.Agent, past(e.ObservedAt, now), Cut(e.Message, MaxMessage)
 		for _, s := range []*string{&e.Reason, &e.Type, &e.Source, &e.Object.APIVersion, &e.Object.Kind, &e.Object.Namespace, &e.Object.Name, &e.Object.UID} {
-			*s = cut(*s, MaxName)
+			*s = Cut(*s, MaxName)
 		}
 	}
 	for i := range p.Lines {
@@ -143,9 +143,9 @@ func (p *Parcel) Check(now time.Time) error {
 		if !id.Valid(string(l.Stack)) {
 			return bad("stack_id %q of a log line is not a UUID", l.Stack)
 		}
-		l.Agent, l.At, l.Text = p.Agent, past(l.At, now), cut(l.Text, MaxLine)
+		l.Agent, l.At, l.Text = p.Agent, past(l.At, now), Cut(l.Text, MaxLine)
 		for _, s := range []*string{&l.Namespace, &l.Pod, &l.Container} {
-			*s = cut(*s, MaxName)
+			*s = Cut(*s, MaxName)
 		}
 	}
 	for i := range p.Gaps {
@@ -170,8 +170,8 @@ func past(t, now time.Time) time.Time {
 	return t
 }
 
-// cut shortens s to at most n bytes, not within a character.
-func cut(s string, n int) string {
+// Cut shortens s to at most n bytes, not within a character.
+func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

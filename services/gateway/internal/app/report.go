@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/id"
+	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 	"github.com/colliery-io/brokkr/pkg/platform/telemetry"
@@ -123,7 +124,7 @@ func parseReports(req wire.SyncRequest) ([]delivery.Report, []delivery.Removal, 
 		}
 		reports = append(reports, delivery.Report{
 			Stack: st, Object: object, Sequence: stack.Sequence(l.SequenceID), Phase: phase, Health: health,
-			Message: l.Message, ObservedAt: l.ObservedAt,
+			Message: observation.Cut(l.Message, delivery.MaxMessage), ObservedAt: l.ObservedAt,
 		})
 	}
 	removals := make([]delivery.Removal, 0, len(req.Removed))

@@ -2,9 +2,11 @@
 package beat
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,25 +19,20 @@ const (
 	limit = 5 * time.Second // of one flush
 )
 
-// process is one process of an agent; there should be one, and the store notices when there are more.
-type process struct {
-	agent agent.ID
-	boot  string
-}
-
-// Buffer holds the newest heartbeat of each agent's process until it is flushed. It is safe for concurrent use.
+// Buffer holds the newest heartbeat of each agent's process until it is flushed, of an agent with many processes those of the
+// agent.KeptBoots that were heard last: whoever names another process each time makes it no longer. It is safe for concurrent use.
 type Buffer struct {
 	agents  ports.Agents
 	log     *slog.Logger
 	flushed func(n int)
 
 	mu      sync.Mutex
-	pending map[process]agent.Heartbeat
+	pending map[agent.ID][]agent.Heartbeat // by process, the one that was heard last at the end
 }
 
 // New returns an empty buffer; flushed is told how many heartbeats each flush stored.
 func New(agents ports.Agents, log *slog.Logger, flushed func(n int)) *Buffer {
-	return &Buffer{agents: agents, log: log, flushed: flushed, pending: map[process]agent.Heartbeat{}}
+	return &Buffer{agents: agents, log: log, flushed: flushed, pending: map[agent.ID][]agent.Heartbeat{}}
 }
 
 // Add notes a heartbeat. What it leaves out stays as an earlier one said.
@@ -46,9 +43,10 @@ func (b *Buffer) Add(h agent.Heartbeat) {
 }
 
 func (b *Buffer) add(h agent.Heartbeat) {
-	key := process{h.Agent, h.Boot}
-	old, ok := b.pending[key]
-	if ok {
+	list := b.pending[h.Agent]
+	if i := slices.IndexFunc(list, func(o agent.Heartbeat) bool { return o.Boot == h.Boot }); i >= 0 {
+		old := list[i]
+		list = slices.Delete(list, i, i+1)
 		if old.At.After(h.At) {
 			old, h = h, old
 		}
@@ -59,28 +57,34 @@ func (b *Buffer) add(h agent.Heartbeat) {
 			h.K8sLatencyMS = old.K8sLatencyMS
 		}
 	}
-	b.pending[key] = h
+	at, _ := slices.BinarySearchFunc(list, h.At, func(o agent.Heartbeat, at time.Time) int { return cmp.Or(o.At.Compare(at), -1) })
+	list = slices.Insert(list, at, h)
+	b.pending[h.Agent] = list[max(0, len(list)-agent.KeptBoots):]
 }
 
 // Pending returns how many heartbeats wait.
 func (b *Buffer) Pending() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.pending)
+	n := 0
+	for _, list := range b.pending {
+		n += len(list)
+	}
+	return n
 }
 
 // Flush stores what waits in one statement; on an error it is kept for the next one.
 func (b *Buffer) Flush(ctx context.Context) error {
 	b.mu.Lock()
 	taken := b.pending
-	b.pending = make(map[process]agent.Heartbeat, len(taken))
+	b.pending = make(map[agent.ID][]agent.Heartbeat, len(taken))
 	b.mu.Unlock()
 	if len(taken) == 0 {
 		return nil
 	}
 	beats := make([]agent.Heartbeat, 0, len(taken))
-	for _, h := range taken {
-		beats = append(beats, h)
+	for _, list := range taken {
+		beats = append(beats, list...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -150,7 +150,8 @@ func (h *Hub) trusted(e *entry) bool {
 }
 
 // Park registers a sync. It is woken at once if the known revision is not the ticket's, if a later sync of the same
-// process is already parked, or in a drain. The caller must Leave.
+// process is already parked, or in a drain. Of one agent as many are parked as processes of it are remembered: another one wakes the
+// one that is parked for longest. The caller must Leave.
 func (h *Hub) Park(t Ticket) *Waiter {
 	w := &Waiter{c: make(chan Outcome, 1), ticket: t}
 	w.C = w.c
@@ -175,6 +176,9 @@ func (h *Hub) Park(t Ticket) *Waiter {
 	case e.news(t.Work):
 		w.c <- Work
 	default:
+		if len(e.waiters) >= keptBoots {
+			h.wake(e, e.waiters[0], Superseded)
+		}
 		e.parks(h.now())
 		e.waiters = append(e.waiters, w)
 		h.parked++

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -36,5 +37,28 @@ func TestReadingsCountInTheOrderInWhichTheyBegan(t *testing.T) {
 				t.Errorf("after a reading that began later, at the same moment: got revision %d, relied on %t; want 3, relied on", r, trusted)
 			}
 		})
+	}
+}
+
+// An agent holds few requests open, whatever it calls its processes; the ones that were parked last stay.
+func TestAnAgentParksFewRequests(t *testing.T) {
+	t.Parallel()
+	h := hub.New(nil, nil, time.Now)
+	var parked []*hub.Waiter
+	for i := range 100 {
+		parked = append(parked, h.Park(hub.Ticket{Agent: "a", Boot: fmt.Sprint(i), Seq: 1}))
+	}
+	other := h.Park(hub.Ticket{Agent: "b", Boot: "0", Seq: 1})
+	for i, w := range append(parked, other) {
+		select {
+		case o := <-w.C:
+			if o != hub.Superseded || i >= 96 {
+				t.Errorf("request %d is woken with %v; want the first 96 to be superseded", i, o)
+			}
+		default:
+			if i < 96 {
+				t.Errorf("request %d waits still", i)
+			}
+		}
 	}
 }
