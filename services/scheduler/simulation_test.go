@@ -46,7 +46,7 @@ type simulation struct {
 	newest map[stack.ID]stack.ObjectID
 	made   map[stack.ObjectID]made
 
-	seen     sights
+	seen     *sights
 	before   glance
 	lost     []loss
 	acked    map[parted]bool        // in this tick
@@ -65,7 +65,7 @@ type made struct {
 
 const regions = 3
 
-func newSimulation(t *testing.T, seed uint64, seen sights) *simulation {
+func newSimulation(t *testing.T, seed uint64, seen *sights) *simulation {
 	t.Helper()
 	s := &simulation{seen: seen, fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{},
 		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}}
@@ -108,7 +108,7 @@ func (s *simulation) webPolicy() policy.Document {
 	r := &policy.Rollout{Deadline: policy.Duration(2 * time.Minute), MaxConcurrent: []string{"", "2", "3"}[s.rnd.IntN(3)],
 		OnFailure: []string{"pause", "rollback"}[s.rnd.IntN(2)], Offline: []string{"skip", "wait"}[s.rnd.IntN(2)], Joiners: "append"}
 	for i := range s.rnd.IntN(4) {
-		w := policy.Wave{Name: fmt.Sprint("wave", i), Percent: 10 + s.rnd.IntN(40), Approval: s.maybe(20)}
+		w := policy.Wave{Name: fmt.Sprint("wave", i), Percent: 10 + s.rnd.IntN(40), Approval: s.maybe(35)}
 		if s.maybe(40) {
 			w.Soak = policy.Duration(time.Duration(s.rnd.IntN(60)) * time.Second)
 		}
@@ -233,9 +233,10 @@ func TestSimulation(t *testing.T) {
 		}
 		end, runs = time.Now().Add(d), max(runs, 1<<40)
 	}
-	n, seen, failed := 0, sights{}, []uint64(nil)
+	n, seen, failed := 0, newSights(), []uint64(nil)
 	for seed := first; seed < first+runs && (end.IsZero() || time.Now().Before(end)); seed++ {
 		n++
+		seen.world = n
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSimulation(t, seed, seen)
@@ -257,7 +258,7 @@ func TestSimulation(t *testing.T) {
 	if len(failed) > 0 {
 		t.Errorf("%d of %d worlds fail, with the seeds %v", len(failed), n, failed)
 	}
-	t.Logf("%d worlds, from seed %d: %v", n, first, seen)
+	t.Logf("%d worlds, from seed %d; of them came to: %v", n, first, seen.worlds)
 	if n >= 20 && !t.Failed() {
 		seen.complete(t)
 	}
