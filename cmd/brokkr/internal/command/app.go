@@ -63,9 +63,23 @@ func (a *app) connect() (*client.Client, error) {
 		return nil, err
 	}
 	if a.settings.PAK == "" {
-		return nil, hint(fmt.Errorf("there is no key for the broker at %s", a.settings.URL), loginHint)
+		return nil, a.noKey()
 	}
-	return a.client()
+	c, err := a.client()
+	if err == nil {
+		a.warnPlain(c.URL())
+	}
+	return c, err
+}
+
+// noKey says why there is no key to use.
+func (a *app) noKey() error {
+	s := a.settings
+	if s.Withheld != "" {
+		return hint(fmt.Errorf("the key of context %q is for %s; it is not sent to %s (from %s)", s.Context, s.Withheld, s.URL, s.URLFrom),
+			"a key for that broker in BROKKR_PAK or --pak, or brokkr login --url %s --context NAME", s.URL)
+	}
+	return hint(fmt.Errorf("there is no key for the broker at %s", s.URL), loginHint)
 }
 
 // trust says whose certificate is believed to be the broker's.

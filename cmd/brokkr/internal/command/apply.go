@@ -74,7 +74,7 @@ anything is published; what is not said stays (brokkr stack treat NAME).`,
 	f.StringArrayVar(&o.annotations, "annotation", nil, "annotation key=value to add to the stack (repeatable)")
 	f.StringArrayVar(&o.targets, "target", nil, "agent, by name or id, that is to run the stack whatever its labels (repeatable)")
 	o.treatment.flags(cmd)
-	f.BoolVar(&o.waitFor, "wait", false, "wait until the stack is healthy in every cluster that is to run it")
+	f.BoolVar(&o.waitFor, "wait", false, "wait until the stack is healthy in every cluster that is to run it, and its rollout, if there is one, completed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and say what would change; change nothing")
 	o.wait.flags(cmd, "with --wait, ")
 	o.out.flag(cmd)

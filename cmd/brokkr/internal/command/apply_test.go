@@ -144,13 +144,17 @@ func TestApplyWait(t *testing.T) {
 	applying := cluster(agentID, "1", objID2, 8, "", "applying", "unknown", "", "")
 	progressing := cluster(agentID, "1", objID2, 8, objID2, "applied", "progressing", "Deployment default/web: 1 of 2 replicas", "")
 	failed := cluster(agentID, "1", objID2, 8, "", "failed", "unknown", "Deployment default/web: quota exceeded (attempt 3, next in 20s)", "")
+	applying2 := cluster(agentID2, "2", objID2, 8, "", "applying", "unknown", "", "")
 	good, good2 := healthyOn(agentID, "1", objID2, 8), healthyOn(agentID2, "2", objID2, 8)
 	inactive := strings.Replace(cluster(agentID2, "2", objID2, 8, "", "pending", "unknown", "", ""), `"ACTIVE"`, `"INACTIVE"`, 1)
 	removing := strings.Replace(healthyOn(agentID2, "2", objectID, 7), `"assigned"`, `"removing"`, 1)
 	old2 := healthyOn(agentID2, "2", objectID, 7)
-	const getRollouts = "GET /stacks/" + stackID + "/rollouts"
-	inWaves := func(state string) routes {
-		return routes{getRollouts: {list(rolloutJSON(state, "", false))}, "GET /rollouts/" + rolloutID: {ok(strings.Replace(rolloutJSON("failed", "", true), ": somebody asked for it", " has failed", 1))}}
+	inWaves := func(states ...string) routes {
+		var shown []answer
+		for _, state := range states {
+			shown = append(shown, list(rolloutJSON(state, "", false)))
+		}
+		return routes{getRollouts: shown, "GET /rollouts/" + rolloutID: {ok(strings.Replace(rolloutJSON("failed", "", true), ": somebody asked for it", " has failed", 1))}}
 	}
 	st := func(clusters ...string) answer {
 		return ok(status(objID2, 8, "null", strings.Join(clusters, ","), summary2))
@@ -176,16 +180,21 @@ func TestApplyWait(t *testing.T) {
 		"no-cluster":     {"why no cluster was picked is told at once, and again at the end", "--timeout 3s", []answer{st()}, routes{getPlacement: {ok(placement("null", verdictNo))}}, time.Second, 1},
 		"no-agents":      {"no agent at all", "--timeout 3s", []answer{st()}, routes{getPlacement: {ok(placement("null", ""))}}, time.Second, 1},
 		"held":           {"a held decision is told with what lifts it", "--timeout 3s", []answer{ok(status(objID2, 8, hold, waiting, summary2))}, nil, time.Second, 1},
-		"in-waves":       {"the rollout is followed", "", []answer{st(good, old2), st(good, old2), st(good, old2), st(good, good2)}, inWaves("progressing"), time.Second, 0},
+		"in-waves":       {"the rollout is followed", "", []answer{st(good, old2), st(good, old2), st(good, old2), st(good, good2)}, inWaves("progressing", "progressing", "progressing", "completed"), time.Second, 0},
+		"first-waves":    {"clusters that a first rollout has not reached have nothing yet: the healthy ones are not all", "", []answer{st(good), st(good), st(good, applying2), st(good, good2)}, inWaves("progressing", "progressing", "completed"), time.Second, 0},
+		"first-soaks":    {"nor is it all over while the last wave soaks", "--timeout 3s", []answer{st(good, good2)}, inWaves("progressing"), time.Second, 1},
+		"first-aborted":  {"and one that ended before the next wave is no success", "", []answer{st(good)}, inWaves("aborted"), time.Second, 1},
+		"first-unknown":  {"without an answer nobody knows", "--timeout 3s", []answer{st(good)}, routes{getRollouts: {{status: 503}}}, time.Second, 1},
+		"rolled-out":     {"a rollout that was over before is not told of", "", []answer{st(good, good2)}, inWaves("completed"), time.Second, 0},
 		"rolled-back":    {"a rollout that is over reaches nobody any more", "", []answer{st(failed, old2), st(old, old2), st(old, old2)}, inWaves("rolled_back"), time.Second, 1},
 		"waves-timeout":  {"what a rollout waits for is named", "--timeout 3s", []answer{st(good, old2)}, inWaves("waiting_approval"), time.Second, 1},
 		"waves-of-other": {"the rollout of another object is none of ours", "--timeout 3s", []answer{st(good, old2)}, routes{getRollouts: {list(strings.ReplaceAll(rolloutJSON("progressing", "", false), objID2, objectID))}}, time.Second, 1},
-		"waves-unknown":  {"without an answer the wait goes on", "", []answer{st(good, old2), st(good, good2)}, routes{getRollouts: {{status: 503}}}, time.Second, 0},
+		"waves-unknown":  {"without an answer the wait goes on", "", []answer{st(good, old2), st(good, good2)}, routes{getRollouts: {{status: 503}, {status: 503}, {status: 503}, {status: 503}, {status: 503}, list()}}, time.Second, 0},
 		"degraded-stays": {"degraded is not healthy", "--timeout 3s", []answer{st(cluster(agentID, "1", objID2, 8, objID2, "applied", "degraded", "Pod web-1: CrashLoopBackOff", ""))}, nil, time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			all := applyRoutes().with(routes{getStatus: tt.status}).with(tt.more)
+			all := applyRoutes().with(routes{getStatus: tt.status, getRollouts: {list()}}).with(tt.more)
 			args := []string{"apply", "-f", folder(t, manifest2), "--stack", "hello", "--wait"}
 			if tt.args != "" {
 				args = append(args, strings.Split(tt.args, " ")...)
@@ -210,7 +219,7 @@ func TestApplyWaitSettles(t *testing.T) {
 	good := ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7), summary2))
 	joined := ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7)+","+cluster(agentID2, "2", objectID, 7, "", "pending", "unknown", "", ""), summary2))
 	both := ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7)+","+healthyOn(agentID2, "2", objectID, 7), summary2))
-	got := run{routes: applyRoutes().with(routes{postLabels: {created(`{}`)}, getStatus: {good, joined, both, both, both, both}}), tick: time.Second,
+	got := run{routes: applyRoutes().with(routes{postLabels: {created(`{}`)}, getStatus: {good, joined, both, both, both, both}, getRollouts: {list()}}), tick: time.Second,
 		args: []string{"apply", "-f", folder(t, manifest), "--stack", "hello", "--wait", "--label", "prod"}}.do(t)
 	got.golden(t, t.Name())
 	if !strings.Contains(got.err, "healthy in 2 clusters") {

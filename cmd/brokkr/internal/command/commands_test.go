@@ -127,7 +127,7 @@ func TestCommands(t *testing.T) {
 		"stack-restore-late":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {refused(404, "stack_not_found", "stack "+stackID+" is not there")}}, 1},
 		"stack-restore-name":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {refused(409, "unique_violation", "a stack hello is there already")}}, 1},
 		"stack-restore-live":  {"stack restore " + stackID, routes{"POST /stacks/" + stackID + "/restore": {{status: 422, body: `{"code":"stack_not_deleted","message":"stack \"hello\" is not deleted: there is nothing to restore","details":{"state":"live"}}`}}}, 1},
-		"stack-restore-wait":  {"stack restore " + stackID + " --wait", routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list(object(objectID, 7, manifest))}, getStatus: {ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7), summary2))}}, 0},
+		"stack-restore-wait":  {"stack restore " + stackID + " --wait", routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list(object(objectID, 7, manifest))}, getStatus: {ok(status(objectID, 7, "null", healthyOn(agentID, "1", objectID, 7), summary2))}, getRollouts: {list()}}, 0},
 		"stack-restore-empty": {"stack restore " + stackID + " --wait", routes{"POST /stacks/" + stackID + "/restore": {ok(hello)}, "GET /stacks/" + stackID + "/deployment-objects": {list()}}, 0},
 
 		"generator-create": {"generator create team-a --description x --registrations open", routes{"POST /generators": {created(`{"generator":` + other + `,"pak":` + pak + `}`)}}, 0},
@@ -288,7 +288,7 @@ func TestContexts(t *testing.T) {
 	step("6-unknown", nil, "get", "stacks", "--context", "nope")
 	step("7-delete", nil, "context", "delete", "default")
 	step("8-list-name", nil, "context", "list", "-o", "name")
-	step("9-show", asAdmin, "context", "show", "--context", "prod", "--url", "http://broker")
+	step("9-show", asAdmin, "context", "show", "--context", "prod", "--url", "http://broker", "--pak", adminPAK)
 }
 
 func TestStatusWatch(t *testing.T) {

@@ -68,6 +68,9 @@ that wait for approval. Exits with 1 if there is a problem; warnings alone are 0
 			if err != nil {
 				return err
 			}
+			if a.settings.PAK != "" {
+				a.warnPlain(c.URL())
+			}
 			e := &examination{a: a, c: c}
 			e.run(cmd.Context())
 			if cmd.Context().Err() != nil {
@@ -191,7 +194,8 @@ func (e *examination) versions(ctx context.Context) {
 
 func (e *examination) key(ctx context.Context) bool {
 	if e.a.settings.PAK == "" {
-		e.add("key", trouble, "there is no key for this broker", loginHint)
+		err := e.a.noKey()
+		e.add("key", trouble, err.Error(), e.a.advice(err))
 		return false
 	}
 	who, err := e.c.Auth(ctx)

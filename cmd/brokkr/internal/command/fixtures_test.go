@@ -112,6 +112,7 @@ const (
 	getStatus       = "GET /stacks/" + stackID + "/status"
 	getPlacement    = "GET /stacks/" + stackID + "/placement"
 	getAdminGen     = "GET /generators?name=admin-generator"
+	getRollouts     = "GET /stacks/" + stackID + "/rollouts"
 	postAuth        = "POST /auth/pak"
 )
 

@@ -54,8 +54,10 @@ func TestInsight(t *testing.T) {
 		"fleet-nobody": {"get fleet x", routes{"GET /fleet": {list(fleet1)}}, 0},
 		"fleet-denied": {"get fleet", routes{"GET /fleet": {refused(403, "admin_required", "only an admin may do this")}}, 1},
 
-		"wait-healthy":        {"wait hello", found.with(routes{getStatus: {ok(going), ok(going), ok(one)}}), 0},
-		"wait-applied":        {"wait hello --for=applied", found.with(routes{getStatus: {ok(going), ok(ill)}}), 0},
+		"wait-healthy": {"wait hello", found.with(routes{getStatus: {ok(going), ok(going), ok(one)}, getRollouts: {list()}}), 0},
+		"wait-applied": {"wait hello --for=applied", found.with(routes{getStatus: {ok(going), ok(ill)}, getRollouts: {list()}}), 0},
+		"wait-applied-waves": {"wait hello --for=applied", found.with(routes{getStatus: {ok(ill)}, getRollouts: {list(strings.ReplaceAll(rolloutJSON("progressing", "", false), objID2, objectID))},
+			"GET /rollouts/" + rolloutID: {ok(rolloutJSON("progressing", "", true)), ok(rolloutJSON("progressing", "", true)), ok(strings.ReplaceAll(rolloutJSON("progressing", "", true), `"admitted_at":null`, `"admitted_at":"2026-08-02T11:59:00Z"`))}}), 0},
 		"wait-health":         {"wait hello --for=health=degraded", found.with(routes{getStatus: {ok(ill)}}), 0},
 		"wait-timeout":        {"wait hello --timeout 150ms", found.with(routes{getStatus: {ok(ill)}, getPlacement: {ok(placement("null", verdictYes))}}), 1},
 		"wait-removed":        {"wait " + stackID + " --for=removed", routes{getStatus: {ok(one), refused(404, "stack_not_found", "gone")}}, 0},

@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -9,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/colliery-io/brokkr/cmd/brokkr/internal/config"
 	"github.com/colliery-io/brokkr/internal/testcert"
 )
 
@@ -110,8 +113,62 @@ func TestLoginKeepsWhomItTrusted(t *testing.T) {
 		t.Errorf("the next command: exit %d after %d requests: %s", res.exit, asked, res.err)
 	}
 	env["BROKKR_URL"] = strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	if res := (run{loose: true, env: env, args: []string{"context", "show"}}).do(t); res.exit != 1 || asked != 2 ||
+		!strings.Contains(res.err, `the key of context "default" is for `+srv.URL) || !strings.Contains(res.err, "BROKKR_PAK or --pak") {
+		t.Errorf("the context's key for another URL: exit %d after %d requests: %s", res.exit, asked, res.err)
+	}
+	env["BROKKR_PAK"] = adminPAK
 	if res := (run{loose: true, env: env, args: []string{"context", "show"}}).do(t); res.exit != 1 || !strings.Contains(res.err, "--ca-file") {
 		t.Errorf("another URL is trusted for the context's authority: exit %d, %s", res.exit, res.err)
+	}
+}
+
+// A key goes to no other broker than the one of its context, and who sends one unencrypted over a network is told each time.
+func TestKeysGoToTheirBrokerAlone(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64 // with a key
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			asked.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"admin":true,"agent":null,"generator":null,"readonly":false}`))
+	}))
+	t.Cleanup(srv.Close)
+	home := t.TempDir()
+	file := config.File{CurrentContext: "prod"}.With(config.Context{Name: "prod", URL: "https://brokkr.example.com", PAK: adminPAK})
+	if err := file.Save(filepath.Join(home, "brokkr", "config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		args []string
+		env  map[string]string
+		exit int
+		sent int64
+		says string
+	}{
+		"by flag":          {[]string{"--url", srv.URL, "context", "show"}, nil, 1, 0, `the key of context "prod" is for https://brokkr.example.com; it is not sent to ` + srv.URL + " (from --url)"},
+		"by environment":   {[]string{"get", "stacks"}, map[string]string{"BROKKR_URL": srv.URL}, 1, 0, "(from BROKKR_URL)"},
+		"doctor":           {[]string{"--url", srv.URL, "doctor"}, nil, 1, 0, "it is not sent to " + srv.URL},
+		"a key of its own": {[]string{"--url", srv.URL, "--pak", adminPAK, "context", "show"}, nil, 0, 1, "admin at " + srv.URL},
+	} {
+		asked.Store(0)
+		env := map[string]string{"XDG_CONFIG_HOME": home}
+		for k, v := range tt.env {
+			env[k] = v
+		}
+		res := run{loose: true, env: env, args: tt.args}.do(t)
+		if res.exit != tt.exit || asked.Load() != tt.sent || !strings.Contains(res.out+res.err, tt.says) {
+			t.Errorf("%s: exit %d, %d requests with a key, want %d and %d, and %q:\n%s%s", name, res.exit, asked.Load(), tt.exit, tt.sent, tt.says, res.out, res.err)
+		}
+	}
+	for url, warned := range map[string]bool{"http://192.0.2.1:1": true, "http://127.0.0.1:1": false, "https://192.0.2.1:1": false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // nothing is dialled
+		res := run{loose: true, ctx: ctx, env: map[string]string{"BROKKR_URL": url, "BROKKR_PAK": adminPAK}, args: []string{"get", "stacks"}}.do(t)
+		if strings.Contains(res.err, "warning: "+url+" is plain http") != warned {
+			t.Errorf("%s: %s; want a warning: %v", url, res.err, warned)
+		}
 	}
 }
 

@@ -150,7 +150,7 @@ func (a *app) waitHealthy(ctx context.Context, c *client.Client, s client.Stack,
 
 // waitUntil waits until object is applied in every cluster that is to run it and each is as reached wants it; goal says that in a word.
 func (a *app) waitUntil(ctx context.Context, c *client.Client, s client.Stack, object client.Object, o waitOptions, goal string, reached func(client.ClusterStatus) bool) error {
-	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, reached: reached, failing: map[string]time.Time{}}
+	h := &healthWait{a: a, c: c, stack: s, object: object, o: o, goal: goal, reached: reached, failing: map[string]time.Time{}}
 	w := &watch{a: a, c: c, stack: s, goal: goal + " everywhere", wanted: object.SequenceID, behind: behindScheduler, pending: h.missing,
 		judge: func(st client.StackStatus) (bool, error) { return h.judge(ctx, st) }}
 	h.watch = w
@@ -168,6 +168,7 @@ type healthWait struct {
 	stack    client.Stack
 	object   client.Object
 	o        waitOptions
+	goal     string
 	reached  func(client.ClusterStatus) bool // of a cluster that has applied the object
 	failing  map[string]time.Time            // agent id: since when we see it fail
 	goodFrom time.Time
@@ -175,6 +176,7 @@ type healthWait struct {
 	verdicts string // last told reasons for having no cluster
 	watch    *watch
 	rollout  string // last told state of the object's rollout
+	unsure   bool   // the broker did not say how far the rollout is
 }
 
 func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, error) {
@@ -205,10 +207,13 @@ func (h *healthWait) judge(ctx context.Context, s client.StackStatus) (bool, err
 		h.goodFrom = time.Time{}
 		return false, h.tellNoCluster(ctx)
 	}
-	if !arrived {
+	over, err := h.followRollout(ctx, s, arrived)
+	if err != nil {
+		return true, err
+	}
+	if !arrived || !over {
 		h.goodFrom = time.Time{}
-		err := h.followRollout(ctx, s)
-		return err != nil, err
+		return false, nil
 	}
 	if h.goodFrom.IsZero() {
 		h.goodFrom = now
@@ -265,6 +270,9 @@ func (h *healthWait) missing(s client.StackStatus) []string {
 	}
 	if h.rollout != "" {
 		lines = append(lines, fmt.Sprintf("rollout: %s (brokkr rollout status %s)", h.rollout, h.stack.Name))
+	}
+	if h.unsure {
+		lines = append(lines, "the broker does not say whether a rollout has clusters left")
 	}
 	if s.Hold != nil {
 		lines = append(lines, fmt.Sprintf("held: %s (brokkr placement approve %s)", render.Clean(s.Hold.Reason), h.stack.Name))

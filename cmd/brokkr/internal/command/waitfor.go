@@ -24,6 +24,9 @@ func (a *app) waitFor() *cobra.Command {
   --for=removed    no cluster has the stack any more (name a deleted stack by its id)
   --for=health=X   it is applied and its health is X: healthy, progressing, degraded, failing or unknown
 
+Where a rollout takes it to the clusters wave by wave, healthy waits until the rollout is completed, soaking and approvals included
+(give it a --timeout), and applied until all clusters have been given it; another health is that of the clusters that have it.
+
 Exits with 1 when the time is over, when a cluster fails for longer than --fail-after, or when something newer is published meanwhile.`,
 		Args:              exactly("STACK"),
 		ValidArgsFunction: a.completeStacks,

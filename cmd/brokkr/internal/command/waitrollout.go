@@ -15,38 +15,74 @@ const (
 	behindRollout   = "its turn in the rollout has not come"
 )
 
-// followRollout tells how far the rollout of our object is, where clusters still want another one. One that ended without
-// having reached them ends the wait: it will never reach them.
-func (h *healthWait) followRollout(ctx context.Context, s client.StackStatus) error {
-	if !slices.ContainsFunc(s.Clusters, func(c client.ClusterStatus) bool {
-		return c.State != stateRemoving && c.Wanted.DeploymentObjectID != h.object.ID
-	}) {
-		return nil
+const rolloutCompleted = "completed" // a rollout's state
+
+// followRollout tells how far the rollout of our object is, where clusters still want another one, and reports whether it has
+// come as far as the goal asks. That has to be looked at also when every cluster of the status has arrived: one that a first rollout
+// has not reached has nothing of the stack, and is not among them. A rollout that ended without having reached all ends the wait: it
+// never will.
+func (h *healthWait) followRollout(ctx context.Context, s client.StackStatus, arrived bool) (over bool, err error) {
+	if !h.rolls(s, arrived) {
+		return true, nil
 	}
 	all, err := h.c.Rollouts(ctx, h.stack.ID)
 	if err != nil {
-		if ctx.Err() != nil || !client.IsTemporary(err) {
-			return err
-		}
-		return nil // the next look tells
+		return h.noAnswer(ctx, err)
 	}
+	h.unsure = false
 	i := slices.IndexFunc(all, func(r client.RolloutSummary) bool { return r.ObjectID == h.object.ID })
 	if i < 0 {
-		return nil
+		return true, nil
 	}
 	r := all[i]
+	if r.State == rolloutCompleted && h.rollout == "" {
+		return true, nil // long ago, or at once
+	}
 	h.watch.behind = behindRollout
 	if line := fmt.Sprintf("%s, wave %s: %s", r.State, waveName(r), orNone(render.Clean(r.Reason))); line != h.rollout {
 		h.rollout = line
 		h.a.progress("  rollout: %s", line)
 	}
-	switch r.State {
-	case "aborted", "superseded", "rolled_back":
-		return hint(fmt.Errorf("the rollout of stack %s ended %s and reaches no more clusters: %s", h.stack.Name, r.State, orNone(render.Clean(h.because(ctx, r)))),
+	switch {
+	case r.State == "aborted" || r.State == "superseded" || r.State == "rolled_back":
+		return false, hint(fmt.Errorf("the rollout of stack %s ended %s and reaches no more clusters: %s", h.stack.Name, r.State, orNone(render.Clean(h.because(ctx, r)))),
 			"brokkr rollout history %s", h.stack.Name)
+	case r.State == rolloutCompleted:
+		return true, nil
+	case arrived && h.goal == phaseApplied:
+		return h.hasAdmittedAll(ctx, r)
 	default:
-		return nil
+		return false, nil
 	}
+}
+
+// rolls reports whether the goal rests on the object's rollout. One that waits for another health than good never gets past the
+// clusters that a rollout stops at, so it is about those that have the object.
+func (h *healthWait) rolls(s client.StackStatus, arrived bool) bool {
+	if arrived {
+		return h.goal == phaseApplied || h.goal == healthHealthy || h.goal == "health="+healthHealthy
+	}
+	return slices.ContainsFunc(s.Clusters, func(c client.ClusterStatus) bool {
+		return c.State != stateRemoving && c.Wanted.DeploymentObjectID != h.object.ID
+	})
+}
+
+// hasAdmittedAll reports whether the rollout has given the object to all of its clusters.
+func (h *healthWait) hasAdmittedAll(ctx context.Context, r client.RolloutSummary) (bool, error) {
+	whole, err := h.c.Rollout(ctx, r.ID)
+	if err != nil {
+		return h.noAnswer(ctx, err)
+	}
+	return !slices.ContainsFunc(whole.Clusters, func(c client.RolloutCluster) bool { return !c.Left && c.AdmittedAt == nil }), nil
+}
+
+// noAnswer is not over: the next look tells, unless err lasts.
+func (h *healthWait) noAnswer(ctx context.Context, err error) (bool, error) {
+	if ctx.Err() != nil || !client.IsTemporary(err) {
+		return false, err
+	}
+	h.unsure = true
+	return false, nil
 }
 
 // because is why a rollout that turned back did: the reason of its end says only that it is over.

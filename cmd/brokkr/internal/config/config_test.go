@@ -116,6 +116,12 @@ func TestResolve(t *testing.T) {
 		"FlagContext": {file, config.Flags{Context: "prod"}, map[string]string{"BROKKR_CONTEXT": "dev"}, config.Settings{URL: "https://prod", URLFrom: `context "prod"`, PAK: "p", PAKFrom: `context "prod"`, Context: "prod"}},
 		"Env":         {file, config.Flags{}, map[string]string{"BROKKR_URL": "http://e", "BROKKR_PAK": "e"}, config.Settings{URL: "http://e", URLFrom: "BROKKR_URL", PAK: "e", PAKFrom: "BROKKR_PAK", Context: "prod"}},
 		"Flags":       {file, config.Flags{URL: "http://f", PAK: "f"}, map[string]string{"BROKKR_URL": "http://e", "BROKKR_PAK": "e"}, config.Settings{URL: "http://f", URLFrom: "--url", PAK: "f", PAKFrom: "--pak", Context: "prod"}},
+		"OtherByEnv":  {file, config.Flags{}, map[string]string{"BROKKR_URL": "http://e"}, config.Settings{URL: "http://e", URLFrom: "BROKKR_URL", Context: "prod", Withheld: "https://prod"}},
+		"OtherByFlag": {file, config.Flags{URL: "http://f", Context: "dev"}, nil, config.Settings{URL: "http://f", URLFrom: "--url", Context: "dev", Withheld: "https://dev"}},
+		"OtherScheme": {file, config.Flags{URL: "http://prod"}, nil, config.Settings{URL: "http://prod", URLFrom: "--url", Context: "prod", Withheld: "https://prod"}},
+		"OtherPort":   {file, config.Flags{URL: "https://prod:8443"}, nil, config.Settings{URL: "https://prod:8443", URLFrom: "--url", Context: "prod", Withheld: "https://prod"}},
+		"OtherPath":   {file, config.Flags{URL: "https://prod/b"}, nil, config.Settings{URL: "https://prod/b", URLFrom: "--url", Context: "prod", Withheld: "https://prod"}},
+		"SameURL":     {file, config.Flags{URL: "HTTPS://Prod:443/api/v1/"}, nil, config.Settings{URL: "HTTPS://Prod:443/api/v1/", URLFrom: "--url", PAK: "p", PAKFrom: `context "prod"`, Context: "prod"}},
 	} {
 		got, err := config.Resolve(tt.file, tt.flags, env(tt.env))
 		if err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -29,6 +30,8 @@ type Settings struct {
 	PAK          Secret
 	PAKFrom      string
 	Context      string // empty: none
+	// Withheld is the broker for which the context's key is, where the URL is that of another one: no key is used then.
+	Withheld string
 
 	CAFile, CAFileFrom string // authorities of the broker's certificate; empty: those of the system
 	Insecure           bool   // any certificate is good
@@ -57,8 +60,8 @@ func (s *Settings) Trust(known Context, flags Flags, getenv func(string) string)
 	return nil
 }
 
-// Resolve decides: a flag wins over the environment, that over the context, that over the default URL. Naming a
-// context that does not exist is an error.
+// Resolve decides: a flag wins over the environment, that over the context, that over the default URL. The key of a context goes to
+// its own broker alone. Naming a context that does not exist is an error.
 func Resolve(f File, flags Flags, getenv func(string) string) (Settings, error) {
 	s := Settings{URL: DefaultURL, URLFrom: "the default"}
 	name, named := f.CurrentContext, false
@@ -83,15 +86,39 @@ func Resolve(f File, flags Flags, getenv func(string) string) (Settings, error) 
 	if flags.URL != "" {
 		s.URL, s.URLFrom = flags.URL, "--url"
 	}
+	var known Context // of another broker than the context's it says nothing
+	if c, ok := f.Get(s.Context); ok && sameBroker(c.URL, s.URL) {
+		known = c
+	} else if ok {
+		s.PAK, s.PAKFrom, s.Withheld = "", "", c.URL
+	}
 	if p := getenv(EnvPAK); p != "" {
 		s.PAK, s.PAKFrom = Secret(p), EnvPAK
 	}
 	if flags.PAK != "" {
 		s.PAK, s.PAKFrom = Secret(flags.PAK), "--pak"
 	}
-	var trusted Context // of another broker than the context's it says nothing
-	if c, ok := f.Get(s.Context); ok && c.URL == s.URL {
-		trusted = c
+	if s.PAK != "" {
+		s.Withheld = ""
 	}
-	return s, s.Trust(trusted, flags, getenv)
+	return s, s.Trust(known, flags, getenv)
+}
+
+// sameBroker reports whether two URLs lead to one broker as far as they tell: how a host is written and what clients add to a URL
+// make no difference.
+func sameBroker(x, y string) bool { return plainURL(x) == plainURL(y) }
+
+func plainURL(s string) string {
+	s = strings.TrimSpace(s)
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; port != "" {
+		u.Host = strings.TrimSuffix(u.Host, port)
+	}
+	u.RawQuery, u.Fragment = "", ""
+	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/api/v1")
+	return u.String()
 }
