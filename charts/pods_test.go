@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 )
 
 // summed are the checksums by which Deployments and StatefulSets make their pods anew, by name.
@@ -211,5 +215,48 @@ func TestNotesLeadOn(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// The bundled PostgreSQL admits the connections of all processes, also while an upgrade replaces them.
+func TestTheBundledDatabaseAdmitsAllProcesses(t *testing.T) {
+	t.Parallel()
+	const (
+		admitted = 100 - 3 // but those for superusers
+		usual    = 20      // of database.max_connections
+		aside    = 4       // that listen, and ask whether it answers
+	)
+	for _, name := range []string{"broker", "broker-development", "broker-staging"} {
+		sum := int64(0)
+		objects := matrix()[name].objects(t)
+		for _, u := range objects {
+			if u.GetKind() != "Deployment" {
+				continue
+			}
+			d := into[appsv1.Deployment](t, u)
+			most := int64(usual)
+			for _, c := range objects {
+				if c.GetKind() != "ConfigMap" || c.GetName() != d.Name {
+					continue
+				}
+				var config struct {
+					Database struct {
+						MaxConnections int64 `json:"max_connections"`
+					} `json:"database"`
+				}
+				text, _, err := unstructured.NestedString(c.Object, "data", "config.yaml")
+				if err == nil {
+					err = yaml.Unmarshal([]byte(text), &config)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				most = cmp.Or(config.Database.MaxConnections, most)
+			}
+			sum += (int64(*d.Spec.Replicas) + int64(d.Spec.Strategy.RollingUpdate.MaxSurge.IntVal)) * (most + aside)
+		}
+		if sum == 0 || sum > admitted {
+			t.Errorf("%s: its processes may have %d connections, and the bundled PostgreSQL admits %d", name, sum, admitted)
+		}
 	}
 }

@@ -149,7 +149,8 @@ type Agents interface {
 	RemoveTarget(ctx context.Context, id agent.ID, s stack.ID) error
 
 	// Beat stores heartbeats in one statement (one more where a batch has several processes of an agent): never backwards in
-	// time, nothing but liveness, unknown agents ignored. The agent's DuplicateSince follows agent.Turns.
+	// time, nothing but liveness, unknown agents ignored. One from after the store's own clock, by which silence is measured, counts as
+	// of now: the clock of a gateway that is ahead keeps nobody alive. The agent's DuplicateSince follows agent.Turns.
 	Beat(ctx context.Context, beats []agent.Heartbeat) error
 }
 
@@ -234,6 +235,9 @@ type Reports interface {
 	// Advance moves the agent's report order to m and says what becomes of a report with that mark (delivery.Order.Accept). It locks
 	// the agent's order until the transaction ends, so that reports of one agent are serial.
 	Advance(ctx context.Context, a agent.ID, m delivery.Mark, at time.Time) (delivery.Reception, error)
+	// Serial locks the agent's report order until the transaction ends, as Advance does, for reports that come without a mark. It comes
+	// before what they rest on is read: what was read before it may be old. An agent that is not there is NotFound.
+	Serial(ctx context.Context, a agent.ID) error
 	// Record stores reports as the status of the agent's assignments (since moves only when phase or health changes).
 	// A report for a stack that is not assigned to the agent, or that delivery.Status.YieldsTo refuses, is ignored: after a
 	// rollback the assigned object is older than the last reported one.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
@@ -47,12 +48,14 @@ type Telemetry struct {
 
 // Database says where the system of record is.
 type Database struct {
-	URL config.Secret `koanf:"url"` // postgres://user:password@host:port/name?sslmode=...
+	URL            config.Secret `koanf:"url"`             // postgres://user:password@host:port/name?sslmode=...
+	MaxConnections int           `koanf:"max_connections"` // that requests and loops share; a few more listen and ask whether it answers
 }
 
 // Redis says where signals and cached target states live; empty: in this process's memory, for a single process only.
 type Redis struct {
-	URL config.Secret `koanf:"url"` // redis://[:password@]host:port/db or rediss://
+	URL    config.Secret `koanf:"url"`    // redis://[:password@]host:port/db or rediss://
+	Prefix string        `koanf:"prefix"` // before a colon it begins every key and channel
 }
 
 // Log of the process, on standard error.
@@ -72,9 +75,15 @@ type Admin struct {
 	Addr string `koanf:"addr"` // host:port, or "off"
 }
 
+// Bounds of database.max_connections.
+const (
+	minConnections = 4
+	maxConnections = 1000
+)
+
 // Defaults returns the common configuration where nothing else is said.
 func Defaults(adminAddr string) Common {
-	return Common{Log: Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1}, Admin: Admin{Addr: adminAddr},
+	return Common{Database: Database{MaxConnections: 20}, Redis: Redis{Prefix: "brokkr"}, Log: Log{Level: "info", Format: "json"}, OTLP: OTLP{Sample: 1}, Admin: Admin{Addr: adminAddr},
 		Telemetry: Telemetry{Retention: observation.Ceiling}}
 }
 
@@ -92,6 +101,9 @@ func (c Common) Validate() error {
 	p.Add(c.OTLP.Sample <= 0 || c.OTLP.Sample > 1, "otlp.sample", "is %v, not above 0 and at most 1", c.OTLP.Sample)
 	p.Add(c.OTLP.Endpoint != "" && !hasScheme(c.OTLP.Endpoint, "http", "https"), "otlp.endpoint", "is %q, not an http:// or https:// URL", c.OTLP.Endpoint)
 	p.Add(c.Redis.URL != "" && !hasScheme(c.Redis.URL.Reveal(), "redis", "rediss", "unix"), "redis.url", "is not a redis:// or rediss:// URL")
+	p.Add(!redisPrefix(c.Redis.Prefix), "redis.prefix", "is %q, not 1 to 64 letters, digits, dots, dashes and underscores", c.Redis.Prefix)
+	p.Add(c.Database.MaxConnections < minConnections || c.Database.MaxConnections > maxConnections, "database.max_connections",
+		"is %d, not between %d and %d", c.Database.MaxConnections, minConnections, maxConnections)
 	c.Secrets.validate(&p)
 	p.Add(c.Telemetry.Retention < time.Minute || c.Telemetry.Retention > observation.Ceiling, "telemetry.retention",
 		"is %s, not between 1m and %s", c.Telemetry.Retention, observation.Ceiling)
@@ -105,6 +117,13 @@ func (c Common) CheckDatabase() error {
 		return fmt.Errorf("no database: set DATABASE_URL (or BROKKR__DATABASE__URL) to postgres://user:password@host:5432/brokkr")
 	}
 	return nil
+}
+
+// redisPrefix reports whether keys and channels may begin with s: it holds no colon, so that none is the beginning of another one.
+func redisPrefix(s string) bool {
+	return s != "" && len(s) <= 64 && strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	}) < 0
 }
 
 func hasScheme(raw string, schemes ...string) bool {
@@ -160,7 +179,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	if err := postgres.Migrate(mctx, c.Database.URL.Reveal(), tel.Log); err != nil {
 		return nil, AboutDatabase(err)
 	}
-	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name, Keys: keys})
+	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name, Keys: keys, MaxOpen: c.Database.MaxConnections})
 	if err != nil {
 		return nil, AboutDatabase(err)
 	}
@@ -186,8 +205,9 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 			_ = store.Close()
 			return nil, err
 		}
-		p.Signals, p.Targets = redis.NewSignals(client, tel.Log), redis.NewTargetCache(client, targetTTL)
-		p.Live, p.Channels = redis.NewLive(client, tel.Log), redis.NewChannels(client)
+		prefix := redis.WithPrefix(c.Redis.Prefix + ":")
+		p.Signals, p.Targets = redis.NewSignals(client, tel.Log, prefix), redis.NewTargetCache(client, targetTTL, prefix, redis.WithKeys(keys))
+		p.Live, p.Channels = redis.NewLive(client, tel.Log, prefix), redis.NewChannels(client, prefix)
 		p.Group.AddClose("redis", func(context.Context) error { return client.Close() })
 		stats := client.PoolStats
 		pool{

@@ -58,14 +58,18 @@ func TestAnErrorIsOneLineAndAStatus(t *testing.T) {
 func TestCommonConfigurationIsChecked(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*process.Common){
-		`log.level is "loud", not debug, info, warn or error`:                          func(c *process.Common) { c.Log.Level = "loud" },
-		`log.format is "xml", not json or text`:                                        func(c *process.Common) { c.Log.Format = "xml" },
-		`otlp.sample is 2, not above 0 and at most 1`:                                  func(c *process.Common) { c.OTLP.Sample = 2 },
-		`otlp.endpoint is "collector:4318", not an http:// or https:// URL`:            func(c *process.Common) { c.OTLP.Endpoint = "collector:4318" },
-		`redis.url is not a redis:// or rediss:// URL`:                                 func(c *process.Common) { c.Redis.URL = "localhost:6379" },
-		`admin.addr is empty; give host:port or "off"`:                                 func(c *process.Common) { c.Admin.Addr = "" },
-		"telemetry.retention is 7h0m0s, not between 1m and 6h0m0s":                     func(c *process.Common) { c.Telemetry.Retention = 7 * time.Hour },
-		"log.level is \"\", not debug, info, warn or error\nadmin.addr is empty; give": func(c *process.Common) { c.Log.Level, c.Admin.Addr = "", "" },
+		`log.level is "loud", not debug, info, warn or error`:                                func(c *process.Common) { c.Log.Level = "loud" },
+		`log.format is "xml", not json or text`:                                              func(c *process.Common) { c.Log.Format = "xml" },
+		`otlp.sample is 2, not above 0 and at most 1`:                                        func(c *process.Common) { c.OTLP.Sample = 2 },
+		`otlp.endpoint is "collector:4318", not an http:// or https:// URL`:                  func(c *process.Common) { c.OTLP.Endpoint = "collector:4318" },
+		`redis.url is not a redis:// or rediss:// URL`:                                       func(c *process.Common) { c.Redis.URL = "localhost:6379" },
+		"redis.prefix is \"a:b\", not 1 to 64 letters, digits, dots, dashes and underscores": func(c *process.Common) { c.Redis.Prefix = "a:b" },
+		`redis.prefix is "", not 1 to 64`:                                                    func(c *process.Common) { c.Redis.Prefix = "" },
+		"database.max_connections is 3, not between 4 and 1000":                              func(c *process.Common) { c.Database.MaxConnections = 3 },
+		"database.max_connections is 1001, not between 4 and 1000":                           func(c *process.Common) { c.Database.MaxConnections = 1001 },
+		`admin.addr is empty; give host:port or "off"`:                                       func(c *process.Common) { c.Admin.Addr = "" },
+		"telemetry.retention is 7h0m0s, not between 1m and 6h0m0s":                           func(c *process.Common) { c.Telemetry.Retention = 7 * time.Hour },
+		"log.level is \"\", not debug, info, warn or error\nadmin.addr is empty; give":       func(c *process.Common) { c.Log.Level, c.Admin.Addr = "", "" },
 	} {
 		c := process.Defaults("127.0.0.1:0")
 		if err := c.Validate(); err != nil {

@@ -286,7 +286,7 @@ func TestAnAgentThatIsUsedTwiceIsShown(t *testing.T) {
 		}](t, w.checked(asAdmin, request{method: "GET", path: "/agents/" + string(w.agent.ID)})).DuplicateSince
 	}
 	first, second := uuid.NewString(), uuid.NewString()
-	at := time.Now().UTC().Truncate(time.Second)
+	at := time.Now().Add(-time.Minute).UTC().Truncate(time.Second)
 	for i, boot := range []string{first, second} {
 		must(t, w.store.Agents().Beat(t.Context(), []agent.Heartbeat{{Agent: w.agent.ID, Boot: boot, At: at.Add(time.Duration(i) * time.Second)}}))
 	}

@@ -159,6 +159,9 @@ func (r agents) Beat(ctx context.Context, beats []agent.Heartbeat) error {
 		for _, b := range inTime {
 			a, ok := c.liveAgent(b.Agent)
 			at := micro(b.At)
+			if now := c.now(); at.After(now) {
+				at = now
+			}
 			if !ok || (a.Liveness.LastHeartbeat != nil && at.Before(*a.Liveness.LastHeartbeat)) {
 				continue
 			}

@@ -25,6 +25,16 @@ func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, _ tim
 	})
 }
 
+// Serial has nothing to lock: transactions are serial here.
+func (r reports) Serial(ctx context.Context, a agent.ID) error {
+	return r.s.update(ctx, func(c *change) error {
+		if _, ok := c.liveAgent(a); !ok {
+			return noAgent(a)
+		}
+		return nil
+	})
+}
+
 func (r reports) Record(ctx context.Context, a agent.ID, at time.Time, list []delivery.Report) ([]delivery.Status, error) {
 	at = micro(at)
 	return write(ctx, r.s, func(c *change) ([]delivery.Status, error) {

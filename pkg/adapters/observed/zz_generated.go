@@ -1054,6 +1054,13 @@ func (x observedReports) Advance(ctx context.Context, p1 agent.ID, p2 delivery.M
 	return r0, err
 }
 
+func (x observedReports) Serial(ctx context.Context, p1 agent.ID) (err error) {
+	ctx, done := x.o.start(ctx, "Reports", "Serial")
+	defer func() { done(err) }()
+	err = x.in.Serial(ctx, p1)
+	return err
+}
+
 func (x observedReports) Record(ctx context.Context, p1 agent.ID, p2 time.Time, p3 []delivery.Report) (r0 []delivery.Status, err error) {
 	ctx, done := x.o.start(ctx, "Reports", "Record")
 	defer func() { done(err) }()

@@ -209,6 +209,41 @@ func TestPoolRecovers(t *testing.T) {
 }
 
 // A session that ends in the middle of a closure is an error of the statement or the commit, never a success.
+// That all connections are busy says nothing about the server: a process under load stays ready.
+func TestAFullPoolIsNotAway(t *testing.T) {
+	t.Parallel()
+	dsn, p := throughProxy(t, migrated(t))
+	s, err := postgres.Open(t.Context(), dsn, postgres.Options{MaxOpen: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	look := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		return s.Ping(ctx)
+	}
+	err = s.Write(t.Context(), func(ctx context.Context, tx ports.Repositories) error {
+		if _, err := tx.Agents().List(ctx, tenancy.Everything()); err != nil {
+			return err
+		}
+		return look()
+	})
+	if err != nil {
+		t.Errorf("while the only connection is busy: %v", err)
+	}
+	p.cut()
+	if err := look(); err != nil {
+		t.Errorf("with the next connection after all broke: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := look(); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("after the end: %v, want unavailable", err)
+	}
+}
+
 func TestSessionEndsInClosure(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t)

@@ -67,6 +67,7 @@ func begin(rounds [][]beat, round int, a agent.ID, boot *string) [][]beat {
 	return rounds
 }
 
+// Gateways say when they heard an agent; silence is measured by the server's clock, so nothing is later than that.
 // What becomes of boots, turned_at and duplicate_since is what agent.Turns says.
 const storeBeats = `UPDATE agent_liveness l SET
 		last_heartbeat = b.at,
@@ -77,8 +78,9 @@ const storeBeats = `UPDATE agent_liveness l SET
 		turned_at = CASE WHEN b.boot = ANY (l.boots[2:]) THEN b.at WHEN l.turned_at >= b.at - $7::interval THEN l.turned_at END,
 		duplicate_since = COALESCE(CASE WHEN l.turned_at >= b.at - $7::interval THEN l.duplicate_since END,
 			CASE WHEN b.boot = ANY (l.boots[2:]) THEN b.at END)
-	FROM unnest($1::uuid[], $2::timestamptz[], $3::boolean[], $4::integer[], $5::timestamptz[], $6::uuid[])
-		AS b (agent_id, at, reachable, latency, reported, boot)
+	FROM (SELECT agent_id, LEAST(told_at, clock) AS at, reachable, latency, CASE WHEN told_reported > clock THEN clock ELSE told_reported END AS reported, boot
+		FROM unnest($1::uuid[], $2::timestamptz[], $3::boolean[], $4::integer[], $5::timestamptz[], $6::uuid[])
+			AS told (agent_id, told_at, reachable, latency, told_reported, boot), (SELECT clock_timestamp() OFFSET 0) AS here (clock)) b
 	WHERE l.agent_id = b.agent_id AND (l.last_heartbeat IS NULL OR l.last_heartbeat <= b.at)`
 
 // Beat implements ports.Agents.

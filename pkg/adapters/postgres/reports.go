@@ -70,6 +70,14 @@ func (r reports) Advance(ctx context.Context, a agent.ID, m delivery.Mark, at ti
 	})
 }
 
+// Serial implements ports.Reports.
+func (r reports) Serial(ctx context.Context, a agent.ID) error {
+	return r.s.atomically(ctx, func(ctx context.Context, in session) error {
+		_, err := in.lockReportOrder(ctx, a)
+		return err
+	})
+}
+
 // newest keeps of several reports for one stack the last one that is not older than those before it.
 func newest(list []delivery.Report) []delivery.Report {
 	var out []delivery.Report
@@ -88,7 +96,7 @@ func newest(list []delivery.Report) []delivery.Report {
 	return out
 }
 
-// The old row is that of the statement's snapshot: reports of one agent are serial by Advance.
+// The old row is that of the statement's snapshot: reports of one agent are serial by Advance and Serial.
 const recordStatus = `WITH old AS (
 		SELECT t.stack_id, t.object_id, t.phase, t.health FROM assignment_status t
 		WHERE t.agent_id = $1 AND t.stack_id = ANY ($3::uuid[])),

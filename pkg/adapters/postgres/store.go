@@ -7,6 +7,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 
 // Options bound what a Store takes of the server. Zero fields mean the defaults.
 type Options struct {
-	MaxOpen          int           // connections, those of Listen not counted; default 20
+	MaxOpen          int           // connections, those of Listen and the one of Ping not counted; default 20
 	MaxIdle          int           // connections kept open while idle; default MaxOpen
 	MaxLifetime      time.Duration // of a connection; default 30 minutes
 	MaxIdleTime      time.Duration // of a connection; default 5 minutes
@@ -62,6 +63,7 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	repositories
 	db      *sqlx.DB
+	pulse   *sqlx.DB // one connection, of Ping
 	target  target
 	packer  *zstd.Encoder
 	opener  *zstd.Decoder
@@ -111,7 +113,10 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	db.SetMaxIdleConns(opts.MaxIdle)
 	db.SetConnMaxLifetime(opts.MaxLifetime)
 	db.SetConnMaxIdleTime(opts.MaxIdleTime)
-	s := &Store{db: db, target: t, packer: packer, opener: opener, keys: opts.Keys, timeout: opts.ConnectTimeout, maxIdle: opts.MaxIdle}
+	pulse := sqlx.NewDb(sql.OpenDB(connector{plain}), "postgres")
+	pulse.SetMaxOpenConns(1)
+	pulse.SetConnMaxLifetime(opts.MaxLifetime)
+	s := &Store{db: db, pulse: pulse, target: t, packer: packer, opener: opener, keys: opts.Keys, timeout: opts.ConnectTimeout, maxIdle: opts.MaxIdle}
 	s.ended, s.endIt = context.WithCancel(context.Background())
 	s.repositories = repositories{session{store: s, on: db}}
 	if err := s.Ping(ctx); err != nil {
@@ -121,12 +126,17 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// Ping implements ports.Store; it waits no longer than the connect timeout.
+// Ping implements ports.Store; it waits no longer than the connect timeout. It has a connection of its own: that all others are
+// busy says nothing about the server.
 func (s *Store) Ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var one int
-	err := s.renewed(limited, func() error { return s.db.GetContext(limited, &one, ping) })
+	look := func() error { return s.pulse.GetContext(limited, &one, ping) }
+	err := look()
+	if err != nil && isLost(err) && limited.Err() == nil { // of a server that was restarted: the next one is a new one
+		err = look()
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -148,7 +158,7 @@ func (s *Store) Close() error {
 	}
 	s.endIt()
 	s.opener.Close()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.pulse.Close()); err != nil {
 		return fmt.Errorf("close pool: %w", err)
 	}
 	return nil

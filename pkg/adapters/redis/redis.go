@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 )
 
 // answerWithin bounds how long one round trip may take, connecting included, unless the URL says otherwise (read_timeout).
@@ -60,13 +61,20 @@ func Open(rawURL string) (*goredis.Client, error) {
 	return goredis.NewClient(o), nil
 }
 
-// Option changes the defaults of NewSignals and NewTargetCache.
+// Option changes the defaults of NewSignals, NewTargetCache, NewLive and NewChannels.
 type Option func(*settings)
 
-type settings struct{ prefix string }
+type settings struct {
+	prefix string
+	keys   *seal.Keyring
+}
 
 // WithPrefix replaces "brokkr:", with which every key and channel begins. Products that share a Redis need different ones.
 func WithPrefix(prefix string) Option { return func(s *settings) { s.prefix = prefix } }
+
+// WithKeys makes a TargetCache stamp what it stores and believe nothing without a stamp: whoever can write to Redis, but has no key,
+// cannot make agents remove or apply anything. Without keys (nil) what is there is believed.
+func WithKeys(keys *seal.Keyring) Option { return func(s *settings) { s.keys = keys } }
 
 func with(options []Option) settings {
 	s := settings{prefix: defaultPrefix}

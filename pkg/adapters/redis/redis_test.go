@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -72,6 +74,60 @@ func TestPrefixesKeepApart(t *testing.T) {
 	if err != nil || len(keys) != 1 || !strings.HasPrefix(keys[0], "abc[x]d\\:") {
 		t.Fatalf("keys: got %q, %v", keys, err)
 	}
+}
+
+// Whoever can write to Redis cannot make agents remove or apply anything: what has no stamp for its agent and revision is not there.
+func TestWhatOthersHavePutIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	client := open(t, testenv.Redis(t))
+	keys := func(texts ...string) *seal.Keyring {
+		t.Helper()
+		r, err := seal.Parse(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	k1, k2 := seal.Generate("k1"), seal.Generate("k2")
+	c := redis.NewTargetCache(client, time.Hour, redis.WithKeys(keys(k1)))
+	see := func(what string, c *redis.TargetCache, a agent.ID, r delivery.Revision, want string) {
+		t.Helper()
+		got, ok, err := c.Get(t.Context(), a, r)
+		if err != nil || ok != (want != "") || string(got) != want {
+			t.Errorf("%s: got %q, %v, %v, want %q", what, got, ok, err, want)
+		}
+	}
+	put := func(a agent.ID, r delivery.Revision, content string) string {
+		t.Helper()
+		if err := c.Put(t.Context(), a, r, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		v, err := client.HGet(t.Context(), "brokkr:target:"+string(a), "v").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	forge := func(a agent.ID, r delivery.Revision, value string) {
+		t.Helper()
+		if err := client.HSet(t.Context(), "brokkr:target:"+string(a), "r", fmt.Sprintf("%020d", r), "v", value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine, other := put("mine", 7, `{"state":"assigned"}`), put("other", 7, `{"state":"removing"}`)
+	see("its own", c, "mine", 7, `{"state":"assigned"}`)
+	see("after a rotation", redis.NewTargetCache(client, 0, redis.WithKeys(keys(k2, k1))), "mine", 7, `{"state":"assigned"}`)
+	see("without the key", redis.NewTargetCache(client, 0, redis.WithKeys(keys(k2))), "mine", 7, "")
+	for what, value := range map[string]string{
+		"no stamp": `{"state":"removing"}`, "another agent's": other, "changed": strings.Replace(mine, "assigned", "removing", 1), "nothing": "",
+	} {
+		forge("mine", 7, value)
+		see(what, c, "mine", 7, "")
+	}
+	forge("mine", 8, mine)
+	see("an older one's, at another revision", c, "mine", 8, "")
+	put("mine", 8, "next")
+	see("put again by who has the key", c, "mine", 8, "next")
 }
 
 func TestEntriesGoAfterTheirTTL(t *testing.T) {

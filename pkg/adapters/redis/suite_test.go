@@ -9,6 +9,7 @@ import (
 
 	"github.com/colliery-io/brokkr/internal/testenv"
 	"github.com/colliery-io/brokkr/pkg/adapters/redis"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/pkg/ports/porttest"
 )
@@ -41,6 +42,17 @@ func TestTargetCache(t *testing.T) {
 func TestTargetCacheWithoutTTL(t *testing.T) {
 	t.Parallel()
 	porttest.TargetCache(t, func(t *testing.T) ports.TargetCache { return redis.NewTargetCache(open(t, testenv.Redis(t)), 0) })
+}
+
+func TestTargetCacheWithKeys(t *testing.T) {
+	t.Parallel()
+	keys, err := seal.Parse([]string{seal.Generate("k1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	porttest.TargetCache(t, func(t *testing.T) ports.TargetCache {
+		return redis.NewTargetCache(open(t, testenv.Redis(t)), time.Hour, redis.WithKeys(keys))
+	})
 }
 
 func TestLive(t *testing.T) {

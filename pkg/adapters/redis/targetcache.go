@@ -13,6 +13,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/seal"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -42,6 +43,7 @@ type TargetCache struct {
 	put    *goredis.Script
 	prefix string
 	ttl    time.Duration
+	keys   *seal.Keyring // nil: what is there is believed
 }
 
 var _ ports.TargetCache = (*TargetCache)(nil)
@@ -49,10 +51,14 @@ var _ ports.TargetCache = (*TargetCache)(nil)
 // NewTargetCache returns a cache whose entries go when nobody has put them for ttl; zero or less keeps them. The client
 // remains the caller's to close.
 func NewTargetCache(client *goredis.Client, ttl time.Duration, options ...Option) *TargetCache {
+	s := with(options)
 	return &TargetCache{
-		client: client, guard: newGuard(client), put: goredis.NewScript(putScript), prefix: with(options).prefix, ttl: max(ttl, 0),
+		client: client, guard: newGuard(client), put: goredis.NewScript(putScript), prefix: s.prefix, ttl: max(ttl, 0), keys: s.keys,
 	}
 }
+
+// place is what a stamp is for: a state that is copied to another agent or revision is noticed.
+func place(a agent.ID, r delivery.Revision) string { return "targets/" + string(a) + "/" + padded(r) }
 
 func (t *TargetCache) key(a agent.ID) string { return t.prefix + "target:" + string(a) }
 
@@ -101,7 +107,7 @@ func (t *TargetCache) revisions(ctx context.Context, agents []agent.ID, out map[
 	})
 }
 
-// Get implements ports.TargetCache.
+// Get implements ports.TargetCache. What has no good stamp is not there.
 func (t *TargetCache) Get(ctx context.Context, a agent.ID, r delivery.Revision) ([]byte, bool, error) {
 	var value []byte
 	var found bool
@@ -117,6 +123,11 @@ func (t *TargetCache) Get(ctx context.Context, a agent.ID, r delivery.Revision) 
 		}
 		return nil
 	})
+	if found && t.keys != nil {
+		if value, found = t.keys.Stamped(place(a, r), value); !found {
+			value = nil
+		}
+	}
 	return value, found, err
 }
 
@@ -124,6 +135,9 @@ func (t *TargetCache) Get(ctx context.Context, a agent.ID, r delivery.Revision) 
 func (t *TargetCache) Put(ctx context.Context, a agent.ID, r delivery.Revision, encoded []byte) error {
 	if r < 0 {
 		return fault.Newf(fault.Invalid, "invalid_revision", "revision %d is negative", r)
+	}
+	if t.keys != nil {
+		encoded = t.keys.Stamp(place(a, r), encoded)
 	}
 	return t.guard.do(ctx, "store target state", func(ctx context.Context) error {
 		return t.put.Run(ctx, t.client, []string{t.key(a)}, padded(r), encoded, t.ttl.Milliseconds()).Err()

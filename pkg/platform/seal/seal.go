@@ -163,6 +163,40 @@ func (r *Keyring) unwrap(place string, s Sealed) ([]byte, error) {
 	return decrypt(k.secret[:], wrapData(k.id, place), s.Wrapped)
 }
 
+// Stamp puts a code before content by which a holder of the keys sees that another one made it, for this place. The content stays
+// readable. Unlike sealing it may be done any number of times with one key.
+func (r *Keyring) Stamp(place string, content []byte) []byte {
+	current := r.keys[0]
+	out := make([]byte, 0, 1+len(current.id)+sha256.Size+len(content))
+	out = append(append(out, byte(len(current.id))), current.id...) // an id has at most 63 bytes
+	out = append(out, current.code(place, content)...)
+	return append(out, content...)
+}
+
+// Stamped returns the content of what Stamp made for this place with one of the keys, and whether it is that.
+func (r *Keyring) Stamped(place string, stamped []byte) ([]byte, bool) {
+	if len(stamped) == 0 || len(stamped) < 1+int(stamped[0])+sha256.Size {
+		return nil, false
+	}
+	id, rest := stamped[1:1+int(stamped[0])], stamped[1+int(stamped[0]):]
+	k, ok := r.find(string(id))
+	if !ok {
+		return nil, false
+	}
+	code, content := rest[:sha256.Size], rest[sha256.Size:]
+	return content, hmac.Equal(code, k.code(place, content))
+}
+
+// code is made with a key of its own, which is made of k.
+func (k key) code(place string, content []byte) []byte {
+	of := hmac.New(sha256.New, k.secret[:])
+	of.Write([]byte("brokkr stamp v1\x00" + k.id))
+	m := hmac.New(sha256.New, of.Sum(nil))
+	m.Write([]byte(place + "\x00"))
+	m.Write(content)
+	return m.Sum(nil)
+}
+
 // What the ciphertexts are bound to, so that one cannot stand for another.
 func wrapData(id, place string) []byte { return []byte("brokkr wrap v1\x00" + id + "\x00" + place) }
 func contentData(place string) []byte  { return []byte("brokkr content v1\x00" + place) }

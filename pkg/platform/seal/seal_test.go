@@ -45,6 +45,43 @@ func TestWhatIsSealedOpensInItsPlaceAlone(t *testing.T) {
 	})
 }
 
+func TestStamps(t *testing.T) {
+	t.Parallel()
+	first, second := seal.Generate("k1"), seal.Generate("k2")
+	r := ring(t, second, first)
+	rapid.Check(t, func(rt *rapid.T) {
+		content, place := rapid.SliceOf(rapid.Byte()).Draw(rt, "content"), rapid.String().Draw(rt, "place")
+		stamped := r.Stamp(place, content)
+		if got, ok := r.Stamped(place, stamped); !ok || !bytes.Equal(got, content) {
+			rt.Fatalf("got %q, %v, want the content", got, ok)
+		}
+		if _, ok := r.Stamped(place+"x", stamped); ok {
+			rt.Fatal("the stamp is good in another place")
+		}
+		at := rapid.IntRange(0, len(stamped)-1).Draw(rt, "at")
+		forged := slices.Clone(stamped)
+		forged[at] ^= byte(rapid.IntRange(1, 255).Draw(rt, "flip"))
+		if _, ok := r.Stamped(place, forged); ok {
+			rt.Fatalf("the stamp is good with another byte %d", at)
+		}
+		if _, ok := r.Stamped(place, stamped[:at]); ok {
+			rt.Fatalf("the stamp is good when only %d bytes are left", at)
+		}
+		if _, ok := r.Stamped(place, rapid.SliceOf(rapid.Byte()).Draw(rt, "anything")); ok {
+			rt.Fatal("anything has a good stamp")
+		}
+	})
+	stamped := ring(t, first).Stamp("p", []byte("x"))
+	if _, ok := r.Stamped("p", stamped); !ok {
+		t.Error("a stamp of the former key is not good")
+	}
+	for name, other := range map[string]*seal.Keyring{"without the key": ring(t, second), "another key of that name": ring(t, seal.Generate("k1"))} {
+		if _, ok := other.Stamped("p", stamped); ok {
+			t.Errorf("%s: the stamp is good", name)
+		}
+	}
+}
+
 func TestDamageAndOtherKeysAreNoticed(t *testing.T) {
 	t.Parallel()
 	first, second := seal.Generate("k1"), seal.Generate("k2")

@@ -70,6 +70,13 @@ func (x faultyReports) Advance(ctx context.Context, a agent.ID, m delivery.Mark,
 	return x.in.Advance(ctx, a, m, at)
 }
 
+func (x faultyReports) Serial(ctx context.Context, a agent.ID) error {
+	if err := x.f.next(); err != nil {
+		return err
+	}
+	return x.in.Serial(ctx, a)
+}
+
 func (x faultyReports) Record(ctx context.Context, a agent.ID, at time.Time, reports []delivery.Report) (v []delivery.Status, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err

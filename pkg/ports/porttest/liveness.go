@@ -12,6 +12,7 @@ func livenessCases() map[string]func(*world) {
 	return map[string]func(*world){
 		"a beat says what it says":               beatStores,
 		"never backwards":                        beatNeverBack,
+		"never later than now":                   beatNeverAhead,
 		"one batch may name an agent twice":      beatTwice,
 		"unknown and deleted agents are ignored": beatUnknown,
 		"an update does not roll a beat back":    beatSurvivesUpdate,
@@ -57,6 +58,24 @@ func beatNeverBack(w *world) {
 	wantSame(w.T, "liveness", w.seeAgent(a.ID).Liveness, want)
 	w.beat()
 	wantSame(w.T, "liveness", w.seeAgent(a.ID).Liveness, want)
+}
+
+// beatNeverAhead has a gateway whose clock is an hour ahead.
+func beatNeverAhead(w *world) {
+	a := w.agent("edge")
+	yes, before := true, time.Now()
+	w.beat(agent.Heartbeat{Agent: a.ID, At: before.Add(time.Hour)})
+	got := w.seeAgent(a.ID).Liveness
+	const clocks = time.Minute // between the test's clock and the store's
+	if got.LastHeartbeat == nil || got.LastHeartbeat.After(time.Now().Add(clocks)) || got.LastHeartbeat.Before(before.Add(-clocks)) || got.K8sReportedAt != nil {
+		w.Fatalf("after a heartbeat of the time to come: got %+v, want one of now", got)
+	}
+	w.beat(agent.Heartbeat{Agent: a.ID, At: before.Add(2 * time.Hour), K8sReachable: &yes})
+	next := w.seeAgent(a.ID).Liveness
+	if next.LastHeartbeat.Before(*got.LastHeartbeat) || next.LastHeartbeat.After(time.Now().Add(clocks)) {
+		w.Errorf("after the next: got %v, want one of now", next.LastHeartbeat)
+	}
+	wantSame(w.T, "when Kubernetes was reported", next.K8sReportedAt, next.LastHeartbeat)
 }
 
 func beatTwice(w *world) {

@@ -300,6 +300,9 @@ func (w *world) deliveryMethods() map[string]method {
 		"Reports.Advance": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Reports().Advance(ctx, a, delivery.Mark{Boot: newID[string](), Seq: 1}, w.at))
 		},
+		"Reports.Serial": func(ctx context.Context, r ports.Repositories) error {
+			return r.Reports().Serial(ctx, a)
+		},
 		"Reports.Record": func(ctx context.Context, r ports.Repositories) error {
 			rep := delivery.Report{Stack: s, Object: o, Sequence: 1, Phase: delivery.PhaseApplied, Health: delivery.HealthHealthy, ObservedAt: w.at}
 			return discard(r.Reports().Record(ctx, a, w.at, []delivery.Report{rep}))

@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -13,21 +14,22 @@ import (
 
 func reportCases() map[string]func(*world) {
 	return map[string]func(*world){
-		"the order accepts news once":          orderAdvance,
-		"one of many racers is news":           orderRace,
-		"a rollback takes the order back":      orderRollback,
-		"a status is what was reported":        recordStores,
-		"since moves only on change":           recordSince,
-		"stacks not assigned are ignored":      recordUnassigned,
-		"a lower sequence is ignored":          recordLower,
-		"one report may name a stack twice":    recordTwice,
-		"a status goes with its assignment":    recordGoes,
-		"a tombstone's progress is a status":   recordRemoving,
-		"an agent reports for itself only":     recordOwn,
-		"reporting nothing changes nothing":    recordNothing,
-		"reports do not grow any version":      recordVersions,
-		"a turn comes before a process counts": orderTurns,
-		"the order is per agent and not below": orderPerAgent,
+		"the order accepts news once":           orderAdvance,
+		"one of many racers is news":            orderRace,
+		"a rollback takes the order back":       orderRollback,
+		"what rests on what was read is serial": recordSerial,
+		"a status is what was reported":         recordStores,
+		"since moves only on change":            recordSince,
+		"stacks not assigned are ignored":       recordUnassigned,
+		"a lower sequence is ignored":           recordLower,
+		"one report may name a stack twice":     recordTwice,
+		"a status goes with its assignment":     recordGoes,
+		"a tombstone's progress is a status":    recordRemoving,
+		"an agent reports for itself only":      recordOwn,
+		"reporting nothing changes nothing":     recordNothing,
+		"reports do not grow any version":       recordVersions,
+		"a turn comes before a process counts":  orderTurns,
+		"the order is per agent and not below":  orderPerAgent,
 	}
 }
 
@@ -123,6 +125,34 @@ func orderRollback(w *world) {
 	})
 	wantSame(w.T, "rolled back", err == errClosure, true) //nolint:errorlint // it comes back as it is
 	w.advance(a.ID, boot, 1, true)
+}
+
+// recordSerial has reports that say one more than what each has read.
+func recordSerial(w *world) {
+	p := w.place(1)
+	a := p.agents[0].ID
+	const racers = 6
+	for _, err := range race(racers, func(int) error {
+		return w.Write(w.ctx, func(ctx context.Context, tx ports.Repositories) error {
+			if err := tx.Reports().Serial(ctx, a); err != nil {
+				return err
+			}
+			known, err := tx.Assignments().Some(ctx, a, []stack.ID{p.stack.ID})
+			if err != nil {
+				return err
+			}
+			r := w.report(p.object, delivery.PhaseApplying, delivery.HealthUnknown)
+			if r.Message = "1"; known[0].Status != nil {
+				r.Message = known[0].Status.Message + "1"
+			}
+			_, err = tx.Reports().Record(ctx, a, w.at, []delivery.Report{r})
+			return err
+		})
+	}) {
+		wantNone(w.T, "a report that rests on the one before", err)
+	}
+	wantSame(w.T, "reports that rest on each other", w.status(a, p.stack.ID).Message, strings.Repeat("1", racers))
+	wantKind(w.T, "of nobody", w.Reports().Serial(w.ctx, newID[agent.ID]()), fault.NotFound)
 }
 
 func (w *world) record(a agent.ID, at time.Time, reports ...delivery.Report) []delivery.Status {

@@ -58,6 +58,9 @@ func (g *Gateway) AddEvent(ctx context.Context, p tenancy.Principal, agentID str
 	var stored agent.Event
 	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		done = outcome{}
+		if err := tx.Reports().Serial(ctx, a); err != nil { // the health is what another report may be changing
+			return err
+		}
 		w, sequence, err := assigned(ctx, tx, a, object, &done)
 		if err != nil {
 			return err

@@ -47,6 +47,9 @@ func (g *Gateway) Health(ctx context.Context, p tenancy.Principal, agentID strin
 	var done outcome
 	err = g.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
 		done = outcome{}
+		if err := tx.Reports().Serial(ctx, a); err != nil { // the phase is what another report may be changing
+			return err
+		}
 		reports := make([]delivery.Report, len(parsed))
 		for i, r := range parsed {
 			w, sequence, err := assigned(ctx, tx, a, r.Object, &done)

@@ -22,6 +22,8 @@ const (
 	topic     = "gateways" // where replicas speak to each other
 	downQueue = 64         // frames that wait for one agent
 	gatherFor = 300 * time.Millisecond
+	// settled is how old a connection is when what is heard of another one cannot be older news that took its time.
+	settled = 10 * time.Second
 )
 
 // End says why a connection ends.
@@ -282,7 +284,8 @@ func (r *Registry) hear(s said) {
 		r.mu.Lock()
 		c := r.conns[s.Connected.Agent]
 		r.mu.Unlock()
-		if c != nil && c.Since.Before(s.Connected.Since) {
+		// Replicas' clocks differ, so they are compared only where both connections are new.
+		if c != nil && (r.now().Sub(c.Since) > settled || c.Since.Before(s.Connected.Since)) {
 			c.end(Replaced)
 		}
 	case s.Asks != "":

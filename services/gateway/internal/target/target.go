@@ -70,7 +70,7 @@ func (r *Reader) At(ctx context.Context, a agent.ID, revision delivery.Revision)
 		return r.Newest(ctx, a)
 	}
 	if encoded != nil {
-		s, err := decode(encoded)
+		s, err := decode(encoded, a)
 		if err == nil && s.Revision == revision {
 			r.count(Hit)
 			return s, nil
@@ -186,7 +186,7 @@ func encode(s State) ([]byte, error) {
 	return b, nil
 }
 
-func decode(b []byte) (State, error) {
+func decode(b []byte, a agent.ID) (State, error) {
 	var c cached
 	if err := json.Unmarshal(b, &c); err != nil {
 		return State{}, fmt.Errorf("decode a cached target state: %w", err)
@@ -196,6 +196,9 @@ func decode(b []byte) (State, error) {
 	}
 	s := State{Revision: c.Revision, Wanted: make([]delivery.Wanted, len(c.Wanted))}
 	for i, l := range c.Wanted {
+		if l.Agent != a {
+			return State{}, fmt.Errorf("a cached target state of agent %s has a line of agent %s", a, l.Agent)
+		}
 		s.Wanted[i] = delivery.Wanted{
 			Assignment: delivery.Assignment{
 				Agent: l.Agent, Stack: l.Stack, Object: l.Object, State: l.State, Revision: l.Revision, Reason: l.Reason,

@@ -18,6 +18,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/pkg/ports"
 	"github.com/colliery-io/brokkr/services/scheduler/internal/janitor"
 )
 
@@ -81,6 +82,31 @@ func TestOutboxIsTrimmed(t *testing.T) {
 	}
 	if n, err := store.Outbox().Trim(t.Context(), now.Add(time.Hour), 10); err != nil || n != 1 {
 		t.Errorf("%d events were left, %v, want the younger one", n, err)
+	}
+}
+
+// damaged are values to be sealed anew, one of which cannot be opened: each call tells of it.
+type damaged struct {
+	ports.Secrets
+	left, calls int
+}
+
+func (d *damaged) Rewrap(_ context.Context, limit int) (int, error) {
+	d.calls++
+	n := min(d.left, limit)
+	d.left -= n
+	return n, errors.New("rewrap blobs/1: damaged")
+}
+
+func TestAValueThatCannotBeOpenedHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	d := &damaged{left: 1234}
+	err := janitor.New(memory.New(time.Now).Leases(), "a", time.Now, slog.New(slog.DiscardHandler), janitor.Secrets(d)).Once(t.Context())
+	if d.left != 0 || d.calls != 3 {
+		t.Errorf("%d values are left after %d calls, want none after 3", d.left, d.calls)
+	}
+	if err == nil || strings.Count(err.Error(), "blobs/1") != 1 {
+		t.Errorf("got %v, want to be told of the damaged value once", err)
 	}
 }
 

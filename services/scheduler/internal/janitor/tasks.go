@@ -31,11 +31,15 @@ func AgentEvents(r ports.Reports, keep time.Duration) Task {
 	}}
 }
 
-// Secrets seals with the current key what is sealed with a former one or lies readable.
+// Secrets seals with the current key what is sealed with a former one or lies readable. Values that cannot be opened hold up no
+// other, and are told of once, at the end.
 func Secrets(s ports.Secrets) Task {
 	return Task{Name: "seal with the current key", Step: func(ctx context.Context, _ time.Time) (bool, error) {
 		n, err := s.Rewrap(ctx, rewrapBatch)
-		return n == rewrapBatch, err
+		if n == rewrapBatch {
+			return true, nil // an error is of values that the next step meets again, or is the next step's too
+		}
+		return false, err
 	}}
 }
 
