@@ -105,8 +105,8 @@ func TestATargetStateIsNotHeldInMemory(t *testing.T) {
 func TestATargetStateIsWrittenAsEver(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		a, path := w.agent("a", agent.Active), ""
-		path = "/api/v1/agents/" + string(a.id) + "/target-state"
+		a := w.agent("a", agent.Active)
+		path := "/api/v1/agents/" + string(a.id) + "/target-state"
 		line := "    <&> \U0001F600 \t\\ é \"quoted\"\n"
 		odd := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\ndata:\n  text: |\n" + line
 		long := odd + strings.Repeat(line, 5000)
