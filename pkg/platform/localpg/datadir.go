@@ -50,8 +50,9 @@ func accountFor(name string) (*account, error) {
 	return &account{name: name, uid: uint32(uid), gid: uint32(gid), groups: []uint32{uint32(gid)}}, nil
 }
 
-// prepareDir makes the data directory, private to the account, and checks that the account can reach it.
-func prepareDir(dir string, a *account) error {
+// prepareDir makes the data directory, whose files are private to this process, and checks that the account can reach pgdata in it.
+func prepareDir(f files, a *account) error {
+	dir := f.dir
 	parents := []string{}
 	for p := filepath.Dir(dir); ; p = filepath.Dir(p) {
 		if _, err := os.Stat(p); err == nil || p == filepath.Dir(p) {
@@ -73,8 +74,8 @@ func prepareDir(dir string, a *account) error {
 			return fmt.Errorf("open the way to the data directory: %w", err)
 		}
 	}
-	if err := os.Chown(dir, int(a.uid), int(a.gid)); err != nil {
-		return fmt.Errorf("give data directory to user %s: %w", a.name, err)
+	if err := takeBack(f); err != nil {
+		return err
 	}
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -103,36 +104,35 @@ func refuseForeign(dir string) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err := os.Stat(filesOf(dir).lock); err != nil {
+	if _, err := os.Lstat(filesOf(dir).lock); err != nil {
 		return fmt.Errorf("%s is neither empty nor a data directory of this program", dir)
 	}
 	return nil
 }
 
-// keepPassword returns the superuser's password, made at the first start.
-func keepPassword(path string, a *account) (string, error) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(b)), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+// keepPassword returns the superuser's password, made before the first start. Once there is data that knows it, it cannot be made anew.
+func keepPassword(f files, bin string) (string, error) {
+	b, err := readOwn(f.password)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read password: %w", err)
 	}
-	password := rand.Text()
-	if err := os.WriteFile(path, []byte(password+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("write password: %w", err)
+	if password := strings.TrimSpace(string(b)); password != "" {
+		return password, nil
 	}
-	if a != nil { // initdb reads it as that user
-		if err := os.Chown(path, int(a.uid), int(a.gid)); err != nil {
-			return "", fmt.Errorf("give password file to user %s: %w", a.name, err)
-		}
+	if _, err := os.Lstat(filepath.Join(f.pgdata, "PG_VERSION")); err == nil {
+		return "", fmt.Errorf("the password of the database is lost: %[1]s is empty or gone. Write it there again, or a new one, which the owner of %[2]s gives to the database by "+
+			"`echo \"ALTER ROLE %[3]s PASSWORD '...'\" | %[4]s --single -D %[2]s postgres`", f.password, f.pgdata, superuser, filepath.Join(bin, "postgres"))
+	}
+	password := rand.Text()
+	if err := writeOwn(f.password, password+"\n"); err != nil {
+		return "", fmt.Errorf("write password: %w", err)
 	}
 	return password, nil
 }
 
 // choosePort returns the port of the last run if it is free, so that clients find the server again, and else a free one.
 func choosePort(path string, another bool) (int, error) {
-	if b, err := os.ReadFile(path); err == nil && !another {
+	if b, err := readOwn(path); err == nil && !another {
 		if port, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
 			if port, err := freePort(port); err == nil {
 				return port, nil
@@ -143,7 +143,7 @@ func choosePort(path string, another bool) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(port)+"\n"), 0o600); err != nil {
+	if err := writeOwn(path, strconv.Itoa(port)+"\n"); err != nil {
 		return 0, fmt.Errorf("keep port: %w", err)
 	}
 	return port, nil
@@ -238,7 +238,7 @@ func settledPID(ctx context.Context, path string) (int, error) {
 
 // readPID reads the process id from a file's first line.
 func readPID(path string) (int, error) {
-	b, err := os.ReadFile(path)
+	b, err := readOwn(path)
 	if err != nil {
 		return 0, err
 	}

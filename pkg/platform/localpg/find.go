@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -25,7 +24,7 @@ func findFor(ctx context.Context, pgdata string) (installation, error) {
 	if len(all) == 0 {
 		return installation{}, ErrNotInstalled
 	}
-	b, err := os.ReadFile(filepath.Join(pgdata, "PG_VERSION"))
+	b, err := readOwn(filepath.Join(pgdata, "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return all[0], nil
 	}

@@ -28,8 +28,11 @@ var (
 
 // Config says where the server keeps its data and how it runs.
 type Config struct {
-	// DataDir is created if absent and holds everything: the database files, the password, the port. See DefaultDataDir.
+	// DataDir is created if absent and holds everything: the database files, the password, the port. See DefaultDataDir. Where this process is
+	// root's, so is the folder; the user of RunAs has the database files alone.
 	DataDir string
+	// Locked is called as soon as the data directory is this process's, before a server is started. An error ends the start.
+	Locked func() error
 	// Database is created if absent; URL leads to it. Default: brokkr.
 	Database string
 	// Logger gets the server's own log, errors of single statements at debug level. Default: none.
@@ -41,7 +44,7 @@ type Config struct {
 	RunAs string
 	// Settings are further parameters of postgresql.conf, such as max_connections.
 	Settings map[string]string
-	// StartTimeout bounds initdb and boot, each. Default: one minute.
+	// StartTimeout bounds initdb and boot, each; a boot that recovers from a crash takes as long as it needs. Default: one minute.
 	StartTimeout time.Duration
 }
 
@@ -53,6 +56,7 @@ type Server struct {
 	password string
 	process  *process
 	release  func()
+	alone    func() // after AwaitGuests
 	stopOnce sync.Once
 	stopErr  error
 }
@@ -63,16 +67,17 @@ const (
 	startAttempts = 3 // another process may take the port that was found free
 	oldOnesLimit  = 30 * time.Second
 	oldOnesPause  = 200 * time.Millisecond
+	guestsPause   = 50 * time.Millisecond
 )
 
 // files are the paths below a data directory.
 type files struct {
-	dir, pgdata, password, port, lock, pid string
+	dir, pgdata, password, port, lock, pid, guests string
 }
 
 func filesOf(dir string) files {
 	in := func(name string) string { return filepath.Join(dir, name) }
-	return files{dir: dir, pgdata: in("pgdata"), password: in("password"), port: in("port"), lock: in("lock"), pid: in("pid")}
+	return files{dir: dir, pgdata: in("pgdata"), password: in("password"), port: in("port"), lock: in("lock"), pid: in("pid"), guests: in("guests")}
 }
 
 // Start boots a server on cfg.DataDir and returns when it takes connections; ctx bounds the start only. A data directory
@@ -88,11 +93,17 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, files: filesOf(cfg.DataDir)}
-	if err := prepareDir(cfg.DataDir, account); err != nil {
+	if err := prepareDir(s.files, account); err != nil {
 		return nil, err
 	}
 	if s.release, err = lock(s.files.lock); err != nil {
 		return nil, fmt.Errorf("start PostgreSQL in %s: %w", cfg.DataDir, err)
+	}
+	if cfg.Locked != nil {
+		if err := cfg.Locked(); err != nil {
+			s.release()
+			return nil, err
+		}
 	}
 	if err := s.start(ctx, account); err != nil {
 		s.release()
@@ -131,7 +142,7 @@ func (s *Server) start(ctx context.Context, account *account) error {
 		return err
 	}
 	run := runner{bin: bin, dir: s.files.dir, account: account, logger: s.cfg.Logger}
-	if s.password, err = keepPassword(s.files.password, account); err != nil {
+	if s.password, err = keepPassword(s.files, bin.dir); err != nil {
 		return err
 	}
 	if err := s.initialise(ctx, run); err != nil {
@@ -182,7 +193,19 @@ func (s *Server) initialise(ctx context.Context, run runner) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
-	args := []string{"--pgdata=" + aside, "--username=" + superuser, "--pwfile=" + s.files.password,
+	passwordFile := s.files.password
+	if a := run.account; a != nil { // which makes nothing in a folder of root's
+		if err := errors.Join(os.Mkdir(aside, 0o700), os.Lchown(aside, int(a.uid), int(a.gid))); err != nil {
+			return fmt.Errorf("make the folder of the database files: %w", err)
+		}
+		lent, err := lend(s.files.dir, s.password+"\n", a)
+		if err != nil {
+			return fmt.Errorf("show the password to initdb: %w", err)
+		}
+		defer os.Remove(lent) //nolint:errcheck // it was of use for a moment
+		passwordFile = lent
+	}
+	args := []string{"--pgdata=" + aside, "--username=" + superuser, "--pwfile=" + passwordFile,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"}
 	if s.cfg.FsyncOff {
 		args = append(args, "--no-sync")
@@ -191,6 +214,9 @@ func (s *Server) initialise(ctx context.Context, run runner) error {
 		return fmt.Errorf("run initdb: %w: %s", err, out)
 	}
 	if err := os.Rename(aside, s.files.pgdata); err != nil {
+		return fmt.Errorf("finish data directory: %w", err)
+	}
+	if err := syncDir(s.files.dir); err != nil {
 		return fmt.Errorf("finish data directory: %w", err)
 	}
 	return nil
@@ -217,7 +243,7 @@ func (s *Server) boot(ctx context.Context, run runner) error {
 	if s.process, err = run.serve(s.files, settings); err != nil {
 		return err
 	}
-	if err := s.awaitReady(ctx); err != nil {
+	if err := s.awaitReady(ctx, func(ctx context.Context) error { return Ping(ctx, s.dsn("postgres")) }); err != nil {
 		return errors.Join(err, s.end(context.WithoutCancel(ctx)))
 	}
 	return nil
@@ -243,6 +269,9 @@ func (s *Server) Done() <-chan struct{} { return s.process.done }
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		s.stopErr = s.end(ctx)
+		if s.alone != nil {
+			s.alone()
+		}
 		s.release()
 	})
 	return s.stopErr
@@ -258,6 +287,33 @@ func (s *Server) end(ctx context.Context) error {
 		return fmt.Errorf("remove process id: %w", err)
 	}
 	return nil
+}
+
+// Attend says that this process uses the server that another one runs on the data directory, until release is called: see AwaitGuests. ErrInUse if
+// that one is about to stop it.
+func Attend(dataDir string) (release func(), err error) {
+	release, err = share(filesOf(dataDir).guests)
+	if err != nil {
+		return nil, fmt.Errorf("attend the server in %s: %w", dataDir, err)
+	}
+	return release, nil
+}
+
+// AwaitGuests waits until no other process attends the server; none can from then on. Its error is that of ctx. It is for the one that is about to Stop it.
+func (s *Server) AwaitGuests(ctx context.Context) error {
+	for {
+		release, err := lock(s.files.guests)
+		if err == nil {
+			s.alone = release
+			return nil
+		}
+		if !errors.Is(err, ErrInUse) {
+			return err
+		}
+		if !sleep(ctx, guestsPause) {
+			return ctx.Err()
+		}
+	}
 }
 
 // DefaultDataDir is where a private server keeps its data unless told otherwise: /var/lib/brokkr/postgres for root, since

@@ -91,7 +91,7 @@ func (r runner) serve(f files, settings map[string]string) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
-	if err := os.WriteFile(f.pid, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600); err != nil {
+	if err := writeOwn(f.pid, strconv.Itoa(cmd.Process.Pid)+"\n"); err != nil {
 		_ = cmd.Process.Kill()
 		return nil, fmt.Errorf("keep process id: %w", err)
 	}
@@ -131,15 +131,27 @@ func (p *process) stop(ctx context.Context) error {
 	return nil
 }
 
-// awaitReady returns nil when the server takes connections.
-func (s *Server) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
-	defer cancel()
+// awaitReady returns nil when the server takes connections. One that answers that it cannot yet, since it recovers from a crash, gets all the time that
+// it takes: ended meanwhile it would begin from the start the next time, and never come to the end.
+func (s *Server) awaitReady(ctx context.Context, ping func(context.Context) error) error {
+	began := time.Now()
+	end, told := began.Add(s.cfg.StartTimeout), began
 	for {
-		err := ping(ctx, s.dsn("postgres"))
+		err := within(ctx, end, ping)
 		if err == nil {
 			s.process.log.serving.Store(true)
 			return nil
+		}
+		now := time.Now()
+		if recovering(err) {
+			end = now.Add(s.cfg.StartTimeout)
+			if now.Sub(told) >= tellEvery {
+				told = now
+				s.cfg.Logger.InfoContext(ctx, "the private PostgreSQL recovers from a crash; waiting", "component", "postgres", "for", now.Sub(began).Round(time.Second).String(), "its_log", s.process.log.tail())
+			}
+		}
+		if !now.Before(end) {
+			return fmt.Errorf("not ready in time: %w: %s", err, s.process.log.tail())
 		}
 		select {
 		case <-s.process.done:
@@ -158,7 +170,24 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-func ping(ctx context.Context, dsn string) error {
+// tellEvery is the time between lines that say what is waited for.
+const tellEvery = 10 * time.Second
+
+// within bounds one try.
+func within(ctx context.Context, end time.Time, ping func(context.Context) error) error {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	return ping(ctx)
+}
+
+// recovering says whether the server answered that it takes no connections at the moment.
+func recovering(err error) bool {
+	var pqErr *pq.Error
+	return errors.As(err, &pqErr) && pqErr.Code == "57P03" // cannot_connect_now
+}
+
+// Ping returns nil if the server of a URL takes this connection.
+func Ping(ctx context.Context, dsn string) error {
 	db, err := sql.Open("postgres", dsn)
 	if err != nil {
 		return err

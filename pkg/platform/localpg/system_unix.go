@@ -9,13 +9,38 @@ import (
 	"syscall"
 )
 
-// lock takes the file's lock without waiting. The system releases it when the process ends, however that comes about.
-func lock(path string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// openOwn opens a file that is what it seems: no link to one elsewhere, and no pipe or device; for root also none that has another name elsewhere. The
+// account can have put those where root is about to read or write.
+func openOwn(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600) //nolint:gosec // below the data directory
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a link: put a file in its place", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && stat.Nlink > 1 && os.Geteuid() == 0 {
+		return nil, errors.Join(fmt.Errorf("%s is no file, or has another name elsewhere: put a file of its own in its place", path), f.Close())
+	}
+	return f, nil
+}
+
+// lock takes the file's lock for this process alone, without waiting; share takes it beside others who share it. ErrInUse if that cannot be. The
+// system releases it when the process ends, however that comes about.
+func lock(path string) (release func(), err error) { return flock(path, syscall.LOCK_EX) }
+
+func share(path string) (release func(), err error) { return flock(path, syscall.LOCK_SH) }
+
+func flock(path string, how int) (release func(), err error) {
+	f, err := openOwn(path, os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w by another process", ErrInUse)
