@@ -154,10 +154,10 @@ type Process struct {
 }
 
 const (
-	targetTTL      = time.Hour
-	targetMemory   = 256 << 20
-	stopGrace      = 15 * time.Second
-	migrateTimeout = 5 * time.Minute
+	targetTTL       = time.Hour
+	targetMemory    = 256 << 20
+	stopGrace       = 15 * time.Second
+	migratePatience = 5 * time.Minute // with a database that is away, and with others who migrate
 )
 
 // Open sets up telemetry (logs go to out), migrates the database, opens the stores, and starts a group that will close
@@ -174,9 +174,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 	if err != nil {
 		return nil, err
 	}
-	mctx, cancel := context.WithTimeout(ctx, migrateTimeout)
-	defer cancel()
-	if err := postgres.Migrate(mctx, c.Database.URL.Reveal(), tel.Log); err != nil {
+	if err := postgres.Migrate(ctx, c.Database.URL.Reveal(), tel.Log, postgres.Patience(migratePatience)); err != nil {
 		return nil, AboutDatabase(err)
 	}
 	store, err := postgres.Open(ctx, c.Database.URL.Reveal(), postgres.Options{ApplicationName: name, Keys: keys, MaxOpen: c.Database.MaxConnections})

@@ -23,9 +23,14 @@ const migrationTimeout = 30 * time.Minute
 
 // Migrate brings the schema to the version of this program. However many replicas start together, one migrates
 // and the others wait for it. A schema that is newer already is left alone: migrations only expand what older
-// programs use. Unavailable if the database cannot be reached.
-func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
-	return withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+// programs use. Unavailable if the database cannot be reached, or another one migrates for longer than Patience. A migration
+// itself takes as long as it needs: cut short it would begin from the start the next time.
+func Migrate(ctx context.Context, dsn string, logger *slog.Logger, options ...MigrateOption) error {
+	var o migrateOptions
+	for _, set := range options {
+		set(&o)
+	}
+	return withProvider(ctx, dsn, o.patience, func(t target, p *goose.Provider) error {
 		current, wanted, err := p.GetVersions(ctx)
 		if err != nil {
 			return migrationFault(t, "read schema version", err)
@@ -37,6 +42,9 @@ func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
 		for _, r := range results {
 			logger.InfoContext(ctx, "migrated the database schema", "version", r.Source.Version, "took", r.Duration.String())
 		}
+		if errors.Is(err, errBusyMigrating) {
+			return fault.Newf(fault.Unavailable, "migrating", "another process has migrated the schema at %s for longer than %s", t, o.patience)
+		}
 		if err != nil {
 			return migrationFault(t, "migrate the schema", err)
 		}
@@ -44,9 +52,17 @@ func Migrate(ctx context.Context, dsn string, logger *slog.Logger) error {
 	})
 }
 
+// MigrateOption changes what Migrate does.
+type MigrateOption func(*migrateOptions)
+
+type migrateOptions struct{ patience time.Duration }
+
+// Patience bounds how long Migrate waits for the database to take a connection, and then for others who migrate; without it, until its context ends.
+func Patience(d time.Duration) MigrateOption { return func(o *migrateOptions) { o.patience = d } }
+
 // MigrateDown takes the schema back to a version; 0 drops everything, data included.
 func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Logger) error {
-	return withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+	return withProvider(ctx, dsn, 0, func(t target, p *goose.Provider) error {
 		results, err := p.DownTo(ctx, version)
 		for _, r := range results {
 			logger.InfoContext(ctx, "took the database schema back", "version", r.Source.Version, "took", r.Duration.String())
@@ -60,7 +76,7 @@ func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Lo
 
 // Version returns the version of the database's schema (0: none), and the one that this program brings it to.
 func Version(ctx context.Context, dsn string) (current, wanted int64, err error) {
-	err = withProvider(ctx, dsn, func(t target, p *goose.Provider) error {
+	err = withProvider(ctx, dsn, 0, func(t target, p *goose.Provider) error {
 		current, wanted, err = p.GetVersions(ctx)
 		if err != nil {
 			return migrationFault(t, "read schema version", err)
@@ -111,7 +127,7 @@ func newestMigration() (int64, error) {
 	return newest, nil
 }
 
-func withProvider(ctx context.Context, dsn string, fn func(target, *goose.Provider) error) (err error) {
+func withProvider(ctx context.Context, dsn string, patience time.Duration, fn func(target, *goose.Provider) error) (err error) {
 	t, err := newTarget(dsn, Options{StatementTimeout: migrationTimeout, ApplicationName: "brokkr-migrate"}.withDefaults())
 	if err != nil {
 		return err
@@ -126,14 +142,20 @@ func withProvider(ctx context.Context, dsn string, fn func(target, *goose.Provid
 			err = fmt.Errorf("close database: %w", closing)
 		}
 	}()
-	if err := db.PingContext(ctx); err != nil {
+	reach, cancel := ctx, func() {}
+	if patience > 0 {
+		reach, cancel = context.WithTimeout(ctx, patience)
+	}
+	err = db.PingContext(reach)
+	cancel()
+	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return t.unreachable(err)
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files,
-		goose.WithSessionLocker(migrationLock{}), goose.WithDisableGlobalRegistry(true))
+		goose.WithSessionLocker(migrationLock{patience}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -149,7 +171,12 @@ func migrationFault(t target, act string, err error) error {
 
 // migrationLock makes migrations exclusive by a lock of the session. It asks again and again instead of waiting in the
 // server, where a waiting statement would hold up CREATE INDEX CONCURRENTLY of the one who migrates.
-type migrationLock struct{}
+type migrationLock struct {
+	patience time.Duration // 0: until the context ends
+}
+
+// errBusyMigrating says that another one held the lock for longer than the patience.
+var errBusyMigrating = errors.New("another process migrates")
 
 var _ lock.SessionLocker = migrationLock{}
 
@@ -160,15 +187,18 @@ const (
 	dropMigrationLock = `SELECT pg_advisory_unlock($1)`
 )
 
-// SessionLock implements lock.SessionLocker; it waits until ctx ends.
-func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	for {
+// SessionLock implements lock.SessionLocker; it waits until ctx ends or its patience.
+func (l migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	for begin := time.Now(); ; {
 		var got bool
 		if err := conn.QueryRowContext(ctx, tryMigrationLock, int64(migrationLockID)).Scan(&got); err != nil {
 			return fmt.Errorf("ask for the migration lock: %w", err)
 		}
 		if got {
 			return nil
+		}
+		if l.patience > 0 && time.Since(begin) >= l.patience {
+			return errBusyMigrating
 		}
 		select {
 		case <-time.After(migrationLockAsk):

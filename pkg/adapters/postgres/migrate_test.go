@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -207,5 +208,51 @@ func TestMigrateLeavesANewerSchemaAlone(t *testing.T) {
 	}
 	if err := open(t, dsn).SchemaCurrent(t.Context()); err != nil {
 		t.Fatalf("schema current: %v", err)
+	}
+}
+
+// Who waits for another one that migrates does so for a while; who migrates is bounded by nothing of the kind.
+func TestPatienceIsForOthersAlone(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t)
+	_, wanted, err := postgres.Version(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.MigrateDown(t.Context(), dsn, wanted-1, quietLog); err != nil {
+		t.Fatal(err)
+	}
+	const patience = 400 * time.Millisecond
+	tx, err := connect(t, dsn).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it may be over
+	// The version is noted in a table that somebody has locked: the migration stands still, past the patience.
+	if _, err := tx.ExecContext(t.Context(), `LOCK TABLE goose_db_version IN SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	slow := make(chan error, 1)
+	go func() { slow <- postgres.Migrate(t.Context(), dsn, quietLog, postgres.Patience(patience)) }()
+	watch := connect(t, dsn)
+	for end := time.Now().Add(time.Minute); column(t, watch, `SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)[0] == "0"; {
+		if time.Now().After(end) {
+			t.Fatal("nobody migrates")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	begin := time.Now()
+	err = postgres.Migrate(t.Context(), dsn, quietLog, postgres.Patience(patience))
+	if took := time.Since(begin); !fault.Is(err, fault.Unavailable) || fault.CodeOf(err) != "migrating" || took < patience {
+		t.Errorf("beside one that migrates: got %v after %s, want Unavailable after %s", err, took, patience)
+	}
+	if len(slow) > 0 {
+		t.Fatalf("the migration ended with %v", <-slow)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-slow; err != nil {
+		t.Errorf("a migration that takes longer than the patience: %v", err)
 	}
 }
