@@ -310,15 +310,16 @@ func (p *place) wantLeft(t *testing.T, want []string) {
 // A volume goes with the release, or stays with the Secrets without which it is of no use. Here nobody binds volumes, so nobody waits for pods.
 func TestVolumesGoOrStayWithTheirSecrets(t *testing.T) {
 	t.Parallel()
-	for keep, want := range map[string][]string{
-		"false": nil,
-		"true":  {"persistentvolumeclaims/data-brokkr-broker-postgresql-0", "secrets/brokkr-broker-admin", "secrets/brokkr-broker-database", "secrets/brokkr-broker-keys"},
-	} {
+	kept := []string{"persistentvolumeclaims/data-brokkr-broker-postgresql-0", "secrets/brokkr-broker-admin", "secrets/brokkr-broker-database", "secrets/brokkr-broker-keys"}
+	for keep, want := range map[string][]string{"false": nil, "true": kept, "unless told otherwise": kept} {
 		t.Run(keep, func(t *testing.T) {
 			t.Parallel()
 			old, _ := former(t)
 			p := newPlace(t)
-			values := set("postgresql.enabled=true", "postgresql.persistence.keepOnUninstall="+keep)
+			values := set("postgresql.enabled=true")
+			if keep == "true" || keep == "false" {
+				values = append(values, set("postgresql.persistence.keepOnUninstall="+keep)...)
+			}
 			p.helm(t, slices.Concat([]string{"install", broker, filepath.Join(old, broker)}, values)...)
 			await(t, "the claim is there", func() error {
 				if claims := p.list(t, schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}); len(claims) != 1 {
@@ -332,7 +333,7 @@ func TestVolumesGoOrStayWithTheirSecrets(t *testing.T) {
 			p.wantLeft(t, want)
 			p.helm(t, slices.Concat([]string{"install", broker, broker}, values)...)
 			for _, name := range []string{"brokkr-broker-admin", "brokkr-broker-database", "brokkr-broker-keys"} {
-				if before, now := held(t, secrets, name), held(t, p.secrets(t), name); (before == now) != (keep == "true") {
+				if before, now := held(t, secrets, name), held(t, p.secrets(t), name); (before == now) != (keep != "false") {
 					t.Errorf("installed again, the Secret %s is %s, before %s", name, now, before)
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -54,8 +56,9 @@ type Database struct {
 
 // Redis says where signals and cached target states live; empty: in this process's memory, for a single process only.
 type Redis struct {
-	URL    config.Secret `koanf:"url"`    // redis://[:password@]host:port/db or rediss://
-	Prefix string        `koanf:"prefix"` // before a colon it begins every key and channel
+	URL    config.Secret `koanf:"url"`     // redis://[:password@]host:port/db or rediss://
+	Prefix string        `koanf:"prefix"`  // before a colon it begins every key and channel
+	CAFile string        `koanf:"ca_file"` // authorities of rediss:// in PEM; empty: those that the system trusts
 }
 
 // Log of the process, on standard error.
@@ -73,6 +76,8 @@ type OTLP struct {
 // Admin is the listener for /metrics and /debug/pprof.
 type Admin struct {
 	Addr string `koanf:"addr"` // host:port, or "off"
+	// PProf shows profiles to whoever reaches the listener; without it they are there on a loopback address alone.
+	PProf bool `koanf:"pprof"`
 }
 
 // Bounds of database.max_connections.
@@ -104,6 +109,7 @@ func (c Common) Validate() error {
 	p.Add(!redisPrefix(c.Redis.Prefix), "redis.prefix", "is %q, not 1 to 64 letters, digits, dots, dashes and underscores", c.Redis.Prefix)
 	p.Add(c.Database.MaxConnections < minConnections || c.Database.MaxConnections > maxConnections, "database.max_connections",
 		"is %d, not between %d and %d", c.Database.MaxConnections, minConnections, maxConnections)
+	p.Add(c.Redis.CAFile != "" && !hasScheme(c.Redis.URL.Reveal(), "rediss"), "redis.ca_file", "is set, and redis.url is no rediss:// URL: without TLS there is no certificate to check")
 	c.Secrets.validate(&p)
 	p.Add(c.Telemetry.Retention < time.Minute || c.Telemetry.Retention > observation.Ceiling, "telemetry.retention",
 		"is %s, not between 1m and %s", c.Telemetry.Retention, observation.Ceiling)
@@ -198,7 +204,7 @@ func Open(ctx context.Context, name, version string, c Common, out io.Writer) (_
 		p.Signals, p.Targets, p.Live = memory.NewSignals(), memory.NewTargetCache(targetMemory), memory.NewLive()
 		p.Channels = memory.NewChannels(time.Now)
 	} else {
-		client, err := redis.Open(c.Redis.URL.Reveal())
+		client, err := redis.Open(c.Redis.URL.Reveal(), c.Redis.CAFile)
 		if err != nil {
 			_ = store.Close()
 			return nil, err
@@ -227,15 +233,26 @@ func AboutDatabase(err error) error {
 	return err
 }
 
-// AddAdmin adds the listener for metrics and profiles, unless it is off.
+// AddAdmin adds the listener for metrics and profiles, unless it is off. Profiles are shown on a loopback address, and elsewhere if admin.pprof says so.
 func (p *Process) AddAdmin(c Common) error {
 	if c.Admin.Addr == Off {
 		return nil
 	}
-	s, err := httpserver.Listen(httpserver.Config{Name: "admin (admin.addr)", Addr: c.Admin.Addr, Log: p.Telemetry.Log}, p.Telemetry.Admin())
+	profiles := c.Admin.PProf || loopback(c.Admin.Addr)
+	s, err := httpserver.Listen(httpserver.Config{Name: "admin (admin.addr)", Addr: c.Admin.Addr, Log: p.Telemetry.Log}, p.Telemetry.Admin(profiles))
 	if err != nil {
 		return err
 	}
 	p.Group.Add("admin", s.Run)
 	return nil
+}
+
+// loopback says whether only this machine reaches a listener at addr. A name is none of which this can be known but localhost.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }

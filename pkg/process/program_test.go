@@ -70,6 +70,7 @@ func TestCommonConfigurationIsChecked(t *testing.T) {
 		`admin.addr is empty; give host:port or "off"`:                                       func(c *process.Common) { c.Admin.Addr = "" },
 		"telemetry.retention is 7h0m0s, not between 1m and 6h0m0s":                           func(c *process.Common) { c.Telemetry.Retention = 7 * time.Hour },
 		"log.level is \"\", not debug, info, warn or error\nadmin.addr is empty; give":       func(c *process.Common) { c.Log.Level, c.Admin.Addr = "", "" },
+		`redis.ca_file is set, and redis.url is no rediss:// URL`:                            func(c *process.Common) { c.Redis.URL, c.Redis.CAFile = "redis://h", "ca.crt" },
 	} {
 		c := process.Defaults("127.0.0.1:0")
 		if err := c.Validate(); err != nil {

@@ -4,8 +4,10 @@
 package redis
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/url"
+	"os"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -26,9 +28,12 @@ const defaultPrefix = "brokkr:"
 // not connect: a Redis that is away now may come later. A URL that is none is Invalid, without repeating it, since it may
 // hold a password. The client dials anew as needed and may be used concurrently.
 //
+// caFile holds in PEM the authorities of which one has to have made the certificate of a rediss:// server, as it is now; empty: those
+// that the system trusts. A file that holds none is Invalid.
+//
 // Open silences the log that the driver keeps for the whole process, which knows no levels and no fields; what matters
 // comes back as errors.
-func Open(rawURL string) (*goredis.Client, error) {
+func Open(rawURL, caFile string) (*goredis.Client, error) {
 	o, err := goredis.ParseURL(rawURL)
 	if err != nil {
 		var bad *url.Error
@@ -36,6 +41,11 @@ func Open(rawURL string) (*goredis.Client, error) {
 			err = bad.Err
 		}
 		return nil, fault.New(fault.Invalid, "invalid_redis_url", "the Redis URL is not valid (redis://[user:password@]host:port/db)").Because(err)
+	}
+	if caFile != "" && o.TLSConfig != nil {
+		if o.TLSConfig.RootCAs, err = authorities(caFile); err != nil {
+			return nil, err
+		}
 	}
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = answerWithin
@@ -59,6 +69,18 @@ func Open(rawURL string) (*goredis.Client, error) {
 	logging.Disable()
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return goredis.NewClient(o), nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // named by the operator
+	if err != nil {
+		return nil, fault.Newf(fault.Invalid, "invalid_redis_ca", "redis.ca_file cannot be read: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fault.Newf(fault.Invalid, "invalid_redis_ca", "redis.ca_file %s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // Option changes the defaults of NewSignals, NewTargetCache, NewLive and NewChannels.

@@ -21,7 +21,7 @@ import (
 func TestOpenRefusesWhatIsNoURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "localhost:6379", "http://localhost", "redis://user:geheim@host:port/0", "redis://:geheim@host/x", "redis://:geheim%zz@host/0"} {
-		c, err := redis.Open(url)
+		c, err := redis.Open(url, "")
 		if !fault.Is(err, fault.Invalid) || c != nil {
 			t.Errorf("open %q: got %v, %v, want Invalid", url, c, err)
 			continue

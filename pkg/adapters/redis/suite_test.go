@@ -16,7 +16,7 @@ import (
 
 func open(t *testing.T, url string) *goredis.Client {
 	t.Helper()
-	c, err := redis.Open(url)
+	c, err := redis.Open(url, "")
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}

@@ -148,10 +148,14 @@ func (t *Telemetry) Metrics() http.Handler {
 	return promhttp.HandlerFor(t.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Admin is the handler of an admin port: /metrics and /debug/pprof.
-func (t *Telemetry) Admin() http.Handler {
+// Admin is the handler of an admin port: /metrics and, with profiles, /debug/pprof. It asks nobody who they are; profiles show
+// command lines and what the process is at, and cost it time: they are for those who work on this machine, or are let in.
+func (t *Telemetry) Admin(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
+	if !profiles {
+		return mux
+	}
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -126,9 +126,14 @@ func TestAdminServesMetricsAndProfiles(t *testing.T) {
 		"/metrics": `brokkr_build_info{service="svc",version="1.2.3"} 1`, "/debug/pprof/": "goroutine", "/debug/pprof/cmdline": "telemetry",
 	} {
 		rec := httptest.NewRecorder()
-		tel.Admin().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		tel.Admin(true).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
 			t.Errorf("%s: got %d without %q", path, rec.Code, want)
+		}
+		rec = httptest.NewRecorder()
+		tel.Admin(false).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[path == "/metrics"]; rec.Code != want {
+			t.Errorf("%s without profiles: got %d, want %d", path, rec.Code, want)
 		}
 	}
 }

@@ -76,6 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- $own := dict -}}
 {{- if $root.Values.global.monitoring.enabled -}}{{- $_ := set $own "admin" (dict "addr" ":9090") -}}{{- end -}}
+{{- if and (include "brokkr.redis" .) $root.Values.global.redis.caSecret -}}{{- $_ := set $own "redis" (dict "ca_file" "/etc/brokkr-redis-ca/ca.crt") -}}{{- end -}}
 {{- if eq .component "gateway" -}}
 {{- if and (include "brokkr.alone" .) (not $root.Values.apiURL) (not $root.Values.global.fullnameOverride) -}}
 {{- fail "\n\nInstalled alone, the gateway does not know where the api is: set apiURL, such as http://brokkr-api:3000, or the same global.fullnameOverride for gateway and api (docs/install.md, \"Services apart\")." -}}
@@ -104,6 +105,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $all := list (include "brokkr.config" .) ($root.Values.global.database.url | default "") ($root.Values.global.redis.url | default "") -}}
 {{- range $kind := list "database" "redis" "keys" "admin" -}}
 {{- with (get $root.Values.global $kind).existingSecret -}}
+{{- $all = append $all (toJson ((lookup "v1" "Secret" $root.Release.Namespace .).data | default dict)) -}}
+{{- end -}}
+{{- with (get $root.Values.global $kind).caSecret -}}
 {{- $all = append $all (toJson ((lookup "v1" "Secret" $root.Release.Namespace .).data | default dict)) -}}
 {{- end -}}
 {{- end -}}
@@ -150,6 +154,10 @@ capabilities:
       name: {{ include "brokkr.secret" (merge (dict "kind" "redis") .) }}
       key: url
 {{- end }}
+{{- if .root.Values.global.database.caSecret }}
+- name: PGSSLROOTCERT
+  value: /etc/brokkr-database-ca/ca.crt
+{{- end }}
 - name: BROKKR__SECRETS__KEYS
   valueFrom:
     secretKeyRef:
@@ -166,6 +174,12 @@ capabilities:
 
 {{- define "brokkr.mounts" -}}
 - {name: config, mountPath: /etc/brokkr, readOnly: true}
+{{- if .root.Values.global.database.caSecret }}
+- {name: database-ca, mountPath: /etc/brokkr-database-ca, readOnly: true}
+{{- end }}
+{{- if and (include "brokkr.redis" .) .root.Values.global.redis.caSecret }}
+- {name: redis-ca, mountPath: /etc/brokkr-redis-ca, readOnly: true}
+{{- end }}
 {{- if include "brokkr.tls" . }}
 - {name: tls, mountPath: /etc/brokkr-tls, readOnly: true}
 {{- if and (ne .component "api") .root.Values.global.tls.clientCA.existingSecret }}
@@ -180,6 +194,11 @@ capabilities:
 {{- $v := .root.Values -}}
 {{- $name := include "brokkr.name" . -}}
 {{- $top := . -}}
+{{- if and (eq .component "api") $v.global.tls.clientCA.existingSecret -}}
+{{- with include "brokkr.apiOpenedBy" $root -}}
+{{- fail (printf "\n\nWith global.tls.clientCA agents show a certificate to the gateway, and the api asks for none: %s of the api would let them in without. Let them, and everybody else, call the gateway (docs/install.md, \"TLS\")." .) -}}
+{{- end -}}
+{{- end -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -270,7 +289,11 @@ spec:
           image: {{ include "brokkr.image" (dict "root" $root "image" $v.migrations.image) }}
           imagePullPolicy: {{ $v.global.image.pullPolicy }}
           args: [migrate, --wait, {{ $v.migrations.wait | quote }}]
-          env: {{- include "brokkr.env" . | nindent 12 }}
+          env:
+            {{- include "brokkr.env" . | nindent 12 }}
+            {{- with $v.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
           securityContext: {{- include "brokkr.containerSecurity" . | nindent 12 }}
           resources: {{- toYaml $v.migrations.resources | nindent 12 }}
           volumeMounts:
@@ -326,6 +349,20 @@ spec:
         - name: config
           configMap:
             name: {{ $name }}
+        {{- with $v.global.database.caSecret }}
+        - name: database-ca
+          secret:
+            secretName: {{ . }}
+            defaultMode: 0440
+            items: [{key: ca.crt, path: ca.crt}]
+        {{- end }}
+        {{- if and (include "brokkr.redis" .) $v.global.redis.caSecret }}
+        - name: redis-ca
+          secret:
+            secretName: {{ $v.global.redis.caSecret }}
+            defaultMode: 0440
+            items: [{key: ca.crt, path: ca.crt}]
+        {{- end }}
         {{- with include "brokkr.tls" . }}
         - name: tls
           secret:
@@ -418,6 +455,17 @@ spec:
 {{- $ports | uniq | toJson -}}
 {{- end -}}
 
+{{/* How strangers could come to the api past the gateway, which alone asks for certificates of agents; empty: not at all. */}}
+{{- define "brokkr.apiOpenedBy" -}}
+{{- $v := .Values -}}
+{{- $by := list -}}
+{{- if $v.ingress.enabled }}{{ $by = append $by "ingress.enabled" }}{{ end -}}
+{{- if $v.httpRoute.enabled }}{{ $by = append $by "httpRoute.enabled" }}{{ end -}}
+{{- if ne $v.service.type "ClusterIP" }}{{ $by = append $by (printf "service.type=%s" $v.service.type) }}{{ end -}}
+{{- if $v.networkPolicy.from }}{{ $by = append $by "networkPolicy.from" }}{{ end -}}
+{{- join ", " $by -}}
+{{- end -}}
+
 {{/* Nothing goes in or out of the component's pods but what it needs. */}}
 {{- define "brokkr.policy" -}}
 {{- $root := .root -}}
@@ -435,14 +483,16 @@ spec:
     matchLabels: {{- include "brokkr.selector" . | nindent 6 }}
   policyTypes: [Ingress, Egress]
   ingress:
-    {{- if ne .component "scheduler" }}
+    {{- if or (eq .component "broker") (eq .component "gateway") (and (eq .component "api") (include "brokkr.apiOpenedBy" $root)) }}
     - ports:
         - {port: http, protocol: TCP}
       {{- with $np.from }}
       from: {{- toYaml . | nindent 8 }}
       {{- end }}
-    {{- if and $np.from (or (eq .component "api") (not (include "brokkr.alone" .))) }}
-    # And those of this release that have to: the gateway, before the api; the pod of `helm test`, before what the public Service leads to.
+    {{- end }}
+    {{- if ne .component "scheduler" }}
+    {{- if or (eq .component "api") (and $np.from (not (include "brokkr.alone" .))) }}
+    # Those of this release that have to: the gateway, before the api; the pod of `helm test`, before what the public Service leads to.
     - ports:
         - {port: http, protocol: TCP}
       from:
