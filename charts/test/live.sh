@@ -118,7 +118,7 @@ publish() {
   cat > "$work/$ns/web.yaml" <<Y
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: web, namespace: $ns}
+metadata: {name: web, namespace: $apps}
 spec:
   selector: {matchLabels: {app: web}}
   template:
@@ -131,15 +131,19 @@ spec:
           securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 Y
   cli apply -f "$work/$ns" --stack hello --label default --wait --timeout 2m >"$work/apply" 2>&1 || { cat "$work/apply" >&2; failed "publish a stack"; }
-  "$kubectl" -n "$ns" rollout status deployment/web --timeout=30s >/dev/null || failed "the stack's pods"
+  "$kubectl" -n "$apps" rollout status deployment/web --timeout=30s >/dev/null || failed "the stack's pods"
 }
 
-fresh() { # NAME: a namespace for a variant, where pods have to be restricted
-  ns=brokkr-test-$1
-  namespaces+=("$ns")
-  "$kubectl" delete namespace "$ns" --ignore-not-found >/dev/null
-  "$kubectl" create namespace "$ns" >/dev/null
-  "$kubectl" label namespace "$ns" pod-security.kubernetes.io/enforce=restricted >/dev/null
+fresh() { # NAME: a namespace for a variant and one for its stack, where pods have to be restricted
+  local name
+  ns=brokkr-test-$1 apps=brokkr-test-$1-apps
+  [ "$1" != namespaced ] || apps=$ns # its agent has but one
+  for name in $(printf '%s\n' "$ns" "$apps" | sort -u); do
+    namespaces+=("$name")
+    "$kubectl" delete namespace "$name" --ignore-not-found >/dev/null
+    "$kubectl" create namespace "$name" >/dev/null
+    "$kubectl" label namespace "$name" pod-security.kubernetes.io/enforce=restricted >/dev/null
+  done
   at=()
 }
 
@@ -149,7 +153,7 @@ variant() {
   fresh "$name"
   local persistence=$persistence
   if [ "$persistence" = false ] && [ -n "${VOLUME:-}" ] && [ "$name" = all-in-one ]; then volume "$ns"; persistence=true; fi
-  broker=(--set "global.image.tag=$tag" --set postgresql.enabled=true --set "postgresql.persistence.enabled=$persistence")
+  broker=(--set "global.image.tag=$tag" --set postgresql.enabled=true --set "postgresql.persistence.enabled=$persistence" --set postgresql.persistence.keepOnUninstall=false)
   agent=(--set "image.tag=$tag" --set broker.url=http://brokkr-broker:3000)
   case $name in
   all-in-one) ;;
@@ -243,12 +247,12 @@ variant() {
 # Pods that go, and a broker that is away while somebody deletes what a stack has made: the agent needs no broker to put it back.
 shaken() {
   "$kubectl" -n "$ns" delete pod -l app.kubernetes.io/part-of=brokkr --field-selector=status.phase=Running --wait=false >/dev/null
-  "$kubectl" -n "$ns" delete deployment web --wait=false >/dev/null
+  "$kubectl" -n "$apps" delete deployment web --wait=false >/dev/null
   "$kubectl" -n "$ns" rollout status deployment/brokkr-broker deployment/brokkr-agent --timeout=2m >/dev/null || failed "pods are made anew"
   returned "after all pods went"
   "$kubectl" -n "$ns" scale deployment/brokkr-broker --replicas=0 >/dev/null
   "$kubectl" -n "$ns" wait pod -l app.kubernetes.io/component=broker --for=delete --timeout=2m >/dev/null || failed "the broker goes"
-  "$kubectl" -n "$ns" delete deployment web >/dev/null
+  "$kubectl" -n "$apps" delete deployment web >/dev/null
   returned "while the broker is away"
   "$kubectl" -n "$ns" scale deployment/brokkr-broker --replicas=1 >/dev/null
   "$kubectl" -n "$ns" rollout status deployment/brokkr-broker --timeout=2m >/dev/null || failed "the broker is back"
@@ -258,7 +262,7 @@ shaken() {
 }
 
 returned() {
-  for _ in $(seq 120); do "$kubectl" -n "$ns" rollout status deployment/web --timeout=30s >/dev/null 2>&1 && return; sleep 1; done
+  for _ in $(seq 120); do "$kubectl" -n "$apps" rollout status deployment/web --timeout=30s >/dev/null 2>&1 && return; sleep 1; done
   failed "the stack's Deployment is back $1"
 }
 

@@ -35,6 +35,9 @@ agent:
   namespaced: {{ eq .Values.rbac.scope "namespace" }}
   resync: {{ .Values.agent.resync | quote }}
   pod_logs: {{ .Values.agent.podLogs }}
+  {{- if not (kindIs "invalid" .Values.agent.protectedNamespaces) }}
+  protected_namespaces: {{ .Values.agent.protectedNamespaces | toJson }}
+  {{- end }}
   {{- with .Values.agent.defaultServiceAccount }}
   default_service_account: {{ . | quote }}
   {{- end }}

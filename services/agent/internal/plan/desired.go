@@ -49,6 +49,9 @@ type Scope struct {
 	// there for itself is in no bundle.
 	Home      string
 	KeySecret string
+	// Protected are namespaces in which nothing is changed by the agent's own rights, nor they themselves: only for stacks that are applied as a
+	// service account, of which the API server knows what it may do there.
+	Protected []string
 }
 
 // Prepare makes Desired of a bundle whose kinds have been mapped: namespaces are filled in, server-owned fields are
@@ -57,7 +60,7 @@ type Scope struct {
 func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[schema.GroupVersionKind]cluster.Mapping, scope Scope) (Desired, error) {
 	d := Desired{Agent: agent, Stack: s, Objects: make([]Object, 0, len(objects))}
 	seen := make(map[cluster.Key]bundle.Object, len(objects))
-	var beyond, reserved []string
+	var beyond, reserved, protected []string
 	for _, b := range objects {
 		m, ok := mappings[b.GroupVersionKind()]
 		if !ok {
@@ -78,6 +81,9 @@ func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[s
 		if scope.keeps(o) {
 			reserved = append(reserved, o.Key.String())
 		}
+		if s.Policy.ServiceAccount == "" && scope.protects(o.Key) {
+			protected = append(protected, o.Key.String())
+		}
 		stamp(o.Manifest, agent, s)
 		d.Objects = append(d.Objects, o)
 	}
@@ -89,6 +95,10 @@ func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[s
 		return Desired{}, fault.Newf(fault.Refused, "reserved_object", "the agent keeps objects for itself in its namespace %s, which no bundle may hold: %s; give them another name or namespace",
 			scope.Home, list(reserved, 20))
 	}
+	if len(protected) > 0 {
+		return Desired{}, fault.Newf(fault.Refused, "protected_namespace", "this agent changes nothing by its own rights in the namespaces of agent.protected_namespaces (%s), and the bundle does: %s; "+
+			"use another namespace, let the stack be applied as a service_account that may, or take the namespace out of the agent's setting", list(scope.Protected, 20), list(protected, 20))
+	}
 	slices.SortFunc(d.Objects, func(a, b Object) int {
 		if a.Rank != b.Rank {
 			return int(a.Rank - b.Rank)
@@ -96,6 +106,11 @@ func Prepare(agent string, s wire.Stack, objects []bundle.Object, mappings map[s
 		return strings.Compare(a.Key.String(), b.Key.String())
 	})
 	return d, nil
+}
+
+// protects reports whether the object is in a protected namespace, or is one.
+func (s Scope) protects(k cluster.Key) bool {
+	return slices.Contains(s.Protected, k.Namespace) || IsNamespace(k.GroupKind()) && slices.Contains(s.Protected, k.Name)
 }
 
 // keeps reports whether the object would take the place of what the agent keeps for itself: its key, by which it is who it is;

@@ -291,3 +291,30 @@ func TestTheAgentsOwnObjectsAreNobodyElses(t *testing.T) {
 		}
 	}
 }
+
+// By the agent's own rights nothing goes into protected namespaces, nor are they themselves anybody's; as a service account it is for the API server to say.
+func TestProtectedNamespacesAreNobodys(t *testing.T) {
+	t.Parallel()
+	for reason, tc := range map[string]struct {
+		yaml    string
+		as      string
+		refused bool
+	}{
+		"a Pod with the accounts of the system": {yaml: "apiVersion: v1\nkind: Pod\nmetadata: {namespace: kube-system, name: x}\n", refused: true},
+		"a Secret beside the broker's":          {yaml: "apiVersion: v1\nkind: Secret\nmetadata: {namespace: home, name: brokkr-broker-keys}\n", refused: true},
+		"the namespace itself":                  {yaml: "apiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system}\n", refused: true},
+		"as an account":                         {yaml: "apiVersion: v1\nkind: Pod\nmetadata: {namespace: kube-system, name: x}\n", as: "ops/deployer"},
+		"another namespace":                     {yaml: "apiVersion: v1\nkind: Pod\nmetadata: {namespace: kube-systems, name: x}\n"},
+		"one that only is called so":            {yaml: "apiVersion: v1\nkind: Secret\nmetadata: {namespace: shop, name: kube-system}\n"},
+		"one that names no namespace":           {yaml: "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n"},
+	} {
+		objects := parse(t, tc.yaml)
+		_, err := plan.Prepare(agentID, stack("a", wire.Policy{ServiceAccount: tc.as}), objects, mappings(objects), plan.Scope{Namespace: namespace, Home: "home", Protected: []string{"kube-system", "home"}})
+		if refused := fault.CodeOf(err) == "protected_namespace"; refused != tc.refused || (!tc.refused && err != nil) {
+			t.Errorf("%s: got %v, want refused %v", reason, err, tc.refused)
+		}
+		if tc.refused && (!strings.Contains(err.Error(), "agent.protected_namespaces (kube-system, home)") || !strings.Contains(err.Error(), objects[0].GetName())) {
+			t.Errorf("%s: %v does not say what, and how it is lifted", reason, err)
+		}
+	}
+}

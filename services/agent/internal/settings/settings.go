@@ -25,6 +25,7 @@ import (
 const (
 	podNamespace     = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	defaultNamespace = "brokkr-system"
+	systemNamespace  = "kube-system"
 	leastResync      = time.Second
 	leastStatusEvery = 5 * time.Second
 	mostPodLogs      = 1000
@@ -52,6 +53,8 @@ type Agent struct {
 	PodLogs    int           `koanf:"pod_logs"`    // containers whose logs are followed at a time; 0: none
 
 	WebhookNetworks []string `koanf:"webhook_networks"` // CIDRs that webhooks may call though they are this machine's or a cloud's own
+
+	ProtectedNamespaces []string `koanf:"protected_namespaces"` // in which nothing is changed by the agent's own rights; unset: see Protected
 
 	ServiceAccounts       []string `koanf:"service_accounts"`        // as which stacks may ask to be applied: namespace/name, namespace/*, generator-id=namespace/name
 	DefaultServiceAccount string   `koanf:"default_service_account"` // namespace/name: as which stacks are applied that ask for none; empty: the agent itself
@@ -132,6 +135,9 @@ func (s *Settings) Validate() error {
 		_, err := netip.ParsePrefix(n)
 		p.Add(err != nil, "agent.webhook_networks", "has %q, which is not a CIDR such as 127.0.0.1/32", n)
 	}
+	for _, n := range s.Agent.ProtectedNamespaces {
+		p.Add(len(validation.IsDNS1123Label(n)) > 0, "agent.protected_namespaces", "has %q, not a name that a namespace can have", n)
+	}
 	for _, entry := range s.Agent.ServiceAccounts {
 		_, err := account.Parse(entry)
 		p.Add(err != nil, "agent.service_accounts", "%v", err)
@@ -191,6 +197,22 @@ func (s *Settings) Secret() string {
 
 // Token is the join token without blanks and line ends.
 func (s *Settings) Token() string { return strings.TrimSpace(s.Agent.JoinToken.Reveal()) }
+
+// Protected returns the namespaces in which nothing is changed by the agent's own rights. nameless is where objects go that name no namespace.
+// Unless they are set, they are kube-system and the agent's own, where the broker's keys may be; but the own one is for stacks if it is where nameless
+// objects go, and of an agent that has no other one none is protected.
+func (s *Settings) Protected(nameless string) []string {
+	switch {
+	case s.Agent.ProtectedNamespaces != nil:
+		return s.Agent.ProtectedNamespaces
+	case s.Agent.Namespaced:
+		return nil
+	case s.Agent.Namespace == nameless || s.Agent.Namespace == systemNamespace:
+		return []string{systemNamespace}
+	default:
+		return []string{systemNamespace, s.Agent.Namespace}
+	}
+}
 
 // Networks returns WebhookNetworks.
 func (s *Settings) Networks() []netip.Prefix {

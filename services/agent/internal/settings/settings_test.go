@@ -87,6 +87,7 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 		"BROKKR__AGENT__NAMESPACE=Not_One":            `agent.namespace is "Not_One"`,
 		"BROKKR__AGENT__RESYNC=1ms":                   "agent.resync is 1ms, less than 1s",
 		"BROKKR__AGENT__POD_LOGS=1001":                "agent.pod_logs is 1001, not 0 to 1000",
+		"BROKKR__AGENT__PROTECTED_NAMESPACES=a,B_":    `agent.protected_namespaces has "B_", not a name that a namespace can have`,
 		"BROKKR__AGENT__WEBHOOK_NETWORKS=here":        `agent.webhook_networks has "here", which is not a CIDR`,
 		"BROKKR__AGENT__SERVICE_ACCOUNTS=team":        `agent.service_accounts has "team", which is not namespace/name`,
 		"BROKKR__AGENT__SERVICE_ACCOUNTS=shop=team/a": `agent.service_accounts has "shop=team/a", where "shop" is not a generator's id`,
@@ -95,7 +96,7 @@ func TestWhatCannotWorkIsSaid(t *testing.T) {
 		"BROKKR__AGENT__NAMESPACED=perhaps":           "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
 		"BROKKR__AGENT__STATUS_EVERY=1s":              "agent.status_every is 1s, less than 5s",
 		"BROKKR__AGENT__FACTS=zone":                   "agent.facts is not a list such as zone=north,price=2.5",
-		"BROKKR__AGENT__CLUSTER=x":                    "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, service_accounts, default_service_account, status_every, facts, join_token, name, cluster_name, key_secret",
+		"BROKKR__AGENT__CLUSTER=x":                    "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, protected_namespaces, service_accounts, default_service_account, status_every, facts, join_token, name, cluster_name, key_secret",
 		"BROKKR__AGNET__PAK=x":                        "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
 		"LOG_LEVEL=loud":                              `log.level is "loud"`,
 		"BROKKR__LOG__FORMAT=xml":                     `log.format is "xml"`,
@@ -142,6 +143,34 @@ func TestWithoutAPAK(t *testing.T) {
 			t.Errorf("%s: got Secret %q, token %q", name, s.Secret(), s.Token())
 		case strings.Contains(fmt.Sprint(config.Effective(s), s), "GK3QN7"):
 			t.Errorf("%s: the log has the token", name)
+		}
+	}
+}
+
+func TestProtectedNamespaces(t *testing.T) {
+	t.Parallel()
+	none := filepath.Join(t.TempDir(), "none.yaml")
+	if err := os.WriteFile(none, []byte("agent: {protected_namespaces: []}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"a namespace of its own":                  {[]string{"BROKKR__AGENT__NAMESPACE=brokkr"}, "[kube-system brokkr]"},
+		"where objects go that name none":         {[]string{"BROKKR__AGENT__NAMESPACE=default"}, "[kube-system]"},
+		"in the system's":                         {[]string{"BROKKR__AGENT__NAMESPACE=kube-system"}, "[kube-system]"},
+		"an agent that has but one":               {[]string{"BROKKR__AGENT__NAMESPACE=team", "BROKKR__AGENT__NAMESPACED=true"}, "[]"},
+		"an agent that has but one, and its list": {[]string{"BROKKR__AGENT__NAMESPACE=team", "BROKKR__AGENT__NAMESPACED=true", "BROKKR__AGENT__PROTECTED_NAMESPACES=team"}, "[team]"},
+		"a list":  {[]string{"BROKKR__AGENT__NAMESPACE=brokkr", "BROKKR__AGENT__PROTECTED_NAMESPACES=kube-system,vault"}, "[kube-system vault]"},
+		"nothing": {[]string{"BROKKR__AGENT__NAMESPACE=brokkr", "BROKKR_CONFIG_FILE=" + none}, "[]"},
+	} {
+		s, err := load(tt.environ...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := fmt.Sprint(s.Protected("default")); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
 		}
 	}
 }

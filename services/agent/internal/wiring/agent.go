@@ -191,7 +191,7 @@ func (a *agent) watcher(k *kube.Cluster, id ident.ID, boot string, log *slog.Log
 }
 
 func (a *agent) scope() plan.Scope {
-	s := plan.Scope{Namespace: objectsNamespace, Home: a.settings.Agent.Namespace}
+	s := plan.Scope{Namespace: objectsNamespace, Home: a.settings.Agent.Namespace, Protected: a.settings.Protected(objectsNamespace)}
 	if a.settings.Agent.PAK == "" {
 		s.KeySecret = a.settings.Secret()
 	}

@@ -68,6 +68,33 @@ func TestNamespacedAgentKeepsToItsNamespace(t *testing.T) {
 	}
 }
 
+// In the agent's own namespace nothing is written for a stack by the agent's rights, unless the setting says that it may be.
+func TestTheOwnNamespaceIsNoPlaceForStacks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start()
+	s := w.gateway.publish(uuid.NewString(), configMap(w.own, "app", "one"))
+	w.gateway.await(t, "it is told where nothing may be written", func() bool {
+		for _, a := range w.gateway.applied {
+			if a.DeploymentObjectID == s.DeploymentObjectID && a.Phase == "failed" && strings.Contains(a.Message, "agent.protected_namespaces (kube-system, "+w.own+")") {
+				return true
+			}
+		}
+		return false
+	})
+	if w.get("configmaps", w.own, "app") != nil {
+		t.Error("it was written all the same")
+	}
+	if err := p.stop(); err != nil {
+		t.Errorf("the end: %v", err)
+	}
+	p = w.start("BROKKR__AGENT__PROTECTED_NAMESPACES=kube-system")
+	w.gateway.awaitHealthy(t, s)
+	if err := p.stop(); err != nil {
+		t.Errorf("the end: %v", err)
+	}
+}
+
 // What an agent does about a change belongs to the trace that began when it was published.
 func TestTheTraceOfAChangeGoesOn(t *testing.T) {
 	t.Parallel()
