@@ -157,6 +157,26 @@ func TestWhatWasTakenBeforeStaysWithinBounds(t *testing.T) {
 	}
 }
 
+// What can be done as it is written, and is hardly meant so, is taken with a warning that names the place.
+func TestWhatIsHardlyMeantIsAWarning(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"name: x\nfailover: {enabled: true}":                                                             "failover.enabled (line 2): only a strategy of type count",
+		"name: x\nclusters: {any: [{labels: [a]}, {}]}":                                                  "clusters.any[1] (line 2): is empty and so fits each cluster",
+		"name: x\nrollout: {waves: [{name: a}, {name: b}]}":                                              "rollout.waves[1] (line 2): an earlier wave takes all clusters",
+		"name: x\nrollout: {waves: [{name: a, percent: 50}]}":                                            "rollout.waves (line 2): no wave takes what is left",
+		"name: x\nrollout: {waves: [{name: a, percent: 50, approval: true}, {name: b, approval: true}]}": "rollout.waves[1].approval (line 2): no wave follows this one",
+	} {
+		_, problems := policy.Parse([]byte(text), checks())
+		if len(problems) != 1 || policy.Failed(problems) || !strings.Contains(problems[0].String(), want) {
+			t.Errorf("%q: problems %v, want one warning with %q", text, problems, want)
+		}
+	}
+	if _, problems := policy.Parse([]byte("name: x\nrollout: {waves: [{name: a, percent: 50, approval: true}]}"), checks()); len(problems) != 1 {
+		t.Errorf("the last wave is followed by what is left: problems %v, want that alone", problems)
+	}
+}
+
 func TestLargeTextsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

@@ -395,6 +395,9 @@ func (v *validator) rollout(r Rollout) {
 	if len(r.Waves) > 0 && !rest {
 		v.warn("rollout.waves", "no wave takes what is left; clusters that fit no wave get the revision after the last one")
 	}
+	if n := len(r.Waves); n > 0 && r.Waves[n-1].Approval && r.Waves[n-1].Clusters == nil && (r.Waves[n-1].Percent == 0 || r.Waves[n-1].Percent == 100) {
+		v.warn(index("rollout.waves", n-1)+".approval", "no wave follows this one, so that nobody is asked")
+	}
 	v.distinct("rollout.waves", len(r.Waves), func(i int) (string, string) { return ".name", r.Waves[i].Name })
 	v.bound("rollout.max_concurrent", r.MaxConcurrent)
 	if b := r.FailureBudget; b != nil {
