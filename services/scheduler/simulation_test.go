@@ -55,6 +55,7 @@ type simulation struct {
 	acted    bool                   // somebody has acted on it in this tick
 	barren   map[string]time.Time   // when a region last had no cluster that could take the spread stack
 	actedTo  int64                  // the version that it had then
+	told     map[agent.ID][]telling // what decisions about clusters may rest on, the oldest first
 }
 
 // made is what is known of an object from its beginning.
@@ -68,7 +69,7 @@ const regions = 3
 func newSimulation(t *testing.T, seed uint64, seen *sights) *simulation {
 	t.Helper()
 	s := &simulation{seen: seen, fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{},
-		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}}
+		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}, told: map[agent.ID][]telling{}}
 	s.net = &network{sim: s}
 	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
 	s.newID = func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }

@@ -83,6 +83,7 @@ func (s *simulation) check() {
 	}
 	s.checkRemovals(was, now)
 	s.checkCounts(now)
+	s.checkRoom(was, now)
 	s.checkRollout(was, now)
 	s.sight(now)
 }
