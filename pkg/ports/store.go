@@ -176,6 +176,11 @@ type Stacks interface {
 	// Collect drops labels, annotations, targets and policies of stacks that were deleted before and that no agent has any more,
 	// tombstones included: they cannot be restored from then on. It collects at most limit and returns how many.
 	Collect(ctx context.Context, before time.Time, limit int) (int, error)
+	// Purge deletes stacks that were collected before, with all that is theirs: objects, records of decisions, rollouts. A stack
+	// waits for what is kept for its own time and names it or its objects: events of agents, diagnostics, removals of the brake's
+	// window. Contents stay until Blobs.Trim finds that nothing else refers to them. It deletes at most limit of each kind; more
+	// says that there may be some left.
+	Purge(ctx context.Context, before time.Time, limit int) (more bool, err error)
 
 	Labels(ctx context.Context, id stack.ID) ([]stack.Label, error)
 	AddLabel(ctx context.Context, l stack.Label) error
@@ -207,8 +212,8 @@ type Blobs interface {
 	Get(ctx context.Context, sum stack.Checksum) ([]byte, error)
 	// GetMany returns the contents that exist, by checksum, in one round trip.
 	GetMany(ctx context.Context, sums []stack.Checksum) (map[stack.Checksum][]byte, error)
-	// Trim deletes contents that were last put before and to which nothing refers: no deployment object (a deleted one counts,
-	// since its stack can come back), assignment, work order or entry of their log. It deletes at most limit and returns how many.
+	// Trim deletes contents that were last put before and to which nothing refers: no deployment object (that of a deleted
+	// stack counts for as long as it is there), assignment, work order or entry of their log. It deletes at most limit and returns how many.
 	Trim(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

@@ -150,6 +150,17 @@ func TestEveryOptionDoesSomething(t *testing.T) {
 			_, err := f.store.Stacks().Deleted(f.t.Context(), tenancy.Everything(), s)
 			return fault.Is(err, fault.NotFound)
 		}},
+		"keep_collected_stacks": {"0s", func(f *fleet) bool {
+			s := f.stack("web", "prod")
+			o := f.publish(s, "one")
+			f.deleteStack(s)
+			f.ahead.Store(int64(8 * 24 * time.Hour)) // it is collected
+			defer f.start(f.store)()
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			_, err := f.store.Objects().Get(f.t.Context(), tenancy.Everything(), o)
+			return fault.Is(err, fault.NotFound)
+		}},
 		"keep_work_orders":      {"1h", func(f *fleet) bool { return f.logged(f.ordered(3*time.Hour, true)) == 0 }},
 		"unclaimed_work_orders": {"1m", func(f *fleet) bool { return f.logged(f.ordered(2*time.Minute, false)) == 1 }},
 	}

@@ -57,6 +57,7 @@ type Config struct {
 
 	KeepAgentEvents     time.Duration `koanf:"keep_agent_events"`     // retention of what agents tell of deployments
 	KeepDeletedStacks   time.Duration `koanf:"keep_deleted_stacks"`   // how long at least a deleted stack can be restored
+	KeepCollectedStacks time.Duration `koanf:"keep_collected_stacks"` // how long what is left of one is kept after that
 	KeepWorkOrders      time.Duration `koanf:"keep_work_orders"`      // retention of the work order log
 	UnclaimedWorkOrders time.Duration `koanf:"unclaimed_work_orders"` // an order that no agent claims for this long fails
 }
@@ -68,7 +69,7 @@ func Defaults() Config {
 		BrakeShare: brake.Share, BrakeAtLeast: brake.AtOne, BrakeFleet: brake.Fleet.Floor, BrakeWindow: brake.Fleet.Length, KeepEvents: 24 * time.Hour,
 		UnreachableAfter: 90 * time.Second, OutageShare: 0.3, OutageWait: 2 * time.Minute,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
-		KeepDecisions: 30 * 24 * time.Hour, KeepDeletedStacks: 7 * 24 * time.Hour, KeepAgentEvents: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
+		KeepDecisions: 30 * 24 * time.Hour, KeepDeletedStacks: 7 * 24 * time.Hour, KeepCollectedStacks: 30 * 24 * time.Hour, KeepAgentEvents: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.
@@ -91,6 +92,7 @@ func (c Config) Validate() error {
 	p.Add(c.OutageWait < 0 || c.OutageWait > 24*time.Hour, "scheduler.outage_wait", "is %s, not between 0 and 24h", c.OutageWait)
 	p.Add(c.KeepAgentEvents < time.Hour, "scheduler.keep_agent_events", "is %s, less than 1h", c.KeepAgentEvents)
 	p.Add(c.KeepDeletedStacks < 0, "scheduler.keep_deleted_stacks", "is %s, less than 0", c.KeepDeletedStacks)
+	p.Add(c.KeepCollectedStacks < 0, "scheduler.keep_collected_stacks", "is %s, less than 0", c.KeepCollectedStacks)
 	p.Add(c.KeepWorkOrders < time.Hour, "scheduler.keep_work_orders", "is %s, less than 1h", c.KeepWorkOrders)
 	p.Add(c.UnclaimedWorkOrders < time.Minute, "scheduler.unclaimed_work_orders", "is %s, less than 1m", c.UnclaimedWorkOrders)
 	return p.Err()
@@ -157,7 +159,8 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			janitor.Outbox(d.Store.Outbox(), c.KeepEvents), janitor.Secrets(d.Store.Secrets()), janitor.Credentials(d.Store.Keyring()), janitor.JoinTokens(d.Store.JoinTokens()), janitor.Diagnostics(d.Store.Diagnostics()),
 			janitor.Blobs(d.Store.Blobs()), janitor.Idempotency(d.Store.Idempotency()), janitor.Rollouts(d.Store.Rollouts()), janitor.Removals(d.Store.Removals(), c.BrakeWindow), janitor.Decisions(d.Store.History(), c.KeepDecisions),
 			janitor.Audit(d.Store.AuditLog(), d.Store.AuditKeeper(), c.KeepAudit), janitor.WorkOrderLog(d.Store.WorkOrderLog(), c.KeepWorkOrders),
-			janitor.DeletedStacks(d.Store.Stacks(), c.KeepDeletedStacks), janitor.AgentEvents(d.Store.Reports(), c.KeepAgentEvents)),
+			janitor.DeletedStacks(d.Store.Stacks(), c.KeepDeletedStacks), janitor.AgentEvents(d.Store.Reports(), c.KeepAgentEvents),
+			janitor.CollectedStacks(d.Store.Stacks(), c.KeepCollectedStacks)),
 		seals: sealer.New(d.Store, holder, c.AuditSeal, func(n int) { sealed.Add(float64(n)) }, log),
 		reach: reach.New(d.Store, holder, c.UnreachableAfter, cluster.Caution{Share: c.OutageShare, Floor: outageFloor, Wait: c.OutageWait}, d.Clock, log,
 			reach.NewMetrics(d.Telemetry.Registry)),

@@ -72,6 +72,7 @@ func (r stacks) Collect(ctx context.Context, before time.Time, limit int) (int, 
 // collect drops what a deleted stack has kept.
 func (c *change) collect(id stack.ID) {
 	c.deletedStacks.drop(one(id))
+	c.collectedStacks.put(one(id), micro(c.now()))
 	for _, l := range keysOf(c.stackLabels, string(id)) {
 		c.stackLabels.drop(two{string(id), l})
 	}

@@ -201,21 +201,17 @@ func (r rollouts) Trim(ctx context.Context, before time.Time, limit int) (int, e
 			return len(over) < limit
 		})
 		for _, id := range over {
-			c.rollouts.drop(one(id))
-			for _, a := range keysOf(c.rolloutMembers, string(id)) {
-				c.rolloutMembers.drop(two{string(id), a})
-			}
-			var steps []numbered
-			c.rolloutHistory.from(numbered{a: string(id)}, func(k numbered, _ rollout.Transition) bool {
-				if k.a == string(id) {
-					steps = append(steps, k)
-				}
-				return k.a == string(id)
-			})
-			for _, k := range steps {
-				c.rolloutHistory.drop(k)
-			}
+			c.dropRollout(id)
 		}
 		return len(over), nil
 	})
+}
+
+// dropRollout forgets a rollout that governs nothing, with its members and history.
+func (c *change) dropRollout(id rollout.ID) {
+	c.rollouts.drop(one(id))
+	for _, a := range keysOf(c.rolloutMembers, string(id)) {
+		c.rolloutMembers.drop(two{string(id), a})
+	}
+	dropAll(c.rolloutHistory, string(id))
 }

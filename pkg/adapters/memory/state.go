@@ -55,6 +55,7 @@ type state struct {
 	stackLabels      table[two, stack.Label]      // stack, label
 	stackAnnotations table[two, stack.Annotation] // stack, key
 	deletedStacks    table[one, nothing]          // those that are deleted and not collected
+	collectedStacks  table[one, time.Time]        // when
 
 	webhooks      table[one, hook]
 	deliveries    table[one, queued]
@@ -143,7 +144,7 @@ func newState(now func() time.Time) *state {
 		agentLabels: newTable[two, agent.Label](), agentAnnotations: newTable[two, agent.Annotation](), turns: newTable[one, agent.Turns](), clusters: newTable[one, cluster.Known](),
 		targets: newTable[two, agent.Target](), stackTargets: newTable[two, nothing](),
 		stacks: newTable[one, stack.Stack](), stackNames: newTable[two, stack.ID](),
-		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](), deletedStacks: newTable[one, nothing](),
+		stackLabels: newTable[two, stack.Label](), stackAnnotations: newTable[two, stack.Annotation](), deletedStacks: newTable[one, nothing](), collectedStacks: newTable[one, time.Time](),
 		webhooks: newTable[one, hook](), deliveries: newTable[one, queued](), deliveryPairs: newTable[two, webhook.DeliveryID](),
 		deliveryOrder: newTable[numbered, webhook.DeliveryID](), cursors: newTable[one, ports.Cursor](),
 		objects: newTable[one, stack.Object](), stackObjects: newTable[numbered, stack.ObjectID](),
@@ -183,7 +184,7 @@ func (s *state) clone() *state {
 		agentLabels: s.agentLabels.clone(), agentAnnotations: s.agentAnnotations.clone(), turns: s.turns.clone(), clusters: s.clusters.clone(),
 		targets: s.targets.clone(), stackTargets: s.stackTargets.clone(),
 		stacks: s.stacks.clone(), stackNames: s.stackNames.clone(),
-		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(), deletedStacks: s.deletedStacks.clone(),
+		stackLabels: s.stackLabels.clone(), stackAnnotations: s.stackAnnotations.clone(), deletedStacks: s.deletedStacks.clone(), collectedStacks: s.collectedStacks.clone(),
 		webhooks: s.webhooks.clone(), deliveries: s.deliveries.clone(), deliveryPairs: s.deliveryPairs.clone(),
 		deliveryOrder: s.deliveryOrder.clone(), cursors: s.cursors.clone(),
 		objects: s.objects.clone(), stackObjects: s.stackObjects.clone(),

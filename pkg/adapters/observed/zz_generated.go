@@ -504,6 +504,13 @@ func (x observedStacks) Collect(ctx context.Context, p1 time.Time, p2 int) (r0 i
 	return r0, err
 }
 
+func (x observedStacks) Purge(ctx context.Context, p1 time.Time, p2 int) (r0 bool, err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "Purge")
+	defer func() { done(err) }()
+	r0, err = x.in.Purge(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedStacks) Labels(ctx context.Context, p1 stack.ID) (r0 []stack.Label, err error) {
 	ctx, done := x.o.start(ctx, "Stacks", "Labels")
 	defer func() { done(err) }()

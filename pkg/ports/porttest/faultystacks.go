@@ -85,6 +85,13 @@ func (x faultyStacks) Collect(ctx context.Context, before time.Time, limit int) 
 	return x.in.Collect(ctx, before, limit)
 }
 
+func (x faultyStacks) Purge(ctx context.Context, before time.Time, limit int) (more bool, err error) {
+	if err = x.f.next(); err != nil {
+		return false, err
+	}
+	return x.in.Purge(ctx, before, limit)
+}
+
 func (x faultyStacks) Labels(ctx context.Context, id stack.ID) (v []stack.Label, err error) {
 	if err = x.f.next(); err != nil {
 		return v, err

@@ -197,6 +197,9 @@ func (w *world) stackMethods() map[string]method {
 		"Stacks.Collect": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Stacks().Collect(ctx, w.at, 10))
 		},
+		"Stacks.Purge": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Stacks().Purge(ctx, w.at, 10))
+		},
 		"Stacks.Labels": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Stacks().Labels(ctx, s))
 		},

@@ -22,6 +22,10 @@ func stackCases() map[string]func(*world) {
 		"a restored one is as it was":          stackRestore,
 		"what cannot be restored":              stackNoRestore,
 		"deleted ones are collected":           stackCollect,
+		"of collected ones nothing is left":    stackPurge,
+		"they are purged bit by bit":           purgeBounded,
+		"they wait for what names them":        purgeWaits,
+		"contents that others share stay":      purgeContents,
 		"labels":                               stackLabels,
 		"annotations":                          stackAnnotations,
 	}

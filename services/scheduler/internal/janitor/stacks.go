@@ -17,3 +17,10 @@ func DeletedStacks(s ports.Stacks, keep time.Duration) Task {
 		return n == stackBatch, err
 	}}
 }
+
+// CollectedStacks deletes what is left of stacks that were collected longer ago than keep.
+func CollectedStacks(s ports.Stacks, keep time.Duration) Task {
+	return Task{Name: "purge collected stacks", Step: func(ctx context.Context, now time.Time) (bool, error) {
+		return s.Purge(ctx, now.Add(-keep), stackBatch)
+	}}
+}
