@@ -14,7 +14,16 @@ CREATE INDEX diagnostic_requests_object ON diagnostic_requests (object_id);
 CREATE INDEX drain_stacks_stack ON drain_stacks (stack_id);
 CREATE INDEX fleet_removals_stack ON fleet_removals (stack_id);
 
+
+-- The list of those that can be restored, the last deletion first.
+DROP INDEX stacks_deleted;
+CREATE INDEX stacks_deleted ON stacks (deleted_at, id) WHERE collected_at IS NULL AND deleted_at IS NOT NULL;
+CREATE INDEX stacks_of_generator_deleted ON stacks (generator_id, deleted_at, id) WHERE collected_at IS NULL AND deleted_at IS NOT NULL;
+
 -- +goose Down
+DROP INDEX stacks_of_generator_deleted;
+DROP INDEX stacks_deleted;
+CREATE INDEX stacks_deleted ON stacks (deleted_at) WHERE collected_at IS NULL AND deleted_at IS NOT NULL;
 DROP INDEX fleet_removals_stack;
 DROP INDEX drain_stacks_stack;
 DROP INDEX diagnostic_requests_object;

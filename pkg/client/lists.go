@@ -78,6 +78,11 @@ func (c *Client) StacksBy(ctx context.Context, q Choice) (Chosen[Stack], error) 
 	return choose[Stack](ctx, c, "/stacks", q)
 }
 
+// DeletedStacksBy returns the chosen ones of the deleted stacks that the caller could restore, the last deletion first.
+func (c *Client) DeletedStacksBy(ctx context.Context, q Choice) (Chosen[DeletedStack], error) {
+	return choose[DeletedStack](ctx, c, "/deleted-stacks", q)
+}
+
 // AgentsBy returns the chosen ones of the agents that the caller can see.
 func (c *Client) AgentsBy(ctx context.Context, q Choice) (Chosen[Agent], error) {
 	return choose[Agent](ctx, c, "/agents", q)

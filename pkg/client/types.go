@@ -88,6 +88,12 @@ type Stack struct {
 	Treatment   *Treatment `json:"treatment,omitempty"` // nil: the broker is of a release in which stacks have none
 }
 
+// DeletedStack is a stack that can be restored, until RestorableUntil at least.
+type DeletedStack struct {
+	Stack
+	RestorableUntil time.Time `json:"restorable_until"`
+}
+
 // NewStack asks for a stack; without GeneratorID it belongs to the caller.
 type NewStack struct {
 	Name        string  `json:"name"`

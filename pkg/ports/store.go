@@ -170,6 +170,9 @@ type Stacks interface {
 	Delete(ctx context.Context, id stack.ID, at time.Time) error
 	// Deleted returns a stack that is deleted and can be restored; one that is live or has been collected is NotFound.
 	Deleted(ctx context.Context, scope tenancy.Scope, id stack.ID) (stack.Stack, error)
+	// DeletedPage returns a page of the stacks that are deleted and can be restored, as stack.DeletedList says: those whose generator is
+	// live. Agents see none.
+	DeletedPage(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error)
 	// Restore makes such a stack live again, with all that has stayed, and grows its version. Another live stack of its generator
 	// with its name is a Conflict (code unique_violation); a generator that is gone is NotFound (code generator_not_found).
 	Restore(ctx context.Context, id stack.ID, at time.Time) error

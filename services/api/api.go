@@ -119,7 +119,8 @@ type Deps struct {
 	// CEL reads the expressions of policies; nil: a policy with one is refused.
 	CEL func(expression string) (placement.Expr, error)
 	// Brake is the scheduler's, by which plans foretell what would be held; that of its defaults if zero.
-	Brake placement.Brake
+	Brake             placement.Brake
+	KeepDeletedStacks time.Duration // the scheduler's: how long at least a deleted stack can be restored
 	// Reload reads the configuration of the process anew; nil: it has no file to read.
 	Reload func(ctx context.Context) config.Outcome
 	// AgentCertificates: agents have to show a certificate on their connection, which the listener has verified.
@@ -176,6 +177,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if cases.Brake = d.Brake; d.Brake == (placement.Brake{}) {
 		cases.Brake = UsualBrake()
 	}
+	cases.KeepDeleted = d.KeepDeletedStacks
 	cases.Sender, cases.Reload = d.Sender, reloader(d.Reload)
 	cases.Connected, cases.Turns = connected.since, foresight(c, d.Telemetry)
 	s.certs = d.AgentCertificates

@@ -7,8 +7,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
+	"github.com/colliery-io/brokkr/services/api"
 )
 
 func TestARestoredStackHasWhatItHad(t *testing.T) {
@@ -92,6 +94,58 @@ func TestWhatCannotBeRestored(t *testing.T) {
 	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.stack.ID)})
 	w.ok(asAdmin, request{method: "DELETE", path: "/generators/" + string(w.owner.ID)})
 	restore(asAdmin, "/stacks/"+string(w.stack.ID), http.StatusNotFound, "generator_not_found")
+}
+
+// Who deletes stacks finds them again, page by page, and until when; what is another's, live or gone is not in the list.
+func TestDeletedStacksAreListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	store, ok := w.store.(*memory.Store)
+	if !ok {
+		t.Fatalf("the world's store is a %T", w.store)
+	}
+	w.handler = w.handlerOf(store, func(d *api.Deps) { d.KeepDeletedStacks = 48 * time.Hour })
+	type deleted struct {
+		ID        string    `json:"id"`
+		Name      string    `json:"name"`
+		DeletedAt time.Time `json:"deleted_at"`
+		Until     time.Time `json:"restorable_until"`
+	}
+	see := func(as, query string) ([]deleted, http.Header) {
+		t.Helper()
+		rec := w.checked(as, request{method: "GET", path: "/deleted-stacks" + query})
+		if rec.Code != http.StatusOK {
+			t.Fatalf("list as %s: %d %s", as, rec.Code, rec.Body)
+		}
+		return decode[[]deleted](t, rec), rec.Header()
+	}
+	if got, _ := see(asOwner, ""); len(got) != 0 {
+		t.Fatalf("before any deletion: %+v", got)
+	}
+	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.stack.ID)})
+	w.ok(asAdmin, request{method: "DELETE", path: "/stacks/" + string(w.unpinned.ID)})
+	first, head := see(asOwner, "?limit=1&sort=deleted_at")
+	if len(first) != 1 || first[0].ID != string(w.stack.ID) || head.Get("X-Total-Count") != "2" || head.Get("Link") == "" {
+		t.Errorf("first page: %+v, %v; want the first of two, and where the next is", first, head)
+	}
+	if d := first[0]; d.Name != w.stack.Name || time.Since(d.DeletedAt) > time.Minute || !d.Until.Equal(d.DeletedAt.Add(48*time.Hour)) {
+		t.Errorf("%+v, want it deleted now and restorable for two days", d)
+	}
+	for as, want := range map[string]int{asAdmin: 2, asViewer: 2, asOperator: 2, asOwner: 2, asOther: 0} {
+		if got, _ := see(as, ""); len(got) != want {
+			t.Errorf("list as %s: %d, want %d", as, len(got), want)
+		}
+	}
+	if got, _ := see(asOwner, "?name=unpinned"); len(got) != 1 || got[0].ID != string(w.unpinned.ID) {
+		t.Errorf("by name: %+v", got)
+	}
+	w.ok(asOwner, request{method: "POST", path: "/stacks/" + string(w.unpinned.ID) + "/restore"})
+	if _, err := w.store.Stacks().Collect(t.Context(), time.Now().Add(time.Minute), 10); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := see(asAdmin, ""); len(got) != 1 || got[0].ID != string(w.stack.ID) {
+		t.Errorf("after a restoration, with a cluster that has the other one: %+v", got)
+	}
 }
 
 // A second request with the same key restores nothing a second time.

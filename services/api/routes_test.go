@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
@@ -9,9 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/internal/accesstest"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	transport "github.com/colliery-io/brokkr/services/api/internal/transport/http"
 )
 
@@ -123,6 +126,14 @@ func coreRequests() map[string]func(w *world) request {
 		"get_stack": func(w *world) request { return at("GET", stackPath(w, "")) },
 		"update_stack": func(w *world) request {
 			return at("PUT", stackPath(w, ""), `{"id":"`, string(w.stack.ID), `","name":"renamed","description":null,"generator_id":"`, string(w.other.ID), `"}`)
+		},
+		"list_deleted_stacks": func(w *world) request {
+			now := time.Now()
+			gone := stack.Stack{ID: stack.ID(uuid.NewString()), Name: "gone-" + uuid.NewString(), Generator: w.owner.ID, Version: 1, CreatedAt: now, UpdatedAt: now}
+			if err := errors.Join(w.store.Stacks().Insert(w.t.Context(), gone), w.store.Stacks().Delete(w.t.Context(), gone.ID, now)); err != nil {
+				w.t.Fatal(err)
+			}
+			return at("GET", "/deleted-stacks")
 		},
 		"restore_stack": func(w *world) request {
 			if err := w.store.Stacks().Delete(w.t.Context(), w.stack.ID, time.Now()); err != nil && !fault.Is(err, fault.NotFound) { // by a request before

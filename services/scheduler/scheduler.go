@@ -20,6 +20,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/observation"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/health"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
@@ -69,7 +70,7 @@ func Defaults() Config {
 		BrakeShare: brake.Share, BrakeAtLeast: brake.AtOne, BrakeFleet: brake.Fleet.Floor, BrakeWindow: brake.Fleet.Length, KeepEvents: 24 * time.Hour,
 		UnreachableAfter: 90 * time.Second, OutageShare: 0.3, OutageWait: 2 * time.Minute,
 		AuditSeal: time.Second, KeepAudit: 400 * 24 * time.Hour,
-		KeepDecisions: 30 * 24 * time.Hour, KeepDeletedStacks: 7 * 24 * time.Hour, KeepCollectedStacks: 30 * 24 * time.Hour, KeepAgentEvents: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
+		KeepDecisions: 30 * 24 * time.Hour, KeepDeletedStacks: stack.RestorableFor, KeepCollectedStacks: 30 * 24 * time.Hour, KeepAgentEvents: 30 * 24 * time.Hour, KeepWorkOrders: 90 * 24 * time.Hour, UnclaimedWorkOrders: 7 * 24 * time.Hour}
 }
 
 // Validate reports every value that cannot work.

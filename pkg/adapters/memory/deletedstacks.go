@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -26,6 +27,26 @@ func (r stacks) Deleted(ctx context.Context, scope tenancy.Scope, id stack.ID) (
 		}
 		return copyStack(st), nil
 	})
+}
+
+func (r stacks) DeletedPage(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
+	return read(ctx, r.s, func(s *state) (page.Page[stack.Stack], error) {
+		var all []stack.Stack
+		s.deletedStacks.each(func(k one, _ nothing) bool {
+			st, _ := s.stacks.get(k)
+			if _, live := s.liveGenerator(st.Generator); live && scope.Owns(st.Generator) && s.fits(st, q) {
+				all = append(all, copyStack(st))
+			}
+			return true
+		})
+		return stack.DeletedList().Cut(all, q), nil
+	})
+}
+
+// fits reports whether a stack has the labels and annotations of q.
+func (s *state) fits(st stack.Stack, q page.Query) bool {
+	return hasAll(s.stackLabels, string(st.ID), q.Labels) &&
+		annotated(s.stackAnnotations, string(st.ID), q.Annotations, func(a stack.Annotation) string { return a.Value })
 }
 
 func (r stacks) Restore(ctx context.Context, id stack.ID, at time.Time) error {

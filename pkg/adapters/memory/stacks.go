@@ -56,8 +56,7 @@ func (r stacks) Page(ctx context.Context, scope tenancy.Scope, q page.Query) (pa
 	return read(ctx, r.s, func(s *state) (page.Page[stack.Stack], error) {
 		var all []stack.Stack
 		s.stackNames.each(func(_ two, id stack.ID) bool {
-			if st, ok := s.liveStack(id); ok && s.seesStack(scope, st) && hasAll(s.stackLabels, string(id), q.Labels) &&
-				annotated(s.stackAnnotations, string(id), q.Annotations, func(a stack.Annotation) string { return a.Value }) {
+			if st, ok := s.liveStack(id); ok && s.seesStack(scope, st) && s.fits(st, q) {
 				all = append(all, copyStack(st))
 			}
 			return true

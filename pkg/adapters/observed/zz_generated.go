@@ -490,6 +490,13 @@ func (x observedStacks) Deleted(ctx context.Context, p1 tenancy.Scope, p2 stack.
 	return r0, err
 }
 
+func (x observedStacks) DeletedPage(ctx context.Context, p1 tenancy.Scope, p2 page.Query) (r0 page.Page[stack.Stack], err error) {
+	ctx, done := x.o.start(ctx, "Stacks", "DeletedPage")
+	defer func() { done(err) }()
+	r0, err = x.in.DeletedPage(ctx, p1, p2)
+	return r0, err
+}
+
 func (x observedStacks) Restore(ctx context.Context, p1 stack.ID, p2 time.Time) (err error) {
 	ctx, done := x.o.start(ctx, "Stacks", "Restore")
 	defer func() { done(err) }()

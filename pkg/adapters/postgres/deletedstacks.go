@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/page"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
@@ -24,6 +25,29 @@ func (r stacks) Deleted(ctx context.Context, scope tenancy.Scope, id stack.ID) (
 	}
 	row, err := one[stackRow](ctx, r.s, "get deleted stack", noStack(id), query, args...)
 	return row.stack(), err
+}
+
+const (
+	deletedStacks = ` FROM stacks s WHERE s.deleted_at IS NOT NULL AND s.collected_at IS NULL
+		AND EXISTS (SELECT FROM generators g WHERE g.id = s.generator_id AND g.deleted_at IS NULL)`
+	selectDeletedStacks = `SELECT s.id, s.name, s.description, s.generator_id, s.treatment, s.version, s.created_at, s.updated_at, s.deleted_at` + deletedStacks
+	countDeletedStacks  = `SELECT count(*)` + deletedStacks
+)
+
+func deletedStackPages() listing[stackRow, stack.Stack] {
+	out := stackPages()
+	out.list, out.act, out.rows, out.count = stack.DeletedList(), "list deleted stacks", selectDeletedStacks, countDeletedStacks
+	out.sorts = map[string]string{"deleted_at": "s.deleted_at"}
+	return out
+}
+
+// DeletedPage implements ports.Stacks.
+func (r stacks) DeletedPage(ctx context.Context, scope tenancy.Scope, q page.Query) (page.Page[stack.Stack], error) {
+	only := part{text: nobody}
+	if scope.All || scope.Generator != "" {
+		only = views{all: "", generator: stacksOfGenerator}.only(scope)
+	}
+	return deletedStackPages().page(ctx, r.s, only, q)
 }
 
 const restoreStack = `UPDATE stacks SET deleted_at = NULL, updated_at = $2, version = version + 1

@@ -139,7 +139,7 @@ func TestStatementsAreConstants(t *testing.T) {
 func readsAll() map[string]bool {
 	return map[string]bool{
 		"selectGenerators": true, "listGenerators": true, "listGeneratorsAny": true, "selectAgents": true, "listAgents": true,
-		"selectStacks": true, "listStacks": true, "selectObjects": true, "countObjects": true, "selectTemplates": true, "selectBlobs": true, "selectCredentials": true, "listCredentials": true, "selectJoinTokens": true, "listJoinTokens": true,
+		"selectStacks": true, "listStacks": true, "selectObjects": true, "countObjects": true, "countDeletedStacks": true, "selectTemplates": true, "selectBlobs": true, "selectCredentials": true, "listCredentials": true, "selectJoinTokens": true, "listJoinTokens": true,
 		"selectRegistrations": true, "selectClusters": true, "allClusters": true, "selectSubjects": true, "allSubjects": true,
 		"selectPrior": true, "schemaVersion": true, "selectWorkOrders": true, "listWorkOrders": true, "selectWorkOrderLog": true, "listWorkOrderLog": true,
 		"selectFleet": true, "listFleet": true, "listFeed": true, "selectDiagnostics": true,

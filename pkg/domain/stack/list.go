@@ -24,6 +24,19 @@ func List() page.List[Stack] {
 	}
 }
 
+// DeletedList says how stacks are listed that are deleted and can be restored: the last deletion first.
+func DeletedList() page.List[Stack] {
+	out := List()
+	out.Sorts = []page.Sort[Stack]{{Name: "deleted_at", Kind: page.Moment, Key: func(s Stack) string {
+		if s.DeletedAt == nil {
+			return ""
+		}
+		return page.Time(*s.DeletedAt)
+	}}}
+	out.Descending, out.InPages = true, true
+	return out
+}
+
 func nameOf(s Stack) string { return s.Name }
 
 // ObjectList says how the deployment objects of a stack are listed: the newest first.

@@ -28,6 +28,9 @@ type Checksum string
 // UnusedFor is how long a bundle's content is kept since it was last put while nothing refers to it.
 const UnusedFor = 24 * time.Hour
 
+// RestorableFor is how long at least a deleted stack can be restored where nothing else is configured.
+const RestorableFor = 7 * 24 * time.Hour
+
 // Sequence orders deployment objects over all stacks; gaps are possible.
 type Sequence int64
 

@@ -71,6 +71,13 @@ func (x faultyStacks) Deleted(ctx context.Context, scope tenancy.Scope, id stack
 	return x.in.Deleted(ctx, scope, id)
 }
 
+func (x faultyStacks) DeletedPage(ctx context.Context, scope tenancy.Scope, q page.Query) (v page.Page[stack.Stack], err error) {
+	if err = x.f.next(); err != nil {
+		return v, err
+	}
+	return x.in.DeletedPage(ctx, scope, q)
+}
+
 func (x faultyStacks) Restore(ctx context.Context, id stack.ID, at time.Time) error {
 	if err := x.f.next(); err != nil {
 		return err

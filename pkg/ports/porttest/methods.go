@@ -191,6 +191,9 @@ func (w *world) stackMethods() map[string]method {
 		"Stacks.Deleted": func(ctx context.Context, r ports.Repositories) error {
 			return discard(r.Stacks().Deleted(ctx, everything, s))
 		},
+		"Stacks.DeletedPage": func(ctx context.Context, r ports.Repositories) error {
+			return discard(r.Stacks().DeletedPage(ctx, everything, stack.DeletedList().All(10)))
+		},
 		"Stacks.Restore": func(ctx context.Context, r ports.Repositories) error {
 			return r.Stacks().Restore(ctx, s, w.at)
 		},

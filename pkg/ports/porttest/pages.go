@@ -22,6 +22,8 @@ func pageCases() map[string]func(*world) {
 		"filters and scopes of agents":  agentPageFilters,
 		"filters of clusters":           clusterPageFilters,
 		"generators in each order":      generatorPages,
+		"deleted stacks":                deletedStackPages,
+		"filters of deleted stacks":     deletedStackFilters,
 		"objects of one stack":          objectPages,
 		"stable while others write":     pagesUnderWrites,
 		"what is given is the caller's": pageCopies,

@@ -107,7 +107,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(), CEL: expressions.Compile,
-		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow),
+		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow), KeepDeletedStacks: s.Scheduler.KeepDeletedStacks,
 	}
 	if reload := p.AddReload(live); config.HasFile(a.environ) {
 		deps.Reload = reload.Reload

@@ -35,6 +35,8 @@ const (
 	plainly   = `{"prune":"delete","prune_adopted":false,"prune_protected":false,"adopt":"always","drift":"correct","ignore_paths":[],"service_account":""}`
 	specially = `{"prune":"orphan","prune_adopted":true,"prune_protected":true,"adopt":"never","drift":"report","ignore_paths":["/spec/replicas"],"service_account":"shop/deployer"}`
 	hello     = `{"id":"` + stackID + `",` + times + `,"name":"hello","description":null,"generator_id":"` + genID + `"}`
+	gone      = `{"id":"` + stackID + `","created_at":"2026-08-01T12:00:00Z","updated_at":"2026-08-02T09:00:00Z","deleted_at":"2026-08-02T09:00:00Z","name":"hello","description":null,"generator_id":"` + genID + `","restorable_until":"2026-08-09T09:00:00Z"}`
+	goneLong  = `{"id":"` + objectID + `","created_at":"2026-06-01T12:00:00Z","updated_at":"2026-07-02T09:00:00Z","deleted_at":"2026-07-02T09:00:00Z","name":"hello","description":null,"generator_id":"` + genID + `","restorable_until":"2026-07-09T09:00:00Z"}`
 	edge1     = `{"id":"` + agentID + `",` + times + `,"name":"edge-1","cluster_name":"cluster-1","last_heartbeat":"2026-08-02T11:59:55Z","status":"ACTIVE","k8s_reachable":true,"k8s_api_latency_ms":12,"k8s_reported_at":"2026-08-02T11:59:55Z"}`
 	edge2     = `{"id":"` + agentID2 + `",` + times + `,"name":"edge-2","cluster_name":"cluster-2","last_heartbeat":null,"status":"INACTIVE","k8s_reachable":null,"k8s_api_latency_ms":null,"k8s_reported_at":null}`
 	edge1b    = `{"id":"` + agentID2 + `",` + times + `,"name":"edge-1","cluster_name":"cluster-9","last_heartbeat":null,"status":"ACTIVE"}`

@@ -24,11 +24,12 @@ func (a *app) get() *cobra.Command {
 broker does it, so that a large fleet is not read to see a part of it.`,
 		Example: `  brokkr get agents --status inactive --sort -created_at --limit 20
   brokkr get stacks --label prod --generator team-a
+  brokkr get stacks --deleted
   brokkr get events edge-1 --status FAILURE`,
 	}
 	cmd.AddCommand(
 		a.getList("stacks [NAME|ID]", []string{"stack"}, "List stacks", &listing{orders: sortsOf(stack.List()), filters: []*filter{
-			labelFilter("that have"), annotationFilter("that have"), generatorFilter("only stacks of this"), searchFilter("name or description"),
+			labelFilter("that have"), annotationFilter("that have"), generatorFilter("only stacks of this"), searchFilter("name or description"), deletedFilter(),
 		}}, a.getStacks, a.completeStacks),
 		a.getList("agents [NAME|ID]", []string{"agent"}, "List agents", &listing{orders: sortsOf(agent.List()), filters: agentFilters()}, a.getAgents, a.completeAgents),
 		a.getList("clusters [NAME|AGENT]", []string{"cluster"}, "List clusters with what is known of them, as brokkr fleet does", clusterListing(), a.getClusters, a.completeClusters),
@@ -123,6 +124,9 @@ func listOr[T any](ctx context.Context, ref string, q client.Choice, by func(con
 }
 
 func (a *app) getStacks(ctx context.Context, c *client.Client, ref string, q client.Choice, o *output) (view, error) {
+	if q.Filters.Get(deletedParam) != "" {
+		return a.getDeletedStacks(ctx, c, q, o)
+	}
 	all, rest, err := listOr(ctx, ref, q, c.StacksBy, func() ([]client.Stack, error) { return findStacks(ctx, c, ref, "") })
 	if err != nil {
 		return view{}, err

@@ -25,17 +25,21 @@ func (a *app) stackRestore() *cobra.Command {
 	var wait bool
 	o := waitOptions{settle: settleTime}
 	cmd := &cobra.Command{
-		Use: "restore ID", Short: "Take the deletion of a stack back", Args: exactly("ID"),
+		Use: "restore NAME|ID", Short: "Take the deletion of a stack back", Args: exactly("NAME|ID"),
 		Long: `Takes the deletion of a stack back: labels, annotations, targets, policy and deployment objects are as they were. Clusters that have
-not removed it yet keep it, those that have get it again. ID is what the deletion printed, and what audit entries and events of webhooks say; a name may be another
-stack's by now. What a stack had is kept for a week after its deletion (scheduler.keep_deleted_stacks), and as long as a cluster has not removed it.`,
-		Example: "  brokkr stack restore 33333333-3333-4333-8333-333333333333 --wait",
+not removed it yet keep it, those that have get it again. brokkr get stacks --deleted lists what can be restored; a name does where only one of these has it.
+What a stack had is kept for a week after its deletion (scheduler.keep_deleted_stacks), and as long as a cluster has not removed it.`,
+		Example: "  brokkr get stacks --deleted\n  brokkr stack restore 33333333-3333-4333-8333-333333333333 --wait",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			s, err := c.RestoreStack(cmd.Context(), args[0])
+			id, err := deletedStackID(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			s, err := c.RestoreStack(cmd.Context(), id)
 			if err != nil {
 				return restoreHint(err)
 			}

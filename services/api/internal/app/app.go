@@ -36,6 +36,8 @@ type App struct {
 	Trace  TraceParent
 	Keep   time.Duration // how long observations are kept
 
+	KeepDeleted time.Duration // how long at least a deleted stack can be restored, as the scheduler has it
+
 	// Connected returns since when these agents have a live channel; those that have none are absent.
 	Connected func(ctx context.Context, agents []agent.ID) map[agent.ID]time.Time
 

@@ -28,6 +28,24 @@ func (a *App) ListStacks(ctx context.Context, p tenancy.Principal, q page.Query)
 	return out, nil
 }
 
+// ListDeletedStacks returns a page of the deleted stacks that p could restore: of its own, of all for an admin.
+func (a *App) ListDeletedStacks(ctx context.Context, p tenancy.Principal, q page.Query) (page.Page[stack.Stack], error) {
+	out, err := a.Store.Stacks().DeletedPage(ctx, tenancy.ScopeOf(p), q)
+	if err != nil {
+		return page.Page[stack.Stack]{}, fmt.Errorf("list deleted stacks: %w", err)
+	}
+	return out, nil
+}
+
+// RestorableUntil is until when at least a deleted stack can be restored.
+func (a *App) RestorableUntil(s stack.Stack) *time.Time {
+	if s.DeletedAt == nil {
+		return nil
+	}
+	until := s.DeletedAt.UTC().Add(a.KeepDeleted)
+	return &until
+}
+
 // StackTag is the state of a stack that a change may be made conditional on.
 func StackTag(s stack.Stack) string {
 	return precondition.State(s.ID, s.Name, s.Description, s.Generator, s.Treatment, s.UpdatedAt)

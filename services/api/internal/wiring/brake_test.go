@@ -34,3 +34,18 @@ func TestPlansHaveTheSchedulersBrake(t *testing.T) {
 		}
 	}
 }
+
+// Until when deleted stacks can be restored is said by what the configuration says of the scheduler.
+func TestDeletedStacksAreKeptAsTheSchedulerKeepsThem(t *testing.T) {
+	t.Parallel()
+	database := "DATABASE_URL=postgres://u:secret@h/db"
+	for given, want := range map[string]time.Duration{"": 7 * 24 * time.Hour, "BROKKR__SCHEDULER__KEEP_DELETED_STACKS=0s": 0, "BROKKR__SCHEDULER__KEEP_DELETED_STACKS=36h": 36 * time.Hour} {
+		s, err := load(append([]string{database}, strings.Fields(given)...))
+		if err != nil || s.Scheduler.KeepDeletedStacks != want {
+			t.Errorf("with %q: %v, %v; want %s", given, s, err, want)
+		}
+	}
+	if _, err := load([]string{database, "BROKKR__SCHEDULER__KEEP_DELETED_STACKS=-1s"}); err == nil || !strings.Contains(err.Error(), "scheduler.keep_deleted_stacks") {
+		t.Errorf("error %v, want it to name the key", err)
+	}
+}

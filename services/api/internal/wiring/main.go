@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/adapters/cel"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/pkg/platform/httpserver"
 	"github.com/colliery-io/brokkr/pkg/process"
@@ -28,12 +29,14 @@ type Settings struct {
 	Limits   api.Config   `koanf:"limits"`
 	Webhooks api.Webhooks `koanf:"webhooks"`
 	CORS     process.CORS `koanf:"cors"`
-	// What plans foretell with: the scheduler's, of which it has more.
+	// What plans foretell with, and what is said of deleted stacks: the scheduler's, of which it has more.
 	Scheduler struct {
 		BrakeShare   float64       `koanf:"brake_share"`
 		BrakeAtLeast int           `koanf:"brake_at_least"`
 		BrakeFleet   int           `koanf:"brake_fleet_floor"`
 		BrakeWindow  time.Duration `koanf:"brake_window"`
+
+		KeepDeletedStacks time.Duration `koanf:"keep_deleted_stacks"`
 	} `koanf:"scheduler"`
 	Broker struct {
 		PAKHash   config.Secret `koanf:"pak_hash"`   // of an admin's PAK; empty: the first start mints one and prints it
@@ -55,6 +58,7 @@ func (s *Settings) Validate() error {
 	p.Add(s.Scheduler.BrakeAtLeast < 1, "scheduler.brake_at_least", "is %d, less than 1", s.Scheduler.BrakeAtLeast)
 	p.Add(s.Scheduler.BrakeFleet < 1, "scheduler.brake_fleet_floor", "is %d, less than 1", s.Scheduler.BrakeFleet)
 	p.Add(s.Scheduler.BrakeWindow < time.Second, "scheduler.brake_window", "is %s, less than 1s", s.Scheduler.BrakeWindow)
+	p.Add(s.Scheduler.KeepDeletedStacks < 0, "scheduler.keep_deleted_stacks", "is %s, less than 0", s.Scheduler.KeepDeletedStacks)
 	p.Add(s.API.Addr == "", "api.addr", "is empty; give host:port")
 	return p.Err()
 }
@@ -65,6 +69,7 @@ func load(environ []string) (*Settings, error) {
 	usual := api.UsualBrake()
 	s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast = usual.Share, usual.AtOne
 	s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow = usual.Fleet.Floor, usual.Fleet.Length
+	s.Scheduler.KeepDeletedStacks = stack.RestorableFor
 	if err := config.Load(s, config.Source{Environ: environ, Aliases: process.Aliases(),
 		Foreign: []string{"broker.addr", "broker.state_dir", "broker.tls_cert", "broker.tls_key", "broker.tls_client_ca", "gateway", "scheduler", "agent"}}); err != nil {
 		return nil, err
@@ -105,7 +110,7 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
 		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
-		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow),
+		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow), KeepDeletedStacks: s.Scheduler.KeepDeletedStacks,
 	}
 	if reload := p.AddReload(live); file {
 		deps.Reload = reload.Reload

@@ -46,7 +46,7 @@ func denial(op string, p tenancy.Principal, refused error) error {
 	}
 	code := f.Code
 	switch op {
-	case "list_stacks":
+	case "list_stacks", "list_deleted_stacks":
 		code = "stacks_list_denied"
 	case "create_stack":
 		code = "stack_create_denied"

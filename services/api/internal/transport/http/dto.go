@@ -94,6 +94,10 @@ type (
 		GeneratorID tenancy.GeneratorID `json:"generator_id"`
 		Treatment   treatmentJSON       `json:"treatment"`
 	}
+	deletedStackJSON struct {
+		stackJSON
+		RestorableUntil *time.Time `json:"restorable_until"`
+	}
 	stackLabelJSON struct {
 		ID      stack.LabelID `json:"id"`
 		StackID stack.ID      `json:"stack_id"`

@@ -67,6 +67,9 @@ func stackRoutes(a *app.App) []rpc.Route {
 		list("list_stacks", "/stacks", view(Generator), stack.List(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[stack.Stack], error) {
 			return a.ListStacks(ctx, who(ctx), q)
 		}, stackOf),
+		list("list_deleted_stacks", "/deleted-stacks", view(Generator), stack.DeletedList(), none, func(ctx context.Context, _ struct{}, q page.Query) (page.Page[stack.Stack], error) {
+			return a.ListDeletedStacks(ctx, who(ctx), q)
+		}, func(s stack.Stack) deletedStackJSON { return deletedStackJSON{stackOf(s), a.RestorableUntil(s)} }),
 		post("create_stack", "/stacks", operate(Generator), rpc.JSON[newStackJSON], func(ctx context.Context, n newStackJSON) (stackJSON, error) {
 			ns, err := n.stack()
 			if err != nil {
