@@ -131,9 +131,18 @@ func (c *Client) Sync(ctx context.Context, id agent.ID, req wire.SyncRequest) (w
 func (c *Client) Telemetry(ctx context.Context, id agent.ID, req wire.TelemetryRequest) (wire.TelemetryResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	var out wire.TelemetryResponse
-	err := c.call(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(string(id))+"/telemetry", req, &out, maxErrorBytes)
-	return out, err
+	var out struct {
+		Accepted *int  `json:"accepted"`
+		Dropped  *int  `json:"dropped"`
+		Repeated *bool `json:"repeated"`
+	}
+	if err := c.call(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(string(id))+"/telemetry", req, &out, maxErrorBytes); err != nil {
+		return wire.TelemetryResponse{}, err
+	}
+	if out.Accepted == nil || out.Dropped == nil || out.Repeated == nil {
+		return wire.TelemetryResponse{}, c.foreign("what came")
+	}
+	return wire.TelemetryResponse{Accepted: *out.Accepted, Dropped: *out.Dropped, Repeated: *out.Repeated}, nil
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any, limit int64) error {

@@ -20,7 +20,7 @@ func (c *Client) PendingDiagnostics(ctx context.Context, id agent.ID) ([]wire.Di
 	defer cancel()
 	var out []wire.DiagnosticRequest
 	err := c.call(ctx, http.MethodGet, "/api/v1/agents/"+url.PathEscape(string(id))+"/diagnostics/pending", nil, &out, maxDiagnosticsBytes)
-	return out, err
+	return out, c.said(err, out != nil)
 }
 
 // ClaimDiagnostic makes a question this agent's; Conflict if it is not open any more.
@@ -29,7 +29,7 @@ func (c *Client) ClaimDiagnostic(ctx context.Context, request string) (wire.Diag
 	defer cancel()
 	var out wire.DiagnosticRequest
 	err := c.call(ctx, http.MethodPost, "/api/v1/diagnostics/"+url.PathEscape(request)+"/claim", nil, &out, maxErrorBytes)
-	return out, err
+	return out, c.said(err, out.ID == request)
 }
 
 // AnswerDiagnostic sends the answer to a claimed question.
@@ -37,5 +37,6 @@ func (c *Client) AnswerDiagnostic(ctx context.Context, request string, a wire.Di
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var kept wire.DiagnosticResult
-	return c.call(ctx, http.MethodPost, "/api/v1/diagnostics/"+url.PathEscape(request)+"/result", a, &kept, maxAnswerBytes)
+	err := c.call(ctx, http.MethodPost, "/api/v1/diagnostics/"+url.PathEscape(request)+"/result", a, &kept, maxAnswerBytes)
+	return c.said(err, kept.RequestID == request)
 }

@@ -42,6 +42,15 @@ func (c *Client) foreign(what string) error {
 	return fault.Newf(fault.Unavailable, "not_a_broker", "%s is not what a Brokkr gateway says: is something else listening at %s (BROKKR__AGENT__BROKER_URL)?", what, c.URL())
 }
 
+// said is err, or foreign if what came without an error is not the answer of a gateway: each names what it is about, and a list is one
+// also if it is empty.
+func (c *Client) said(err error, is bool) error {
+	if err == nil && !is {
+		return c.foreign("what came")
+	}
+	return err
+}
+
 // refused turns an answer without success into a fault.
 func (c *Client) refused(res *http.Response) error {
 	var body struct{ Code, Message string }

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -11,10 +13,11 @@ import (
 
 // PendingWebhooks claims deliveries for the agent, each for its timeout and a minute at least.
 func (c *Client) PendingWebhooks(ctx context.Context, id agent.ID) ([]wire.PendingWebhook, error) {
-	return get[[]wire.PendingWebhook](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/webhooks/pending", nil)
+	return getList[wire.PendingWebhook](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/webhooks/pending", nil)
 }
 
-// TellWebhook tells how an attempt ended. Forbidden or NotFound: the claim is over.
+// TellWebhook tells how an attempt ended. Forbidden or NotFound: the claim is over. The answer of a gateway says nothing, or which
+// delivery it is about.
 func (c *Client) TellWebhook(ctx context.Context, delivery string, r wire.WebhookResult) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -22,5 +25,11 @@ func (c *Client) TellWebhook(ctx context.Context, delivery string, r wire.Webhoo
 	if err != nil {
 		return err
 	}
-	return res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // nothing was written
+	said, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBytes))
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	var about struct{ ID string }
+	return c.said(nil, len(said) == 0 || (json.Unmarshal(said, &about) == nil && about.ID == delivery))
 }

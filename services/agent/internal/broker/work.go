@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,7 +16,7 @@ const maxWorkBytes = 112 << 20
 
 // PendingWork returns the orders of this type that the agent may claim, oldest first.
 func (c *Client) PendingWork(ctx context.Context, id agent.ID, kind string) ([]wire.WorkOrder, error) {
-	return get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/pending", url.Values{"work_type": {kind}})
+	return getList[wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/pending", url.Values{"work_type": {kind}})
 }
 
 // ClaimedWork returns all orders that the agent has claimed; the broker shows some at a time.
@@ -25,7 +24,7 @@ func (c *Client) ClaimedWork(ctx context.Context, id agent.ID) ([]wire.WorkOrder
 	var all []wire.WorkOrder
 	seen := map[string]bool{}
 	for query := (url.Values{}); ; {
-		page, err := get[[]wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/claimed", query)
+		page, err := getList[wire.WorkOrder](ctx, c, "/api/v1/agents/"+url.PathEscape(string(id))+"/work-orders/claimed", query)
 		if err != nil {
 			return nil, err
 		}
@@ -45,30 +44,35 @@ func (c *Client) ClaimedWork(ctx context.Context, id agent.ID) ([]wire.WorkOrder
 
 // ClaimWork claims an order; NotFound if another agent was faster.
 func (c *Client) ClaimWork(ctx context.Context, id agent.ID, order string) (wire.WorkOrder, error) {
-	return post[wire.WorkOrder](ctx, c, order, "claim", map[string]any{"agent_id": id})
+	out, err := post[wire.WorkOrder](ctx, c, order, "claim", map[string]any{"agent_id": id})
+	return out, c.said(err, out.ID == order)
 }
 
 // RenewWork says that the work goes on. Forbidden or NotFound: the claim is over.
 func (c *Client) RenewWork(ctx context.Context, order string, lease time.Duration) error {
-	_, err := post[wire.WorkOrderClaim](ctx, c, order, "renew", map[string]any{"lease_seconds": int64(lease / time.Second)})
-	return err
+	out, err := post[wire.WorkOrderClaim](ctx, c, order, "renew", map[string]any{"lease_seconds": int64(lease / time.Second)})
+	return c.said(err, out.ID == order)
 }
 
 // CompleteWork tells the result of an attempt.
 func (c *Client) CompleteWork(ctx context.Context, order string, success bool, message string, retryable bool) error {
-	_, err := post[json.RawMessage](ctx, c, order, "complete", map[string]any{"success": success, "message": message, "retryable": retryable})
-	return err
+	out, err := post[struct{ ID, Status string }](ctx, c, order, "complete", map[string]any{"success": success, "message": message, "retryable": retryable})
+	return c.said(err, out.ID == order || out.Status == retryScheduled)
 }
 
-func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
-	var out T
+// retryScheduled is the status of an order that is tried again: then the answer has nothing else.
+const retryScheduled = "retry_scheduled"
+
+// getList returns a list.
+func getList[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	var out []T
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
 	err := c.call(ctx, http.MethodGet, path, nil, &out, maxWorkBytes)
-	return out, err
+	return out, c.said(err, out != nil)
 }
 
 func post[T any](ctx context.Context, c *Client, order, act string, body any) (T, error) {
