@@ -123,11 +123,13 @@ SCALE ?= 1
 SEED  ?= 1
 OUT   ?=
 
-bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simulated agents, into docs/benchmarks (ROWS=5,8 SCALE=0.1 SEED=7 OUT=folder)
+comma := ,
+
+bench-fleet: deps ## processes, PostgreSQL and Redis under 1,000 and 10,000 simulated agents, a real agent on a real API server, into docs/benchmarks (ROWS=5,8 SCALE=0.1 SEED=7 OUT=folder)
 	@mkdir -p bin
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/api/cmd/brokkr-api ./services/gateway/cmd/brokkr-gateway ./services/scheduler/cmd/brokkr-scheduler
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./services/api/cmd/brokkr-api ./services/gateway/cmd/brokkr-gateway ./services/scheduler/cmd/brokkr-scheduler ./services/agent/cmd/brokkr-agent
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/brokkr-fleetsim ./test/fleetsim
-	@$(TESTENV) --durable -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(or $(OUT),$(if $(filter 1,$(SCALE)),docs/benchmarks,bin))
+	@$(TESTENV) --durable $(if $(ROWS),$(if $(filter 16,$(subst $(comma), ,$(ROWS))),--kube 1),--kube 1) -- bin/brokkr-fleetsim bench --rows "$(ROWS)" --scale $(SCALE) --seed $(SEED) --out $(or $(OUT),$(if $(filter 1,$(SCALE)),docs/benchmarks,bin))
 
 deps: ## install what tests and the demo need from the system (PostgreSQL, Redis, Prometheus, a C compiler, curl)
 	@tools/install-deps.sh --tests

@@ -60,6 +60,7 @@ func measure(ctx context.Context, args []string, getenv func(string) string, out
 	fs.SetOutput(progress)
 	l := life(fs)
 	o := bench.Options{Postgres: getenv("BROKKR_TEST_POSTGRES"), Redis: getenv("BROKKR_TEST_REDIS"), Log: progress}
+	o.Kubeconfig, _, _ = strings.Cut(getenv("BROKKR_TEST_KUBECONFIGS"), ",")
 	rows := fs.String("rows", "", fmt.Sprintf("rows to measure, with commas; empty: all of %v", bench.Rows()))
 	fs.Float64Var(&o.Scale, "scale", 1, "of the targets' sizes")
 	fs.Uint64Var(&o.Seed, "seed", 1, "of all chance")

@@ -83,6 +83,42 @@ func TestSmokeOfOtherRows(t *testing.T) {
 	}
 }
 
+// The agent's own program on a real API server, with a few hundred objects.
+func TestSmokeOfTheAgent(t *testing.T) {
+	postgres, redis, kubeconfig := testenv.Postgres(t), testenv.NewRedisServer(t).URL(), testenv.Kubeconfigs(t, 1)[0]
+	programs := t.TempDir()
+	for _, p := range []string{"./cmd/brokkr-broker", "./services/agent/cmd/brokkr-agent"} {
+		built := testenv.Build(t, p)
+		if err := os.Symlink(built, filepath.Join(programs, filepath.Base(built))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := map[string]string{"BROKKR_TEST_POSTGRES": postgres, "BROKKR_TEST_REDIS": redis, "BROKKR_TEST_KUBECONFIGS": kubeconfig + ",/no/other"}
+	dir := t.TempDir()
+	err := command(t.Context(), []string{"bench", "--all-in-one", "--programs", programs, "--rows", "16", "--scale", "0.01", "--out", dir},
+		func(name string) string { return env[name] }, testWriter{t}, testWriter{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bench.Report
+	if err := json.Unmarshal(text, &report); err != nil || len(report.Results) != 1 {
+		t.Fatalf("report: %v, %+v", err, report)
+	}
+	r := report.Results[0]
+	for _, is := range []string{"idle_rss_mb", "idle_peak_mb", "with_objects_rss_mb"} {
+		if r.Details[is] <= 0 {
+			t.Errorf("%s is not measured: %+v", is, r)
+		}
+	}
+	if r.Value <= 0 || r.Full || r.CPU["agent"] <= 0 || r.Peak["agent"] <= 0 {
+		t.Errorf("row 16 says nothing: %+v", r)
+	}
+}
+
 type testWriter struct{ testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {

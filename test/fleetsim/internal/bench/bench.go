@@ -18,7 +18,7 @@ import (
 type Options struct {
 	Postgres string   // URL of a database of a superuser; databases are made beside it
 	Redis    string   // redis:// URL
-	Programs string   // folder with brokkr-api, brokkr-gateway, brokkr-scheduler; or brokkr-broker
+	Programs string   // folder with brokkr-api, brokkr-gateway, brokkr-scheduler; or brokkr-broker; and brokkr-agent for row 16
 	AllInOne bool     // one process instead of three
 	Rows     []string // of speed.md's targets; empty: all that there are
 	Scale    float64  // of the targets' sizes
@@ -27,6 +27,8 @@ type Options struct {
 	Profiles string     // folder for CPU profiles of each process in the first seconds of each row; empty: none
 	Command  string     // that made the run, for the report
 	Log      io.Writer  // progress
+
+	Kubeconfig string // of an API server for a real agent, row 16; empty: none
 }
 
 // group is rows that share a control plane and a fixture.
@@ -44,6 +46,7 @@ func groups() []group {
 		{"10,000 agents", []string{"3", "10"}, tenThousand},
 		{"telemetry", []string{"13"}, telemetry},
 		{"webhooks", []string{"14"}, webhooks},
+		{"an agent", []string{"16"}, agentFootprint},
 		{"lists", []string{"18"}, lists},
 	}
 }

@@ -23,6 +23,7 @@ const patience = time.Minute
 // process is one program of the product.
 type process struct {
 	name, path string
+	args       []string
 	env        []string
 	ready      string // URL that answers 200 when it is ready; a handler of the public or the health listener
 	admin      string // URL of the listener for metrics and profiles
@@ -52,7 +53,7 @@ func (p *process) start() error {
 		return fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer out.Close() //nolint:errcheck // the program has its own
-	p.cmd = exec.Command(p.path)
+	p.cmd = exec.Command(p.path, p.args...)
 	if filepath.Base(p.path) == "brokkr-broker" {
 		p.cmd.Args = append(p.cmd.Args, "serve")
 	}

@@ -153,7 +153,7 @@ const markdownHead = `# The fleet
 
 ` + "`make bench-fleet`" + ` starts the api, a gateway and a scheduler as processes of their own on a private PostgreSQL that syncs to disk and a private Redis,
 registers agents through the API and lets ` + "`brokkr-fleetsim`" + ` speak for them: the real sync protocol, one connection an agent, no Kubernetes
-behind it. Everything, load included, runs on one machine. ` + "`ROWS=5,8`" + ` takes some rows, ` + "`SCALE=0.1`" + ` a tenth of the size, ` + "`SEED=7`" + ` another seed.
+behind it. Row 16 alone is about the agent's own program, on a Kubernetes API server that is started for it. Everything, load included, runs on one machine. ` + "`ROWS=5,8`" + ` takes some rows, ` + "`SCALE=0.1`" + ` a tenth of the size, ` + "`SEED=7`" + ` another seed.
 Times differ from machine to machine, and with what else runs there (load average), so each value stands beside a ratio to something
 measured in the same minute. [fleet.json](fleet.json) has it all: quantiles, CPU seconds and peak memory of every process, bytes, calibration.
 
