@@ -83,6 +83,7 @@ func matrix() map[string]install {
 		"agent-namespaced": {agent, agent, set(url, "rbac.scope=namespace", "auth.existingSecret=my-pak")},
 		"agent-all": {agent, "edge-1", set(url, "join.token=brokkrjoin_BRabcdef_"+strings.Repeat("a", 32), "rbac.roles=true", "rbac.definitions=true",
 			"rbac.webhooks=true", "rbac.storage=true", "rbac.builds=true", "rbac.impersonate[0].name=deployer", "rbac.impersonate[0].namespace=web",
+			"agent.healthRules[0]=Database.example.com=object.status.ready ? 'healthy' : 'progressing'",
 			"monitoring.podMonitor.enabled=true", "otlp.endpoint=http://collector:4318",
 			"broker.caSecret=my-tls", "broker.clientCertSecret=my-certificate")},
 	}

@@ -17,11 +17,14 @@ type Treatment struct {
 	Drift          string   `json:"drift,omitempty"` // correct | report | ignore
 	IgnorePaths    []string `json:"ignore_paths"`    // JSON pointers to fields that are left to others
 	ServiceAccount string   `json:"service_account"` // namespace/name; empty: as the agent decides
+	// Kind.group=expression in CEL: how custom resources are. Absent where there are none: older brokers know no such field.
+	HealthRules []string `json:"health_rules,omitempty"`
 }
 
 func (t Treatment) equal(u Treatment) bool {
 	return t.Prune == u.Prune && t.PruneAdopted == u.PruneAdopted && t.PruneProtected == u.PruneProtected && t.Adopt == u.Adopt &&
-		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && slices.Equal(t.IgnorePaths, u.IgnorePaths)
+		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && slices.Equal(t.IgnorePaths, u.IgnorePaths) &&
+		slices.Equal(t.HealthRules, u.HealthRules)
 }
 
 // treatTries bounds how often somebody else may be faster.
@@ -40,7 +43,7 @@ func (c *Client) Treat(ctx context.Context, id string, change func(Treatment) Tr
 			return s, false, errors.New("the broker is of a release in which stacks have no treatment")
 		}
 		old := *s.Treatment
-		old.IgnorePaths = slices.Clone(old.IgnorePaths)
+		old.IgnorePaths, old.HealthRules = slices.Clone(old.IgnorePaths), slices.Clone(old.HealthRules)
 		next := change(old)
 		if next.IgnorePaths == nil {
 			next.IgnorePaths = []string{}

@@ -94,12 +94,13 @@ type Policy struct {
 	Drift          string   `json:"drift,omitempty"`           // correct | report | ignore
 	IgnorePaths    []string `json:"ignore_paths,omitempty"`    // JSON pointers left to others
 	ServiceAccount string   `json:"service_account,omitempty"` // namespace/name that the agent impersonates
+	HealthRules    []string `json:"health_rules,omitempty"`    // Kind.group=expression in CEL: how custom resources are
 }
 
 // Equal reports whether two policies say the same.
 func (p Policy) Equal(q Policy) bool {
 	return p.Prune == q.Prune && p.PruneAdopted == q.PruneAdopted && p.PruneProtected == q.PruneProtected && p.Adopt == q.Adopt &&
-		p.Drift == q.Drift && p.ServiceAccount == q.ServiceAccount && slices.Equal(p.IgnorePaths, q.IgnorePaths)
+		p.Drift == q.Drift && p.ServiceAccount == q.ServiceAccount && slices.Equal(p.IgnorePaths, q.IgnorePaths) && slices.Equal(p.HealthRules, q.HealthRules)
 }
 
 // Pending counts work that waits for this agent in other queues.

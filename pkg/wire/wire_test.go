@@ -32,6 +32,7 @@ func messages() map[string]any {
 		Policy: wire.Policy{
 			Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
 			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "team/deployer",
+			HealthRules: []string{"Certificate.cert-manager.io='healthy'"},
 		},
 	}}
 	none := []wire.Stack{}

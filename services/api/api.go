@@ -118,6 +118,8 @@ type Deps struct {
 	Retention time.Duration // of events and logs; the longest if zero
 	// CEL reads the expressions of policies; nil: a policy with one is refused.
 	CEL func(expression string) (placement.Expr, error)
+	// HealthRules says what is wrong with the expression of a health rule; nil: a treatment with one is refused.
+	HealthRules func(expression string) error
 	// Brake is the scheduler's, by which plans foretell what would be held; that of its defaults if zero.
 	Brake             placement.Brake
 	KeepDeletedStacks time.Duration // the scheduler's: how long at least a deleted stack can be restored
@@ -173,6 +175,9 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 			}
 			return x.Cost(), nil
 		}}
+	}
+	if d.HealthRules != nil {
+		cases.Rules = d.HealthRules
 	}
 	if cases.Brake = d.Brake; d.Brake == (placement.Brake{}) {
 		cases.Brake = UsualBrake()

@@ -27,7 +27,7 @@ type (
 
 func useCases(store ports.Store, now func() time.Time, random io.Reader, bundleLimit int64, keep time.Duration) *app.App {
 	d := Defaults()
-	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Connected: (&channels{}).since, Trace: telemetry.TraceParent, Keep: keep,
+	return &app.App{Store: trail.Store(store, now), Now: now, Random: random, Check: checkBundle(bundleLimit), Templates: templates{}, Policies: policies{cel: noCEL}, Rules: noRules, Connected: (&channels{}).since, Trace: telemetry.TraceParent, Keep: keep,
 		Turns: app.Foresight(d.Plans, d.PlansEach, func(turn.Outcome) {})}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
@@ -21,13 +22,14 @@ type treated struct {
 		Drift          string   `json:"drift"`
 		IgnorePaths    []string `json:"ignore_paths"`
 		ServiceAccount string   `json:"service_account"`
+		HealthRules    []string `json:"health_rules"`
 	} `json:"treatment"`
 }
 
 func (t treated) treatment() stack.Treatment {
 	x := t.Treatment
 	return stack.Treatment{Prune: x.Prune, PruneAdopted: x.PruneAdopted, PruneProtected: x.PruneProtected, Adopt: x.Adopt, Drift: x.Drift,
-		IgnorePaths: x.IgnorePaths, ServiceAccount: x.ServiceAccount}
+		IgnorePaths: x.IgnorePaths, ServiceAccount: x.ServiceAccount, HealthRules: x.HealthRules}
 }
 
 func TestTreatmentOfAStack(t *testing.T) {
@@ -37,15 +39,16 @@ func TestTreatmentOfAStack(t *testing.T) {
 	see := func() stack.Treatment {
 		return decode[treated](t, w.ok(asOwner, request{method: "GET", path: path})).treatment()
 	}
-	defaults := stack.Treatment{Prune: "delete", Adopt: "always", Drift: "correct", IgnorePaths: []string{}}
+	defaults := stack.Treatment{Prune: "delete", Adopt: "always", Drift: "correct", IgnorePaths: []string{}, HealthRules: []string{}}
 	if diff := cmp.Diff(defaults, see()); diff != "" {
 		t.Errorf("by default (-want +got):\n%s", diff)
 	}
 	before := w.end()
-	const all = `{"prune":"orphan","prune_adopted":true,"prune_protected":true,"adopt":"never","drift":"report","ignore_paths":["/spec/replicas"],"service_account":"shop/deployer"}`
+	const all = `{"prune":"orphan","prune_adopted":true,"prune_protected":true,"adopt":"never","drift":"report","ignore_paths":["/spec/replicas"],"service_account":"shop/deployer","health_rules":["Gadget.example.com=object.status.ok ? 'healthy' : 'failing: no'"]}`
 	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":` + all + `}`})
 	want := stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-		IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"}
+		IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer",
+		HealthRules: []string{"Gadget.example.com=object.status.ok ? 'healthy' : 'failing: no'"}}
 	if diff := cmp.Diff(want, see()); diff != "" {
 		t.Errorf("as it was set (-want +got):\n%s", diff)
 	}
@@ -62,7 +65,7 @@ func TestTreatmentOfAStack(t *testing.T) {
 		t.Errorf("after a PUT that says nothing of it (-want +got):\n%s", diff)
 	}
 	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":{"drift":"ignore"}}`})
-	if diff := cmp.Diff(stack.Treatment{Prune: "delete", Adopt: "always", Drift: "ignore", IgnorePaths: []string{}}, see()); diff != "" {
+	if diff := cmp.Diff(stack.Treatment{Prune: "delete", Adopt: "always", Drift: "ignore", IgnorePaths: []string{}, HealthRules: []string{}}, see()); diff != "" {
 		t.Errorf("it is replaced as a whole (-want +got):\n%s", diff)
 	}
 	w.ok(asOwner, request{method: "PUT", path: path, body: `{"treatment":null}`})
@@ -103,16 +106,24 @@ func TestWhatIsWrongWithATreatmentIsSaidWithItsPath(t *testing.T) {
 	path := "/stacks/" + string(w.stack.ID)
 	before := w.end()
 	for body, want := range map[string]string{
-		`{"prune":"keep"}`:                    `treatment.prune is \"keep\", not delete or orphan`,
-		`{"drfit":"report"}`:                  "treatment.drfit is not known",
-		`{"prune_adopted":"yes"}`:             "treatment.prune_adopted must be true or false, not string",
-		`{"ignore_paths":"/spec"}`:            "treatment.ignore_paths must be a list of texts, not string",
-		`{"ignore_paths":["/spec",7]}`:        "treatment.ignore_paths must be a text, not number",
-		`{"ignore_paths":["/a","b"]}`:         `treatment.ignore_paths[1] is \"b\", no JSON pointer`,
-		`{"service_account":"x"}`:             `treatment.service_account is \"x\", not namespace/name`,
-		`{"prune":"a","adopt":"b"}`:           "(and 1 more problems)",
-		`["orphan"]`:                          "treatment must be an object, not array",
-		`{"ignore_paths":["/metadata/name"]}`: "what it is",
+		`{"prune":"keep"}`:                        `treatment.prune is \"keep\", not delete or orphan`,
+		`{"drfit":"report"}`:                      "treatment.drfit is not known",
+		`{"prune_adopted":"yes"}`:                 "treatment.prune_adopted must be true or false, not string",
+		`{"ignore_paths":"/spec"}`:                "treatment.ignore_paths must be a list of texts, not string",
+		`{"ignore_paths":["/spec",7]}`:            "treatment.ignore_paths must be a text, not number",
+		`{"ignore_paths":["/a","b"]}`:             `treatment.ignore_paths[1] is \"b\", no JSON pointer`,
+		`{"service_account":"x"}`:                 `treatment.service_account is \"x\", not namespace/name`,
+		`{"prune":"a","adopt":"b"}`:               "(and 1 more problems)",
+		`["orphan"]`:                              "treatment must be an object, not array",
+		`{"ignore_paths":["/metadata/name"]}`:     "what it is",
+		`{"health_rules":["Gadget.example.com"]}`: `treatment.health_rules[0] is \"Gadget.example.com\", not Kind.group=expression`,
+		`{"health_rules":["A.example.com='healthy'","Deployment.apps='healthy'"]}`:                                             `treatment.health_rules[1] is about \"Deployment.apps\"`,
+		`{"health_rules":["A.example.com=object.status.ok"," B.example.com=object.phase ="]}`:                                  `treatment.health_rules[1] for B.example.com cannot be used: 1:14: Syntax error`,
+		`{"health_rules":["A.example.com=1 == 1"]}`:                                                                            `treatment.health_rules[0] for A.example.com cannot be used: it is of type bool, not a text`,
+		`{"health_rules":["A.example.com=object.spec.on ? 'healthy' : 'Broken'"]}`:                                             `cannot be used: 1:30: it gives \"Broken\"`,
+		`{"health_rules":["A.example.com=status.phase"]}`:                                                                      `undeclared reference to 'status'`,
+		`{"health_rules":["A.example.com='healthy'","A.example.com='failing'"]}`:                                               `treatment.health_rules[1] is a second rule for A.example.com`,
+		`{"health_rules":["A.example.com=object.a.all(x, object.b.all(y, object.c.all(z, x+y!=z))) ? 'healthy' : 'failing'"]}`: `it may cost`,
 	} {
 		for _, q := range []request{
 			{method: "PUT", path: path, body: `{"treatment":` + body + `}`},
@@ -126,5 +137,20 @@ func TestWhatIsWrongWithATreatmentIsSaidWithItsPath(t *testing.T) {
 	}
 	if events := w.since(before); len(events) != 0 {
 		t.Errorf("what was refused wrote %v", events)
+	}
+}
+
+// What reads no expressions refuses them: it must not keep what no agent could use.
+func TestHealthRulesAreRefusedWhereNobodyReadsThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, loadContract(t))
+	store, ok := w.store.(*memory.Store)
+	if !ok {
+		t.Fatalf("the world's store is a %T", w.store)
+	}
+	w.handler = w.handlerOf(store)
+	rec := w.do(asOwner, request{method: "PUT", path: "/stacks/" + string(w.stack.ID), body: `{"treatment":{"health_rules":["A.example.com='healthy'"]}}`})
+	if rec.Code != http.StatusBadRequest || code(t, rec) != "invalid_treatment" || !strings.Contains(rec.Body.String(), "are not read here") {
+		t.Errorf("got %d %s", rec.Code, rec.Body)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/colliery-io/brokkr/api/openapi"
 	"github.com/colliery-io/brokkr/internal/accesstest"
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/healthrule"
 	"github.com/colliery-io/brokkr/pkg/adapters/memory"
 	"github.com/colliery-io/brokkr/pkg/adapters/observed"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
@@ -118,7 +119,7 @@ func newWorldOf(t *testing.T, c contract, conf api.Config, store interface {
 		Store: observed.Store(store, tel.Tracer("store"), tel.Registry), Telemetry: tel, Clock: time.Now, Version: "1.2.3",
 		Verifier: identity.NewVerifier(store.Credentials(), store, time.Now), Wakeups: store,
 		Sender: outbound.ToTheWorld([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
-		Reload: func(context.Context) config.Outcome { return w.reload },
+		Reload: func(context.Context) config.Outcome { return w.reload }, HealthRules: healthrule.New().Check,
 	})
 	must(t, err)
 	w.handler = svc.Handler()

@@ -24,9 +24,9 @@ func TestATreatmentIsPartOfTheTargetState(t *testing.T) {
 			t.Fatalf("by default: %+v, want an empty policy", (*res.Stacks)[0].Policy)
 		}
 		w.treatment = stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer", StreamLogs: true}
+			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer", HealthRules: []string{"Gadget.example.com='healthy'"}, StreamLogs: true}
 		want := wire.Policy{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer"}
+			IgnorePaths: []string{"/spec/replicas"}, ServiceAccount: "shop/deployer", HealthRules: []string{"Gadget.example.com='healthy'"}}
 		parked := r.sync(p, p.request(50))
 		w.assign(o, a)
 		if !parked.answered() || parked.took != 0 {

@@ -47,6 +47,10 @@ agent:
     - {{ printf "%s%s/%s" (ternary (printf "%s=" .generator) "" (not (empty .generator))) .namespace .name | quote }}
     {{- end }}
   {{- end }}
+  {{- with .Values.agent.healthRules }}
+  health_rules:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- if not (include "agent.keyed" .) }}
   name: {{ .Values.join.agentName | default .Release.Name | quote }}
   cluster_name: {{ .Values.join.clusterName | default .Values.join.agentName | default .Release.Name | quote }}

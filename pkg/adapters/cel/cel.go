@@ -3,30 +3,27 @@
 package cel
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/ext"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/bounded"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 )
 
 // CostLimit is how much one expression may cost for one cluster, in CEL's units: about one for each step.
-const CostLimit = 100_000
+const CostLimit = bounded.CostLimit
 
-// Sizes that the estimate of the cost takes for granted of what is known of a cluster. An expression that is dear with more
-// is stopped when it runs.
+// Sizes that the estimate of the cost takes for granted of what is known of a cluster.
 const (
-	manyItems = 500
-	longText  = 256
+	manyItems = bounded.ManyItems
+	longText  = bounded.LongText
 )
 
 // Compiler compiles expressions, each once for as long as it is remembered. It is safe for concurrent use.
@@ -58,20 +55,6 @@ func New() (*Compiler, error) {
 	return &Compiler{env: env, done: map[string]*program{}}, nil
 }
 
-// sizes answers the estimate's questions: how large is what comes from outside.
-type sizes struct{}
-
-func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
-	if n.Type() != nil && (n.Type().IsExactType(cel.StringType) || n.Type().IsExactType(cel.DynType)) {
-		return &checker.SizeEstimate{Max: longText}
-	}
-	return &checker.SizeEstimate{Max: manyItems}
-}
-
-func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
-	return nil
-}
-
 // Compile returns the expression. An error says what is wrong and where: no CEL, something that is not known of clusters,
 // no truth value, or costs that may be beyond CostLimit.
 func (c *Compiler) Compile(expression string) (placement.Expr, error) {
@@ -95,27 +78,13 @@ func (c *Compiler) Compile(expression string) (placement.Expr, error) {
 }
 
 func (c *Compiler) compile(expression string) (*program, error) {
-	checked, issues := c.env.Compile(expression)
-	if issues != nil && issues.Err() != nil {
-		var all []string
-		for _, e := range issues.Errors() {
-			all = append(all, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
-		}
-		return nil, errors.New(strings.Join(all, "; "))
-	}
-	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("it is of type %s, neither true nor false", t)
-	}
-	cost, err := c.env.EstimateCost(checked, sizes{})
+	checked, cost, err := bounded.Check(c.env, expression, bounded.Kind{Type: cel.BoolType, Not: "neither true nor false", Of: "one cluster"})
 	if err != nil {
-		return nil, fmt.Errorf("estimate the cost: %w", err)
+		return nil, err
 	}
-	if cost.Max > CostLimit {
-		return nil, fmt.Errorf("it may cost %d for one cluster, more than %d", cost.Max, CostLimit)
-	}
-	p := &program{parts: reads(checked), cost: cost.Max}
-	if p.counted, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit)); err != nil {
-		return nil, fmt.Errorf("compile: %w", err)
+	p := &program{parts: reads(checked), cost: cost}
+	if p.counted, err = bounded.Counted(c.env, checked); err != nil {
+		return nil, err
 	}
 	if p.free, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)

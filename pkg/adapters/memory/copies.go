@@ -71,7 +71,7 @@ func copyStack(s stack.Stack) stack.Stack {
 }
 
 func copyTreatment(t stack.Treatment) stack.Treatment {
-	t.IgnorePaths = slices.Clone(t.IgnorePaths)
+	t.IgnorePaths, t.HealthRules = slices.Clone(t.IgnorePaths), slices.Clone(t.HealthRules)
 	return t
 }
 

@@ -19,6 +19,7 @@ type Treatment struct {
 	Drift          string   `json:"drift,omitempty"`           // what has changed since it was applied: correct | report | ignore
 	IgnorePaths    []string `json:"ignore_paths,omitempty"`    // JSON pointers to fields that are left to others
 	ServiceAccount string   `json:"service_account,omitempty"` // namespace/name, as whom objects are read and written; empty: as the agent decides
+	HealthRules    []string `json:"health_rules,omitempty"`    // Kind.group=expression in CEL: how custom resources are
 	// StreamLogs says that the logs of the stack's pods are told where nothing nearer to a pod says otherwise. It is never said in a
 	// treatment: it is what the stack's annotation says (Annotated).
 	StreamLogs bool `json:"stream_logs,omitempty"`
@@ -52,8 +53,9 @@ type Problem struct {
 }
 
 // Parsed returns the treatment with defaults that are spelled out left empty, so that what means the same is the same. It is Invalid,
-// with every problem and its path, if a field has a value that it cannot have.
-func (t Treatment) Parsed() (Treatment, error) {
+// with every problem and its path, if a field has a value that it cannot have. The expressions of health rules are asked of check, if one
+// is given: the language is not this package's.
+func (t Treatment) Parsed(check ...func(expression string) error) (Treatment, error) {
 	var all []Problem
 	bad := func(path, format string, args ...any) {
 		all = append(all, Problem{"treatment." + path, fmt.Sprintf(format, args...)})
@@ -82,6 +84,14 @@ func (t Treatment) Parsed() (Treatment, error) {
 	if t.ServiceAccount != "" && !isAccount(t.ServiceAccount) {
 		bad("service_account", "is %q, not namespace/name of a service account", t.ServiceAccount)
 	}
+	ParseHealthRules(t.HealthRules, func(expression string) error {
+		for _, c := range check {
+			if err := c(expression); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(i int, why string) { bad(fmt.Sprintf("health_rules[%d]", i), "%s", why) })
 	if len(all) > 0 {
 		return Treatment{}, InvalidTreatment(all...)
 	}
@@ -89,6 +99,9 @@ func (t Treatment) Parsed() (Treatment, error) {
 		t.IgnorePaths = nil
 	}
 	t.StreamLogs = false
+	if len(t.HealthRules) == 0 {
+		t.HealthRules = nil
+	}
 	return t, nil
 }
 
@@ -117,7 +130,8 @@ func (t Treatment) Full() Treatment {
 // Equal reports whether two treatments are the same. Of those that Parsed has returned, that is whether they mean the same.
 func (t Treatment) Equal(u Treatment) bool {
 	return t.Prune == u.Prune && t.PruneAdopted == u.PruneAdopted && t.PruneProtected == u.PruneProtected && t.Adopt == u.Adopt &&
-		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && t.StreamLogs == u.StreamLogs && slices.Equal(t.IgnorePaths, u.IgnorePaths)
+		t.Drift == u.Drift && t.ServiceAccount == u.ServiceAccount && t.StreamLogs == u.StreamLogs && slices.Equal(t.IgnorePaths, u.IgnorePaths) &&
+		slices.Equal(t.HealthRules, u.HealthRules)
 }
 
 // IsZero reports whether everything is as by default.
@@ -153,12 +167,7 @@ func isAccount(s string) bool {
 	if !ok || len(namespace) > 63 || len(name) > 253 || !isLabel(namespace) {
 		return false
 	}
-	for part := range strings.SplitSeq(name, ".") {
-		if !isLabel(part) {
-			return false
-		}
-	}
-	return true
+	return isName(name)
 }
 
 // isLabel reports whether s consists of lower-case letters, digits and dashes, with no dash at either end.

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -17,9 +18,11 @@ func TestTreatmentsThatMeanTheSameAreTheSame(t *testing.T) {
 		"defaults in words": {in: stack.Treatment{Prune: "delete", Adopt: "always", Drift: "correct", IgnorePaths: []string{}}},
 		"everything else": {
 			in: stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-				IgnorePaths: []string{"/spec/replicas", "/metadata/annotations/a.b~1c", "/data/a~0b"}, ServiceAccount: "shop-1/deployer.v2"},
+				IgnorePaths: []string{"/spec/replicas", "/metadata/annotations/a.b~1c", "/data/a~0b"}, ServiceAccount: "shop-1/deployer.v2",
+				HealthRules: []string{"Gadget.example.com='healthy'"}},
 			want: stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-				IgnorePaths: []string{"/spec/replicas", "/metadata/annotations/a.b~1c", "/data/a~0b"}, ServiceAccount: "shop-1/deployer.v2"},
+				IgnorePaths: []string{"/spec/replicas", "/metadata/annotations/a.b~1c", "/data/a~0b"}, ServiceAccount: "shop-1/deployer.v2",
+				HealthRules: []string{"Gadget.example.com='healthy'"}},
 		},
 	} {
 		got, err := c.in.Parsed()
@@ -38,6 +41,7 @@ func TestTreatmentsThatMeanTheSameAreTheSame(t *testing.T) {
 
 func TestWhatIsWrongWithATreatmentIsNamed(t *testing.T) {
 	t.Parallel()
+	rules := func(r ...string) stack.Treatment { return stack.Treatment{HealthRules: r} }
 	paths := func(p ...string) stack.Treatment { return stack.Treatment{IgnorePaths: p} }
 	for reason, c := range map[string]struct {
 		in   stack.Treatment
@@ -65,6 +69,14 @@ func TestWhatIsWrongWithATreatmentIsNamed(t *testing.T) {
 		"a user":                {stack.Treatment{ServiceAccount: "system:masters/x"}, "treatment.service_account", "not namespace/name"},
 		"a star":                {stack.Treatment{ServiceAccount: "shop/*"}, "treatment.service_account", "not namespace/name"},
 		"three parts":           {stack.Treatment{ServiceAccount: "a/b/c"}, "treatment.service_account", "not namespace/name"},
+		"a rule of nothing":     {rules("Gadget.example.com="), "treatment.health_rules[0]", "not Kind.group=expression"},
+		"a known kind":          {rules("A.example.com='healthy'", "Deployment.apps='healthy'"), "treatment.health_rules[1]", "kinds of definitions"},
+		"a kind with no group":  {rules("Pod='healthy'"), "treatment.health_rules[0]", "kinds of definitions"},
+		"a group like no other": {rules("A.example..com='healthy'"), "treatment.health_rules[0]", "not a kind and its group"},
+		"two rules for a kind":  {rules("A.example.com='healthy'", " A.example.com = 'failing'"), "treatment.health_rules[1]", "second rule for A.example.com"},
+		"a bell":                {rules("A.example.com='\a'"), "treatment.health_rules[0]", "control characters"},
+		"a long rule":           {rules("A.example.com=" + strings.Repeat(" ", 2048)), "treatment.health_rules[0]", "longer than 2048"},
+		"too many rules":        {rules(make([]string, 33)...), "treatment.health_rules[32]", "more than 32"},
 		"an account of nothing": {stack.Treatment{ServiceAccount: "shop/"}, "treatment.service_account", "not namespace/name"},
 	} {
 		_, err := c.in.Parsed()
@@ -78,5 +90,20 @@ func TestWhatIsWrongWithATreatmentIsNamed(t *testing.T) {
 	all, _ := f.Details["problems"].([]stack.Problem)
 	if len(all) != 3 || all[2].Path != "treatment.service_account" || !strings.HasSuffix(f.Message, "(and 2 more problems)") {
 		t.Errorf("three problems at once: %v, %+v", err, all)
+	}
+}
+
+func TestExpressionsAreAskedOfWhoReadsThem(t *testing.T) {
+	t.Parallel()
+	in := stack.Treatment{HealthRules: []string{"A.example.com=good", "B.example.com=bad == 1"}}
+	_, err := in.Parsed(func(expression string) error {
+		if expression == "good" {
+			return nil
+		}
+		return errors.New("1:1: " + expression)
+	})
+	f, _ := fault.As(err)
+	if f == nil || f.Message != "treatment.health_rules[1] for B.example.com cannot be used: 1:1: bad == 1" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -48,6 +48,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
+// Lines is a list of texts that may have commas in them: in the environment they stand on a line each.
+type Lines []string
+
 // Validator is a configuration that checks itself; it reports all problems at once (errors.Join).
 type Validator interface{ Validate() error }
 
@@ -171,7 +174,7 @@ func decode(value any, dst reflect.Value) error {
 		kind = "a whole number"
 	case float64:
 		kind = "a number"
-	case []string:
+	case []string, Lines:
 		kind = "a list of texts"
 	}
 	return fmt.Errorf("is %q, not %s", fmt.Sprint(value), kind)
@@ -186,8 +189,11 @@ func hook(_, to reflect.Type, data any) (any, error) {
 	case to == reflect.TypeFor[time.Duration]():
 		return nil, errors.New("no unit")
 	case to.Kind() == reflect.Slice && isText:
-		out := []string{}
-		for part := range strings.SplitSeq(text, ",") {
+		out, between := []string{}, ","
+		if to == reflect.TypeFor[Lines]() {
+			between = "\n"
+		}
+		for part := range strings.SplitSeq(text, between) {
 			if part = strings.TrimSpace(part); part != "" {
 				out = append(out, part)
 			}

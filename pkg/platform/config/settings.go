@@ -60,6 +60,8 @@ func shown(s setting) slog.Value {
 		return slog.StringValue(short(v))
 	case []string:
 		return slog.StringValue(strings.Join(v, ","))
+	case Lines:
+		return slog.StringValue(strings.Join(v, "\n"))
 	default:
 		return slog.AnyValue(v)
 	}

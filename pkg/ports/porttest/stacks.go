@@ -46,7 +46,7 @@ func stackRoundTrip(w *world) {
 	named, err := w.Stacks().ByName(w.ctx, g.ID, "web")
 	wantNone(w.T, "by name", err)
 	wantSame(w.T, "stack by name", named, s)
-	*got.Description, got.Treatment.IgnorePaths[0] = "changed by the reader", "/changed"
+	*got.Description, got.Treatment.IgnorePaths[0], got.Treatment.HealthRules[0] = "changed by the reader", "/changed", "changed"
 	*named.Description = "changed by the reader"
 	wantSame(w.T, "stack after the caller changed a copy", w.seeStack(s.ID), s)
 
@@ -111,7 +111,8 @@ func stackUpdate(w *world) {
 // someTreatment differs from the defaults in every field.
 func someTreatment() stack.Treatment {
 	return stack.Treatment{Prune: "orphan", PruneAdopted: true, PruneProtected: true, Adopt: "never", Drift: "report",
-		IgnorePaths: []string{"/spec/replicas", `/data/a~1b"\`}, ServiceAccount: "shop/deployer", StreamLogs: true}
+		IgnorePaths: []string{"/spec/replicas", `/data/a~1b"\`}, ServiceAccount: "shop/deployer",
+		HealthRules: []string{`Gadget.example.com=object.status.phase == "Ready" ? 'healthy' : 'failing: \'no\''`}, StreamLogs: true}
 }
 
 func stackList(w *world) {

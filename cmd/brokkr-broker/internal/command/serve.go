@@ -14,6 +14,7 @@ import (
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/database"
 	"github.com/colliery-io/brokkr/cmd/brokkr-broker/internal/settings"
 	"github.com/colliery-io/brokkr/pkg/adapters/cel"
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/healthrule"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
@@ -106,7 +107,7 @@ func (a *app) assemble(ctx context.Context, p *process.Process, s *settings.Sett
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(), CEL: expressions.Compile,
+		Retention: s.Telemetry.Retention, AgentCertificates: certs.OfAgents(), CEL: expressions.Compile, HealthRules: healthrule.New().Check,
 		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow), KeepDeletedStacks: s.Scheduler.KeepDeletedStacks,
 	}
 	if reload := p.AddReload(live); config.HasFile(a.environ) {

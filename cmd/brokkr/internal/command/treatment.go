@@ -22,7 +22,7 @@ type treatmentFlags struct {
 }
 
 func treatmentNames() []string {
-	return []string{"prune", "prune-adopted", "prune-protected", "adopt", "drift", "ignore-path", "service-account"}
+	return []string{"prune", "prune-adopted", "prune-protected", "adopt", "drift", "ignore-path", "service-account", "health-rule"}
 }
 
 func (o *treatmentFlags) flags(cmd *cobra.Command) {
@@ -35,6 +35,7 @@ func (o *treatmentFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&t.Drift, "drift", "", "objects that others have changed: correct (the default), report or ignore")
 	f.StringArrayVar(&t.IgnorePaths, "ignore-path", nil, "JSON pointer to a field that is left to others, such as /spec/replicas (repeatable; replaces those of before, \"\" alone takes all away)")
 	f.StringVar(&t.ServiceAccount, "service-account", "", "namespace/name of the service account as which the objects are read and written, if the agents allow it (\"\": as the agents are configured)")
+	f.StringArrayVar(&t.HealthRules, "health-rule", nil, "Kind.group=EXPRESSION: how custom resources of a kind are, in CEL (repeatable; replaces those of before, \"\" alone takes all away)")
 	for name, words := range map[string][]string{"prune": {stack.DefaultPrune, "orphan"}, "adopt": {stack.DefaultAdopt, "if_no_diff", "never"}, "drift": {stack.DefaultDrift, "report", "ignore"}} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	}
@@ -43,7 +44,7 @@ func (o *treatmentFlags) flags(cmd *cobra.Command) {
 // asked is a treatment in the words of the domain, which checks it.
 func asked(t client.Treatment) stack.Treatment {
 	return stack.Treatment{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
-		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount, HealthRules: t.HealthRules}
 }
 
 // given reports whether anything is said.
@@ -55,6 +56,9 @@ func (o *treatmentFlags) given() bool {
 func (o *treatmentFlags) check() error {
 	if slices.Equal(o.wanted.IgnorePaths, []string{""}) {
 		o.wanted.IgnorePaths = []string{}
+	}
+	if slices.Equal(o.wanted.HealthRules, []string{""}) {
+		o.wanted.HealthRules = []string{}
 	}
 	if _, err := asked(o.wanted).Parsed(); err != nil {
 		text := err.Error()
@@ -93,6 +97,9 @@ func (o *treatmentFlags) over(t client.Treatment) client.Treatment {
 	if said("service-account") {
 		t.ServiceAccount = w.ServiceAccount
 	}
+	if said("health-rule") {
+		t.HealthRules = w.HealthRules
+	}
 	return t
 }
 
@@ -114,7 +121,17 @@ func treatmentText(t *client.Treatment) string {
 	say(cmp.Or(t.Drift, stack.DefaultDrift) != stack.DefaultDrift, "drift %s", t.Drift)
 	say(len(t.IgnorePaths) > 0, "ignore %s", strings.Join(t.IgnorePaths, " "))
 	say(t.ServiceAccount != "", "as %s", t.ServiceAccount)
+	say(len(t.HealthRules) > 0, "health of %s by rule", kindsOf(t.HealthRules))
 	return cmp.Or(strings.Join(parts, ", "), "by default")
+}
+
+// kindsOf names the kinds of health rules.
+func kindsOf(rules []string) string {
+	kinds := make([]string, len(rules))
+	for i, r := range rules {
+		kinds[i], _, _ = strings.Cut(r, "=")
+	}
+	return strings.Join(kinds, " ")
 }
 
 // stackTreated is how a stack is treated, as data.
@@ -137,6 +154,7 @@ have the stack hear of it at once, and so do those that have still to take it aw
 		Example: `  brokkr stack treat web --prune orphan
   brokkr stack treat web --drift report --ignore-path /spec/replicas
   brokkr stack treat web --service-account shop/deployer
+  brokkr stack treat web --health-rule "Database.example.com=object.status.phase == 'Ready' ? 'healthy' : 'progressing: ' + object.status.phase"
   brokkr stack treat web --defaults`,
 		Args:              exactly("NAME|ID"),
 		ValidArgsFunction: a.completeStacks,

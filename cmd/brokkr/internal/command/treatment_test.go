@@ -10,6 +10,8 @@ func treated(treatment string) answer {
 	return answer{status: 200, body: strings.TrimSuffix(hello, "}") + `,"treatment":` + treatment + `}`, header: map[string]string{"ETag": `"v1"`}}
 }
 
+const ruled = `{"prune":"delete","prune_adopted":false,"prune_protected":false,"adopt":"always","drift":"correct","ignore_paths":[],"service_account":"","health_rules":["Gadget.example.com=object.status.phase","A.example.com='healthy'"]}`
+
 func TestTreatment(t *testing.T) {
 	t.Parallel()
 	found := routes{getStacksByName: {list(treated(plainly).body)}, getHello: {treated(plainly)}}
@@ -32,6 +34,11 @@ func TestTreatment(t *testing.T) {
 		"usage-prune":    {"stack treat hello --prune keep", nil, 2},
 		"usage-path":     {"stack treat hello --ignore-path spec", nil, 2},
 		"usage-account":  {"stack treat hello --service-account deployer", nil, 2},
+		"set-rule":       {"stack treat hello --health-rule Gadget.example.com=object.status.phase --health-rule A.example.com='healthy'", found.with(routes{putHello: {treated(ruled)}}), 0},
+		"show-rules":     {"stack treat hello", routes{getStacksByName: {list(treated(ruled).body)}}, 0},
+		"no-rules":       {"stack treat hello --health-rule=", found.with(routes{getHello: {treated(ruled)}, putHello: {treated(plainly)}}), 0},
+		"rule-refused":   {"stack treat hello --health-rule A.example.com=object.", found.with(routes{putHello: {refused(400, "invalid_treatment", "treatment.health_rules[0] for A.example.com cannot be used: 1:8: Syntax error")}}), 1},
+		"usage-rule":     {"stack treat hello --health-rule Deployment.apps='healthy'", nil, 2},
 		"usage-no-stack": {"stack treat", nil, 2},
 		"get-wide":       {"get stacks -o wide", routes{"GET /stacks": {list(treated(specially).body)}, "GET /generators": {list(generator)}}, 0},
 	} {

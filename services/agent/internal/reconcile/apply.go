@@ -10,6 +10,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -25,6 +26,7 @@ const (
 type full struct {
 	w        *worker
 	want     wire.Stack
+	rules    health.Rules // how its custom resources are
 	desired  plan.Desired
 	stored   cluster.Inventory // as it is in the cluster
 	settled  bool              // this bundle had been applied as a whole before
@@ -39,7 +41,7 @@ type full struct {
 
 func (w *worker) newFull(s wire.Stack) *full {
 	return &full{
-		w: w, want: s, state: map[cluster.Key]state{}, notes: newNotes(), did: map[cluster.Key]plan.Action{},
+		w: w, want: s, rules: w.rulesOf(s), state: map[cluster.Key]state{}, notes: newNotes(), did: map[cluster.Key]plan.Action{},
 		conflict: map[cluster.Key]error{}, refused: map[cluster.Key]error{},
 	}
 }
@@ -123,6 +125,14 @@ func (f *full) stale() []cluster.Entry {
 		want[o.Key] = true
 	}
 	return slices.DeleteFunc(slices.Clone(f.stored.Entries), func(e cluster.Entry) bool { return want[e.Key] })
+}
+
+// rulesOf are the health rules of a stack: its own, over those of the cluster's owner.
+func (w *worker) rulesOf(s wire.Stack) health.Rules {
+	if w.rules == nil || !slices.Equal(w.ruled, s.Policy.HealthRules) {
+		w.ruled, w.rules = s.Policy.HealthRules, w.e.c.Rules.Over(s.Policy.HealthRules, w.e.c.Compile)
+	}
+	return w.rules
 }
 
 // left is what a pass could not do for single objects.
@@ -215,7 +225,7 @@ func (f *full) compare(ctx context.Context, todo []plan.Object) (plan.ChangeSet,
 			return all, nil, err
 		}
 		for k, o := range found {
-			f.state[k] = stateOf(k, o.Live)
+			f.state[k] = stateOf(f.rules, k, o.Live)
 		}
 		for k, r := range no {
 			refused[k] = r

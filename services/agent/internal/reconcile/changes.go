@@ -75,7 +75,7 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.A
 			u, err = f.applyAsSeen(ctx, objects, as, c)
 		}
 		if err == nil {
-			return stateOf(c.Object.Key, u), c.Action, nil
+			return stateOf(f.rules, c.Object.Key, u), c.Action, nil
 		}
 		if !fault.Is(err, fault.Conflict) || tries == applyTries {
 			return state{}, "", err
@@ -92,7 +92,7 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.A
 		case len(again.Conflicts) > 0:
 			return state{}, "", fault.New(fault.Refused, codeNotOwned, again.Conflicts[0].Reason)
 		case len(again.Changes) == 0:
-			return stateOf(c.Object.Key, seen.Live), "", nil
+			return stateOf(f.rules, c.Object.Key, seen.Live), "", nil
 		}
 		c = again.Changes[0]
 	}

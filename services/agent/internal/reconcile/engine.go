@@ -15,6 +15,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/account"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -46,7 +47,9 @@ type Config struct {
 	Agent     string // id
 	Namespace string // the agent's own: never deleted
 	Scope     plan.Scope
-	Accounts  account.Rules // as whom stacks may be applied
+	Accounts  account.Rules  // as whom stacks may be applied
+	Rules     health.Rules   // of the cluster's owner
+	Compile   health.Compile // of stacks' own health rules
 	Limits    bundle.Limits
 	Resync    time.Duration // between full looks at a stack, give or take a tenth
 	Cluster   Cluster

@@ -198,7 +198,7 @@ func earlier(a, b time.Time) time.Time {
 
 // checkHealth reads objects anew, and asks the pods of those that are not healthy.
 func (w *worker) checkHealth(ctx context.Context, keys map[cluster.Key]bool) error {
-	as := identity(w.inForce.Policy)
+	as, rules := identity(w.inForce.Policy), w.rulesOf(w.inForce)
 	type result struct {
 		key   cluster.Key
 		state state
@@ -219,7 +219,7 @@ func (w *worker) checkHealth(ctx context.Context, keys map[cluster.Key]bool) err
 			}
 			live = nil
 		}
-		s := stateOf(k, live)
+		s := stateOf(rules, k, live)
 		if live != nil && !s.isHealthy() {
 			if selector, ok := health.PodSelector(live); ok {
 				pods, err := w.e.c.Cluster.Contents.Pods(ctx, k.Namespace, selector)

@@ -17,9 +17,9 @@ type state struct {
 	expired     bool // it is not there, because it has run
 }
 
-// stateOf of nil is that of an object that is missing.
-func stateOf(k cluster.Key, u *unstructured.Unstructured) state {
-	s := state{health: health.Of(k, u)}
+// stateOf is an object's state by the rules that hold for it; of nil it is that of an object that is missing.
+func stateOf(rules health.Rules, k cluster.Key, u *unstructured.Unstructured) state {
+	s := state{health: rules.Of(k, u)}
 	if u != nil {
 		s.uid, s.version, s.fingerprint = string(u.GetUID()), u.GetResourceVersion(), cluster.Fingerprint(u)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 )
 
 // never is a time that does not come.
@@ -57,6 +58,8 @@ type worker struct {
 	seen       map[cluster.Key]state
 	leaving    map[cluster.Key]bool // not desired any more, and not gone yet
 	notes      notes
+	rules      health.Rules // that were last asked for, of ruled
+	ruled      []string
 }
 
 // What a worker is doing.

@@ -27,12 +27,14 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/colliery-io/brokkr/internal/testenv"
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/healthrule"
 	"github.com/colliery-io/brokkr/pkg/adapters/kube"
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 	"github.com/colliery-io/brokkr/services/agent/internal/account"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 	"github.com/colliery-io/brokkr/services/agent/internal/reconcile"
 )
@@ -52,6 +54,7 @@ type world struct {
 	resync    time.Duration
 	only      bool
 	accounts  account.Rules
+	rules     []string // health rules of the cluster's owner
 	content   *content
 	reports   *reports
 	tenure    *tenure
@@ -102,10 +105,18 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	compile := func(expression string) (health.Rule, error) {
+		r, err := healthrule.New().Compile(expression)
+		if err != nil {
+			return nil, err
+		}
+		return r.Health, nil
+	}
+	rules := health.Parse(w.rules, compile, func(i int, why string) { w.t.Errorf("rule %d %s", i, why) })
 	var engine *reconcile.Engine
 	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
 	engine = reconcile.New(reconcile.Config{
-		Agent: w.agent, Namespace: "agent-of-" + w.namespace, Scope: plan.Scope{Namespace: w.namespace, Only: w.only}, Accounts: w.accounts, Limits: bundle.DefaultLimits(),
+		Agent: w.agent, Namespace: "agent-of-" + w.namespace, Scope: plan.Scope{Namespace: w.namespace, Only: w.only}, Accounts: w.accounts, Rules: rules, Compile: compile, Limits: bundle.DefaultLimits(),
 		Resync: w.resync, Content: w.content, Reports: w.reports, Metrics: reconcile.NewMetrics(prometheus.NewRegistry()),
 		Tracer: noop.NewTracerProvider().Tracer(""), Log: log,
 		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches, Tenure: w.tenure},

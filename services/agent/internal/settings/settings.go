@@ -14,12 +14,14 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/healthrule"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/join"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/platform/config"
 	"github.com/colliery-io/brokkr/services/agent/internal/account"
 	"github.com/colliery-io/brokkr/services/agent/internal/broker"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 )
 
 const (
@@ -58,6 +60,8 @@ type Agent struct {
 
 	ServiceAccounts       []string `koanf:"service_accounts"`        // as which stacks may ask to be applied: namespace/name, namespace/*, generator-id=namespace/name
 	DefaultServiceAccount string   `koanf:"default_service_account"` // namespace/name: as which stacks are applied that ask for none; empty: the agent itself
+
+	HealthRules config.Lines `koanf:"health_rules"` // Kind.group=expression in CEL: how custom resources are of which a stack does not say it itself
 
 	StatusEvery time.Duration `koanf:"status_every"` // between looks at the cluster as a whole
 	Facts       string        `koanf:"facts"`        // of the cluster, for placement: zone=north,price=2.5
@@ -143,6 +147,7 @@ func (s *Settings) Validate() error {
 		p.Add(err != nil, "agent.service_accounts", "%v", err)
 	}
 	p.Add(s.Agent.DefaultServiceAccount != "" && !account.Valid(s.Agent.DefaultServiceAccount), "agent.default_service_account", "is %q, not namespace/name", s.Agent.DefaultServiceAccount)
+	s.Rules(Compiler(), func(i int, why string) { p.Add(true, fmt.Sprintf("agent.health_rules[%d]", i), "%s", why) })
 	p.Add(s.Agent.StatusEvery < leastStatusEvery, "agent.status_every", "is %s, less than %s", s.Agent.StatusEvery, leastStatusEvery)
 	if _, err := cluster.ParseFacts(s.Agent.Facts); err != nil {
 		p.Add(true, "agent.facts", "is not a list such as zone=north,price=2.5: %v", err)
@@ -234,6 +239,23 @@ func (s *Settings) Accounts() account.Rules {
 		}
 	}
 	return r
+}
+
+// Rules returns HealthRules, and reports those that cannot be used to bad.
+func (s *Settings) Rules(compile health.Compile, bad func(i int, why string)) health.Rules {
+	return health.Parse(s.Agent.HealthRules, compile, bad)
+}
+
+// Compiler returns what reads expressions of health rules.
+func Compiler() health.Compile {
+	c := healthrule.New()
+	return func(expression string) (health.Rule, error) {
+		r, err := c.Compile(expression)
+		if err != nil {
+			return nil, err
+		}
+		return r.Health, nil
+	}
 }
 
 // Key is the PAK without the blanks and line ends that files of secrets tend to have.

@@ -45,14 +45,15 @@ func TestWhereValuesComeFrom(t *testing.T) {
 	s, err := Load([]string{"BROKKR_CONFIG_FILE=" + file, "BROKKR__AGENT__PAK=" + key + "\n", "BROKER_URL=http://plain", "LOG_LEVEL=debug",
 		"BROKKR__LOG__FORMAT=text", "BROKKR__AGENT__KUBECONFIG=/env", "BROKKR__AGENT__ADDR=127.0.0.1:0", "BROKKR__OTLP__ENDPOINT=http://collector:4318",
 		"BROKKR__OTLP__SAMPLE=0.5", "BROKKR__AGENT__POD_LOGS=7", "BROKKR__AGENT__STATUS_EVERY=20s", "BROKKR__AGENT__FACTS=zone=north,price=2.5", "BROKKR__AGENT__WEBHOOK_NETWORKS=127.0.0.1/32,10.0.0.0/8",
-		"BROKKR__AGENT__SERVICE_ACCOUNTS=team/*,2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42=shop/deployer", "BROKKR__AGENT__DEFAULT_SERVICE_ACCOUNT=stacks/plain", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
+		"BROKKR__AGENT__SERVICE_ACCOUNTS=team/*,2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42=shop/deployer", "BROKKR__AGENT__DEFAULT_SERVICE_ACCOUNT=stacks/plain", "BROKKR__AGENT__HEALTH_RULES=A.example.com=object.s == 'a,b' ? 'healthy' : 'failing'\nB.example.com='healthy'\n", "DATABASE_URL=postgres://other", "BROKKR__GATEWAY__ADDR=:1"}, map[string]any{"agent.kubeconfig": "/flag"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Settings{
 		Agent: Agent{PAK: key + "\n", BrokerURL: "http://plain", Addr: "127.0.0.1:0", Kubeconfig: "/flag", Namespace: "team", Namespaced: true, Resync: 5 * time.Minute, PodLogs: 7, StatusEvery: 20 * time.Second, Facts: "zone=north,price=2.5",
 			WebhookNetworks: []string{"127.0.0.1/32", "10.0.0.0/8"},
-			ServiceAccounts: []string{"team/*", "2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42=shop/deployer"}, DefaultServiceAccount: "stacks/plain"},
+			ServiceAccounts: []string{"team/*", "2b5e1b36-8f0a-4b5f-9d53-6a1c0f3e7d42=shop/deployer"}, DefaultServiceAccount: "stacks/plain",
+			HealthRules: config.Lines{"A.example.com=object.s == 'a,b' ? 'healthy' : 'failing'", "B.example.com='healthy'"}},
 		Log: Log{Level: "debug", Format: "text"}, OTLP: OTLP{Endpoint: "http://collector:4318", Sample: 0.5},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
@@ -69,6 +70,9 @@ func TestWhereValuesComeFrom(t *testing.T) {
 	if diff := cmp.Diff(rules, s.Accounts()); diff != "" {
 		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
+	if got := s.Rules(Compiler(), func(i int, why string) { t.Errorf("rule %d %s", i, why) }); len(got) != 2 {
+		t.Errorf("health rules: %v", got)
+	}
 	if s.Key() != key {
 		t.Errorf("the key has a line's end: %q", s.Key())
 	}
@@ -77,31 +81,33 @@ func TestWhereValuesComeFrom(t *testing.T) {
 func TestWhatCannotWorkIsSaid(t *testing.T) {
 	t.Parallel()
 	for variable, want := range map[string]string{
-		"BROKKR__AGENT__PAK=":                         "agent.pak is empty: set BROKKR__AGENT__PAK",
-		"BROKKR__AGENT__PAK=brokkr_topsecret":         "agent.pak is not a Brokkr PAK",
-		"BROKKR__AGENT__BROKER_URL=":                  "agent.broker_url is empty: set BROKKR__AGENT__BROKER_URL",
-		"BROKKR__AGENT__BROKER_URL=broker:3000":       `agent.broker_url is "broker:3000", not an http:// or https:// URL`,
-		"BROKKR__AGENT__BROKER_URL=http://u:hush@b/":  `agent.broker_url is "http://u:xxxxx@b/", a URL with more`,
-		"BROKKR__AGENT__CLIENT_CERT=/x":               "agent.client_key and agent.client_cert belong together",
-		"BROKKR__AGENT__ADDR=":                        "agent.addr is empty",
-		"BROKKR__AGENT__NAMESPACE=Not_One":            `agent.namespace is "Not_One"`,
-		"BROKKR__AGENT__RESYNC=1ms":                   "agent.resync is 1ms, less than 1s",
-		"BROKKR__AGENT__POD_LOGS=1001":                "agent.pod_logs is 1001, not 0 to 1000",
-		"BROKKR__AGENT__PROTECTED_NAMESPACES=a,B_":    `agent.protected_namespaces has "B_", not a name that a namespace can have`,
-		"BROKKR__AGENT__WEBHOOK_NETWORKS=here":        `agent.webhook_networks has "here", which is not a CIDR`,
-		"BROKKR__AGENT__SERVICE_ACCOUNTS=team":        `agent.service_accounts has "team", which is not namespace/name`,
-		"BROKKR__AGENT__SERVICE_ACCOUNTS=shop=team/a": `agent.service_accounts has "shop=team/a", where "shop" is not a generator's id`,
-		"BROKKR__AGENT__DEFAULT_SERVICE_ACCOUNT=a/*":  `agent.default_service_account is "a/*", not namespace/name`,
-		"BROKKR__AGENT__RESYNC=10":                    `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
-		"BROKKR__AGENT__NAMESPACED=perhaps":           "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
-		"BROKKR__AGENT__STATUS_EVERY=1s":              "agent.status_every is 1s, less than 5s",
-		"BROKKR__AGENT__FACTS=zone":                   "agent.facts is not a list such as zone=north,price=2.5",
-		"BROKKR__AGENT__CLUSTER=x":                    "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, protected_namespaces, service_accounts, default_service_account, status_every, facts, join_token, name, cluster_name, key_secret",
-		"BROKKR__AGNET__PAK=x":                        "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
-		"LOG_LEVEL=loud":                              `log.level is "loud"`,
-		"BROKKR__LOG__FORMAT=xml":                     `log.format is "xml"`,
-		"BROKKR__OTLP__ENDPOINT=collector:4318":       `otlp.endpoint is "collector:4318"`,
-		"BROKKR__OTLP__SAMPLE=0":                      "otlp.sample is 0",
+		"BROKKR__AGENT__PAK=":                                                        "agent.pak is empty: set BROKKR__AGENT__PAK",
+		"BROKKR__AGENT__PAK=brokkr_topsecret":                                        "agent.pak is not a Brokkr PAK",
+		"BROKKR__AGENT__BROKER_URL=":                                                 "agent.broker_url is empty: set BROKKR__AGENT__BROKER_URL",
+		"BROKKR__AGENT__BROKER_URL=broker:3000":                                      `agent.broker_url is "broker:3000", not an http:// or https:// URL`,
+		"BROKKR__AGENT__BROKER_URL=http://u:hush@b/":                                 `agent.broker_url is "http://u:xxxxx@b/", a URL with more`,
+		"BROKKR__AGENT__CLIENT_CERT=/x":                                              "agent.client_key and agent.client_cert belong together",
+		"BROKKR__AGENT__ADDR=":                                                       "agent.addr is empty",
+		"BROKKR__AGENT__NAMESPACE=Not_One":                                           `agent.namespace is "Not_One"`,
+		"BROKKR__AGENT__RESYNC=1ms":                                                  "agent.resync is 1ms, less than 1s",
+		"BROKKR__AGENT__POD_LOGS=1001":                                               "agent.pod_logs is 1001, not 0 to 1000",
+		"BROKKR__AGENT__PROTECTED_NAMESPACES=a,B_":                                   `agent.protected_namespaces has "B_", not a name that a namespace can have`,
+		"BROKKR__AGENT__WEBHOOK_NETWORKS=here":                                       `agent.webhook_networks has "here", which is not a CIDR`,
+		"BROKKR__AGENT__HEALTH_RULES=A.example.com='healthy'\nB.example.com=object.": "agent.health_rules[1] for B.example.com cannot be used: 1:8: Syntax error",
+		"BROKKR__AGENT__HEALTH_RULES=Deployment.apps='healthy'":                      `agent.health_rules[0] is about "Deployment.apps"`,
+		"BROKKR__AGENT__SERVICE_ACCOUNTS=team":                                       `agent.service_accounts has "team", which is not namespace/name`,
+		"BROKKR__AGENT__SERVICE_ACCOUNTS=shop=team/a":                                `agent.service_accounts has "shop=team/a", where "shop" is not a generator's id`,
+		"BROKKR__AGENT__DEFAULT_SERVICE_ACCOUNT=a/*":                                 `agent.default_service_account is "a/*", not namespace/name`,
+		"BROKKR__AGENT__RESYNC=10":                                                   `agent.resync (BROKKR__AGENT__RESYNC) is "10", not a duration`,
+		"BROKKR__AGENT__NAMESPACED=perhaps":                                          "agent.namespaced (BROKKR__AGENT__NAMESPACED)",
+		"BROKKR__AGENT__STATUS_EVERY=1s":                                             "agent.status_every is 1s, less than 5s",
+		"BROKKR__AGENT__FACTS=zone":                                                  "agent.facts is not a list such as zone=north,price=2.5",
+		"BROKKR__AGENT__CLUSTER=x":                                                   "agent.cluster (BROKKR__AGENT__CLUSTER) is not a setting; agent has pak, broker_url, ca_file, client_cert, client_key, addr, kubeconfig, namespace, namespaced, resync, pod_logs, webhook_networks, protected_namespaces, service_accounts, default_service_account, health_rules, status_every, facts, join_token, name, cluster_name, key_secret",
+		"BROKKR__AGNET__PAK=x":                                                       "agnet.pak (BROKKR__AGNET__PAK) is not a setting",
+		"LOG_LEVEL=loud":                                                             `log.level is "loud"`,
+		"BROKKR__LOG__FORMAT=xml":                                                    `log.format is "xml"`,
+		"BROKKR__OTLP__ENDPOINT=collector:4318":                                      `otlp.endpoint is "collector:4318"`,
+		"BROKKR__OTLP__SAMPLE=0":                                                     "otlp.sample is 0",
 	} {
 		_, err := load(variable)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "\n") > 0 {

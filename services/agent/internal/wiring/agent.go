@@ -112,11 +112,13 @@ func (a *agent) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	compile := settings.Compiler()
+	rules := a.settings.Rules(compile, func(int, string) {}) // Validate has refused others
 	box := report.New()
 	var engine *reconcile.Engine
 	watches := k.Watches(func(c cluster.Change) { engine.Changed(c) })
 	engine = reconcile.New(reconcile.Config{
-		Agent: string(id), Namespace: a.settings.Agent.Namespace, Scope: a.scope(), Accounts: a.settings.Accounts(), Limits: bundle.DefaultLimits(), Resync: a.settings.Agent.Resync,
+		Agent: string(id), Namespace: a.settings.Agent.Namespace, Scope: a.scope(), Accounts: a.settings.Accounts(), Rules: rules, Compile: compile, Limits: bundle.DefaultLimits(), Resync: a.settings.Agent.Resync,
 		Cluster: reconcile.Cluster{Kinds: k, Objects: k, Contents: k, Inventories: k.Inventories(), Watches: watches, Tenure: k},
 		Content: a.broker, Reports: box, Metrics: reconcile.NewMetrics(a.telemetry.Registry), Tracer: a.telemetry.Tracer("agent"), Log: log,
 	})
@@ -131,7 +133,7 @@ func (a *agent) run(ctx context.Context) error {
 	}, log)
 	runner := work.New(a.broker, id, work.Cluster{
 		Agent: string(id), Home: a.settings.Agent.Namespace, Kinds: k, Objects: k, Makers: k, Contents: k, Inventories: k.Inventories(), Owned: k.Inventories(),
-		Limits: bundle.DefaultLimits(), Scope: a.scope(), Log: log,
+		Limits: bundle.DefaultLimits(), Scope: a.scope(), Rules: rules, Log: log,
 	}, a.office.check, log)
 	seen := a.watcher(k, id, boot, log)
 	hooks := courier.New(a.broker, id, outbound.InsideACluster(a.settings.Networks()),

@@ -29,7 +29,7 @@ const (
 	cleanup    = 45 * time.Second // for writing a success down, and for taking away what an order made
 )
 
-// Cluster does orders in a Kubernetes cluster. All fields are required.
+// Cluster does orders in a Kubernetes cluster. All fields but Rules are required.
 type Cluster struct {
 	Agent       string
 	Home        string // the namespace of the agent itself
@@ -41,6 +41,7 @@ type Cluster struct {
 	Owned       cluster.Owned
 	Limits      bundle.Limits
 	Scope       plan.Scope
+	Rules       health.Rules // how custom resources are, by the cluster's owner; nil: as they say by themselves
 	Log         *slog.Logger
 }
 
@@ -274,7 +275,7 @@ func (c Cluster) await(ctx context.Context, d plan.Desired) (string, error) {
 				done, waits = false, o.Key.String()+": "+err.Error()
 				continue
 			}
-			h := stateOf(o.Key, live)
+			h := stateOf(c.Rules, o.Key, live)
 			switch h.Health {
 			case delivery.HealthHealthy:
 				if r := resultOf(o.Key, live); r != "" {

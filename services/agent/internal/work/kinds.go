@@ -28,7 +28,7 @@ func runsToItsEnd(k cluster.Key) bool {
 }
 
 // stateOf says how far an object is with its work. Objects that have none are done when they are healthy.
-func stateOf(k cluster.Key, live *unstructured.Unstructured) health.Object {
+func stateOf(rules health.Rules, k cluster.Key, live *unstructured.Unstructured) health.Object {
 	o := health.Object{Key: k, Health: delivery.HealthProgressing, Message: "it has not said anything yet"}
 	switch {
 	case k.Group == shipwright && k.Kind == "BuildRun":
@@ -65,19 +65,19 @@ func stateOf(k cluster.Key, live *unstructured.Unstructured) health.Object {
 			o.Health, o.Message = delivery.HealthFailing, said(reason, "the pod failed "+message)
 			return o
 		}
-		if h := health.Of(k, live); h.Health != delivery.HealthHealthy {
+		if h := rules.Of(k, live); h.Health != delivery.HealthHealthy {
 			return h
 		}
 		o.Message = "it runs"
 		return o
 	case k.Group == "batch" && k.Kind == "Job":
-		h := health.Of(k, live)
+		h := rules.Of(k, live)
 		if done, _, _ := condition(live, "Complete"); h.Health == delivery.HealthHealthy && done != "True" {
 			h.Health, h.Message = delivery.HealthProgressing, "it is suspended"
 		}
 		return h
 	default:
-		return health.Of(k, live)
+		return rules.Of(k, live)
 	}
 }
 

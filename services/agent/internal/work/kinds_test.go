@@ -35,7 +35,7 @@ func TestABuildRunEndsByItsCondition(t *testing.T) {
 		"done":        {succeeded("True"), delivery.HealthHealthy, ""},
 		"failed":      {succeeded("False"), delivery.HealthFailing, "BuildRunTimeout: too slow"},
 	} {
-		if got := stateOf(key, buildRun(tc.status)); got.Health != tc.health || got.Message != tc.message {
+		if got := stateOf(nil, key, buildRun(tc.status)); got.Health != tc.health || got.Message != tc.message {
 			t.Errorf("%s: got %s %q, want %s %q", name, got.Health, got.Message, tc.health, tc.message)
 		}
 	}

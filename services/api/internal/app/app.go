@@ -43,11 +43,12 @@ type App struct {
 
 	Templates TemplateEngine
 	Policies  PolicyReader
-	Language  placement.Deps      // of policies
-	Brake     placement.Brake     // of the scheduler, for what plans foretell
-	Sender    ports.WebhookSender // only who tests webhooks needs it
-	Reload    Reloader            // nil: the process has no configuration file
-	Turns     *turn.Turns         // of plans, previews and differences: Foresight
+	Language  placement.Deps                // of policies
+	Brake     placement.Brake               // of the scheduler, for what plans foretell
+	Rules     func(expression string) error // says what is wrong with a health rule's expression
+	Sender    ports.WebhookSender           // only who tests webhooks needs it
+	Reload    Reloader                      // nil: the process has no configuration file
+	Turns     *turn.Turns                   // of plans, previews and differences: Foresight
 
 	fleets fleets
 }

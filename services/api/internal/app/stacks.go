@@ -67,7 +67,7 @@ func (a *App) CreateStack(ctx context.Context, p tenancy.Principal, n NewStack) 
 	if p.Role == tenancy.RoleGenerator && n.Generator != "" && n.Generator != string(p.Generator) {
 		return stack.Stack{}, fault.New(fault.Forbidden, "stack_generator_mismatch", "generator_id is not your generator; leave it out")
 	}
-	treatment, err := n.Treatment.Parsed()
+	treatment, err := n.Treatment.Parsed(a.Rules)
 	if err != nil {
 		return stack.Stack{}, err
 	}
@@ -178,7 +178,7 @@ func (a *App) UpdateStack(ctx context.Context, p tenancy.Principal, s stack.ID, 
 	var treatment stack.Treatment
 	if ch.Treatment.Value != nil {
 		var err error
-		if treatment, err = ch.Treatment.Value.Parsed(); err != nil {
+		if treatment, err = ch.Treatment.Value.Parsed(a.Rules); err != nil {
 			return stack.Stack{}, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/adapters/cel"
+	"github.com/colliery-io/brokkr/pkg/adapters/cel/healthrule"
 	"github.com/colliery-io/brokkr/pkg/adapters/outbound"
 	"github.com/colliery-io/brokkr/pkg/domain/pak"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -109,7 +110,7 @@ func assemble(ctx context.Context, p *process.Process, s *Settings, live *config
 	deps := api.Deps{
 		Store: p.Store, Wakeups: p.Wakeups, Verifier: p.Verifier, Sender: outbound.ToTheWorld(s.Webhooks.Networks()), Webhooks: s.Webhooks, Channels: p.Channels,
 		Telemetry: p.Telemetry, Clock: time.Now, Version: version,
-		Retention: s.Telemetry.Retention, CEL: expressions.Compile,
+		Retention: s.Telemetry.Retention, CEL: expressions.Compile, HealthRules: healthrule.New().Check,
 		Brake: api.BrakeOf(s.Scheduler.BrakeShare, s.Scheduler.BrakeAtLeast, s.Scheduler.BrakeFleet, s.Scheduler.BrakeWindow), KeepDeletedStacks: s.Scheduler.KeepDeletedStacks,
 	}
 	if reload := p.AddReload(live); file {

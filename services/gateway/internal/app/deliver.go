@@ -82,7 +82,7 @@ func (s *waiting) answer(ctx context.Context, state target.State, has delivery.R
 func policyOf(t stack.Treatment) wire.Policy {
 	return wire.Policy{
 		Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
-		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount,
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount, HealthRules: t.HealthRules,
 	}
 }
 

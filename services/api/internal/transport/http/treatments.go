@@ -20,6 +20,7 @@ type treatmentJSON struct {
 	Drift          string   `json:"drift"`
 	IgnorePaths    []string `json:"ignore_paths"`
 	ServiceAccount string   `json:"service_account"`
+	HealthRules    []string `json:"health_rules"`
 }
 
 // UnmarshalJSON is strict also where the rest of a body may have more than is known: who mistypes a field must not be given the
@@ -65,15 +66,18 @@ func said(t reflect.Type) string {
 // treatment is what a request says.
 func (t treatmentJSON) treatment() stack.Treatment {
 	return stack.Treatment{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
-		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount, HealthRules: t.HealthRules}
 }
 
 func treatmentOf(t stack.Treatment) treatmentJSON {
 	t = t.Full()
 	out := treatmentJSON{Prune: t.Prune, PruneAdopted: t.PruneAdopted, PruneProtected: t.PruneProtected, Adopt: t.Adopt, Drift: t.Drift,
-		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount}
+		IgnorePaths: t.IgnorePaths, ServiceAccount: t.ServiceAccount, HealthRules: t.HealthRules}
 	if out.IgnorePaths == nil {
 		out.IgnorePaths = []string{}
+	}
+	if out.HealthRules == nil {
+		out.HealthRules = []string{}
 	}
 	return out
 }
