@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -50,10 +51,22 @@ type Change struct {
 	Object  Object
 	Payload *unstructured.Unstructured
 	Action  Action
-	Drift   bool     // the cluster was as wanted before
-	Paths   []string // JSON pointers of what differs; empty for a new object
-	By      []string // field managers, other than the agent, that own what differs
-	Before  string   // resource version of the object as it was seen; empty for a new one
+	Drift   bool                       // the cluster was as wanted before
+	Paths   []string                   // JSON pointers of what differs; empty for a new object
+	By      []string                   // field managers, other than the agent, that own what differs
+	Before  string                     // resource version of the object as it was seen; empty for a new one
+	Live    *unstructured.Unstructured // the object as it was seen; nil for a new one
+}
+
+// Without returns the change without these paths, which stay as they are, beside those of ignore; false if nothing is left of it.
+func (c Change) Without(paths, ignore []string) (Change, bool) {
+	rest := slices.DeleteFunc(slices.Clone(c.Paths), func(p string) bool { return slices.Contains(paths, p) })
+	if c.Live == nil || len(rest) == 0 {
+		return c, false
+	}
+	c.Paths, c.Payload = rest, Payload(c.Object, c.Live, slices.Concat(ignore, paths), isAdopted(c.Payload))
+	c.By = managers(c.Live, rest)
+	return c, true
 }
 
 // Conflict is an object that the stack may not touch.
@@ -119,7 +132,7 @@ func Diff(d Desired, o Observed) ChangeSet {
 				c.Unchanged++
 				continue
 			}
-			change.By, change.Before = managers(seen.Live, change.Paths), seen.Live.GetResourceVersion()
+			change.By, change.Before, change.Live = managers(seen.Live, change.Paths), seen.Live.GetResourceVersion(), seen.Live
 		} else if entry.UID != "" && Expires(obj) && (change.Drift || entry.Object == d.Stack.DeploymentObjectID) {
 			c.Expired = append(c.Expired, obj)
 			continue

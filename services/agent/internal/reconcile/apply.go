@@ -35,14 +35,15 @@ type full struct {
 	did      map[cluster.Key]plan.Action // to what was written
 	conflict map[cluster.Key]error
 	refused  map[cluster.Key]error
-	leaving  []cluster.Entry // not wanted any more, and not gone yet
-	held     []cluster.Entry // not wanted any more, and not to be taken away yet
+	truces   map[cluster.Key][]string // contested paths, which stay as they are
+	leaving  []cluster.Entry          // not wanted any more, and not gone yet
+	held     []cluster.Entry          // not wanted any more, and not to be taken away yet
 }
 
 func (w *worker) newFull(s wire.Stack) *full {
 	return &full{
 		w: w, want: s, rules: w.rulesOf(s), state: map[cluster.Key]state{}, notes: newNotes(), did: map[cluster.Key]plan.Action{},
-		conflict: map[cluster.Key]error{}, refused: map[cluster.Key]error{},
+		truces: map[cluster.Key][]string{}, conflict: map[cluster.Key]error{}, refused: map[cluster.Key]error{},
 	}
 }
 
@@ -262,7 +263,7 @@ func (f *full) write(ctx context.Context, set plan.ChangeSet) error {
 		}
 		f.notes.differs[c.Object.Key] = what + "; the stack's treatment is to report it only"
 	}
-	changes := f.w.peace(set.Changes, f.notes)
+	changes := f.peace(set.Changes)
 	if !f.settled {
 		f.w.settled, f.w.begun = false, f.want // from here on the cluster is no more as it was
 	}

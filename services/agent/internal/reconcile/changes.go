@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +94,13 @@ func (f *full) applyOne(ctx context.Context, c plan.Change) (s state, did plan.A
 			return stateOf(f.rules, c.Object.Key, seen.Live), "", nil
 		}
 		c = again.Changes[0]
+		if left := f.truces[c.Object.Key]; len(left) > 0 {
+			rest, some := c.Without(left, f.want.Policy.IgnorePaths)
+			if !some {
+				return stateOf(f.rules, c.Object.Key, seen.Live), "", nil
+			}
+			c = rest
+		}
 	}
 }
 
@@ -135,22 +141,25 @@ func (w *worker) note(c plan.Change) {
 	w.e.c.Metrics.writes.WithLabelValues(action).Inc()
 }
 
-// peace leaves out corrections of fields that another manager keeps changing, for as long as their truce lasts.
-func (w *worker) peace(changes []plan.Change, n notes) []plan.Change {
-	out := make([]plan.Change, 0, len(changes))
-	now := time.Now()
+// peace leaves fields as they are that another manager keeps changing, for as long as their truce lasts. What else differs in the same
+// object is corrected.
+func (f *full) peace(changes []plan.Change) []plan.Change {
+	out, fights, now := make([]plan.Change, 0, len(changes)), f.w.fights, time.Now()
 	for _, c := range changes {
-		if path, ok := w.fights.may(c.Object.Key, fought(c), now); c.Drift && !ok {
-			h := w.fights[field{c.Object.Key, path}]
-			what := path + by(h.by)
-			if path == wholeObject {
-				what = "it is deleted again and again"
-			}
-			n.contested[c.Object.Key] = fmt.Sprintf("%s, is corrected again at %s", what, h.until.UTC().Format(time.RFC3339))
-			w.e.c.Metrics.drift.WithLabelValues("contested").Inc()
+		var contested []string
+		if c.Drift {
+			contested = fights.contested(c.Object.Key, fought(c), now)
+		}
+		if len(contested) == 0 {
+			out = append(out, c)
 			continue
 		}
-		out = append(out, c)
+		f.truces[c.Object.Key] = contested
+		f.notes.contested[c.Object.Key] = fights.say(c.Object.Key, contested)
+		f.w.e.c.Metrics.drift.WithLabelValues("contested").Inc()
+		if rest, some := c.Without(contested, f.want.Policy.IgnorePaths); some {
+			out = append(out, rest)
+		}
 	}
 	return out
 }

@@ -133,6 +133,40 @@ func TestAFightIsBrokenOff(t *testing.T) {
 	w.remove(id)
 }
 
+// Who fights over one field has a truce for that field, not for the object.
+func TestAContestedFieldKeepsNoOtherFromBeingCorrected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	const it = "v1/configmaps/./it"
+	at := func(key string) string {
+		v, _, _ := unstructured.NestedString(w.get(it).Object, "data", key)
+		return v
+	}
+	w.apply(w.stack(id, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: it}\ndata: {key: ours, other: ours}\n"))
+	for i := range 5 {
+		w.patch(it, fmt.Sprintf(`{"data":{"key":"theirs %d"}}`, i))
+		w.eventually("a correction", func() bool { return at("key") == "ours" })
+	}
+	w.patch(it, `{"data":{"key":"theirs at last"}}`)
+	w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "contested: ") })
+	w.patch(it, `{"data":{"other":"theirs"}}`)
+	w.eventually("the other field to be corrected", func() bool { return at("other") == "ours" })
+	if at("key") != "theirs at last" {
+		t.Errorf("the fight goes on: %q", at("key"))
+	}
+	w.patch(it, `{"data":{"key":"theirs again","other":null}}`)
+	w.eventually("the other field to come back", func() bool { return at("other") == "ours" })
+	if at("key") != "theirs again" {
+		t.Errorf("the fight goes on: %q", at("key"))
+	}
+	r := w.reports.await(t, id, func(a wire.Applied) bool { return strings.Contains(a.Message, "/data/key, set by somebody") })
+	if r.Health != "degraded" || strings.Contains(r.Message, "/data/other") {
+		t.Errorf("got %s %q, want it degraded, with the contested field alone", r.Health, r.Message)
+	}
+	w.remove(id)
+}
+
 func TestAnUnchangedResyncWritesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.resync = 200 * time.Millisecond })

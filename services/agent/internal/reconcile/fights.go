@@ -1,10 +1,12 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
+	"github.com/colliery-io/brokkr/services/agent/internal/dependents"
 )
 
 // A field that was corrected fightCount times within fightWindow is contested: another manager wants it otherwise.
@@ -34,14 +36,29 @@ type fights map[field]*fight
 
 func newFights() fights { return fights{} }
 
-// may reports whether the fields of an object may be corrected now; if not, it returns the contested path.
-func (f fights) may(key cluster.Key, paths []string, now time.Time) (contested string, ok bool) {
+// contested returns which of an object's paths may not be corrected now.
+func (f fights) contested(key cluster.Key, paths []string, now time.Time) []string {
+	var out []string
 	for _, p := range paths {
 		if h := f[field{key, p}]; h != nil && now.Before(h.until) {
-			return p, false
+			out = append(out, p)
 		}
 	}
-	return "", true
+	return out
+}
+
+// say names contested paths of an object, who sets them, and until when the first of them is left so.
+func (f fights) say(key cluster.Key, paths []string) string {
+	parts, until := make([]string, len(paths)), never()
+	for i, p := range paths {
+		h := f[field{key, p}]
+		if until = earlier(until, h.until); p == wholeObject {
+			parts[i] = "it is deleted again and again"
+			continue
+		}
+		parts[i] = p + by(h.by)
+	}
+	return fmt.Sprintf("%s, is corrected again at %s", dependents.First(parts, " and "), until.UTC().Format(time.RFC3339))
 }
 
 // corrected notes a correction; it returns the paths that have become contested by it.
