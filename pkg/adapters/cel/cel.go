@@ -86,6 +86,10 @@ func (c *Compiler) compile(expression string) (*program, error) {
 	if p.counted, err = bounded.Counted(c.env, checked); err != nil {
 		return nil, err
 	}
+	if bounded.Grows(checked) {
+		p.cost = CostLimit
+		return p, nil
+	}
 	if p.free, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
@@ -119,7 +123,7 @@ func (c *Compiler) Check(expression string) (uint64, error) {
 
 type program struct {
 	counted cel.Program // stops when it has cost too much
-	free    cel.Program // counts nothing: for clusters that are no larger than what the estimate rests on
+	free    cel.Program // counts nothing: for clusters that are no larger than what the estimate rests on; nil: the estimate is not to be relied on
 	parts   []cluster.Part
 	cost    uint64    // for one cluster at most
 	pool    sync.Pool // of *seen
@@ -145,7 +149,7 @@ func (p *program) Eval(c *placement.Cluster) (bool, error) {
 		p.pool.Put(s)
 	}()
 	with := p.free
-	if !usual(c) {
+	if p.free == nil || !usual(c) {
 		with = p.counted
 	}
 	out, _, err := with.Eval(s)
@@ -154,7 +158,7 @@ func (p *program) Eval(c *placement.Cluster) (bool, error) {
 	}
 	b, ok := out.Value().(bool)
 	if !ok {
-		return false, fmt.Errorf("it is %v, neither true nor false", out.Value())
+		return false, fmt.Errorf("it is of type %s, neither true nor false", out.Type().TypeName())
 	}
 	return b, nil
 }

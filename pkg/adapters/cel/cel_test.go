@@ -134,7 +134,9 @@ func TestCountingChangesNoAnswer(t *testing.T) {
 	for _, expression := range []string{
 		"cluster.nodes.ready >= 3 && cluster.facts['gpu_price'] < 2.5", "cluster.facts['none'] == 1.0", "cluster.labels[7] == 'x'",
 		"'prod' in cluster.labels", "cluster.apis.exists(a, a.contains('cert'))", "cluster.name.matches('^fra-[0-9]$')",
-		"cluster.facts['zone'] > 2", "1 / (cluster.load - 7) > 0",
+		"cluster.facts['zone'] > 2", "1 / (cluster.load - 7) > 0", "cluster == cluster && cluster.available != cluster.requested", "'x' in cluster.facts",
+		"'arm64' in cluster.architectures && size(cluster.labels) == 2 && size(cluster.name) > 2", "cluster.apis != cluster.labels",
+		"cluster.facts.exists(k, k == 'zone' && cluster.facts[k] == 'b')", "'b' in cluster.facts['zone']", "cluster.facts.none in ['b']",
 	} {
 		x, err := c.Compile(expression)
 		if err != nil {
@@ -146,6 +148,33 @@ func TestCountingChangesNoAnswer(t *testing.T) {
 		b, errB := x.Eval(long)
 		if a != b || (errA == nil) != (errB == nil) || errA != nil && errA.Error() != errB.Error() {
 			t.Errorf("%s: %v, %v uncounted; %v, %v counted", expression, a, errA, b, errB)
+		}
+	}
+}
+
+// What an expression makes of itself is in no estimate: it must neither be let grow without end nor be made without being counted.
+func TestWhatGrowsByItselfIsStopped(t *testing.T) {
+	t.Parallel()
+	again := func(start, step, end string) string {
+		return "[" + start + "]" + strings.Repeat(".map(x, "+step+")", 40) + end
+	}
+	c := compiler(t)
+	for _, expression := range []string{
+		again("'a'", "x + x", ".exists(x, x == cluster.name)"),
+		again("[1]", "x + x", ".exists(x, 2 in x)"),
+		again("[1]", "[x, x]", ".exists(x, x != x)"),
+		again("dyn('a')", "x + x", ".exists(x, x == cluster.name)"),
+		"'aaaaaaaaaa'" + strings.Repeat(".replace('a', 'aaaaaaaaaa')", 12) + " == cluster.name",
+	} {
+		x, err := c.Compile(expression)
+		if err != nil {
+			continue // it is refused at once
+		}
+		if n := x.Cost(); n != cel.CostLimit {
+			t.Errorf("%.60s...: it may cost %d, want it not to be estimated", expression, n)
+		}
+		if is, err := x.Eval(sample()); err == nil || !strings.Contains(err.Error(), "cost limit") && !strings.Contains(err.Error(), "more to do than it may") {
+			t.Errorf("%.60s...: %v, %v; want it stopped", expression, is, err)
 		}
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"unicode"
 )
 
-const (
-	maxHealthRules = 32
-	maxHealthRule  = 2048 // bytes
-)
+// MaxHealthRules is how many rules a list may have.
+const MaxHealthRules = 32
+
+const maxHealthRule = 2048 // bytes
 
 // HealthRule says by an expression in CEL how objects of a kind are.
 type HealthRule struct {
@@ -19,7 +19,8 @@ type HealthRule struct {
 }
 
 // ParseHealthRule reads Kind.group=expression, as in Certificate.cert-manager.io=... The expression itself is not looked at. An error ends a
-// sentence that began with the rule. Kubernetes' own kinds, of which it is known how they are, have no rules.
+// sentence that began with the rule. Kinds of groups without a dot have no rules: definitions cannot be of such a group, but Kubernetes' own
+// kinds are, of which it is known how they are.
 func ParseHealthRule(text string) (HealthRule, error) {
 	if len(text) > maxHealthRule {
 		return HealthRule{}, fmt.Errorf("is longer than %d bytes", maxHealthRule)
@@ -34,18 +35,19 @@ func ParseHealthRule(text string) (HealthRule, error) {
 	case !ok || r.Expression == "" || kind == "":
 		return HealthRule{}, fmt.Errorf("is %q, not Kind.group=expression as in Certificate.cert-manager.io='healthy'", text)
 	case !full || !strings.Contains(group, "."):
-		return HealthRule{}, fmt.Errorf("is about %q: rules are for kinds of definitions, with their group as in Certificate.cert-manager.io", of)
+		return HealthRule{}, fmt.Errorf("is about %q: rules are for kinds whose API group has a dot in it, as in Certificate.cert-manager.io", of)
 	case !isName(group) || !isLabel(strings.ToLower(kind)):
 		return HealthRule{}, fmt.Errorf("is about %q, not a kind and its group as in Certificate.cert-manager.io", of)
 	}
 	return r, nil
 }
 
-// ParseHealthRules reads rules, and asks check about each expression. bad is told what is wrong, with the rule's place in the list.
+// ParseHealthRules reads rules, and asks check about each expression. bad is told what is wrong, with the rule's place in the list; of those
+// that are too many it is told of the first alone.
 func ParseHealthRules(texts []string, check func(expression string) error, bad func(i int, why string)) []HealthRule {
-	if len(texts) > maxHealthRules {
-		bad(maxHealthRules, fmt.Sprintf("is one of %d rules, more than %d", len(texts), maxHealthRules))
-		return nil
+	if len(texts) > MaxHealthRules {
+		bad(MaxHealthRules, fmt.Sprintf("is one of %d rules, more than %d", len(texts), MaxHealthRules))
+		texts = texts[:MaxHealthRules]
 	}
 	var all []HealthRule
 	said := map[string]bool{}

@@ -5,10 +5,12 @@ package bounded
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/ast"
 )
 
 // CostLimit is how much one evaluation may cost, in CEL's units: about one for each step.
@@ -66,11 +68,40 @@ func Check(env *cel.Env, expression string, k Kind) (*cel.Ast, uint64, error) {
 	return checked, cost.Max, nil
 }
 
-// Counted returns the program of a checked expression; it stops with an error when it has cost CostLimit.
+// Counted returns the program of a checked expression; it stops with an error when it has cost CostLimit, and makes no call that
+// would by itself be far beyond it.
 func Counted(env *cel.Env, checked *cel.Ast) (cel.Program, error) {
-	p, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit))
+	guard, err := guards(env)
+	if err != nil {
+		return nil, err
+	}
+	p, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(guard), cel.CostTracking(charges{}), cel.CostLimit(CostLimit))
 	if err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
 	return p, nil
+}
+
+// Grows reports whether an expression may make values of its own that are larger than what it is given and what is written in it:
+// the estimate knows nothing of those. It makes them with functions, or binds what it has made to a name, to make more of it.
+func Grows(checked *cel.Ast) bool {
+	grows := false
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.CallKind:
+			grows = grows || slices.Contains([]string{"replace", "join", "format", "strings.quote"}, e.AsCall().FunctionName())
+		case ast.ComprehensionKind:
+			grows = grows || !isGiven(e.AsComprehension().IterRange())
+		default: // what is written, and what is given
+		}
+	}))
+	return grows
+}
+
+// isGiven reports whether an expression is a part of what is given, as it is.
+func isGiven(e ast.Expr) bool {
+	for e.Kind() == ast.SelectKind {
+		e = e.AsSelect().Operand()
+	}
+	return e.Kind() == ast.IdentKind
 }

@@ -17,15 +17,23 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 )
 
-// Compiler compiles rules. Its environment is made by the first of them: who has none has no memory of it. It is safe for
-// concurrent use.
+// Compiler compiles rules, each once for as long as it is remembered: many stacks have the same. Its environment is made by the
+// first of them: who has none has no memory of it. It is safe for concurrent use.
 type Compiler struct {
 	env func() (*cel.Env, error)
+
+	mu   sync.Mutex
+	done map[string]*Rule
 }
+
+const (
+	kept    = 256 // rules that are remembered; what is forgotten is compiled again
+	maxText = 500 // bytes of what a rule says that are told
+)
 
 // New returns a compiler.
 func New() *Compiler {
-	return &Compiler{env: sync.OnceValues(func() (*cel.Env, error) {
+	return &Compiler{done: map[string]*Rule{}, env: sync.OnceValues(func() (*cel.Env, error) {
 		env, err := cel.NewEnv(
 			cel.Variable("object", cel.MapType(cel.StringType, cel.DynType)),
 			cel.CrossTypeNumericComparisons(true),
@@ -48,6 +56,26 @@ func (c *Compiler) Check(expression string) error {
 // Compile returns a rule. An error says what is wrong and where: no CEL, no text, a text that is written out and names no health,
 // or costs that may be beyond bounded.CostLimit.
 func (c *Compiler) Compile(expression string) (*Rule, error) {
+	c.mu.Lock()
+	r := c.done[expression]
+	c.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	r, err := c.compile(expression)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.done) >= kept {
+		clear(c.done)
+	}
+	c.done[expression] = r
+	return r, nil
+}
+
+func (c *Compiler) compile(expression string) (*Rule, error) {
 	env, err := c.env()
 	if err != nil {
 		return nil, err
@@ -102,7 +130,7 @@ func (r *Rule) Health(object map[string]any) (h delivery.Health, why string, err
 	}
 	text, ok := out.Value().(string)
 	if !ok {
-		return delivery.HealthUnknown, "", fmt.Errorf("it gives %v, not a text such as 'healthy'", out.Value())
+		return delivery.HealthUnknown, "", fmt.Errorf("it gives a value of type %s, not a text such as 'healthy'", out.Type().TypeName())
 	}
 	return read(text)
 }
@@ -112,7 +140,15 @@ func read(text string) (delivery.Health, string, error) {
 	word, why, _ := strings.Cut(text, ":")
 	h, err := delivery.ParseHealth(strings.TrimSpace(word))
 	if err != nil {
-		return delivery.HealthUnknown, "", fmt.Errorf("it gives %q, which does not begin with healthy, progressing, degraded, failing or unknown", text)
+		return delivery.HealthUnknown, "", fmt.Errorf("it gives %q, which does not begin with healthy, progressing, degraded, failing or unknown", short(text))
 	}
-	return h, strings.TrimSpace(why), nil
+	return h, short(strings.TrimSpace(why)), nil
+}
+
+// short cuts a text that is too long to be told, at a rune's end.
+func short(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "..."
 }

@@ -47,11 +47,12 @@ func (r Rules) Over(texts []string, compile Compile) Rules {
 	}
 	reasons := map[int]string{}
 	own := Parse(texts, compile, func(i int, why string) { reasons[i] = why })
-	for i, why := range reasons {
-		if i >= len(texts) {
+	for i, text := range texts {
+		why, bad := reasons[min(i, stack.MaxHealthRules)]
+		if !bad {
 			continue
 		}
-		of, _, _ := strings.Cut(texts[i], "=")
+		of, _, _ := strings.Cut(text, "=")
 		own[schema.ParseGroupKind(strings.TrimSpace(of))] = func(map[string]any) (delivery.Health, string, error) {
 			return delivery.HealthUnknown, "", fmt.Errorf("the rule %s", why)
 		}

@@ -2,11 +2,13 @@ package health_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/colliery-io/brokkr/pkg/bundle"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/services/agent/internal/health"
 )
 
@@ -78,6 +80,15 @@ func TestAStacksRulesGoOverThoseOfTheClustersOwner(t *testing.T) {
 	}
 	if o := of(both, "Index"); o.Health != unknown || !strings.Contains(o.Message, "1:1: what is this") {
 		t.Errorf("a rule that cannot be read is no rule that all is well: %+v", o)
+	}
+	many := make([]string, stack.MaxHealthRules+2)
+	for i := range many {
+		many[i] = fmt.Sprintf("Kind%d.example.com=healthy", i)
+	}
+	for kind, want := range map[string]delivery.Health{"Kind0": healthy, "Kind31": healthy, "Kind32": unknown, "Kind33": unknown} {
+		if o := of(owner.Over(many, words), kind); o.Health != want || want == unknown && !strings.Contains(o.Message, "more than 32") {
+			t.Errorf("of more rules than this agent takes: %+v, want %s", o, want)
+		}
 	}
 	if o := of(owner, "Database"); o.Message != "by the owner" {
 		t.Errorf("the owner's rules changed: %+v", o)

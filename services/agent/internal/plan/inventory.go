@@ -43,6 +43,7 @@ func begun(inv cluster.Inventory, s wire.Stack, all map[cluster.Key]cluster.Entr
 		inv.Applied = "" // so that going back to what was applied before is not taken for drift
 	}
 	inv.Stack, inv.Name, inv.Generator, inv.Policy = s.StackID, s.StackName, s.GeneratorID, s.Policy
+	inv.Policy.HealthRules = nil // what objects are is said by who wants them; here they would only take room
 	inv.Object, inv.Sequence = s.DeploymentObjectID, s.SequenceID
 	inv.Entries = sorted(all)
 	return inv

@@ -17,7 +17,7 @@ func TestDiffBeginsTheInventory(t *testing.T) {
 		Entries: []cluster.Entry{entry(cluster.Key{Kind: "Secret", Name: "gone"}, "uid-0")}}
 	p := wire.Policy{Prune: "orphan"}
 	s := stack("b", p)
-	s.SequenceID = 2
+	s.SequenceID, s.Policy.HealthRules = 2, []string{"A.example.com='healthy'"} // which are no matter of what is there
 	d := prepare(t, s, object(t, config))
 	o := plan.Observed{Inventory: old, Objects: map[cluster.Key]plan.Observation{configKey: {Payload: d.Objects[0].Manifest, Would: d.Objects[0].Manifest}}}
 	want := cluster.Inventory{Stack: stackID, Name: "web", Object: "object-b", Sequence: 2, Policy: p, Version: "9",
