@@ -47,11 +47,14 @@ type Applied struct {
 }
 
 // Removed names a removal: in an answer the order to remove, in a request its acknowledgement, which has neither generator nor
-// policy.
+// policy, but may have a message.
 type Removed struct {
 	StackID     string `json:"stack_id"`
 	Revision    int64  `json:"revision"`
 	GeneratorID string `json:"generator_id,omitempty"`
+	// Message says for people why a removal that is acknowledged may have left something behind; empty: it has not, as far as the
+	// agent knows. Gateways that do not know it take the acknowledgement without it.
+	Message string `json:"message,omitempty"`
 	// Policy is how the stack's objects are to be treated as it goes, whatever was said before; nil: as the agent was last told
 	// while it had the stack.
 	Policy *Policy `json:"policy,omitempty"`

@@ -36,7 +36,7 @@ func messages() map[string]any {
 		},
 	}}
 	none := []wire.Stack{}
-	removed := []wire.Removed{{StackID: stackID, Revision: 7}}
+	removed := []wire.Removed{{StackID: stackID, Revision: 7, Message: "removed nothing: no inventory was found"}}
 	told := []wire.Removed{{StackID: stackID, Revision: 7, GeneratorID: stacks[0].GeneratorID, Policy: &wire.Policy{Prune: "orphan"}}}
 	return map[string]any{
 		"request_idle": wire.SyncRequest{BootID: boot, Seq: 3, Revision: 7, WaitSeconds: 55, Heartbeat: wire.Heartbeat{K8sReachable: &yes, K8sAPILatencyMS: &ms}},

@@ -26,10 +26,11 @@ const (
 	aToken   = `N=0; TOKEN=$(brokkr join-token create given --uses 20 --label default -o json | sed -n 's/.*"token": "\(.*\)".*/\1/p')`
 	aJob     = "cat > migrate.yaml <<Y\napiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, namespace: $NAMESPACE}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: x, image: x}]}}}\nY"
 	aWeb     = "mkdir web; printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: web}\\n' > web/web.yaml; brokkr apply -f web --stack web --label prod --wait"
+	aShop    = "printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: old}\\n' > old.yaml; brokkr apply -f old.yaml --stack shop --label prod"
 	aKey     = `$$(sed -n 's/.*pak: *//p' "$$XDG_CONFIG_HOME/brokkr/config.yaml" | tr -d '"' | head -1)`
 	template = "printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: {{ name | json_encode }}}\\ndata: {replicas: \"{{ replicas | default(value=1) }}\"}\\n' > web.yaml.tera\n" +
 		`echo '{"type":"object","properties":{"name":{"type":"string"},"replicas":{"type":"integer"}}}' > web.schema.json; echo 'name: shop' > shop.yaml` + "\n" +
-		"printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: old}\\n' > old.yaml; brokkr apply -f old.yaml --stack shop --label prod; brokkr stack label shop tier:web"
+		aShop + "; brokkr stack label shop tier:web"
 )
 
 func theGuides() map[string]guide {
@@ -40,7 +41,7 @@ func theGuides() map[string]guide {
 			{`\$PAK`, aKey},
 			{`create (stack|agent) --name `, `create $1 --name other-`}, // the former block has made them already
 		}},
-		"docs/agent.md":           {before: aToken, meant: [][2]string{{`brokkrjoin_\.\.\.`, `$$TOKEN`}, {`https://broker\.example\.com`, `http://$$BROKER`}}},
+		"docs/agent.md":           {before: aToken + "\n" + aShop, meant: [][2]string{{`brokkrjoin_\.\.\.`, `$$TOKEN`}, {`https://broker\.example\.com`, `http://$$BROKER`}}},
 		"docs/external-broker.md": {before: aToken, meant: append(apart(), [2]string{`brokkrjoin_\.\.\.`, `$$TOKEN`})},
 		"docs/install.md": {before: aToken, meant: append(apart(), [2]string{`brokkrjoin_\.\.\.`, `$$TOKEN`},
 			[2]string{`values/production.yaml`, `values/production.yaml --set global.monitoring.podMonitor.enabled=false`})}, // here is no Prometheus Operator

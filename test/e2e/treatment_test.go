@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/colliery-io/brokkr/test/e2e/world"
 )
@@ -110,7 +111,56 @@ func TestTreatmentOfStacks(t *testing.T) {
 		cli.Run(t, 0, "stack", "treat", other, "--service-account", "")
 		cluster.WaitData("rights", "text", "one")
 	})
+	t.Run("health rule", func(t *testing.T) {
+		group := w.Unique("rules") + ".example.com"
+		gadgets := schema.GroupVersionResource{Group: group, Version: "v1", Resource: "gadgets"}
+		s := w.Tenant.NewStack(t, w.Unique("ruled"), world.All)
+		rule := "Gadget." + group + "=object.?status.?phase.orValue('') == 'Ready' ? 'healthy' : 'failing: the disk is gone'"
+		cli.Says(t, 1, []string{"stack", "treat", s.ID, "--health-rule", "Gadget." + group + "=object.phase =="}, []string{"invalid_treatment", "treatment.health_rules[0]", "Syntax error"})
+		cli.Says(t, 0, []string{"stack", "treat", s.ID, "--prune-protected", "--health-rule", rule}, []string{"health of Gadget." + group + " by rule"})
+		o := w.Tenant.Publish(t, s.ID, gadgetOf(group, cluster.Namespace))
+		cli.WaitSays(t, []string{"status", s.ID}, []string{"failing", "Gadget", "the disk is gone"})
+		cluster.Patch(gadgets, "one", `{"status":{"phase":"Ready"}}`)
+		w.Tenant.WaitHealthy(t, o, agent)
+		w.Tenant.DeleteStack(t, s.ID)
+		w.Tenant.WaitUnassigned(t, s.ID, agent)
+		if err := cluster.Gone(world.Definitions, "gadgets."+group); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("gone without its inventory", func(t *testing.T) {
+		s := w.Tenant.NewStack(t, w.Unique("lost"), world.All)
+		w.Tenant.WaitHealthy(t, w.Tenant.Publish(t, s.ID, config("lost", "one")), agent)
+		agent.Stop()
+		if err := cluster.Kube.CoreV1().ConfigMaps(cluster.Namespace+"-agent").Delete(t.Context(), "inventory."+s.ID+"."+agent.ID, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.Tenant.DeleteStack(t, s.ID)
+		agent.Start()
+		w.Tenant.WaitUnassigned(t, s.ID, agent)
+		w.CLI(w.Admin.PAK).WaitSays(t, []string{"get", "events", agent.Name}, []string{"REMOVE", "FAILURE", "removed nothing: no inventory was found", world.StackLabel + "=" + s.ID + " may remain"})
+		if got, err := cluster.Data("lost", "text"); err != nil || got != "one" {
+			t.Errorf("text is %q, %v: what nobody knows of was taken away", got, err)
+		}
+	})
 	w.Tenant.Must(t, http.MethodPut, "/stacks/"+w.Tenant.NewStack(t, w.Unique("wrong")).ID, map[string]any{"treatment": map[string]any{"prune": "keep"}}, http.StatusBadRequest, nil)
+}
+
+// gadgetOf defines a kind of a group, and makes one of it.
+func gadgetOf(group, namespace string) string {
+	return fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.%[1]s}
+spec:
+  group: %[1]s
+  names: {kind: Gadget, listKind: GadgetList, plural: gadgets, singular: gadget}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: %[1]s/v1
+kind: Gadget
+metadata: {name: one, namespace: %[2]s}
+`, group, namespace)
 }
 
 // makeDeployer makes a namespace with a service account that may do everything with its config maps, and nothing else.

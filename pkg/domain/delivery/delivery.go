@@ -136,10 +136,11 @@ type Report struct {
 	ObservedAt time.Time
 }
 
-// Removal acknowledges a tombstone: the agent has removed Stack as told in Revision.
+// Removal acknowledges a tombstone: the agent has removed Stack as told in Revision. Message says why something may be left of it.
 type Removal struct {
 	Stack    stack.ID
 	Revision Revision
+	Message  string
 }
 
 // YieldsTo reports whether r replaces s as the status of an assignment whose object is assigned. A report about the assigned object

@@ -7,6 +7,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
+	"github.com/colliery-io/brokkr/services/agent/internal/health"
 	"github.com/colliery-io/brokkr/services/agent/internal/plan"
 )
 
@@ -44,8 +45,10 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	ctx, end := w.startPass(ctx, passRemove, w.current)
 	defer func() { end(err) }()
 
+	doubt := ""
 	if inv.Version == "" {
-		w.log.WarnContext(ctx, "there is no inventory of a stack that is to be removed: if it was ever applied here, its objects stay", "revision", r.Revision)
+		doubt = w.noInventory()
+		w.log.WarnContext(ctx, doubt, "revision", r.Revision)
 	}
 	if inv.Applied != "" {
 		// Should the stack be assigned again before the end, what has been taken away is no drift.
@@ -79,8 +82,16 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 			return failure{step: stepInventory, err: err}
 		}
 	}
-	w.removed(r, n)
+	w.removed(r, n, doubt)
 	return nil
+}
+
+// noInventory says what it means that there is no inventory of a stack that is to be removed. It is also so where the stack was never
+// applied, and where it has been removed by a process that could not tell of it before it ended.
+func (w *worker) noInventory() string {
+	label := cluster.LabelStack + "=" + w.stack
+	return fmt.Sprintf("removed nothing: no inventory was found in namespace %s; objects labelled %s may remain. Look for them with "+
+		"kubectl get KINDS --all-namespaces --selector %s, and delete by hand what is not to stay", w.e.c.Namespace, label, label)
 }
 
 // standIn is as whom a stack is removed whose treatment names an account that it may not: as which it was applied, if it still may
@@ -130,13 +141,13 @@ func (w *worker) untilGone(ctx context.Context, as cluster.Identity, left []clus
 	return nil, nil
 }
 
-// acknowledged is what the broker is told of a removal that is done.
-func acknowledged(r wire.Removed) wire.Removed {
-	return wire.Removed{StackID: r.StackID, Revision: r.Revision}
+// acknowledged is what the broker is told of a removal that is done. doubt says why something may be left; empty: nothing is.
+func acknowledged(r wire.Removed, doubt string) wire.Removed {
+	return wire.Removed{StackID: r.StackID, Revision: r.Revision, Message: health.Shorten(doubt, maxText)}
 }
 
 // removed acknowledges the tombstone, unless it has been superseded by a new assignment meanwhile.
-func (w *worker) removed(r wire.Removed, n notes) {
+func (w *worker) removed(r wire.Removed, n notes, doubt string) {
 	w.e.c.Cluster.Watches.Use(w.stack, nil)
 	w.seen, w.targets, w.leaving, w.fights = map[cluster.Key]state{}, nil, nil, newFights()
 	w.setState(stateRemoved)
@@ -144,7 +155,7 @@ func (w *worker) removed(r wire.Removed, n notes) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.tombstone != nil {
-		w.gone = true
-		w.e.c.Reports.Removed(acknowledged(*w.tombstone))
+		w.gone, w.doubt = true, doubt
+		w.e.c.Reports.Removed(acknowledged(*w.tombstone, doubt))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/colliery-io/brokkr/pkg/ports/cluster"
 	"github.com/colliery-io/brokkr/pkg/wire"
 )
 
@@ -137,6 +138,39 @@ func TestAJobTakesItsPodsAlong(t *testing.T) {
 	w.remove(id)
 	if n := pods(); n != 0 {
 		t.Errorf("%d pods are left", n)
+	}
+}
+
+// Without its inventory nobody knows what of a stack is here: it is told with the acknowledgement, also when that is told again.
+func TestARemovalWithoutInventoryIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lost, whole := uuid.NewString(), uuid.NewString()
+	w.apply(w.stack(lost, configMap("it", "one")), w.stack(whole, configMap("other", "one")))
+	w.stop()
+	w.drop("v1/configmaps/./inventory." + lost + "." + w.agent)
+	w.start()
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: lost, Revision: w.seq}, {StackID: whole, Revision: w.seq}})
+	w.reports.awaitRemoved(t, lost)
+	w.reports.awaitRemoved(t, whole)
+	if u := w.get("v1/configmaps/./it"); u == nil || u.GetLabels()[cluster.LabelStack] != lost {
+		t.Fatalf("what nobody knows of is %v, want it there as it was", u)
+	}
+	got := w.reports.removal(lost)
+	for _, want := range []string{"removed nothing: no inventory was found in namespace agent-of-" + w.namespace, "objects labelled brokkr.io/stack=" + lost + " may remain", "kubectl"} {
+		if !strings.Contains(got.Message, want) {
+			t.Errorf("it says %q, want it with %q", got.Message, want)
+		}
+	}
+	if r := w.reports.removal(whole); r.Message != "" {
+		t.Errorf("of one that left nothing it says %q", r.Message)
+	}
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: lost, Revision: w.seq}})
+	w.eventually("the removal to be told again", func() bool { return w.reports.removal(lost).Revision == w.seq })
+	if r := w.reports.removal(lost); r.Message != got.Message {
+		t.Errorf("told again it says %q", r.Message)
 	}
 }
 

@@ -28,9 +28,10 @@ type worker struct {
 	mu        sync.Mutex
 	want      *wire.Stack
 	tombstone *wire.Removed
-	gone      bool // the tombstone is executed
-	fresh     bool // want or tombstone is new
-	soon      bool // what failed for want of the API server may be tried again
+	gone      bool   // the tombstone is executed
+	doubt     string // why something may have stayed all the same
+	fresh     bool   // want or tombstone is new
+	soon      bool   // what failed for want of the API server may be tried again
 	dirty     map[cluster.Key]cluster.Change
 	interrupt context.CancelFunc // ends the pass in progress
 	wake      chan struct{}
@@ -132,7 +133,7 @@ func (w *worker) remove(r wire.Removed) {
 		}
 		again := !w.gone && !sameTreatment(w.tombstone.Policy, r.Policy)
 		if w.tombstone = &r; w.gone {
-			w.e.c.Reports.Removed(acknowledged(r))
+			w.e.c.Reports.Removed(acknowledged(r, w.doubt))
 		}
 		if again { // what is not gone yet goes as it is said now
 			w.fresh = true

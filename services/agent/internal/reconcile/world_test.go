@@ -371,6 +371,13 @@ func (r *reports) Removed(x wire.Removed) {
 	r.news = make(chan struct{})
 }
 
+// removal returns the last acknowledgement of a stack's removal.
+func (r *reports) removal(stack string) wire.Removed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.removed[stack]
+}
+
 // all returns what was reported of a stack so far.
 func (r *reports) all(stack string) []wire.Applied {
 	r.mu.Lock()

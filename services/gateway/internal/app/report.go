@@ -136,7 +136,7 @@ func parseReports(req wire.SyncRequest) ([]delivery.Report, []delivery.Removal, 
 		if r.Revision < 1 {
 			return nil, nil, fault.Newf(fault.Invalid, "invalid_report", "the acknowledged removal of stack %s has no revision", st)
 		}
-		removals = append(removals, delivery.Removal{Stack: st, Revision: delivery.Revision(r.Revision)})
+		removals = append(removals, delivery.Removal{Stack: st, Revision: delivery.Revision(r.Revision), Message: observation.Cut(r.Message, delivery.MaxMessage)})
 	}
 	return reports, removals, nil
 }
@@ -253,6 +253,11 @@ func announce(ctx context.Context, tx ports.Repositories, done *outcome, changed
 		}
 		events, of = append(events, e), append(of, w)
 	}
+	return tell(ctx, tx, done, events, of, at)
+}
+
+// tell stores events of agents about assignments, and tells of those that are news.
+func tell(ctx context.Context, tx ports.Repositories, done *outcome, events []agent.Event, of []delivery.Wanted, at time.Time) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -285,7 +290,11 @@ func (done *outcome) occurred(w delivery.Wanted, e agent.Event, at time.Time) {
 	})
 }
 
+// acknowledge takes tombstones away that are executed. What an agent says of it is an event, if it has ever told of the stack: where it has
+// not, nothing can be left of it.
 func (g *Gateway) acknowledge(ctx context.Context, tx ports.Repositories, a agent.ID, at time.Time, removals []delivery.Removal, done *outcome) error {
+	var events []agent.Event
+	var of []delivery.Wanted
 	for _, r := range removals {
 		went, err := tx.Reports().Acknowledge(ctx, a, r)
 		if err != nil {
@@ -301,6 +310,14 @@ func (g *Gateway) acknowledge(ctx context.Context, tx ports.Repositories, a agen
 			Traceparent: w.Traceparent, At: at,
 			Data: map[string]any{"agent_id": string(a), "stack_id": string(r.Stack), "revision": int64(r.Revision)},
 		})
+		if r.Message != "" && w.Status != nil {
+			events, of = append(events, agent.Event{
+				ID: agent.EventID(uuid.NewString()), Agent: a, Object: w.Object, Type: typeRemove, Status: statusFailure, Message: &r.Message, CreatedAt: at, UpdatedAt: at,
+			}), append(of, w)
+		}
+	}
+	if err := tell(ctx, tx, done, events, of, at); err != nil {
+		return err
 	}
 	if done.acknowledged == 0 {
 		return nil
