@@ -71,12 +71,12 @@ func noise(n int) string {
 	return string(b)
 }
 
-// A target state of many megabytes is written object by object: of what was read for it never more than one content has not
+// A target state of megabytes is written object by object: of what was read for it never more than one content has not
 // been written yet.
 func TestATargetStateIsNotHeldInMemory(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(w *world) {
-		const stacks, size = 24, 1 << 20
+		const stacks, size = 12, 256 << 10
 		a := w.agent("a", agent.Active)
 		for i := range stacks {
 			w.silent = i < stacks-1
