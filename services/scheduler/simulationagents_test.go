@@ -132,7 +132,7 @@ func (a *simulated) sync() {
 			a.offline--
 		case s.maybe(1):
 			a.offline = []int{10, 10, 30, 300}[s.rnd.IntN(4)]
-		case a.has[s.web] != nil && a.has[s.web].phase == delivery.PhaseApplying && s.maybe(4): // in the middle of it
+		case a.has[s.web] != nil && a.has[s.web].phase == delivery.PhaseApplying && s.maybe(10): // in the middle of it
 			a.offline = 300
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
+	"github.com/colliery-io/brokkr/pkg/domain/tenancy"
 )
 
 // loss is how many clusters lost a stack at a moment, or how many somebody has allowed to.
@@ -153,11 +154,15 @@ const patient = 10 * time.Minute
 func (s *simulation) checkSpread(now glance) {
 	s.t.Helper()
 	picked, able := map[string]int{}, map[string]bool{}
+	known, err := s.store.Clusters().Known(s.t.Context(), tenancy.Everything(), nil)
+	if err != nil {
+		s.failf("%v", err)
+	}
 	for _, a := range s.agents {
 		if now.assigned(s.spread, a.id) {
 			picked[a.region]++
 		}
-		able[a.region] = able[a.region] || (a.labels["spread"] && a.offline == 0)
+		able[a.region] = able[a.region] || (a.labels["spread"] && known[a.id].UnreachableSince == nil)
 	}
 	most := 1
 	for i := range regions {
@@ -191,12 +196,12 @@ func (s *simulation) checkRollout(was, now glance) {
 	for _, m := range old.Members {
 		had[m.Agent] = m
 	}
-	var admitted, first int // first: not healthy since they were given the object
+	var admitted, first int // first: not healthy since they were given the object, nor passed over: who was given it long ago may be heard again at any time
 	for _, m := range r.Members {
 		if m.Gone {
 			continue
 		}
-		if m.State == rollout.MemberDeploying && !m.WasHealthy {
+		if m.State == rollout.MemberDeploying && !m.WasHealthy && m.AdmittedAt != nil && m.Since.Equal(*m.AdmittedAt) {
 			first++
 		}
 		if m.AdmittedAt != nil && had[m.Agent].AdmittedAt == nil {

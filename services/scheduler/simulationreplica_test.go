@@ -45,7 +45,7 @@ func (r *replica) tick() {
 		r.run()
 	case r.stop == nil && s.maybe(15):
 		r.run()
-	case r.stop != nil && s.maybe(2):
+	case r.stop != nil && s.rnd.IntN(1000) < s.mortality:
 		r.end()
 	case s.maybe(1):
 		r.jump()
