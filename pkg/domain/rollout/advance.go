@@ -72,13 +72,14 @@ func (s *stepper) seat() {
 	}
 }
 
-// comeBack counts a member again. What it has is not believed to be what it had, unless it was never taken away.
+// comeBack counts a member again. What it has is not believed to be what it had, unless it was never taken away. Where the rollout goes back, it
+// goes back too.
 func (s *stepper) comeBack(m *Member) {
 	m.Gone = false
 	switch {
-	case s.in.Prior[m.Agent] == s.r.Object && m.AdmittedAt != nil:
 	case s.returns() && m.AdmittedAt != nil && m.Target() != "":
 		m.become(MemberReturning, s.now, "")
+	case s.in.Prior[m.Agent] == s.r.Object && m.AdmittedAt != nil:
 	default:
 		m.become(MemberPending, s.now, "")
 		m.AdmittedAt = nil

@@ -1,9 +1,11 @@
 package rollout_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
@@ -161,4 +163,68 @@ func TestUndoOfACompletedRollout(t *testing.T) {
 	}
 	g.step()
 	g.wantHave("all go back, also who was passed over", older, "a", "b", "c")
+}
+
+// Who left with the object, in the middle or afterwards, and came back when all was over goes back with the others, and is not believed to be as well
+// as it was before.
+func TestUndoFindsWhoHasComeBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, 4, policy.Rollout{})
+	g.step()
+	g.join("e") // it has nothing to go back to
+	g.step()
+	all := slices.Clone(g.in.Picks)
+	leave := func(agents ...agent.ID) {
+		g.in.Picks = slices.DeleteFunc(g.in.Picks, func(p rollout.Pick) bool { return slices.Contains(agents, p.Agent) })
+		for _, a := range agents {
+			delete(g.in.Prior, a)
+			delete(g.in.Status, a)
+		}
+		g.step()
+	}
+	g.healthy("a", "b", "c", "e")
+	leave("b")
+	g.healthy("d")
+	g.step()
+	g.wantPhase("those that are there are healthy", rollout.PhaseCompleted)
+	leave("c", "e")
+	g.in.Picks = all
+	r := g.step()
+	g.wantHave("all are back", newer, "a", "b", "c", "d", "e")
+	if _, err := r.Undo(g.now, "me"); err != nil {
+		t.Fatal(err)
+	}
+	g.step()
+	g.wantHave("undone", older, "a", "b", "c", "d")
+	for a, want := range map[agent.ID]rollout.MemberState{"b": rollout.MemberReturning, "c": rollout.MemberReturning, "e": rollout.MemberDeploying} {
+		if m := g.member(a); m.State != want || m.Gone {
+			t.Errorf("cluster %s: got %+v, want it to be %s", a, m, want)
+		}
+	}
+	g.healthy("e")
+	g.step()
+	if m := g.member("e"); m.State != rollout.MemberHealthy {
+		t.Errorf("cluster e, which is well with what it has: got %+v", m)
+	}
+}
+
+// A cluster that was to leave, and still has the object because that is held, goes back like the others if it counts again while they do.
+func TestWhoCountsAgainGoesBackToo(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, 3, policy.Rollout{OnFailure: "rollback"})
+	g.step()
+	g.healthy("b", "c")
+	g.step()
+	all := slices.Clone(g.in.Picks)
+	g.in.Picks = slices.DeleteFunc(g.in.Picks, func(p rollout.Pick) bool { return p.Agent == "b" })
+	g.step()
+	g.failing("a")
+	g.step()
+	g.wantPhase("one fails", rollout.PhaseRollingBack)
+	g.in.Picks = all
+	g.step()
+	g.wantHave("all go back", older, "a", "b", "c")
+	if m := g.member("b"); m.State != rollout.MemberReturning {
+		t.Errorf("cluster b: got %+v, want it to be returning", m)
+	}
 }

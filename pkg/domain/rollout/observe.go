@@ -81,10 +81,16 @@ func (s *stepper) expire(m *Member) {
 }
 
 func (s *stepper) observeReturn(m *Member) {
-	if m.Target() == "" {
+	st := s.in.Status[m.Agent]
+	if m.Target() == "" { // it keeps what it has, or has been given anew since it last counted
+		switch well := s.in.Prior[m.Agent] == s.r.Object && isHealthy(st, s.r.Object); {
+		case well && m.State == MemberDeploying:
+			m.become(MemberHealthy, s.now, "")
+		case !well && m.State == MemberHealthy:
+			m.become(MemberDeploying, s.now, said(st, s.r.Object))
+		}
 		return
 	}
-	st := s.in.Status[m.Agent]
 	if s.in.Prior[m.Agent] != m.Target() {
 		st = delivery.Status{} // it is only now being given the former object
 	}
