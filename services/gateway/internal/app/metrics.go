@@ -3,6 +3,7 @@ package app
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/colliery-io/brokkr/pkg/turn"
 	"github.com/colliery-io/brokkr/services/gateway/internal/hub"
 	"github.com/colliery-io/brokkr/services/gateway/internal/target"
 )
@@ -65,6 +66,9 @@ func NewMetrics(reg prometheus.Registerer, h *hub.Hub, pending func() int) *Metr
 			Name: "brokkr_gateway_assigned_to_applied_seconds", Help: "Time from an assignment to the agent's report that it is applied; the time for which an agent is away counts.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 18),
 		}),
+	}
+	for _, o := range turn.Outcomes() { // before anybody asks, there have been none
+		m.States.WithLabelValues(o)
 	}
 	reg.MustRegister(m.Syncs, m.SignalLag, m.Losses, m.Missed, m.Healthy, m.Sweeps, m.Cache, m.Blobs, m.Heartbeats, m.Duplicates, m.Reports, m.Delivery, m.Applied, m.Telemetry, m.Frames, m.States,
 		gauge("parked_syncs", "Syncs that are parked now.", h.Parked),
