@@ -24,7 +24,7 @@ const migrationTimeout = 30 * time.Minute
 // Migrate brings the schema to the version of this program. However many replicas start together, one migrates
 // and the others wait for it. A schema that is newer already is left alone: migrations only expand what older
 // programs use. Unavailable if the database cannot be reached, or another one migrates for longer than Patience. A migration
-// itself takes as long as it needs: cut short it would begin from the start the next time.
+// takes as long as it needs, half an hour for each statement: cut short it would begin from the start the next time.
 func Migrate(ctx context.Context, dsn string, logger *slog.Logger, options ...MigrateOption) error {
 	var o migrateOptions
 	for _, set := range options {

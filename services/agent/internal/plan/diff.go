@@ -58,11 +58,17 @@ type Change struct {
 	Live    *unstructured.Unstructured // the object as it was seen; nil for a new one
 }
 
-// Without returns the change without these paths, which stay as they are, beside those of ignore; false if nothing is left of it.
+// Without returns the change without these paths of it, which stay as they are, beside those of ignore; false if nothing is left of it, or if
+// they cannot be left alone by themselves: in a list whose elements have other places in the cluster than in the manifest.
 func (c Change) Without(paths, ignore []string) (Change, bool) {
 	rest := slices.DeleteFunc(slices.Clone(c.Paths), func(p string) bool { return slices.Contains(paths, p) })
 	if c.Live == nil || len(rest) == 0 {
 		return c, false
+	}
+	for _, p := range paths {
+		if !placed(c.Object.Manifest.Object, root(c.Live), segments(p)) {
+			return c, false
+		}
 	}
 	c.Paths, c.Payload = rest, Payload(c.Object, c.Live, slices.Concat(ignore, paths), isAdopted(c.Payload))
 	c.By = managers(c.Live, rest)

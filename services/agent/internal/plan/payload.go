@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"reflect"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -60,6 +61,26 @@ func leave(v any, there spot, at []string) {
 		default:
 			x[i] = runtime.DeepCopyJSONValue(next.value)
 		}
+	}
+}
+
+// placed reports whether a path of the object that is there leads to the same in v, a mapping or list of its manifest: elements of lists
+// are told apart by their places in paths.
+func placed(v any, there spot, at []string) bool {
+	switch x := v.(type) {
+	case map[string]any:
+		want, ok := x[at[0]]
+		return !ok || len(at) == 1 || placed(want, there.field(at[0]), at[1:])
+	case []any:
+		i, err := strconv.Atoi(at[0])
+		list, _ := there.value.([]any)
+		if err != nil || i < 0 || i >= len(x) || i >= len(list) {
+			return false
+		}
+		next := there.alike(x[i], i)
+		return next.there && reflect.DeepEqual(next.value, list[i]) && (len(at) == 1 || placed(x[i], next, at[1:]))
+	default:
+		return true
 	}
 }
 

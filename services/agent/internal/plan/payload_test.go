@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -215,6 +216,38 @@ func TestPayloadWithoutManagedFieldsGoesByName(t *testing.T) {
 	}
 	if n := at(t, got, "spec", "replicas"); n != int64(5) {
 		t.Errorf("replicas %v, want the 5 that are there", n)
+	}
+}
+
+// Paths tell elements of lists by their places: where these differ from the manifest's, a field cannot be left alone by itself, and nothing is written.
+func TestNothingIsLeftAloneAtAnotherPlace(t *testing.T) {
+	t.Parallel()
+	d := prepare(t, stack("a", wire.Policy{}), object(t, manifest))
+	image := "/spec/template/spec/containers/0/image"
+	for name, tt := range map[string]struct {
+		before []any // containers that are there before the manifest's
+		path   string
+		rest   bool
+	}{
+		"at the same place":        {nil, image, true},
+		"a proxy is before it":     {[]any{map[string]any{"name": "proxy", "image": "proxy:1"}}, image, false},
+		"its own place, behind it": {[]any{map[string]any{"name": "proxy", "image": "proxy:1"}}, "/spec/template/spec/containers/1/image", false},
+		"in no list":               {[]any{map[string]any{"name": "proxy", "image": "proxy:1"}}, "/spec/paused", true},
+	} {
+		u := object(t, live)
+		containers, _, err := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := slices.DeleteFunc(containers, func(c any) bool { m, ok := c.(map[string]any); return !ok || m["name"] != "app" })
+		if err := unstructured.SetNestedSlice(u.Object, append(tt.before, app...), "spec", "template", "spec", "containers"); err != nil {
+			t.Fatal(err)
+		}
+		c := plan.Change{Object: d.Objects[0], Live: u, Paths: []string{tt.path, "/spec/replicas"}, Payload: d.Objects[0].Manifest}
+		got, some := c.Without([]string{tt.path}, nil)
+		if some != tt.rest || (some && !slices.Equal(got.Paths, []string{"/spec/replicas"})) {
+			t.Errorf("%s: %t, %v; want %t", name, some, got.Paths, tt.rest)
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh, newest bool)
 	if f.stored, err = w.e.c.Cluster.Inventories.Load(ctx, w.stack); err != nil {
 		return failure{step: stepInventory, err: err}
 	}
+	w.blank = f.stored.Version == ""
 	f.settled = plan.IsApplied(f.stored, s)
 	if fresh && !f.settled {
 		w.tell(delivery.PhaseApplying, delivery.HealthUnknown, "", later)
@@ -306,7 +307,7 @@ func (f *full) save(ctx context.Context, inv cluster.Inventory) error {
 		return failure{step: stepInventory, err: err}
 	}
 	inv.Version = version
-	f.stored = inv
+	f.stored, f.w.blank = inv, false
 	return nil
 }
 

@@ -174,6 +174,22 @@ func TestARemovalWithoutInventoryIsTold(t *testing.T) {
 	}
 }
 
+// A stack that was refused before anything of it was written leaves nothing, and nothing is said of what may be left.
+func TestTheRemovalOfARefusedStackIsNoTrouble(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	w.start()
+	w.engine.Desired([]wire.Stack{w.stack(id, "apiVersion: nowhere.example/v1\nkind: Unknown\nmetadata: {name: it}\n")}, nil)
+	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
+	w.seq++
+	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
+	w.reports.awaitRemoved(t, id)
+	if r := w.reports.removal(id); r.Message != "" {
+		t.Errorf("it says %q", r.Message)
+	}
+}
+
 func TestARemovalThatIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

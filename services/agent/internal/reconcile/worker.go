@@ -55,6 +55,7 @@ type worker struct {
 	fights     fights
 	settled    bool // nothing of another revision than the one in force has been written
 	inventory  cluster.Inventory
+	blank      bool                           // no inventory was there when it was to be applied, and none has been stored since: nothing was written
 	targets    map[cluster.Key]cluster.Target // of the desired objects
 	seen       map[cluster.Key]state
 	leaving    map[cluster.Key]bool // not desired any more, and not gone yet
