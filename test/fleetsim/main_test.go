@@ -57,20 +57,7 @@ func TestSmoke(t *testing.T) {
 func TestSmokeOfOtherRows(t *testing.T) {
 	postgres, redis := testenv.Postgres(t), testenv.NewRedisServer(t).URL()
 	env := map[string]string{"BROKKR_TEST_POSTGRES": postgres, "BROKKR_TEST_REDIS": redis}
-	dir := t.TempDir()
-	err := command(t.Context(), []string{"bench", "--all-in-one", "--programs", filepath.Dir(testenv.Build(t, "./cmd/brokkr-broker")), "--rows", "13,14,18", "--scale", "0.01", "--out", dir},
-		func(name string) string { return env[name] }, testWriter{t}, testWriter{t})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report bench.Report
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
+	report := measured(t, env, "--programs", filepath.Dir(testenv.Build(t, "./cmd/brokkr-broker")), "--rows", "13,14,18", "--scale", "0.01")
 	wanted := map[string]string{"13": "lines", "14": "calls_that_hang", "18": "stacks_ms_p99"}
 	for _, r := range report.Results {
 		if r.Value <= 0 || r.Full || r.Times == nil || r.Times.P50 <= 0 || r.Ratio.Value <= 0 || r.Details[wanted[r.Row]] <= 0 || r.Details["lines_lost"] != 0 || r.Details["lines_not_shown"] != 0 {
@@ -94,19 +81,9 @@ func TestSmokeOfTheAgent(t *testing.T) {
 		}
 	}
 	env := map[string]string{"BROKKR_TEST_POSTGRES": postgres, "BROKKR_TEST_REDIS": redis, "BROKKR_TEST_KUBECONFIGS": kubeconfig + ",/no/other"}
-	dir := t.TempDir()
-	err := command(t.Context(), []string{"bench", "--all-in-one", "--programs", programs, "--rows", "16", "--scale", "0.01", "--out", dir},
-		func(name string) string { return env[name] }, testWriter{t}, testWriter{t})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report bench.Report
-	if err := json.Unmarshal(text, &report); err != nil || len(report.Results) != 1 {
-		t.Fatalf("report: %v, %+v", err, report)
+	report := measured(t, env, "--programs", programs, "--rows", "16", "--scale", "0.01")
+	if len(report.Results) != 1 {
+		t.Fatalf("report: %+v", report)
 	}
 	r := report.Results[0]
 	for _, is := range []string{"idle_rss_mb", "idle_peak_mb", "with_objects_rss_mb"} {
@@ -117,6 +94,25 @@ func TestSmokeOfTheAgent(t *testing.T) {
 	if r.Value <= 0 || r.Full || r.CPU["agent"] <= 0 || r.Peak["agent"] <= 0 {
 		t.Errorf("row 16 says nothing: %+v", r)
 	}
+}
+
+// measured runs the bench on one process and returns its report.
+func measured(t *testing.T, env map[string]string, args ...string) bench.Report {
+	t.Helper()
+	dir := t.TempDir()
+	err := command(t.Context(), append([]string{"bench", "--all-in-one", "--out", dir}, args...), func(name string) string { return env[name] }, testWriter{t}, testWriter{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "fleet.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report bench.Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
 }
 
 type testWriter struct{ testing.TB }

@@ -28,10 +28,8 @@ const (
 
 // Compiler compiles expressions, each once for as long as it is remembered. It is safe for concurrent use.
 type Compiler struct {
-	env *cel.Env
-
-	mu   sync.Mutex
-	done map[string]*program
+	env  *cel.Env
+	done *bounded.Kept[*program]
 }
 
 // kept bounds how many expressions are remembered; what is forgotten is compiled again.
@@ -52,28 +50,16 @@ func New() (*Compiler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the environment of expressions: %w", err)
 	}
-	return &Compiler{env: env, done: map[string]*program{}}, nil
+	return &Compiler{env: env, done: bounded.Keep[*program](kept)}, nil
 }
 
 // Compile returns the expression. An error says what is wrong and where: no CEL, something that is not known of clusters,
 // no truth value, or costs that may be beyond CostLimit.
 func (c *Compiler) Compile(expression string) (placement.Expr, error) {
-	c.mu.Lock()
-	p, ok := c.done[expression]
-	c.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	p, err := c.compile(expression)
+	p, err := c.done.Get(expression, c.compile)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.done) >= kept {
-		clear(c.done)
-	}
-	c.done[expression] = p
 	return p, nil
 }
 

@@ -128,6 +128,20 @@ func get2(t *testing.T, c *http.Client, url string) *http.Response {
 	return res
 }
 
+// served is a real server whose answers hesitates bounds, with a client of it; at is its address as a URL.
+func served(t *testing.T, encrypts, two bool, ended chan error) (c *http.Client, at string) {
+	t.Helper()
+	var server, client *tls.Config
+	scheme := "http://"
+	if encrypts {
+		server, client = encrypted(t)
+		scheme = "https://"
+	}
+	addr := serveReal(t, httpserver.Config{Answers: hesitates, TLS: server}, lets(ended))
+	c, _ = over(t, client, two)
+	return c, scheme + addr
+}
+
 // A client that reads nothing of an answer holds it no longer than a part may take, whatever the protocol.
 func TestWhoDoesNotReadIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
@@ -135,16 +149,9 @@ func TestWhoDoesNotReadIsNotWaitedFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ended := make(chan error, 10)
-			var server, client *tls.Config
-			scheme := "http://"
-			if tc.tls {
-				server, client = encrypted(t)
-				scheme = "https://"
-			}
-			addr := serveReal(t, httpserver.Config{Answers: hesitates, TLS: server}, lets(ended))
-			c, _ := over(t, client, tc.two)
+			c, at := served(t, tc.tls, tc.two, ended)
 			began := time.Now()
-			res := get2(t, c, scheme+addr+"/big")
+			res := get2(t, c, at+"/big")
 			if (res.ProtoMajor == 2) != tc.two {
 				t.Fatalf("it is %s", res.Proto)
 			}
@@ -159,7 +166,7 @@ func TestWhoDoesNotReadIsNotWaitedFor(t *testing.T) {
 				t.Errorf("the client got %d bytes and %v, want a broken answer", n, err)
 			}
 			// Of HTTP/2 it costs the stream, not the connection.
-			if again := get2(t, c, scheme+addr+"/small"); again.StatusCode != http.StatusOK {
+			if again := get2(t, c, at+"/small"); again.StatusCode != http.StatusOK {
 				t.Errorf("afterwards: %s", again.Status)
 			}
 		})
@@ -208,15 +215,8 @@ func TestWhoReadsIsWaitedFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ended := make(chan error, 10)
-			var server, client *tls.Config
-			scheme := "http://"
-			if tc.tls {
-				server, client = encrypted(t)
-				scheme = "https://"
-			}
-			addr := serveReal(t, httpserver.Config{Answers: hesitates, TLS: server}, lets(ended))
-			c, _ := over(t, client, tc.two)
-			res, began, n := get2(t, c, scheme+addr+"/big"), time.Now(), int64(0)
+			c, at := served(t, tc.tls, tc.two, ended)
+			res, began, n := get2(t, c, at+"/big"), time.Now(), int64(0)
 			for {
 				some, err := io.CopyN(io.Discard, res.Body, 2<<20)
 				if n += some; errors.Is(err, io.EOF) {
@@ -230,10 +230,10 @@ func TestWhoReadsIsWaitedFor(t *testing.T) {
 			if err := within(t, ended); err != nil || n != big || time.Since(began) < 2*hesitates {
 				t.Errorf("a slow reader got %d of %d bytes in %s, %v", n, big, time.Since(began), err)
 			}
-			if b, err := io.ReadAll(get2(t, c, scheme+addr+"/stream").Body); err != nil || strings.Count(string(b), "part") != 3 {
+			if b, err := io.ReadAll(get2(t, c, at+"/stream").Body); err != nil || strings.Count(string(b), "part") != 3 {
 				t.Errorf("a stream with pauses: %q, %v", b, err)
 			}
-			if b, err := io.ReadAll(get2(t, c, scheme+addr+"/small").Body); err != nil || !strings.HasPrefix(string(b), "parked") {
+			if b, err := io.ReadAll(get2(t, c, at+"/small").Body); err != nil || !strings.HasPrefix(string(b), "parked") {
 				t.Errorf("a parked request: %q, %v", b, err)
 			}
 			if len(ended) > 0 {

@@ -136,7 +136,7 @@ func TestCommands(t *testing.T) {
 		"get-stacks-deleted-few":  {"get stacks --deleted --search hel --limit 1 -o name", routes{"GET /deleted-stacks?limit=1&q=hel": {part("9", "/api/v1/deleted-stacks?cursor=c&limit=1", gone)}}, 0},
 		"get-stacks-deleted-none": {"get stacks --deleted", routes{"GET /deleted-stacks": {list()}}, 0},
 		"get-stacks-deleted-json": {"get stacks --deleted -o json", routes{"GET /deleted-stacks": {list(gone)}}, 0},
-		"get-stacks-deleted-sort": {"get stacks --deleted --sort name", nil, 1},
+		"get-stacks-deleted-sort": {"get stacks --deleted --sort name", nil, 2},
 
 		"generator-create": {"generator create team-a --description x --registrations open", routes{"POST /generators": {created(`{"generator":` + other + `,"pak":` + pak + `}`)}}, 0},
 		"generator-usage":  {"generator create team-a --registrations maybe", nil, 2},

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -16,13 +15,10 @@ import (
 const deletedParam = "deleted"
 
 func deletedFilter() *filter {
-	return &filter{flag: deletedParam, param: deletedParam, set: "true", help: "instead, those that are deleted and can be restored, the last deletion first"}
+	return &filter{flag: deletedParam, param: deletedParam, set: "true", order: "the last deletion first", help: "instead, those that are deleted and can be restored, the last deletion first"}
 }
 
 func (a *app) getDeletedStacks(ctx context.Context, c *client.Client, q client.Choice, o *output) (view, error) {
-	if q.Sort != "" {
-		return view{}, errors.New("--sort orders stacks that are not deleted; deleted ones come with the last deletion first: leave it out")
-	}
 	q.Filters = maps.Clone(q.Filters)
 	q.Filters.Del(deletedParam)
 	chosen, err := c.DeletedStacksBy(ctx, q)

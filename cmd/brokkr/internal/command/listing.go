@@ -37,6 +37,7 @@ type filter struct {
 	spell             func(string) string // how the API writes a word; nil: so
 	set               string              // the flag is a switch, and this is what it sets
 	many              bool                // it may be given several times: all must hold
+	order             string              // the only one that the list has with it; empty: any
 	check             func(cmd *cobra.Command, values []string) error
 	id                func(ctx context.Context, c *client.Client, ref string) (string, error) // what it names, by name or id; nil: itself
 
@@ -115,6 +116,9 @@ func (l *listing) read(cmd *cobra.Command, args []string) error {
 			return usagef(cmd, "--%s and --%s exclude each other; give neither for both", other, n.flag)
 		} else if n.on {
 			sets[n.param] = n.flag
+		}
+		if n.on && n.order != "" && l.sort != "" {
+			return usagef(cmd, "with --%s there is one order alone, %s; leave --sort out", n.flag, n.order)
 		}
 		if err := n.read(cmd); err != nil {
 			return err

@@ -44,8 +44,8 @@ type Kind struct {
 	Of   string // "one cluster"
 }
 
-// Check returns the checked expression, and how much one evaluation may cost by the estimate. An error says what is wrong and where, by line and column: no CEL, something that env does
-// not know, another type, or costs that may be beyond CostLimit.
+// Check returns the checked expression, and how much one evaluation may cost by the estimate. An error says what is wrong and where, by
+// line and column: no CEL, something that env does not know, another type, or costs that may be beyond CostLimit.
 func Check(env *cel.Env, expression string, k Kind) (*cel.Ast, uint64, error) {
 	checked, issues := env.Compile(expression)
 	if issues != nil && issues.Err() != nil {

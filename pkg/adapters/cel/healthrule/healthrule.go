@@ -20,10 +20,8 @@ import (
 // Compiler compiles rules, each once for as long as it is remembered: many stacks have the same. Its environment is made by the
 // first of them: who has none has no memory of it. It is safe for concurrent use.
 type Compiler struct {
-	env func() (*cel.Env, error)
-
-	mu   sync.Mutex
-	done map[string]*Rule
+	env  func() (*cel.Env, error)
+	done *bounded.Kept[*Rule]
 }
 
 const (
@@ -33,7 +31,7 @@ const (
 
 // New returns a compiler.
 func New() *Compiler {
-	return &Compiler{done: map[string]*Rule{}, env: sync.OnceValues(func() (*cel.Env, error) {
+	return &Compiler{done: bounded.Keep[*Rule](kept), env: sync.OnceValues(func() (*cel.Env, error) {
 		env, err := cel.NewEnv(
 			cel.Variable("object", cel.MapType(cel.StringType, cel.DynType)),
 			cel.CrossTypeNumericComparisons(true),
@@ -56,23 +54,7 @@ func (c *Compiler) Check(expression string) error {
 // Compile returns a rule. An error says what is wrong and where: no CEL, no text, a text that is written out and names no health,
 // or costs that may be beyond bounded.CostLimit.
 func (c *Compiler) Compile(expression string) (*Rule, error) {
-	c.mu.Lock()
-	r := c.done[expression]
-	c.mu.Unlock()
-	if r != nil {
-		return r, nil
-	}
-	r, err := c.compile(expression)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.done) >= kept {
-		clear(c.done)
-	}
-	c.done[expression] = r
-	return r, nil
+	return c.done.Get(expression, c.compile)
 }
 
 func (c *Compiler) compile(expression string) (*Rule, error) {

@@ -76,7 +76,7 @@ func (w *worker) applyAll(ctx context.Context, s wire.Stack, fresh, newest bool)
 	if f.stored, err = w.e.c.Cluster.Inventories.Load(ctx, w.stack); err != nil {
 		return failure{step: stepInventory, err: err}
 	}
-	w.blank = f.stored.Version == ""
+	w.remnant.found(f.stored.Version != "")
 	f.settled = plan.IsApplied(f.stored, s)
 	if fresh && !f.settled {
 		w.tell(delivery.PhaseApplying, delivery.HealthUnknown, "", later)
@@ -307,7 +307,8 @@ func (f *full) save(ctx context.Context, inv cluster.Inventory) error {
 		return failure{step: stepInventory, err: err}
 	}
 	inv.Version = version
-	f.stored, f.w.blank = inv, false
+	f.stored = inv
+	f.w.remnant.found(true)
 	return nil
 }
 

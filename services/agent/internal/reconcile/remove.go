@@ -46,7 +46,7 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	defer func() { end(err) }()
 
 	doubt := ""
-	if inv.Version == "" && !w.blank {
+	if inv.Version == "" && w.remnant != remnantNone {
 		doubt = w.noInventory()
 		w.log.WarnContext(ctx, doubt, "revision", r.Revision)
 	}
@@ -86,8 +86,8 @@ func (w *worker) removeAll(ctx context.Context, r wire.Removed) (err error) {
 	return nil
 }
 
-// noInventory says what it means that there is no inventory of a stack that is to be removed. It is also so where a
-// process before this one was refused the stack before anything of it was written, and where it has been removed by a process that could not tell of it before it ended.
+// noInventory says what it means that there is no inventory of a stack that is to be removed. It is also so where a process before this
+// one was refused the stack before anything of it was written, or has removed it and could not tell of that before it ended.
 func (w *worker) noInventory() string {
 	label := cluster.LabelStack + "=" + w.stack
 	return fmt.Sprintf("removed nothing: no inventory was found in namespace %s; objects labelled %s may remain. Look for them with "+
@@ -151,6 +151,9 @@ func (w *worker) removed(r wire.Removed, n notes, doubt string) {
 	w.e.c.Cluster.Watches.Use(w.stack, nil)
 	w.seen, w.targets, w.leaving, w.fights = map[cluster.Key]state{}, nil, nil, newFights()
 	w.setState(stateRemoved)
+	if doubt == "" {
+		w.remnant = remnantNone
+	}
 	w.log.Info("stack removed", "revision", r.Revision, "notes", n.String())
 	w.mu.Lock()
 	defer w.mu.Unlock()

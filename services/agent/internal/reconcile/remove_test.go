@@ -174,19 +174,43 @@ func TestARemovalWithoutInventoryIsTold(t *testing.T) {
 	}
 }
 
-// A stack that was refused before anything of it was written leaves nothing, and nothing is said of what may be left.
+// A stack that was refused before anything of it was written leaves nothing, and nothing is said of what may be left. One of which something was
+// written before its inventory was lost may leave it, whatever was refused afterwards.
 func TestTheRemovalOfARefusedStackIsNoTrouble(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	id := uuid.NewString()
+	id, written := uuid.NewString(), uuid.NewString()
+	refused := func(stack string) {
+		t.Helper()
+		s := w.stack(stack, "apiVersion: nowhere.example/v1\nkind: Unknown\nmetadata: {name: it}\n")
+		w.engine.Desired([]wire.Stack{s}, nil)
+		w.reports.await(t, stack, func(a wire.Applied) bool { return a.Phase == "failed" && a.SequenceID == s.SequenceID })
+	}
+	remove := func(stack string) string {
+		t.Helper()
+		w.seq++
+		w.engine.Desired(nil, []wire.Removed{{StackID: stack, Revision: w.seq}})
+		w.eventually("the removal", func() bool { return w.reports.removal(stack).Revision == w.seq })
+		return w.reports.removal(stack).Message
+	}
 	w.start()
-	w.engine.Desired([]wire.Stack{w.stack(id, "apiVersion: nowhere.example/v1\nkind: Unknown\nmetadata: {name: it}\n")}, nil)
-	w.reports.await(t, id, func(a wire.Applied) bool { return a.Phase == "failed" })
-	w.seq++
-	w.engine.Desired(nil, []wire.Removed{{StackID: id, Revision: w.seq}})
-	w.reports.awaitRemoved(t, id)
-	if r := w.reports.removal(id); r.Message != "" {
-		t.Errorf("it says %q", r.Message)
+	refused(id)
+	if said := remove(id); said != "" {
+		t.Errorf("of one that was refused it says %q", said)
+	}
+	w.apply(w.stack(id, configMap("it", "one")))
+	if said := remove(id); said != "" {
+		t.Errorf("of one that was there it says %q", said)
+	}
+	refused(id)
+	if said := remove(id); said != "" {
+		t.Errorf("of one that was refused after it had been there it says %q", said)
+	}
+	w.apply(w.stack(written, configMap("left", "one")))
+	w.drop("v1/configmaps/./inventory." + written + "." + w.agent)
+	refused(written)
+	if said := remove(written); !strings.Contains(said, "no inventory was found") || w.get("v1/configmaps/./left") == nil {
+		t.Errorf("of one whose inventory was lost it says %q, and %v is there", said, w.get("v1/configmaps/./left"))
 	}
 }
 

@@ -55,7 +55,7 @@ type worker struct {
 	fights     fights
 	settled    bool // nothing of another revision than the one in force has been written
 	inventory  cluster.Inventory
-	blank      bool                           // no inventory was there when it was to be applied, and none has been stored since: nothing was written
+	remnant    remnant                        // of the stack, as far as this process knows
 	targets    map[cluster.Key]cluster.Target // of the desired objects
 	seen       map[cluster.Key]state
 	leaving    map[cluster.Key]bool // not desired any more, and not gone yet
@@ -73,6 +73,25 @@ const (
 	stateRemoving = "removing"
 	stateRemoved  = "removed"
 )
+
+// remnant is whether anything of a stack may be in the cluster.
+type remnant int
+
+const (
+	remnantUnknown remnant = iota // nobody has looked
+	remnantNone                   // there was no inventory when this process first looked, and it has stored none since: nothing was written
+	remnantSome
+)
+
+// found notes whether there is an inventory. One that is missing where there was one says nothing of what it named.
+func (t *remnant) found(inventory bool) {
+	switch {
+	case inventory:
+		*t = remnantSome
+	case *t == remnantUnknown:
+		*t = remnantNone
+	}
+}
 
 func newWorker(e *Engine, stack string) *worker {
 	w := &worker{
