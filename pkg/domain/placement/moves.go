@@ -31,6 +31,9 @@ func (r *run) settle() (picks, moves int) {
 		most = r.c.document.Strategy.Count.Max
 	}
 	picks = r.choose(most)
+	for r.blind && r.found() { // who leaves is no reason for others to stay
+		picks = r.choose(most)
+	}
 	losers, surplus := r.losers(most)
 	if s := r.c.document.Stickiness; s != nil && (s.MinDwell > 0 || s.MaxMovesPerHour > 0) {
 		for losers > 0 && r.protect(s, surplus) { // who stays may take the place of another one, which then moves

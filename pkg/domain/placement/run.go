@@ -34,6 +34,7 @@ type run struct {
 	grouped  set // in one of the groups
 	sure     set // the stack may come and stay, without a look at it
 	out      set // it may neither
+	plain    set // that it does not fit is all there is to tell of it
 	frozen   bool
 	domains  []*domains // by spread
 	down     []int32    // by domain of all spreads: clusters that fit, and of them unreachable
@@ -48,6 +49,7 @@ type run struct {
 	blind    bool    // there are some
 	picked   set
 	scales   []*points // by preference
+	texts    []*texts  // the same, of what points rest on
 	told     []fill    // by domain of all spreads
 	atMost   string    // how many clusters there may be, as it is told; empty: not asked yet
 	seed     uint64
@@ -168,6 +170,33 @@ func (r *run) hide() {
 			}
 		})
 	}
+}
+
+// found reports whether clusters that were hidden leave. They are hidden no longer: where they leave from, the stack is not, whichever domain
+// that may be. There are only ever fewer, so that choosing anew comes to an end.
+func (r *run) found() bool {
+	less := false
+	r.blind = false
+	for s, col := range r.domains {
+		n := int32(0)
+		if r.hidden[s] > 0 {
+			r.prior.each(func(i int) {
+				if col.of[i] == col.nowhere && r.picked.has(i) {
+					n++
+				}
+			})
+		}
+		if n < r.hidden[s] {
+			r.hidden[s], less = n, true
+		}
+		r.blind = r.blind || r.hidden[s] > 0
+	}
+	if less && !r.blind {
+		for i := range r.cands {
+			r.cands[i].must = false
+		}
+	}
+	return less
 }
 
 // lostIn returns which spread that refuses asks for a domain that is not known of the slot; -1: none.
