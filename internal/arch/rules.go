@@ -12,8 +12,9 @@ func Rules() []Rule {
 			Only: []string{std, "./pkg/domain/..."},
 			Deny: world,
 			Grants: map[string][]string{
-				"./pkg/domain/pak":    {"github.com/mr-tron/base58"}, // the key's alphabet, pure arithmetic: docs/adr/0005
-				"./pkg/domain/policy": {"go.yaml.in/yaml/v3"},        // the document's text, with lines: docs/adr/0026
+				"./pkg/domain/pak":       {"github.com/mr-tron/base58"},           // the key's alphabet, pure arithmetic: docs/adr/0005
+				"./pkg/domain/policy":    {"go.yaml.in/yaml/v3"},                  // the document's text, with lines: docs/adr/0026
+				"./pkg/domain/placement": {"github.com/klauspost/compress/flate"}, // records, pure arithmetic: docs/adr/0047
 			},
 		},
 		{

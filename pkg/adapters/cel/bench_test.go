@@ -229,6 +229,7 @@ func BenchmarkExplainRich(b *testing.B) {
 	// As a scheduler commits: one stack after the other of a policy, each decision changing what the clusters that it picked tell.
 	b.Run("Commit", func(b *testing.B) {
 		var p placement.Packer
+		var t placement.Telling
 		size := 0
 		next := in
 		measure(b, func(i int) {
@@ -237,7 +238,7 @@ func BenchmarkExplainRich(b *testing.B) {
 				next.Fleet = next.Fleet.With([]placement.Cluster{member((10*i+n)%1000, i)}, nil)
 			}
 		}, func(int) {
-			kept, err := p.Pack(placement.Explain(next, start))
+			kept, err := p.Pack(t.Explain(next, start))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -49,7 +49,7 @@ type Input struct {
 // or tainted nothing new comes, and what is there leaves if drain or taint say so.
 func Decide(in Input, now time.Time) Decision {
 	if in.byPolicy() {
-		return decideByPolicy(in, now, false)
+		return decideByPolicy(in, now, nil)
 	}
 	d := Decision{Stack: in.Subject.Stack}
 	if in.Policy != nil {

@@ -130,6 +130,8 @@ func TestRememberedIsAsFromScratch(t *testing.T) {
 		known := map[int]placement.Cluster{}
 		f := placement.NewFleet(nil)
 		priors := []placement.Prior{{}, {}}
+		var telling placement.Telling
+		var packer placement.Packer
 		for range rapid.IntRange(1, 10).Draw(t, "steps") {
 			old, before := f, slices.Collect(maps.Values(known))
 			var changed []placement.Cluster
@@ -171,6 +173,19 @@ func TestRememberedIsAsFromScratch(t *testing.T) {
 			}
 			in.Fleet, in.Policy = f, policies[which]
 			step := decide(in, now)
+			if step.Verdicts != nil {
+				told := telling.Explain(in, now)
+				if diff := cmp.Diff(step, told); diff != "" {
+					t.Fatalf("-in memory of its own +in memory that is used again:\n%s", diff)
+				}
+				if kept, err := packer.Pack(told); err != nil {
+					t.Fatal(err)
+				} else if read, err := placement.Unpack(kept.Bytes()); err != nil {
+					t.Fatal(err)
+				} else if diff := cmp.Diff(step.Verdicts, read.Verdicts); diff != "" {
+					t.Fatalf("-told +kept:\n%s", diff)
+				}
+			}
 			in.Fleet, in.Policy, in.Clusters = nil, ready(t, docs[which]), slices.Collect(maps.Values(known))
 			if diff := cmp.Diff(decide(in, now), step); diff != "" {
 				t.Fatalf("-from scratch +remembered:\n%s", diff)

@@ -21,7 +21,9 @@ type memory struct {
 	expiries map[string]*expiry
 	texts    map[string]*texts
 	refusals map[string]*refusals
-	refused  int // slots of all refusals
+	refused  int                 // slots of all refusals
+	refusing map[string][]Reason // different refusals, by their text
+	scored   map[int64]string    // points as they are told
 	ordered  ordered
 	run      run
 	spare    []sets // of selectors at work
@@ -32,7 +34,8 @@ const maxRemembered = 50_000
 
 func newMemory() *memory {
 	return &memory{answers: map[string]*answers{}, consents: map[tenancy.GeneratorID]*answers{}, points: map[pointsKey]*points{},
-		domains: map[string]*domains{}, expiries: map[string]*expiry{}, texts: map[string]*texts{}, refusals: map[string]*refusals{}}
+		domains: map[string]*domains{}, expiries: map[string]*expiry{}, texts: map[string]*texts{}, refusals: map[string]*refusals{},
+		refusing: map[string][]Reason{}, scored: map[int64]string{}}
 }
 
 // recall returns the memory of f's line. A snapshot that is older than what is remembered gets one of its own. The line's

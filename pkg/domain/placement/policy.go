@@ -3,9 +3,7 @@ package placement
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -15,20 +13,15 @@ import (
 
 // Explain is Decide with the verdict on every cluster: each reason with what is wanted and observed, and the points. Its
 // work and its answer grow with the fleet.
-func Explain(in Input, now time.Time) Decision {
-	if in.byPolicy() {
-		return decideByPolicy(in, now, true)
-	}
-	return Decide(in, now)
-}
+func Explain(in Input, now time.Time) Decision { return new(Telling).Explain(in, now) }
 
 // byPolicy reports whether the policy says where the stack runs: not if it is deleted, marked or has no object.
 func (in Input) byPolicy() bool {
 	return in.Policy != nil && in.Subject.Newest != nil && !in.Subject.Over()
 }
 
-// decideByPolicy decides as the policy says.
-func decideByPolicy(in Input, now time.Time, explain bool) Decision {
+// decideByPolicy decides as the policy says; with tell it says of every cluster why.
+func decideByPolicy(in Input, now time.Time, tell *Telling) Decision {
 	f := in.Fleet
 	if f == nil {
 		f = NewFleet(in.Clusters)
@@ -38,7 +31,7 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	m := f.recall()
 	r := &m.run
 	defer func() { r.in, r.c, r.f, r.m = Input{}, nil, nil, nil }()
-	r.in, r.c, r.f, r.m, r.now, r.wake, r.explain = in, in.Policy, f, m, now, time.Time{}, explain
+	r.in, r.c, r.f, r.m, r.now, r.wake, r.explain = in, in.Policy, f, m, now, time.Time{}, tell != nil
 	d := Decision{Stack: in.Subject.Stack, Policy: in.Subject.Policy}
 	r.begin()
 	r.collect()
@@ -83,8 +76,8 @@ func decideByPolicy(in Input, now time.Time, explain bool) Decision {
 	slices.SortFunc(d.Changes, byAgent)
 	slices.SortFunc(d.Picks, func(a, b Pick) int { return cmp.Compare(a.Agent, b.Agent) })
 	d.Unmet = r.unmet(len(d.Picks), d.Hold)
-	if explain {
-		d.Verdicts = r.verdicts()
+	if tell != nil {
+		d.Verdicts = r.verdicts(tell)
 	}
 	if !r.wake.IsZero() {
 		at := r.wake
@@ -192,141 +185,9 @@ func (r *run) unmet(picked int, held *Hold) *Unmet {
 	return &u
 }
 
-// room is memory for what many verdicts say, taken at once: there are a thousand of them in a decision. What it is too small for
-// gets its own.
-type room struct {
-	reasons []Reason
-	scores  []Score
-	spread  []Fullness
-}
-
-func (r *run) room(verdicts int) *room {
-	ranked := min(len(r.cands)+r.pins.count()+r.prior.count(), verdicts)
-	return &room{reasons: make([]Reason, 0, verdicts+verdicts/8), scores: make([]Score, 0, ranked*len(r.c.document.Prefer)), spread: make([]Fullness, 0, ranked*len(r.domains))}
-}
-
-// rest is what is left of the memory, empty.
-func rest[T any](s []T) []T { return s[len(s):] }
-
-// take gives away what was appended to the rest, if the rest had room for it.
-func take[T any](s *[]T, appended []T) []T {
-	if len(appended) == 0 {
-		return nil
-	}
-	if n := len(*s) + len(appended); n <= cap(*s) {
-		*s = (*s)[:n]
-	}
-	return slices.Clip(appended)
-}
-
-// verdict says why a slot is picked or not, and, where there is room to tell it, with which points; it comes to the same as the
-// decision, by the same rules.
-func (r *run) verdict(i int, told *room) Verdict {
-	c := r.f.at(i)
-	v := Verdict{Agent: c.Agent, Cluster: c.Name, Picked: r.picked.has(i)}
-	var reasons []Reason
-	if told != nil {
-		reasons = rest(told.reasons)
-	}
-	stands, _, shy := r.judge(i, &reasons)
-	pinned, incumbent := r.pins.has(i), r.prior.has(i)
-	ranked := !pinned && (stands == place || (incumbent && stands != leave))
-	if ranked {
-		p := r.pick(i)
-		v.Ranked, v.Incumbent, v.Avoided = true, incumbent, shy
-		if v.Group, v.Score = p.Group, p.Score; told != nil {
-			v.Scores = take(&told.scores, r.table(rest(told.scores), i))
-		}
-	}
-	switch {
-	case v.Picked && pinned:
-		v.Reasons = []Reason{{Rule: RuleTarget, Message: "the stack is an explicit target of the agent"}}
-	case v.Picked && stands != place:
-		v.Reasons = append([]Reason{{Rule: RuleKept, Message: "the stack is here and may stay, though it would not come anew"}}, reasons...)
-	case v.Picked:
-		v.Reasons = []Reason{{Rule: RulePicked, Wanted: r.c.document.Name, Message: r.because(r.pick(i))}}
-	case ranked && stands != last:
-		v.Reasons = append(reasons, r.lost(i, v.Score))
-	default:
-		v.Reasons = reasons
-	}
-	if told != nil {
-		v.Reasons = take(&told.reasons, v.Reasons)
-	}
-	return v
-}
-
-// lost says why a cluster that fits was not picked.
-func (r *run) lost(i int, score int64) Reason {
-	if s := r.lostIn(int32(i)); s >= 0 {
-		return Reason{Rule: RuleSpread, Wanted: r.c.document.Spread[s].By, Observed: "unknown", Message: "it is not known where in the spread the cluster is"}
-	}
-	if _, s := r.admits(int32(i), false); s >= 0 {
-		return Reason{Rule: RuleSpread, Wanted: "no more than " + strconv.Itoa(r.c.document.Spread[s].MaxSkew) + " apart", Observed: r.full(s, i),
-			Message: "one more here would break the spread"}
-	}
-	if r.atMost == "" {
-		r.atMost = "at most " + strconv.Itoa(r.most()) + " clusters"
-	}
-	return Reason{Rule: RuleOutranked, Wanted: r.atMost, Observed: strconv.FormatInt(score, 10) + " points", Message: "it fits, but others come first"}
-}
-
-// full says how full the domain of spread s is in which slot i is.
-func (r *run) full(s, i int) string {
-	col := r.domains[s]
-	d := r.offsets[s] + int(col.of[i])
-	t := &r.told[d]
-	if t.text == "" || t.picked != r.counts[d] {
-		*t = fill{picked: r.counts[d], text: fmt.Sprintf("%s %s: %d", r.c.document.Spread[s].By, orNone(col.names[col.of[i]]), r.counts[d])}
-	}
-	return t.text
-}
-
 func (r *run) most() int {
 	if r.count() {
 		return r.c.document.Strategy.Count.Max
 	}
 	return r.f.Len()
-}
-
-func (r *run) verdicts() []Verdict {
-	order := r.m.order(r.f)
-	out := make([]Verdict, len(order))
-	low, told := r.fewest(), r.room(len(order))
-	for n, slot := range order {
-		i := int(slot)
-		v := &out[n]
-		*v = r.verdict(i, told)
-		if v.Ranked {
-			v.Spread = take(&told.spread, r.fullness(rest(told.spread), i, low))
-		}
-	}
-	return out
-}
-
-// fewest returns for each spread how many clusters are picked in its emptiest domain of those that have clusters that fit.
-func (r *run) fewest() []int32 {
-	clear(r.counts)
-	r.picked.each(func(i int) { r.counted(int32(i)) }) // what was taken back since does not count
-	out := make([]int32, len(r.domains))
-	for s, col := range r.domains {
-		low := int32(math.MaxInt32)
-		for d := range col.names {
-			if n := r.offsets[s] + d; n < len(r.seen) && r.seen[n] {
-				low = min(low, r.counts[n])
-			}
-		}
-		if low < math.MaxInt32 {
-			out[s] = low
-		}
-	}
-	return out
-}
-
-func (r *run) fullness(out []Fullness, i int, low []int32) []Fullness {
-	for s, col := range r.domains {
-		d := col.of[i]
-		out = append(out, Fullness{By: r.c.document.Spread[s].By, Domain: col.names[d], Picked: int(r.counts[r.offsets[s]+int(d)]), Fewest: int(low[s])})
-	}
-	return out
 }

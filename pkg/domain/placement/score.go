@@ -83,7 +83,7 @@ func (r *run) table(out []Score, i int) []Score {
 	}
 	for p := range r.c.document.Prefer {
 		pref := &r.c.document.Prefer[p]
-		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i), Observed: r.m.text(r.c.scales[p].property, r.f, i, r.now)}
+		s := Score{Name: pref.Property, Weight: max(pref.Weight, 1), Points: r.points(p, i), Observed: r.texts[p].at(r.c.scales[p].property, r.f, i, r.now)}
 		if pref.Balance {
 			s.Name = "balance"
 		}

@@ -23,25 +23,74 @@ const maxRefused = 1 << 17
 
 // refusal says why the cluster in a slot does not fit the selector. The answer must not be changed.
 func (m *memory) refusal(s *selector, f *Fleet, i int, now time.Time) []Reason {
+	return m.refusalsOf(s, f, now).at(m, s, f, i, now)
+}
+
+// refusalsOf is what is remembered of why clusters do not fit the selector, for at.
+func (m *memory) refusalsOf(s *selector, f *Fleet, now time.Time) *refusals {
 	x := m.refusals[s.key]
 	if more := f.slots() - x.slots(); more > 0 {
 		if m.refused += more; m.refused > maxRefused {
 			clear(m.refusals)
+			clear(m.refusing)
 			x, m.refused = nil, f.slots()
 		}
-		if x == nil {
-			x = &refusals{}
-			m.refusals[s.key] = x
-		}
-		x.of = slices.Grow(x.of, f.slots()-len(x.of))[:f.slots()]
+	}
+	if x == nil {
+		x = &refusals{}
+		m.refusals[s.key] = x
+	}
+	if more := f.slots() - len(x.of); more > 0 {
+		x.of = slices.Grow(x.of, more)[:f.slots()]
 		x.asked = x.asked.sized(f.words())
 	}
 	m.renew(&x.mark, f, now.UnixNano(), s.fact(), x.forget)
+	return x
+}
+
+func (x *refusals) at(m *memory, s *selector, f *Fleet, i int, now time.Time) []Reason {
 	if !x.asked.has(i) {
 		x.asked.add(i)
-		x.of[i] = s.explain(f.at(i), now)
+		x.of[i] = m.common(s.explain(f.at(i), now))
 	}
 	return x.of[i]
+}
+
+// maxCommon bounds how many different refusals are kept in common, and how many different points; beyond it all are forgotten.
+const maxCommon = 1 << 14
+
+// common returns the list of reasons that all clusters share that are refused for the same.
+func (m *memory) common(list []Reason) []Reason {
+	var b strings.Builder
+	for i := range list {
+		r := &list[i]
+		for _, s := range [...]string{string(r.Rule), r.Wanted, r.Observed, r.Message} {
+			b.WriteString(strconv.Itoa(len(s)))
+			b.WriteByte(':')
+			b.WriteString(s)
+		}
+	}
+	if one, ok := m.refusing[b.String()]; ok {
+		return one
+	}
+	if len(m.refusing) >= maxCommon {
+		clear(m.refusing)
+	}
+	m.refusing[b.String()] = list
+	return list
+}
+
+// inPoints is a score as it is told.
+func (m *memory) inPoints(score int64) string {
+	s, ok := m.scored[score]
+	if !ok {
+		if len(m.scored) >= maxCommon {
+			clear(m.scored)
+		}
+		s = strconv.FormatInt(score, 10) + inPoints
+		m.scored[score] = s
+	}
+	return s
 }
 
 func (x *refusals) slots() int {
@@ -87,7 +136,8 @@ type texts struct {
 	of []string // by slot; empty: to be asked
 }
 
-func (m *memory) text(key string, f *Fleet, i int, now time.Time) string {
+// textsOf is what is remembered of a key, for at.
+func (m *memory) textsOf(key string, f *Fleet, now time.Time) *texts {
 	x := m.texts[key]
 	if x == nil {
 		x = &texts{}
@@ -97,6 +147,10 @@ func (m *memory) text(key string, f *Fleet, i int, now time.Time) string {
 		x.of = append(x.of, "")
 	}
 	m.renew(&x.mark, f, now.UnixNano(), factOf(key), func(i int) { x.of[i] = "" })
+	return x
+}
+
+func (x *texts) at(key string, f *Fleet, i int, now time.Time) string {
 	if x.of[i] == "" {
 		if key == "" {
 			x.of[i] = strconv.Itoa(f.at(i).Load) + " stacks"

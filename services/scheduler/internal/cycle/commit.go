@@ -39,6 +39,7 @@ type pending struct {
 	spare    int               // what others may have removed beside that without the decision being another one
 	now      time.Time
 	span     trace.Span
+	telling  *placement.Telling // the memory of the decision's verdicts; nil: they have their own
 }
 
 // decideDirty decides about dirty stacks of our shards for a turn, the urgent ones first, and commits many decisions together, while
@@ -191,6 +192,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	revisions, err := e.writing([]*pending{p})(within)
 	telemetry.Observe(within, e.metrics.commit, time.Since(start).Seconds())
 	if err != nil {
+		e.told(p)
 		p.span.End()
 		return err
 	}
@@ -244,14 +246,14 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 		e.metrics.decisions.WithLabelValues("unchanged").Inc()
 		return nil, nil
 	}
+	p := &pending{subject: s, cause: c, decision: d, step: step, news: news, now: now}
 	if news {
-		d = explained(d, in, now)
-		d.ExplainBlocked()
+		e.explain(p, in)
 	}
-	p := &pending{subject: s, cause: c, decision: d, step: step, news: news, now: now, commit: ports.Commit{
+	p.commit = ports.Commit{
 		Lease: lease, Stack: id, StackVersion: s.Version, Generation: s.Generation, Policy: s.Policy, Changes: d.Changes, Hold: d.Hold,
-		Record: placement.Record{Stack: id, Generation: s.Generation + 1, Decision: d, Cause: string(c.event), Traceparent: telemetry.TraceParent(ctx), At: now},
-	}}
+		Record: placement.Record{Stack: id, Generation: s.Generation + 1, Decision: p.decision, Cause: string(c.event), Traceparent: telemetry.TraceParent(ctx), At: now},
+	}
 	if s.Newest != nil {
 		p.commit.Record.Object = s.Newest.ID
 	}
@@ -263,6 +265,7 @@ func (e *Engine) weigh(ctx context.Context, s placement.Subject, c cause, lease 
 // finish tells of what has been stored.
 func (e *Engine) finish(ctx context.Context, p *pending, revisions map[agent.ID]delivery.Revision) {
 	defer p.span.End()
+	defer e.told(p)
 	ctx = trace.ContextWithSpan(ctx, p.span)
 	s, d := p.subject, p.decision
 	e.metrics.standing.stepped(p.step, p.now)

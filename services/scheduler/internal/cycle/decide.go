@@ -72,12 +72,26 @@ func (e *Engine) decide(ctx context.Context, id stack.ID, now time.Time) (placem
 	return placement.Decide(in, now), in, nil
 }
 
-// explained returns d with the verdict on each cluster, as it is recorded.
-func explained(d placement.Decision, in placement.Input, now time.Time) placement.Decision {
-	if d.Verdicts == nil {
-		d.Verdicts = placement.Explain(in, now).Verdicts
+// explain adds to the decision of p the verdict on each cluster, as it is recorded.
+func (e *Engine) explain(p *pending, in placement.Input) {
+	if p.decision.Verdicts == nil {
+		var kept bool
+		if p.telling, kept = e.tellings.Get().(*placement.Telling); !kept {
+			p.telling = new(placement.Telling)
+		}
+		p.decision.Verdicts = p.telling.Explain(in, p.now).Verdicts
 	}
-	return d
+	p.decision.ExplainBlocked()
+}
+
+// told takes back the memory of verdicts that have been stored, or never will be.
+func (e *Engine) told(p *pending) {
+	if p.telling == nil {
+		return
+	}
+	p.decision.Verdicts, p.commit.Record.Decision.Verdicts = nil, nil
+	e.tellings.Put(p.telling)
+	p.telling = nil
 }
 
 // peers is where the stacks are that the policy's affinity names. A name that no live stack of the generator has is not

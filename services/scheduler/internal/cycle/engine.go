@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -91,6 +94,7 @@ type Engine struct {
 	unmet    map[stack.ID]int // clusters that our stacks lack of what their policies want
 	observed time.Time        // when our stacks were last counted
 	turn     time.Duration
+	tellings sync.Pool // of *placement.Telling; what is not used for a while is given back
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -287,6 +291,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 
 func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
+	ruled := map[stack.ID]cause{} // of these nothing but the policy has changed
 	var decided []stack.ID
 	removed := false // by other replicas
 	for _, ev := range events {
@@ -311,7 +316,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 			}
 		case event.PolicyChanged, event.PolicyDeleted, event.PolicyAttached, event.PolicyDetached:
 			for _, id := range e.world.reached(ev) {
-				stacks[id] = c
+				ruled[id] = c
 			}
 		case event.PlacementDecided:
 			if e.theirs(ev) {
@@ -327,16 +332,21 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	}
 	delete(stacks, "")
 	delete(agents, "")
+	maps.DeleteFunc(ruled, func(id stack.ID, _ cause) bool { _, more := stacks[id]; return more })
 	f := e.store.Facts()
 	old := e.world.some(keys(agents))
-	former := e.world.known(keys(stacks))
+	all := slices.Concat(keys(stacks), keys(ruled))
+	former := e.world.known(all)
 	if err := e.world.refreshClusters(ctx, f, keys(agents), e.now()); err != nil {
 		return err
 	}
 	if err := e.world.refreshStacks(ctx, f, keys(stacks)); err != nil {
 		return err
 	}
-	if err := e.refreshRollouts(ctx, keys(stacks)); err != nil {
+	if err := e.world.refreshSubjects(ctx, f, keys(ruled)); err != nil {
+		return err
+	}
+	if err := e.refreshRollouts(ctx, all); err != nil {
 		return err
 	}
 	for id, was := range former {
@@ -347,12 +357,13 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if err := e.heed(ctx, decided); err != nil {
 		return err
 	}
-	e.named(keys(stacks), former)
+	e.named(all, former)
 	if removed {
 		if err := e.recount(ctx); err != nil {
 			return err
 		}
 	}
+	maps.Copy(stacks, ruled)
 	for id, c := range stacks {
 		if _, ok := e.world.subjects[id]; ok {
 			e.dirty[id] = c

@@ -175,6 +175,7 @@ func (e *Engine) takeBack(b *batch) {
 	}
 	b.undo.back(e)
 	for _, p := range b.list {
+		e.told(p)
 		p.span.End()
 		e.soil(p.subject.Stack, p.cause)
 	}

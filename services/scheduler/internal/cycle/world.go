@@ -5,6 +5,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -132,15 +133,9 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	was := map[agent.ID]placement.Cluster{}
 	for _, id := range ids {
 		w.count(w.priors[id], -1, was)
-		w.index.remove(w.subjects[id])
-		delete(w.subjects, id)
-		delete(w.blocked, id)
 		delete(w.priors, id)
 	}
-	for _, s := range subjects {
-		w.put(s)
-		w.index.add(s)
-	}
+	w.replace(ids, subjects)
 	for id, p := range priors {
 		w.priors[id] = p
 		w.count(p, 1, was)
@@ -155,6 +150,45 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	}
 	w.changed(was)
 	return nil
+}
+
+// refreshSubjects reads these stacks again without their assignments, which a policy alone does not change. Those of which more has changed,
+// for somebody has decided about them or they are no longer there, are read whole.
+func (w *world) refreshSubjects(ctx context.Context, f ports.Facts, ids []stack.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	subjects, err := f.Subjects(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read %d stacks: %w", len(ids), err)
+	}
+	found := make(map[stack.ID]bool, len(subjects))
+	for _, s := range subjects {
+		found[s.Stack] = s.Generation == w.subjects[s.Stack].Generation
+	}
+	var same, whole []stack.ID
+	for _, id := range ids {
+		if found[id] {
+			same = append(same, id)
+		} else {
+			whole = append(whole, id)
+		}
+	}
+	w.replace(same, slices.DeleteFunc(subjects, func(s placement.Subject) bool { return !found[s.Stack] }))
+	return w.refreshStacks(ctx, f, whole)
+}
+
+// replace makes subjects what is known of these stacks.
+func (w *world) replace(ids []stack.ID, subjects []placement.Subject) {
+	for _, id := range ids {
+		w.index.remove(w.subjects[id])
+		delete(w.subjects, id)
+		delete(w.blocked, id)
+	}
+	for _, s := range subjects {
+		w.put(s)
+		w.index.add(s)
+	}
 }
 
 // count adds n for each cluster to which a stack is assigned, and notes these clusters as they are.
