@@ -177,7 +177,7 @@ func TestPolicyProperties(t *testing.T) {
 		}
 		checkSkew(t, in, doc, told)
 		again := in
-		again.Prior, again.Subject.Hold = after(in.Prior, d), d.Hold
+		again.Prior, again.Subject = after(in.Prior, d), in.Subject.After(d, now)
 		if e := placement.Decide(again, now); d.Hold == nil && len(e.Changes) > 0 {
 			t.Fatalf("deciding again changes: %+v\nfirst: %+v", e.Changes, d.Changes)
 		}

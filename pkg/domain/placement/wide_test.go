@@ -222,7 +222,7 @@ func TestWidePolicyProperties(t *testing.T) {
 		checkFit(t, in, doc, d)
 		checkGroups(t, in, doc, told)
 		checkBounds(t, in, doc, d)
-		if again := anew(func(x *placement.Input) { x.Prior, x.Subject.Hold = after(in.Prior, d), d.Hold }); d.Hold == nil && len(again.Changes) > 0 {
+		if again := anew(func(x *placement.Input) { x.Prior, x.Subject = after(in.Prior, d), in.Subject.After(d, now) }); d.Hold == nil && len(again.Changes) > 0 {
 			t.Fatalf("deciding again changes: %+v\nfirst: %+v", again.Changes, d.Changes)
 		}
 		if len(clusters) == 0 || len(doc.Spread) > 0 || d.Hold != nil {
