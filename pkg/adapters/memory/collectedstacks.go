@@ -63,9 +63,9 @@ func (c *change) purge(id stack.ID) {
 	for _, o := range c.objectsOf(id) {
 		c.objects.drop(one(o))
 	}
-	dropAll(c.stackObjects, string(id))
+	dropAll(&c.stackObjects, string(id))
 	c.decisions.drop(one(id))
-	dropAll(c.records, string(id))
+	dropAll(&c.records, string(id))
 	var over []rollout.ID
 	c.rollouts.each(func(_ one, row rolloutRow) bool {
 		if row.rollout.Stack == id {
@@ -119,7 +119,7 @@ func (c *change) forgetReleases(id stack.ID) {
 }
 
 // dropAll drops the rows whose keys begin with a.
-func dropAll[V any](t table[numbered, V], a string) {
+func dropAll[V any](t *table[numbered, V], a string) {
 	var keys []numbered
 	t.from(numbered{a: a}, func(k numbered, _ V) bool {
 		if k.a == a {

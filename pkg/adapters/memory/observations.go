@@ -143,14 +143,14 @@ func (r observations) Logs(ctx context.Context, scope tenancy.Scope, id stack.ID
 
 func (r observations) Keep(ctx context.Context, before, _ time.Time) (int, error) {
 	return write(ctx, r.s, func(c *change) (int, error) {
-		forget(c.seenEvents, func(e observation.Event) bool { return e.CreatedAt.Before(before) })
-		forget(c.seenLines, func(l observation.Line) bool { return l.CreatedAt.Before(before) })
-		forget(c.seenGaps, func(g observation.Gap) bool { return g.CreatedAt.Before(before) })
+		forget(&c.seenEvents, func(e observation.Event) bool { return e.CreatedAt.Before(before) })
+		forget(&c.seenLines, func(l observation.Line) bool { return l.CreatedAt.Before(before) })
+		forget(&c.seenGaps, func(g observation.Gap) bool { return g.CreatedAt.Before(before) })
 		return 0, nil
 	})
 }
 
-func forget[V any](t table[numbered, V], old func(V) bool) {
+func forget[V any](t *table[numbered, V], old func(V) bool) {
 	var gone []numbered
 	t.each(func(k numbered, v V) bool {
 		if old(v) {

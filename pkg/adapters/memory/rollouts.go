@@ -213,5 +213,5 @@ func (c *change) dropRollout(id rollout.ID) {
 	for _, a := range keysOf(c.rolloutMembers, string(id)) {
 		c.rolloutMembers.drop(two{string(id), a})
 	}
-	dropAll(c.rolloutHistory, string(id))
+	dropAll(&c.rolloutHistory, string(id))
 }

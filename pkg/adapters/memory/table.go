@@ -54,14 +54,26 @@ const degree = 16
 
 // table is an ordered map whose copies share what neither has changed: a copy costs nothing, a write costs
 // the path to its row. Values are shared by copies too, so whoever stores or returns one with pointers copies them.
-type table[K key[K], V any] struct{ tree *btree.BTreeG[row[K]] }
+// A table that is passed on to be written is passed by its address.
+type table[K key[K], V any] struct {
+	tree   *btree.BTreeG[row[K]]
+	shared bool // with the state that this one was cloned from: it is cloned before the first write
+}
 
 func newTable[K key[K], V any]() table[K, V] {
 	return table[K, V]{tree: btree.NewG(degree, func(x, y row[K]) bool { return x.k.compare(y.k) < 0 })}
 }
 
-// clone returns a copy; only one goroutine at a time may clone or write, any number may read meanwhile.
-func (t table[K, V]) clone() table[K, V] { return table[K, V]{tree: t.tree.Clone()} }
+// clone returns a copy to which alone is written from then on; only one goroutine at a time may clone or write, any number may read
+// meanwhile. Most changes write to few of the ninety tables, so that a tree is copied only when they do.
+func (t table[K, V]) clone() table[K, V] { return table[K, V]{tree: t.tree, shared: true} }
+
+// own makes the tree this table's own.
+func (t *table[K, V]) own() {
+	if t.shared {
+		t.tree, t.shared = t.tree.Clone(), false
+	}
+}
 
 func (t table[K, V]) get(k K) (v V, ok bool) {
 	r, ok := t.tree.Get(row[K]{k: k})
@@ -73,9 +85,13 @@ func (t table[K, V]) get(k K) (v V, ok bool) {
 
 func (t table[K, V]) has(k K) bool { return t.tree.Has(row[K]{k: k}) }
 
-func (t table[K, V]) put(k K, v V) { t.tree.ReplaceOrInsert(row[K]{k: k, v: v}) }
+func (t *table[K, V]) put(k K, v V) {
+	t.own()
+	t.tree.ReplaceOrInsert(row[K]{k: k, v: v})
+}
 
-func (t table[K, V]) drop(k K) bool {
+func (t *table[K, V]) drop(k K) bool {
+	t.own()
 	_, ok := t.tree.Delete(row[K]{k: k})
 	return ok
 }
