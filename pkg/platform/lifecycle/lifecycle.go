@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"runtime/pprof"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,9 @@ type Part struct {
 	Name string
 	Run  func(ctx context.Context) error
 }
+
+// PartLabel is the pprof label that has the name of the part: profiles and whoever has its context know whose work it is.
+const PartLabel = "part"
 
 // Group runs parts. Parts are added from the innermost (stores, flushed and closed last) to the outermost
 // (listeners, stopped first). The zero Group is ready to use; it is not for concurrent use.
@@ -55,10 +59,10 @@ func (g *Group) Run(ctx context.Context) error {
 	for i, p := range g.parts {
 		c, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		runs[i] = running{cancel: cancel, done: make(chan error, 1)}
-		go func() {
+		go pprof.Do(c, pprof.Labels(PartLabel, p.Name), func(c context.Context) {
 			runs[i].done <- p.Run(c)
 			ended <- p.Name
-		}()
+		})
 	}
 	select {
 	case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -114,6 +115,19 @@ func TestAPartThatHangsIsNamedAndLeftBehind(t *testing.T) {
 			t.Errorf("ended: got %v, want the store stopped all the same", o.list)
 		}
 	})
+}
+
+func TestProfilesTellTheParts(t *testing.T) {
+	t.Parallel()
+	g := group()
+	name := ""
+	g.Add("loop", func(ctx context.Context) error {
+		name, _ = pprof.Label(ctx, lifecycle.PartLabel)
+		return nil
+	})
+	if err := g.Run(t.Context()); err != nil || name != "loop" {
+		t.Errorf("got the label %q (%v), want the part's name", name, err)
+	}
 }
 
 func TestSignalsEndTheContext(t *testing.T) { //nolint:paralleltest // it sends a signal to the test's own process
