@@ -116,6 +116,9 @@ type Deps struct {
 	Retention time.Duration // of events and logs; the longest if zero
 	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided.
 	CEL func(expression string) (placement.Expr, error)
+
+	NewID  func() string       // of the replica, rollouts and events; random ones if nil
+	Random func(n int64) int64 // below n, for what replicas are not to do at once; the process's if nil
 }
 
 // Service is a scheduler replica.
@@ -140,11 +143,14 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the host's name: %w", err)
 	}
-	holder := host + "/" + uuid.NewString()
+	if d.NewID == nil {
+		d.NewID = uuid.NewString
+	}
+	holder := host + "/" + d.NewID()
 	log := d.Telemetry.Log.With("component", "scheduler", "replica", holder)
 	keeper := shard.NewKeeper(d.Store.Leases(), holder, c.Shards, c.LeaseTTL, d.Clock, log)
 	engine := cycle.New(d.Store, d.Wakeups, d.Signals, keeper, d.Clock, log, d.Telemetry.Tracer("scheduler"), cycle.NewMetrics(d.Telemetry.Registry), cycle.Options{
-		Poll: c.Poll, Resync: c.Resync, Share: c.BrakeShare, AtOne: c.BrakeAtLeast, FleetFloor: c.BrakeFleet, Window: c.BrakeWindow, CEL: d.CEL,
+		Poll: c.Poll, Resync: c.Resync, Share: c.BrakeShare, AtOne: c.BrakeAtLeast, FleetFloor: c.BrakeFleet, Window: c.BrakeWindow, CEL: d.CEL, NewID: d.NewID, Random: d.Random,
 	})
 	d.Telemetry.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "brokkr_scheduler_shards_held", Help: "Shards that this replica holds.",

@@ -1,7 +1,9 @@
 package cycle
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"strings"
@@ -89,7 +91,7 @@ func (e *Engine) writing(list []*pending) func(context.Context) (map[agent.ID]de
 						return err
 					}
 				}
-				if err := p.step.save(ctx, tx, p.subject, p.now); err != nil {
+				if err := p.step.save(ctx, tx, p.subject, p.now, e.opt.NewID); err != nil {
 					return err
 				}
 				if p.news {
@@ -128,7 +130,34 @@ func (e *Engine) order() (ids []stack.ID, urgent int) {
 			rest = append(rest, id)
 		}
 	}
-	return append(ids, rest...), len(ids)
+	return append(e.inTurn(ids), e.inTurn(rest)...), len(ids)
+}
+
+// inTurn brings stacks into the order of their ids, so that the same events lead to the same batches, beginning where the last turn
+// ended: those at the front that are dirty time and again keep no others waiting. There may be a hundred thousand at each turn, so that
+// what their ids begin with is compared as a number.
+func (e *Engine) inTurn(ids []stack.ID) []stack.ID {
+	type place struct {
+		begins uint64
+		id     stack.ID
+	}
+	list := make([]place, len(ids))
+	for i, id := range ids {
+		var head [8]byte
+		copy(head[:], id)
+		list[i] = place{binary.BigEndian.Uint64(head[:]), id}
+	}
+	slices.SortFunc(list, func(x, y place) int {
+		if x.begins != y.begins {
+			return cmp.Compare(x.begins, y.begins)
+		}
+		return cmp.Compare(x.id, y.id)
+	})
+	for i, x := range list {
+		ids[i] = x.id
+	}
+	i, _ := slices.BinarySearch(ids, e.next)
+	return slices.Concat(ids[i:], ids[:i])
 }
 
 // undecided reports whether what a stack has now was never decided about, as far as its assignments show.

@@ -64,6 +64,28 @@ func TestEveryTurnGetsSomewhere(t *testing.T) {
 	}
 }
 
+// A stack that is dirty again after each turn keeps no other one waiting.
+func TestStacksComeInTurn(t *testing.T) {
+	t.Parallel()
+	e := empty()
+	e.turn = -time.Hour
+	soil := func(id stack.ID) { e.dirty[id] = cause{event: event.StackChanged} }
+	for i := range 3 {
+		id := stack.ID(fmt.Sprint(i))
+		e.world.subjects[id] = placement.Subject{Stack: id, Generation: 1}
+		soil(id)
+	}
+	for range 5 {
+		if _, err := e.decideDirty(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		soil("0")
+	}
+	if len(e.dirty) != 1 {
+		t.Errorf("after five turns dirty are %v, want only the one that always is", e.dirty)
+	}
+}
+
 type countedExpr struct{ asked *int }
 
 func (countedExpr) Cost() uint64 { return 1 }

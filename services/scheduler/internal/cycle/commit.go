@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -73,6 +74,7 @@ func (e *Engine) decideDirty(ctx context.Context) (more bool, err error) {
 		}
 		for i, id := range ids {
 			if tried > 0 && time.Now().After(end) { // however slow the machine is, a turn gets somewhere
+				e.next = id
 				more := !away(l.drain(ctx))
 				return more, errors.Join(errs...)
 			}
@@ -306,8 +308,8 @@ func (e *Engine) announce(ctx context.Context, revisions map[agent.ID]delivery.R
 		return
 	}
 	signals := make([]ports.Signal, 0, len(e.unsent))
-	for a, r := range e.unsent {
-		signals = append(signals, ports.Signal{Agent: a, Revision: r})
+	for _, a := range slices.Sorted(maps.Keys(e.unsent)) {
+		signals = append(signals, ports.Signal{Agent: a, Revision: e.unsent[a]})
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -39,7 +40,9 @@ type Options struct {
 	FleetFloor int           // removals that Window always admits; 10
 	Window     time.Duration // of the fleet's removal brake; 10 min
 	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided, and the log says so.
-	CEL func(expression string) (placement.Expr, error)
+	CEL    func(expression string) (placement.Expr, error)
+	NewID  func() string       // of rollouts and events; random ones
+	Random func(n int64) int64 // below n; the process's
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +63,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FleetFloor == 0 {
 		o.FleetFloor = 10
+	}
+	if o.NewID == nil {
+		o.NewID = uuid.NewString
+	}
+	if o.Random == nil {
+		o.Random = rand.Int64N
 	}
 	return o
 }
@@ -95,6 +104,7 @@ type Engine struct {
 	observed time.Time        // when our stacks were last counted
 	turn     time.Duration
 	tellings sync.Pool // of *placement.Telling; what is not used for a while is given back
+	next     stack.ID // where the last turn that was too short ended
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -120,43 +130,35 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	poll := time.NewTicker(e.opt.Poll)
 	defer poll.Stop()
-	resync := time.NewTimer(e.opt.Poll) // until then there are shards, or others have them all
+	resync := time.NewTimer(e.jitter(e.opt.Poll)) // until then there are shards, or others have them all
 	defer resync.Stop()
 	alarm := time.NewTimer(e.opt.Resync)
 	defer alarm.Stop()
-	more, closed := false, make(chan struct{})
-	close(closed)
+	in := inbox{wakeups: wakeups, poll: poll.C, alarm: alarm.C, resync: resync.C, gained: e.shards.Gained()}
+	more := false
 	var rest time.Duration // until what is due is looked at again
 	for {
-		full := false
-		var on <-chan struct{}
-		if more {
-			on = closed
+		d, due := e.alarms.next(e.now())
+		if d = max(d, rest); due && d > 0 {
+			alarm.Reset(d)
+			due = false
 		}
-		if d, ok := e.alarms.next(e.now()); ok {
-			alarm.Reset(max(d, rest))
-		}
-		fresh := true
-		select {
-		case <-ctx.Done():
+		got := in.wait(ctx, more || due)
+		alarm.Stop()
+		if ctx.Err() != nil {
 			return nil
-		case <-on:
-			fresh = false
-		case _, ok := <-wakeups:
-			if !ok {
-				wakeups = nil // ctx is ending
-			}
-		case <-poll.C:
+		}
+		if due || got.any() {
+			clear(e.passed)
+		}
+		if got.polled {
 			e.lookAtRollouts()
 			e.lapse()
-		case <-alarm.C:
-		case s := <-e.shards.Gained():
-			full = e.gained(ctx, s)
-		case <-resync.C:
-			full = true
 		}
-		if fresh {
-			clear(e.passed)
+		full := got.resync
+		if got.gained {
+			e.gather(ctx, got.shard)
+			full = true
 		}
 		rest = 0
 		if more, err = e.round(ctx, full); err != nil {
@@ -175,35 +177,36 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		e.announce(ctx, nil)
 		if full {
-			resync.Reset(jitter(e.opt.Resync))
+			resync.Reset(e.jitter(e.opt.Resync))
 		}
 	}
 }
 
-func jitter(d time.Duration) time.Duration {
-	return d*9/10 + time.Duration(rand.Int64N(int64(d)/5+1)) //nolint:gosec // spreads load, secures nothing
+// jitter is d, give or take a tenth: replicas that start together do not read everything at once.
+func (e *Engine) jitter(d time.Duration) time.Duration {
+	return d*9/10 + time.Duration(e.opt.Random(int64(d)/5+1))
 }
 
-// gather is how long further shards are waited for after one was gained: they come one after the other, and everything is
+// gatherFor is how long further shards are waited for after one was gained: they come one after the other, and everything is
 // read once for all of them.
-const gather = 50 * time.Millisecond
+const gatherFor = 50 * time.Millisecond
 
-// gained collects further shards and reports that the snapshot must be read anew: what others decided meanwhile is not in it.
-func (e *Engine) gained(ctx context.Context, first int) bool {
+// gather collects further shards. Then the snapshot must be read anew: what others decided meanwhile is not in it.
+func (e *Engine) gather(ctx context.Context, first int) {
 	n := 1
-	last := time.NewTimer(gather)
+	last := time.NewTimer(gatherFor)
 	defer last.Stop()
 	for {
 		select {
 		case <-e.shards.Gained():
 			n++
-			last.Reset(gather)
+			last.Reset(gatherFor)
 			continue
 		case <-last.C:
 		case <-ctx.Done():
 		}
 		e.log.DebugContext(ctx, "reading everything for new shards", "first", first, "shards", n)
-		return true
+		return
 	}
 }
 
@@ -292,6 +295,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
 	ruled := map[stack.ID]cause{} // of these nothing but the policy has changed
+	var latest cause // of agents
 	var decided []stack.ID
 	removed := false // by other replicas
 	for _, ev := range events {
@@ -300,7 +304,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 		case event.StackCreated, event.StackChanged, event.StackDeleted, event.StackRestored, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged, event.RolloutActed:
 			stacks[ev.Stack] = c
 		case event.AgentRegistered, event.AgentChanged, event.AgentDeregistered, event.ConsentChanged:
-			agents[ev.Agent] = c
+			agents[ev.Agent], latest = c, c
 			if ev.Stack != "" {
 				stacks[ev.Stack] = c
 			}
@@ -372,7 +376,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if len(agents) > 0 {
 		for _, id := range e.concerned(keys(agents), old, e.now()) {
 			if _, ok := stacks[id]; !ok {
-				e.dirty[id] = first(agents)
+				e.dirty[id] = latest
 			}
 		}
 	}
@@ -385,14 +389,6 @@ func keys[K comparable, V any](m map[K]V) []K {
 		out = append(out, k)
 	}
 	return out
-}
-
-func first[K comparable, V any](m map[K]V) V {
-	for _, v := range m {
-		return v
-	}
-	var zero V
-	return zero
 }
 
 func (e *Engine) input(id stack.ID, now time.Time) placement.Input {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -192,7 +190,7 @@ func (e *Engine) step(ctx context.Context, s placement.Subject, d *placement.Dec
 	if spec == nil && out.before == nil {
 		return out, nil
 	}
-	in := rollout.In{Spec: spec, Current: out.before, NewID: rollout.ID(uuid.NewString()), Stack: s.Stack, Newest: newest, Prior: map[agent.ID]stack.ObjectID{}}
+	in := rollout.In{Spec: spec, Current: out.before, NewID: rollout.ID(e.opt.NewID()), Stack: s.Stack, Newest: newest, Prior: map[agent.ID]stack.ObjectID{}}
 	for a, p := range e.world.priors[s.Stack] {
 		if p.State == delivery.Assigned {
 			in.Prior[a] = p.Object
@@ -335,7 +333,7 @@ func (e *Engine) assign(s placement.Subject, d *placement.Decision, out rollout.
 }
 
 // save stores what the step made of the stack's rollouts, and tells of it.
-func (x *stepped) save(ctx context.Context, tx ports.Repositories, s placement.Subject, now time.Time) error {
+func (x *stepped) save(ctx context.Context, tx ports.Repositories, s placement.Subject, now time.Time, newID func() string) error {
 	if f := x.out.Former; f != nil {
 		_, err := tx.Rollouts().Save(ctx, ports.RolloutWrite{Rollout: *f, Members: rollout.Changed(x.before, f), Transitions: of(x.out.Transitions, f.ID)})
 		if err != nil {
@@ -354,7 +352,7 @@ func (x *stepped) save(ctx context.Context, tx ports.Repositories, s placement.S
 		}
 	}
 	for _, t := range x.out.Transitions {
-		err := tx.Outbox().Append(ctx, event.Event{ID: uuid.NewString(), Type: event.RolloutMoved, Stack: s.Stack, Generator: s.Generator, At: now, Data: map[string]any{
+		err := tx.Outbox().Append(ctx, event.Event{ID: newID(), Type: event.RolloutMoved, Stack: s.Stack, Generator: s.Generator, At: now, Data: map[string]any{
 			"rollout_id": string(t.Rollout), "stack_id": string(s.Stack), "from": string(t.From), "to": string(t.To), "wave": t.Wave, "reason": t.Reason,
 		}})
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,7 +92,8 @@ func (s *Stepper) Once(ctx context.Context) error {
 	}
 	var failed error
 	waiting, moving := 0, 0
-	for a, d := range running {
+	for _, a := range slices.Sorted(maps.Keys(running)) {
+		d := running[a]
 		if d.Budget == 0 {
 			continue
 		}

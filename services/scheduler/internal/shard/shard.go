@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -166,7 +167,7 @@ func (k *Keeper) release(ctx context.Context) {
 	held := k.held
 	k.held = map[int]mine{}
 	k.mu.Unlock()
-	for i := range held {
+	for _, i := range slices.Sorted(maps.Keys(held)) {
 		if err := k.leases.Release(ctx, name(i), k.holder); err != nil {
 			k.log.WarnContext(ctx, "a lease could not be released; it ends by itself", "shard", i, "error", err.Error())
 			return
