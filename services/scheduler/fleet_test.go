@@ -32,6 +32,7 @@ type fleet struct {
 	tel    *telemetry.Telemetry // of the replica that started last
 	ahead  atomic.Int64         // how far the replicas' clocks are ahead, as a time.Duration
 	newID  func() string        // of what is made
+	before func()               // each write
 }
 
 func (f *fleet) clock() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
@@ -53,7 +54,13 @@ func (f *fleet) seen(name string) (n uint64) {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(uuid.NewString()), config: scheduler.Defaults(), newID: uuid.NewString}
+	return newFleetOf(t, uuid.NewString, func() {})
+}
+
+// newFleetOf is newFleet with ids of its own, and with what is done before each write of the test itself.
+func newFleetOf(t *testing.T, newID func() string, before func()) *fleet {
+	t.Helper()
+	f := &fleet{t: t, store: memory.New(time.Now), sig: memory.NewSignals(), team: tenancy.GeneratorID(newID()), config: scheduler.Defaults(), newID: newID, before: before}
 	f.rings = f.store
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		return tx.Generators().Insert(ctx, tenancy.Generator{ID: f.team, Name: "team", Active: true, RegistrationPolicy: tenancy.PolicyOpen, CreatedAt: time.Now(), UpdatedAt: time.Now()})
@@ -83,6 +90,7 @@ func sharing(t *testing.T) *fleet {
 
 func (f *fleet) write(fn func(context.Context, ports.Repositories) error) {
 	f.t.Helper()
+	f.before()
 	if err := f.store.Write(f.t.Context(), fn); err != nil {
 		f.t.Fatalf("set up: %v", err)
 	}
@@ -95,11 +103,11 @@ func (f *fleet) agent(name string, labels ...string) agent.ID {
 		if err := tx.Agents().Insert(ctx, agent.Agent{ID: id, Name: name, ClusterName: name, Status: agent.Active, CreatedAt: now, UpdatedAt: now}); err != nil {
 			return err
 		}
-		if err := tx.Registrations().Insert(ctx, tenancy.Registration{ID: tenancy.RegistrationID(uuid.NewString()), Agent: id, Generator: f.team, State: tenancy.RegistrationApproved, RegisteredAt: now}); err != nil {
+		if err := tx.Registrations().Insert(ctx, tenancy.Registration{ID: tenancy.RegistrationID(f.newID()), Agent: id, Generator: f.team, State: tenancy.RegistrationApproved, RegisteredAt: now}); err != nil {
 			return err
 		}
 		for _, l := range labels {
-			if err := tx.Agents().AddLabel(ctx, agent.Label{ID: agent.LabelID(uuid.NewString()), Agent: id, Label: l}); err != nil {
+			if err := tx.Agents().AddLabel(ctx, agent.Label{ID: agent.LabelID(f.newID()), Agent: id, Label: l}); err != nil {
 				return err
 			}
 		}
@@ -116,7 +124,7 @@ func (f *fleet) stack(name string, labels ...string) stack.ID {
 			return err
 		}
 		for _, l := range labels {
-			if err := tx.Stacks().AddLabel(ctx, stack.Label{ID: stack.LabelID(uuid.NewString()), Stack: id, Label: l}); err != nil {
+			if err := tx.Stacks().AddLabel(ctx, stack.Label{ID: stack.LabelID(f.newID()), Stack: id, Label: l}); err != nil {
 				return err
 			}
 		}
@@ -181,18 +189,19 @@ func (f *fleet) approve(s stack.ID) {
 // start runs a scheduler replica until the returned function is called.
 func (f *fleet) start(store ports.Store) (stop func()) {
 	f.t.Helper()
-	return f.startIn(f.t.Context(), store, f.clock)
+	return f.startIn(f.t.Context(), scheduler.Deps{Store: store, Clock: f.clock})
 }
 
-// startIn is start until ctx ends, by another clock.
-func (f *fleet) startIn(ctx context.Context, store ports.Store, clock func() time.Time) (stop func()) {
+// startIn is start until ctx ends, of a replica that has what it is given.
+func (f *fleet) startIn(ctx context.Context, d scheduler.Deps) (stop func()) {
 	f.t.Helper()
 	tel, err := telemetry.New(f.t.Context(), telemetry.Config{Service: "scheduler", Output: io.Discard})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.tel = tel
-	s, err := scheduler.New(f.t.Context(), f.config, scheduler.Deps{Store: store, Wakeups: f.rings, Signals: f.sig, Telemetry: tel, Clock: clock})
+	d.Wakeups, d.Signals, d.Telemetry = f.rings, f.sig, tel
+	s, err := scheduler.New(f.t.Context(), f.config, d)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -44,7 +42,7 @@ func (f *fleet) revise(s stack.ID, doc policy.Document) {
 
 func (f *fleet) label(a agent.ID, label string) {
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
-		if err := tx.Agents().AddLabel(ctx, agent.Label{ID: agent.LabelID(uuid.NewString()), Agent: a, Label: label}); err != nil {
+		if err := tx.Agents().AddLabel(ctx, agent.Label{ID: agent.LabelID(f.newID()), Agent: a, Label: label}); err != nil {
 			return err
 		}
 		return tx.Outbox().Append(ctx, event.Event{Type: event.AgentChanged, Agent: a, At: time.Now()})

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -23,7 +21,7 @@ import (
 func (f *fleet) follow(s stack.ID, doc policy.Document) {
 	f.write(func(ctx context.Context, tx ports.Repositories) error {
 		now := time.Now()
-		p := policy.Policy{ID: policy.ID(uuid.NewString()), Generator: f.team, Name: "policy of " + string(s), Revision: 1, Document: doc, CreatedAt: now, UpdatedAt: now}
+		p := policy.Policy{ID: policy.ID(f.newID()), Generator: f.team, Name: "policy of " + string(s), Revision: 1, Document: doc, CreatedAt: now, UpdatedAt: now}
 		if err := tx.Policies().Insert(ctx, p); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
+	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -24,12 +26,14 @@ import (
 // over a store that is slow and whose answers get lost, so that both believe in one lease; two gateways that are started anew with all
 // that was on its way to them; agents that are slow, offline or started anew, whose clocks are wrong, whose reports are lost, repeated,
 // delayed and overtaken, and whose clusters fail with some objects and have little room; people who publish, change labels and
-// policies, approve what waits or not, pause, resume, abort and undo. What the world does follows from its seed; which replica is faster
-// does not.
+// policies, approve what waits or not, pause, resume, abort and undo. All of it follows from the seed: one seed is one and the same
+// world, on any number of cores, see turns.
 type simulation struct {
 	*fleet
 	rnd      *rand.Rand
 	seed     uint64
+	turns    *turns
+	log      *chronicle
 	chaos    bool
 	agents   []*simulated
 	replicas []*replica
@@ -70,17 +74,19 @@ type made struct {
 
 const regions = 3
 
-func newSimulation(t *testing.T, seed uint64, seen *sights) *simulation {
+func newSimulation(t *testing.T, seed uint64, seen *sights, log *chronicle) *simulation {
 	t.Helper()
-	s := &simulation{seen: seen, fleet: newFleet(t), rnd: rand.New(rand.NewPCG(seed, 7)), seed: seed, chaos: true, newest: map[stack.ID]stack.ObjectID{},
+	s := &simulation{seen: seen, seed: seed, turns: newTurns(seed, log), log: log, chaos: true, newest: map[stack.ID]stack.ObjectID{},
 		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}, told: map[agent.ID][]telling{}}
+	go s.turns.run()
+	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
+	s.fleet = newFleetOf(t, func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }, func() { s.turns.wait(world) })
+	s.rnd = s.stream("world")
 	s.net = &network{sim: s}
 	s.mortality, s.haste = 20, 100
 	if s.maybe(50) {
 		s.mortality, s.haste = 2, 20
 	}
-	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
-	s.newID = func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }
 	for i := range 12 {
 		s.agents = append(s.agents, s.newAgent(i))
 	}
@@ -112,6 +118,13 @@ func newSimulation(t *testing.T, seed uint64, seen *sights) *simulation {
 	return s
 }
 
+// stream returns random numbers that follow from the seed, others for each who: what one draws changes nothing for another.
+func (s *simulation) stream(who string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(who))
+	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
+}
+
 // webPolicy is a way for web across all clusters, another one for each call.
 func (s *simulation) webPolicy() policy.Document {
 	r := &policy.Rollout{Deadline: policy.Duration(time.Duration(2+s.rnd.IntN(3)) * time.Minute), MaxConcurrent: []string{"", "2", "3"}[s.rnd.IntN(3)],
@@ -140,7 +153,7 @@ func (s *simulation) maybe(percent int) bool { return s.rnd.IntN(100) < percent 
 
 func (s *simulation) failf(format string, args ...any) {
 	s.t.Helper()
-	s.t.Fatalf("after %s: %s\nAgain: SIMULATION_SEED=%d go test -count=20 -run 'TestSimulation$' ./services/scheduler", time.Since(midnight), fmt.Sprintf(format, args...), s.seed)
+	s.t.Fatalf("after %s: %s\nAgain: SIMULATION_SEED=%d go test -count=1 -run 'TestSimulation$' ./services/scheduler", time.Since(midnight), fmt.Sprintf(format, args...), s.seed)
 }
 
 // midnight is when time begins in a bubble.
@@ -156,6 +169,7 @@ func (s *simulation) release(id stack.ID, fate int) {
 		}
 		fate = 0
 	}
+	s.log.note("%s is published, which %d percent fail with", id, fate)
 	s.newest[id] = s.publish(id, content)
 	s.made[s.newest[id]] = made{number: len(s.made), fate: fate}
 }
@@ -171,6 +185,7 @@ func (s *simulation) tick() {
 	time.Sleep(time.Second)
 	s.acked, s.acted = map[parted]bool{}, false
 	for _, r := range s.replicas {
+		s.turns.wait(world)
 		r.tick()
 	}
 	if s.chaos && s.maybe(s.haste) {
@@ -181,14 +196,27 @@ func (s *simulation) tick() {
 		a.sync()
 	}
 	s.net.deliver()
-	synctest.Wait()
+	s.turns.wait(idle)
 	s.check()
+}
+
+// live is the whole life of the world.
+func (s *simulation) live() {
+	for range 400 {
+		s.tick()
+	}
+	s.heal()
+	s.each(s.look(), func(id stack.ID, a agent.ID, w delivery.Wanted) {
+		w.Traceparent = "" // as in what replicas store
+		s.log.note("in the end %s has of %s %s", a, id, full(w))
+	})
 }
 
 // heal ends all trouble and lets everything come to its end.
 func (s *simulation) heal() {
 	s.chaos = false
 	for _, r := range s.replicas {
+		s.turns.wait(world)
 		r.calm()
 	}
 	for _, a := range s.agents {
@@ -251,16 +279,10 @@ func TestSimulation(t *testing.T) {
 		seen.world = n
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSimulation(t, seed, seen)
-				defer func() {
-					for _, r := range s.replicas {
-						r.end()
-					}
-				}()
-				for range 400 {
-					s.tick()
-				}
-				s.heal()
+				s := newSimulation(t, seed, seen, &chronicle{})
+				defer s.end()
+				s.live()
+				t.Logf("the digest of the world is %s", s.log.digest())
 			})
 		})
 		if !ok {
@@ -289,7 +311,16 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 	return n
 }
 
+// end ends what still runs.
+func (s *simulation) end() {
+	for _, r := range s.replicas {
+		r.end()
+	}
+	s.turns.end()
+}
+
 // mutate is a change that somebody makes. A conflict with what has just happened is nobody's fault.
 func (s *simulation) mutate(fn func(context.Context, ports.Repositories) error) error {
+	s.turns.wait(world)
 	return s.store.Write(s.t.Context(), fn) //nolint:wrapcheck // told apart by its kind
 }

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
@@ -52,7 +50,7 @@ func (s *simulation) newAgent(i int) *simulated {
 		ahead: time.Duration(s.rnd.IntN(600)-300) * time.Second, has: map[stack.ID]*holding{}, gone: map[stack.ID]delivery.Revision{}}
 	a.id = s.agent(fmt.Sprint("c", i), "base", "web", "prod")
 	s.write(func(ctx context.Context, tx ports.Repositories) error {
-		return tx.Agents().AddAnnotation(ctx, agent.Annotation{ID: agent.AnnotationID(uuid.NewString()), Agent: a.id, Key: "region", Value: a.region})
+		return tx.Agents().AddAnnotation(ctx, agent.Annotation{ID: agent.AnnotationID(s.newID()), Agent: a.id, Key: "region", Value: a.region})
 	})
 	for j := range 3 {
 		s.turn(a, fmt.Sprint("part", j), true)
@@ -91,16 +89,23 @@ func (a *simulated) work() {
 		h := a.has[w.Stack]
 		switch {
 		case w.State == delivery.Removing:
+			if h != nil {
+				s.log.note("agent %d removes %s", a.number, w.Stack)
+			}
 			delete(a.has, w.Stack)
 			a.gone[w.Stack] = w.Revision
 		case h == nil || h.object != w.Object || h.variant != w.Variant:
+			s.log.note("agent %d applies %s of %s, variant %q, revision %d", a.number, w.Object, w.Stack, w.Variant, w.Revision)
 			delete(a.gone, w.Stack)
 			a.has[w.Stack] = &holding{object: w.Object, sequence: w.Sequence, variant: w.Variant, phase: delivery.PhaseApplying, health: delivery.HealthUnknown, busy: s.rnd.IntN(3)}
 		}
 	}
 	for _, id := range s.stacks() {
 		if h := a.has[id]; h != nil {
-			a.live(h)
+			phase, health := h.phase, h.health
+			if a.live(h); h.phase != phase || h.health != health {
+				s.log.note("agent %d: %s is %s and %s", a.number, id, h.phase, h.health)
+			}
 		}
 	}
 }
@@ -251,8 +256,9 @@ func (n *network) deliver() {
 
 // take is a gateway.
 func (n *network) take(p parcel) {
-	s, now := n.sim, time.Now().Add(n.ahead[p.gateway])
-	yes := true
+	s, yes := n.sim, true
+	s.turns.wait(world)
+	now := time.Now().Add(n.ahead[p.gateway])
 	if err := s.store.Agents().Beat(s.t.Context(), []agent.Heartbeat{{Agent: p.agent.id, Boot: p.mark.Boot, At: now, K8sReachable: &yes}}); err != nil {
 		s.failf("heartbeat: %v", err)
 	}
@@ -264,9 +270,11 @@ func (n *network) take(p parcel) {
 		}
 		return n.record(ctx, tx, p, now)
 	})
+	s.log.note("gateway %d takes what agent %d says in %+v, %s ahead", p.gateway, p.agent.number, p.mark, n.ahead[p.gateway])
 	if s.chaos && s.maybe(20) {
 		return // the answer is lost
 	}
+	s.turns.wait(world)
 	revision, target, err := s.store.Assignments().OfAgent(s.t.Context(), p.agent.id)
 	if err != nil {
 		s.failf("target state: %v", err)

@@ -36,6 +36,18 @@ func (s *simulation) look() glance {
 	return g
 }
 
+// each calls fn with everything that the store has of stacks and clusters, always in the same order, so that of several faults the same
+// one is told of again.
+func (s *simulation) each(g glance, fn func(id stack.ID, a agent.ID, w delivery.Wanted)) {
+	for _, id := range s.stacks() {
+		for _, a := range s.agents {
+			if w, ok := g[id][a.id]; ok {
+				fn(id, a.id, w)
+			}
+		}
+	}
+}
+
 func (g glance) assigned(id stack.ID, a agent.ID) bool { return g[id][a].State == delivery.Assigned }
 
 // count is on how many clusters the stack is to be.
@@ -70,18 +82,16 @@ func (s *simulation) check() {
 			s.wellAt[a] = time.Now()
 		}
 	}
-	for id, agents := range now {
-		for a, w := range agents {
-			old, had := was[id][a]
-			if had && w.State == delivery.Assigned && old.State == delivery.Assigned && w.Sequence < old.Sequence && id != s.web {
-				s.failf("%s went back from sequence %d to %d of %s", a, old.Sequence, w.Sequence, id)
-			}
-			fresh := w.State == delivery.Assigned && (!was.assigned(id, a) || old.Object != w.Object)
-			if fresh && id == s.web && time.Since(s.wellAt[a]) > decided && !s.goesBack(a, w) {
-				s.failf("%s was given web although base is not healthy there: %+v", a, now[s.base][a].Status)
-			}
+	s.each(now, func(id stack.ID, a agent.ID, w delivery.Wanted) {
+		old, had := was[id][a]
+		if had && w.State == delivery.Assigned && old.State == delivery.Assigned && w.Sequence < old.Sequence && id != s.web {
+			s.failf("%s went back from sequence %d to %d of %s", a, old.Sequence, w.Sequence, id)
 		}
-	}
+		fresh := w.State == delivery.Assigned && (!was.assigned(id, a) || old.Object != w.Object)
+		if fresh && id == s.web && time.Since(s.wellAt[a]) > decided && !s.goesBack(a, w) {
+			s.failf("%s was given web although base is not healthy there: %+v", a, now[s.base][a].Status)
+		}
+	})
 	s.checkRemovals(was, now)
 	s.checkCounts(now)
 	s.checkRoom(was, now)
@@ -107,16 +117,14 @@ func (s *simulation) checkRemovals(was, now glance) {
 	for id := range now {
 		total += now.count(id)
 	}
-	for id, agents := range was {
-		for a, old := range agents {
-			if _, still := now[id][a]; !still && !s.acked[parted{id, a}] {
-				s.failf("%s lost %s without a tombstone", a, id)
-			}
-			if old.State == delivery.Assigned && !now.assigned(id, a) {
-				gone++
-			}
+	s.each(was, func(id stack.ID, a agent.ID, old delivery.Wanted) {
+		if _, still := now[id][a]; !still && !s.acked[parted{id, a}] {
+			s.failf("%s lost %s without a tombstone", a, id)
 		}
-	}
+		if old.State == delivery.Assigned && !now.assigned(id, a) {
+			gone++
+		}
+	})
 	if gone > 0 {
 		s.lost = append(s.lost, loss{at: time.Now(), n: gone})
 	}
@@ -174,8 +182,9 @@ func (s *simulation) checkSpread(now glance) {
 			most = 2
 		}
 	}
-	for r, n := range picked {
-		if n > most {
+	for i := range regions {
+		r := fmt.Sprint("region", i)
+		if n := picked[r]; n > most {
 			s.failf("spread is on %d clusters of %s, want at most %d: %v, nobody to take it at %v", n, r, most, picked, s.barren)
 		}
 	}
@@ -227,7 +236,8 @@ func (s *simulation) checkRollout(was, now glance) {
 	if r.Wave < old.Wave {
 		s.failf("the rollout went from wave %d to %d", old.Wave, r.Wave)
 	}
-	for a, w := range now[s.web] { // nobody gets it whom the rollout has not admitted
+	for _, x := range s.agents { // nobody gets it whom the rollout has not admitted
+		a, w := x.id, now[s.web][x.id]
 		if w.State == delivery.Assigned && w.Object == r.Object && (!was.assigned(s.web, a) || was[s.web][a].Object != r.Object) && r.Phase.Open() {
 			if i := member(r, a); i < 0 || r.Members[i].AdmittedAt == nil {
 				s.failf("%s was given the object, but was not admitted", a)

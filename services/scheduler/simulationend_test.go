@@ -35,7 +35,12 @@ func (s *simulation) unsettled() string {
 		}
 	}
 	for _, id := range s.stacks() {
-		for a, w := range g[id] {
+		for _, x := range s.agents {
+			a := x.id
+			w, has := g[id][a]
+			if !has {
+				continue
+			}
 			if w.State != delivery.Assigned || w.Object != s.newest[id] || (!g.well(id, a) && s.made[w.Object].fate == 0) {
 				return fmt.Sprintf("in the end %s has of %s %s %s, %+v, want %s healthy (rollout %+v)", a, id, w.State, w.Object, w.Status, s.newest[id], s.governing(id))
 			}

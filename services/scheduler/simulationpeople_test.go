@@ -25,6 +25,7 @@ func (s *simulation) turn(a *simulated, label string, on bool) {
 		s.unlabel(a.id, label)
 	}
 	a.labels[label] = on
+	s.log.note("agent %d has label %s: %t", a.number, label, on)
 }
 
 func (s *simulation) anyone() *simulated { return s.agents[s.rnd.IntN(len(s.agents))] }
@@ -53,7 +54,9 @@ func (s *simulation) change() {
 		a := s.anyone()
 		s.turn(a, "big", !a.labels["big"])
 	case s.maybe(1):
-		s.revise(s.web, s.webPolicy())
+		doc := s.webPolicy()
+		s.log.note("web goes by %s", full(doc))
+		s.revise(s.web, doc)
 	case s.maybe(2):
 		s.approveHold(s.stacks()[s.rnd.IntN(len(s.stacks()))])
 	case s.maybe(6):
@@ -89,6 +92,7 @@ func (s *simulation) try(id stack.ID, do func(*rollout.Rollout, time.Time, strin
 		}
 		return tx.Outbox().Append(ctx, event.Event{Type: event.RolloutActed, Stack: id, At: time.Now()})
 	})
+	s.log.note("somebody acts on the rollout of %s, which is %s then: %v", id, r.Phase, err)
 	switch {
 	case err == nil:
 		s.acted = true
@@ -125,6 +129,7 @@ func (s *simulation) approveHold(id stack.ID) {
 		}
 		return tx.Outbox().Append(ctx, event.Event{Type: event.PlacementApproved, Stack: id, At: time.Now()})
 	})
+	s.log.note("somebody approves what is held of %s: %v", id, err)
 	switch {
 	case err == nil:
 		s.lost = append(s.lost, loss{at: time.Now(), approved: len(hold.Removes)})

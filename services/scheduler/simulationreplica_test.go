@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/colliery-io/brokkr/pkg/domain/agent"
-	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/google/uuid"
+
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/ports"
+	"github.com/colliery-io/brokkr/services/scheduler"
 )
 
 // replica is a scheduler, and the store as it has it.
@@ -19,22 +22,27 @@ type replica struct {
 	*fleet
 	sim    *simulation
 	number int
+	life   int          // how often it was started
 	ahead  atomic.Int64 // of its clock, a time.Duration
 	mu     sync.Mutex
-	rnd    *rand.Rand
+	rnd    *rand.Rand // of its own
 	chaos  bool
 	cut    context.CancelFunc // ends it at once, between two steps of its own
 	stop   func()
 }
 
 func newReplica(s *simulation, number int) *replica {
-	r := &replica{fleet: s.fleet, sim: s, number: number, rnd: rand.New(rand.NewPCG(s.seed, uint64(number))), chaos: true}
+	r := &replica{fleet: s.fleet, sim: s, number: number, rnd: s.stream(fmt.Sprint("replica", number)), chaos: true}
 	r.jump()
 	return r
 }
 
 // jump sets its clock: up to twenty seconds ahead of the others' or behind.
-func (r *replica) jump() { r.ahead.Store(int64(time.Duration(r.sim.rnd.IntN(40)-20) * time.Second)) }
+func (r *replica) jump() {
+	ahead := time.Duration(r.sim.rnd.IntN(40)-20) * time.Second
+	r.ahead.Store(int64(ahead))
+	r.sim.log.note("the clock of replica %d is %s ahead", r.number, ahead)
+}
 
 func (r *replica) clock() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 
@@ -59,11 +67,28 @@ func (r *replica) run() {
 	}
 	ctx, cut := context.WithCancel(r.t.Context())
 	r.cut = cut
-	r.stop = r.startIn(ctx, unsure{r.store, r}, r.clock)
+	r.life++
+	r.sim.log.note("replica %d starts", r.number)
+	ids := rand.NewChaCha8([32]byte{byte(r.sim.seed), byte(r.sim.seed >> 8), byte(r.sim.seed >> 16), byte(r.sim.seed >> 24), byte(r.number + 1), byte(r.life), byte(r.life >> 8)})
+	r.stop = r.startIn(ctx, scheduler.Deps{Store: unsure{r.store, r, r.life}, Clock: r.clock, NewID: r.locked(ids), Random: func(n int64) int64 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.rnd.Int64N(n)
+	}})
+}
+
+// locked returns what makes ids of the stream.
+func (r *replica) locked(stream *rand.ChaCha8) func() string {
+	return func() string {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return uuid.Must(uuid.NewRandomFromReader(stream)).String()
+	}
 }
 
 func (r *replica) end() {
 	if r.stop != nil {
+		r.sim.log.note("replica %d ends", r.number)
 		r.stop()
 		r.stop = nil
 	}
@@ -83,20 +108,26 @@ const dawdle = 8 * time.Second
 // unsure is a store that is slow at times, and of which a replica does not always learn what became of a transaction.
 type unsure struct {
 	ports.Store
-	r *replica
+	r    *replica
+	life int
+}
+
+// turn waits until it is the replica's turn to make this call. What it asks when it was told to end comes to nothing and needs none.
+func (u unsure) turn(ctx context.Context, call string) {
+	if ctx.Err() != nil {
+		return
+	}
+	part, _ := pprof.Label(ctx, lifecycle.PartLabel)
+	u.r.sim.turns.wait(caller{replica: u.r.number, life: u.life, part: part, call: call})
 }
 
 func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
+	u.turn(ctx, "Write")
 	u.r.mu.Lock()
 	n, chaos := u.r.rnd.IntN(100), u.r.chaos
 	u.r.mu.Unlock()
-	write := func() error {
-		return u.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
-			return fn(ctx, watched{tx, u.r.sim.commits})
-		})
-	}
 	if !chaos || n >= 15 {
-		return write()
+		return u.write(ctx, fn)
 	}
 	gone := fault.New(fault.Unavailable, "database_unavailable", "the connection is lost")
 	switch {
@@ -104,11 +135,13 @@ func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Reposi
 		return gone // before it was stored
 	case n >= 12:
 		time.Sleep(dawdle)
-		return write()
+		u.turn(ctx, "Write")
+		return u.write(ctx, fn)
 	}
-	err := write()
+	err := u.write(ctx, fn)
 	if n < 6 {
-		u.r.cut() // after it was stored: nobody has told anybody yet
+		u.r.cut()                                                                  // after it was stored: nobody has told anybody yet
+		u.r.sim.turns.wait(caller{replica: u.r.number, life: u.life, call: "cut"}) // until all have heard of it
 	}
 	if err != nil {
 		return err
@@ -116,62 +149,18 @@ func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Reposi
 	return gone
 }
 
-// watched are the repositories of a transaction, whose decisions are noted.
-type watched struct {
-	ports.Repositories
-	all *commits
-}
-
-func (w watched) Decisions() ports.Decisions {
-	return watchedDecisions{w.Repositories.Decisions(), w.all}
-}
-
-type watchedDecisions struct {
-	ports.Decisions
-	all *commits
-}
-
-func (w watchedDecisions) Commit(ctx context.Context, list ...ports.Commit) (map[agent.ID]delivery.Revision, error) {
-	got, err := w.Decisions.Commit(ctx, list...)
-	w.all.refused(err)
-	if err == nil {
-		w.all.note(list) // transactions come one after the other
+func (u unsure) write(ctx context.Context, fn func(context.Context, ports.Repositories) error) error {
+	var notes []string
+	err := u.Store.Write(ctx, func(ctx context.Context, tx ports.Repositories) error {
+		notes = nil
+		return fn(ctx, watched{tx, u.r.sim.commits, &notes})
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // it is the store
 	}
-	return got, err
-}
-
-// commits are the decisions that were stored.
-type commits struct {
-	mu     sync.Mutex
-	epochs map[string]int64 // by lease
-	stale  int              // that were refused, for another one has decided meanwhile
-	wrong  string
-}
-
-func newCommits() *commits { return &commits{epochs: map[string]int64{}} }
-
-// note looks whether each stack has one owner at a time: who has lost a lease commits nothing under it any more.
-func (c *commits) note(list []ports.Commit) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, x := range list {
-		if x.Lease.Epoch < c.epochs[x.Lease.Name] {
-			c.wrong = fmt.Sprintf("a decision about %s was committed under epoch %d of %s after one under epoch %d", x.Stack, x.Lease.Epoch, x.Lease.Name, c.epochs[x.Lease.Name])
-		}
-		c.epochs[x.Lease.Name] = x.Lease.Epoch
+	for _, text := range notes {
+		u.r.sim.log.note("replica %d stores %s", u.r.number, text)
 	}
-}
-
-func (c *commits) refused(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if fault.Is(err, fault.Conflict) {
-		c.stale++
-	}
-}
-
-func (c *commits) err() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.wrong
+	u.turn(ctx, "answer") // the wakeups of the commit are there before it is known to have been one, not sometimes
+	return nil
 }
