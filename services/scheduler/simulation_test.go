@@ -16,6 +16,7 @@ import (
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/rollout"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -57,13 +58,14 @@ type simulation struct {
 	seen     *sights
 	before   glance
 	lost     []loss
-	acked    map[parted]bool        // in this tick
-	wellAt   map[agent.ID]time.Time // when base was last healthy in a cluster
-	governed rollout.Rollout        // of web, at the end of the tick before
-	acted    bool                   // somebody has acted on it in this tick
-	barren   map[string]time.Time   // when a region last had no cluster that could take the spread stack
-	actedTo  int64                  // the version that it had then
-	told     map[agent.ID][]telling // what decisions about clusters may rest on, the oldest first
+	acked    map[parted]bool              // in this tick
+	held     map[stack.ID]*placement.Hold // at the end of the tick
+	wellAt   map[agent.ID]time.Time       // when base was last healthy in a cluster
+	governed rollout.Rollout              // of web, at the end of the tick before
+	acted    bool                         // somebody has acted on it in this tick
+	barren   map[string]time.Time         // when a region last had no cluster that could take the spread stack
+	actedTo  int64                        // the version that it had then
+	told     map[agent.ID][]telling       // what decisions about clusters may rest on, the oldest first
 }
 
 // made is what is known of an object from its beginning.
@@ -77,7 +79,7 @@ const regions = 3
 func newSimulation(t *testing.T, seed uint64, seen *sights, log *chronicle) *simulation {
 	t.Helper()
 	s := &simulation{seen: seen, seed: seed, turns: newTurns(seed, log), log: log, chaos: true, newest: map[stack.ID]stack.ObjectID{},
-		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}, told: map[agent.ID][]telling{}}
+		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), held: map[stack.ID]*placement.Hold{}, barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}, told: map[agent.ID][]telling{}}
 	go s.turns.run()
 	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
 	s.fleet = newFleetOf(t, func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }, func() { s.turns.wait(world) })

@@ -28,7 +28,7 @@ func (s *simulation) look() glance {
 		if err != nil {
 			s.failf("%v", err)
 		}
-		g[id] = map[agent.ID]delivery.Wanted{}
+		g[id] = make(map[agent.ID]delivery.Wanted, len(list))
 		for _, w := range list {
 			g[id][w.Agent] = w
 		}

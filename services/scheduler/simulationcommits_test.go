@@ -9,6 +9,7 @@ import (
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
+	"github.com/colliery-io/brokkr/pkg/domain/stack"
 	"github.com/colliery-io/brokkr/pkg/ports"
 )
 
@@ -69,12 +70,13 @@ func (w watchedOutbox) Append(ctx context.Context, events ...event.Event) error 
 // commits are the decisions that were stored.
 type commits struct {
 	mu     sync.Mutex
-	epochs map[string]int64 // by lease
-	stale  int              // that were refused, for another one has decided meanwhile
+	epochs map[string]int64  // by lease
+	stale  int               // that were refused, for another one has decided meanwhile
+	about  map[stack.ID]bool // stacks about which something may have been decided since somebody last looked
 	wrong  string
 }
 
-func newCommits() *commits { return &commits{epochs: map[string]int64{}} }
+func newCommits() *commits { return &commits{epochs: map[string]int64{}, about: map[stack.ID]bool{}} }
 
 // note looks whether each stack has one owner at a time: who has lost a lease commits nothing under it any more.
 func (c *commits) note(list []ports.Commit) {
@@ -85,7 +87,17 @@ func (c *commits) note(list []ports.Commit) {
 			c.wrong = fmt.Sprintf("a decision about %s was committed under epoch %d of %s after one under epoch %d", x.Stack, x.Lease.Epoch, x.Lease.Name, c.epochs[x.Lease.Name])
 		}
 		c.epochs[x.Lease.Name] = x.Lease.Epoch
+		c.about[x.Stack] = true
 	}
+}
+
+// news reports whether something may have been decided about the stack since it was last asked.
+func (c *commits) news(id stack.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := c.about[id]
+	delete(c.about, id)
+	return is
 }
 
 func (c *commits) refused(err error) {

@@ -104,11 +104,7 @@ func (s *simulation) try(id stack.ID, do func(*rollout.Rollout, time.Time, strin
 // approveAll is somebody who lets happen what is held and would leave the window its room.
 func (s *simulation) approveAll() {
 	for _, id := range s.stacks() {
-		_, hold, err := s.store.Decisions().Latest(s.t.Context(), id)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			s.failf("%v", err)
-		}
-		if hold != nil && hold.Cause != placement.HoldFleet {
+		if hold := s.held[id]; hold != nil && hold.Cause != placement.HoldFleet {
 			s.approveHold(id)
 		}
 	}

@@ -30,10 +30,14 @@ func (s *simulation) sight(now glance) {
 		s.seen.note("a cluster of web is "+string(m.State), true)
 	}
 	for _, id := range s.stacks() {
+		if !s.commits.news(id) {
+			continue
+		}
 		rec, hold, err := s.store.Decisions().Latest(s.t.Context(), id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			s.failf("%v", err)
 		}
+		s.held[id] = hold
 		s.seen.note("a decision is held", hold != nil)
 		s.seen.note("an override cannot be applied", len(rec.Decision.Blocked) > 0)
 	}

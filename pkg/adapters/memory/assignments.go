@@ -25,7 +25,7 @@ func (s *state) wanted(a delivery.Assignment) delivery.Wanted {
 		b, _ := s.blobs.get(one(a.Variant))
 		w.Checksum, w.Size = a.Variant, int64(len(b.content))
 	}
-	w.Watched = len(keysOf(s.rolloutWatches, string(a.Stack))) > 0
+	w.Watched = hasAny(s.rolloutWatches, string(a.Stack))
 	if status, ok := s.statuses.get(two{string(a.Agent), string(a.Stack)}); ok {
 		w.Status = &status
 	}
@@ -36,8 +36,9 @@ func (r assignments) OfAgent(ctx context.Context, a agent.ID) (delivery.Revision
 	var rev delivery.Revision
 	out, err := read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
 		rev, _ = s.revisions.get(one(a))
-		var out []delivery.Wanted
-		for _, as := range valuesOf(s.assignments, string(a)) {
+		list := valuesOf(s.assignments, string(a))
+		out := slices.Grow([]delivery.Wanted(nil), len(list))
+		for _, as := range list {
 			out = append(out, s.wanted(as))
 		}
 		slices.SortFunc(out, func(x, y delivery.Wanted) int {
@@ -60,7 +61,7 @@ func (r assignments) Since(ctx context.Context, a agent.ID, since delivery.Revis
 
 func (r assignments) Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([]delivery.Wanted, error) {
 	return read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
-		var out []delivery.Wanted
+		out := slices.Grow([]delivery.Wanted(nil), len(stacks))
 		for _, id := range slices.Compact(slices.Sorted(slices.Values(stacks))) {
 			if as, ok := s.assignments.get(two{string(a), string(id)}); ok {
 				out = append(out, s.wanted(as))
@@ -72,8 +73,9 @@ func (r assignments) Some(ctx context.Context, a agent.ID, stacks []stack.ID) ([
 
 func (r assignments) OfStack(ctx context.Context, id stack.ID) ([]delivery.Wanted, error) {
 	return read(ctx, r.s, func(s *state) ([]delivery.Wanted, error) {
-		var out []delivery.Wanted
-		for _, a := range keysOf(s.stackAgents, string(id)) {
+		agents := keysOf(s.stackAgents, string(id))
+		out := slices.Grow([]delivery.Wanted(nil), len(agents))
+		for _, a := range agents {
 			as, _ := s.assignments.get(two{a, string(id)})
 			out = append(out, s.wanted(as))
 		}

@@ -139,6 +139,16 @@ func valuesOf[V any](t table[two, V], a string) []V {
 	return out
 }
 
+// hasAny reports whether there is a row for a.
+func hasAny[V any](t table[two, V], a string) bool {
+	found := false
+	t.from(two{a: a}, func(k two, _ V) bool {
+		found = k.a == a
+		return false
+	})
+	return found
+}
+
 // hasAll reports whether there is a row for a with each of the second parts.
 func hasAll[V any](t table[two, V], a string, parts []string) bool {
 	for _, b := range parts {
