@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,8 +82,7 @@ func newSimulation(t *testing.T, seed uint64, seen *sights, log *chronicle) *sim
 	s := &simulation{seen: seen, seed: seed, turns: newTurns(seed, log), log: log, chaos: true, newest: map[stack.ID]stack.ObjectID{},
 		made: map[stack.ObjectID]made{}, before: glance{}, commits: newCommits(), held: map[stack.ID]*placement.Hold{}, barren: map[string]time.Time{}, wellAt: map[agent.ID]time.Time{}, told: map[agent.ID][]telling{}}
 	go s.turns.run()
-	ids := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
-	s.fleet = newFleetOf(t, func() string { return uuid.Must(uuid.NewRandomFromReader(ids)).String() }, func() { s.turns.wait(world) })
+	s.fleet = newFleetOf(t, idsOf(seed, 0), func() { s.turns.wait(world) })
 	s.rnd = s.stream("world")
 	s.net = &network{sim: s}
 	s.mortality, s.haste = 20, 100
@@ -125,6 +125,17 @@ func (s *simulation) stream(who string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(who))
 	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
+}
+
+// idsOf returns what makes ids that follow from the seed, others for each who. Several may use it at once.
+func idsOf(seed uint64, who byte) func() string {
+	var mu sync.Mutex
+	stream := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), who})
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return uuid.Must(uuid.NewRandomFromReader(stream)).String()
+	}
 }
 
 // webPolicy is a way for web across all clusters, another one for each call.

@@ -37,7 +37,7 @@ func (w watchedDecisions) Commit(ctx context.Context, list ...ports.Commit) (map
 	if err == nil {
 		w.in.all.note(list) // transactions come one after the other
 		for _, x := range list {
-			x.Record.Traceparent = "" // its span is of nobody's seed
+			x.Record.Traceparent, x.Lease.Holder = "", "" // its span follows from no seed, and the holder has the name of the machine
 			w.in.note("a decision", x)
 		}
 	}

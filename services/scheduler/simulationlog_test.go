@@ -15,7 +15,7 @@ import (
 // SIMULATION_SEED=n begins with another one, SIMULATION_RUNS=n runs so many.
 func TestOneSeedIsOneWorld(t *testing.T) {
 	t.Parallel()
-	first, runs := number(t, "SIMULATION_SEED", 1), number(t, "SIMULATION_RUNS", 2)
+	first, runs := number(t, "SIMULATION_SEED", 1), number(t, "SIMULATION_RUNS", 1)
 	for seed := first; seed < first+runs; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			var logs [2]*chronicle
@@ -59,7 +59,7 @@ func (c *chronicle) note(format string, args ...any) {
 	}
 }
 
-// turn notes whose turn it is, where entries are kept: what differs first is mostly that.
+// turn notes whose turn it is, only where entries are kept: what differs first is mostly that.
 func (c *chronicle) turn(x caller) {
 	if !c.keep {
 		return

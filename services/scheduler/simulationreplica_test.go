@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/platform/lifecycle"
 	"github.com/colliery-io/brokkr/pkg/ports"
@@ -26,13 +24,14 @@ type replica struct {
 	ahead  atomic.Int64 // of its clock, a time.Duration
 	mu     sync.Mutex
 	rnd    *rand.Rand // of its own
+	ids    func() string
 	chaos  bool
 	cut    context.CancelFunc // ends it at once, between two steps of its own
 	stop   func()
 }
 
 func newReplica(s *simulation, number int) *replica {
-	r := &replica{fleet: s.fleet, sim: s, number: number, rnd: s.stream(fmt.Sprint("replica", number)), chaos: true}
+	r := &replica{fleet: s.fleet, sim: s, number: number, rnd: s.stream(fmt.Sprint("replica", number)), ids: idsOf(s.seed, byte(number+1)), chaos: true}
 	r.jump()
 	return r
 }
@@ -69,21 +68,11 @@ func (r *replica) run() {
 	r.cut = cut
 	r.life++
 	r.sim.log.note("replica %d starts", r.number)
-	ids := rand.NewChaCha8([32]byte{byte(r.sim.seed), byte(r.sim.seed >> 8), byte(r.sim.seed >> 16), byte(r.sim.seed >> 24), byte(r.number + 1), byte(r.life), byte(r.life >> 8)})
-	r.stop = r.startIn(ctx, scheduler.Deps{Store: unsure{r.store, r, r.life}, Clock: r.clock, NewID: r.locked(ids), Random: func(n int64) int64 {
+	r.stop = r.startIn(ctx, scheduler.Deps{Store: unsure{r.store, r, r.life}, Clock: r.clock, NewID: r.ids, Random: func(n int64) int64 {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.rnd.Int64N(n)
 	}})
-}
-
-// locked returns what makes ids of the stream.
-func (r *replica) locked(stream *rand.ChaCha8) func() string {
-	return func() string {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return uuid.Must(uuid.NewRandomFromReader(stream)).String()
-	}
 }
 
 func (r *replica) end() {
@@ -114,9 +103,12 @@ type unsure struct {
 
 // turn waits until it is the replica's turn to make this call. What it asks when it was told to end comes to nothing and needs none.
 func (u unsure) turn(ctx context.Context, call string) {
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		u.wait(ctx, call)
 	}
+}
+
+func (u unsure) wait(ctx context.Context, call string) {
 	part, _ := pprof.Label(ctx, lifecycle.PartLabel)
 	u.r.sim.turns.wait(caller{replica: u.r.number, life: u.life, part: part, call: call})
 }
@@ -139,9 +131,9 @@ func (u unsure) Write(ctx context.Context, fn func(context.Context, ports.Reposi
 		return u.write(ctx, fn)
 	}
 	err := u.write(ctx, fn)
-	if n < 6 {
-		u.r.cut()                                                                  // after it was stored: nobody has told anybody yet
-		u.r.sim.turns.wait(caller{replica: u.r.number, life: u.life, call: "cut"}) // until all have heard of it
+	if n < 6 { // after it was stored: nobody has told anybody yet
+		u.r.cut()
+		u.wait(ctx, "cut") // until every part has heard of it
 	}
 	if err != nil {
 		return err

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// turns makes one and the same run of one seed: whoever is about to ask the store waits here until everything is at rest, and then one of
-// those who wait goes on, which one and after how long being left to the seed. So only one at a time does what others can see, however
-// many cores there are and whoever is faster. What goroutines do without the store is their own, or of the same instant each time.
+// turns makes one seed one and the same world, however many cores there are and whoever is faster. Whoever is about to ask the store
+// waits here until everything is at rest, and then one of those who wait goes on; which one, and after how long, is left to the seed. So
+// only one at a time does what others can see. What they do until they wait again, they do on what is their own: the loop of an engine
+// takes all that has come to it together, and as each call takes its time, no two timers of one loop end at the same instant.
 type turns struct {
 	rnd     *rand.Rand
 	log     *chronicle
@@ -25,8 +26,8 @@ type turns struct {
 
 // caller tells apart those who may wait at the same time.
 type caller struct {
-	replica, life int    // the how manieth start of the replica
-	part, call    string // of it
+	replica, life int    // and which of its lives
+	part, call    string // which of its parts does what
 }
 
 func (x caller) compare(y caller) int {

@@ -1,0 +1,44 @@
+package cycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/colliery-io/brokkr/pkg/ports"
+)
+
+// What has come at the same time is taken together, however it came, and of each kind once.
+func TestWhatHasComeIsTakenTogether(t *testing.T) {
+	t.Parallel()
+	for range 50 { // a select takes any
+		wakeups, poll, resync, gained := make(chan ports.Wakeup, 2), make(chan time.Time, 1), make(chan time.Time, 1), make(chan int, 2)
+		in := inbox{wakeups: wakeups, poll: poll, resync: resync, gained: gained}
+		wakeups <- ports.Wakeup{}
+		wakeups <- ports.Wakeup{}
+		poll <- time.Time{}
+		resync <- time.Time{}
+		gained <- 7
+		gained <- 8
+		if got, want := in.wait(t.Context(), false), (news{woken: true, polled: true, resync: true, gained: true, shard: 7}); got != want {
+			t.Fatalf("first: got %+v, want %+v", got, want)
+		}
+		if got, want := in.wait(t.Context(), true), (news{woken: true, gained: true, shard: 8}); got != want {
+			t.Fatalf("then: got %+v, want %+v", got, want)
+		}
+		if got := in.wait(t.Context(), true); got.any() {
+			t.Fatalf("at last: got %+v, want nothing, and no wait", got)
+		}
+	}
+}
+
+// Wakeups that have ended wake nobody any more.
+func TestWakeupsThatHaveEndedAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	wakeups := make(chan ports.Wakeup)
+	close(wakeups)
+	in := inbox{wakeups: wakeups}
+	in.wait(t.Context(), false)
+	if got := in.wait(t.Context(), true); got.any() {
+		t.Errorf("got %+v, want nothing", got)
+	}
+}
