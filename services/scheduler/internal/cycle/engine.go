@@ -104,7 +104,7 @@ type Engine struct {
 	observed time.Time        // when our stacks were last counted
 	turn     time.Duration
 	tellings sync.Pool // of *placement.Telling; what is not used for a while is given back
-	next     stack.ID // where the last turn that was too short ended
+	next     stack.ID  // where the last turn that was too short ended
 }
 
 // cause is what made a stack dirty: the newest event that concerns it.
@@ -295,7 +295,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
 	ruled := map[stack.ID]cause{} // of these nothing but the policy has changed
-	var latest cause // of agents
+	var latest cause              // of agents
 	var decided []stack.ID
 	removed := false // by other replicas
 	for _, ev := range events {
