@@ -49,14 +49,15 @@ fuzz-briefly: ## every fuzz target, each for seconds
 SEEDS ?= 1000
 FROM  ?= 1
 
+# In a world one at a time runs, so that a second core only costs; and a world is small, so that garbage may lie for longer.
 simulate: ## SEEDS simulated worlds of schedulers, gateways, agents and people from seed FROM on, and twenty times as many rollouts; those that fail are named, and how to run one again, which fails in the same way
 	@echo "== $(SEEDS) worlds, from seed $(FROM)"
-	@GOGC=400 SIMULATION_SEED=$(FROM) SIMULATION_RUNS=$(SEEDS) go test -count=1 -timeout 48h -run 'TestSimulation$$' ./services/scheduler
+	@GOGC=400 SIMULATION_SEED=$(FROM) SIMULATION_RUNS=$(SEEDS) go test -count=1 -cpu 1 -timeout 48h -run 'TestSimulation$$' ./services/scheduler
 	@ROLLOUT_SEED=$(FROM) ROLLOUT_RUNS=$$(($(SEEDS) * 20)) go test -count=1 -timeout 48h -run 'TestSimulation$$' ./pkg/domain/rollout
 
 simulate-briefly: ## as many worlds as a minute admits
 	@echo "== simulated worlds, for a minute"
-	@GOGC=400 SIMULATION_FOR=1m go test -count=1 -run 'TestSimulation$$' ./services/scheduler
+	@GOGC=400 SIMULATION_FOR=1m go test -count=1 -cpu 1 -run 'TestSimulation$$' ./services/scheduler
 
 servers: deps ## all tests with real servers around them
 	@echo "== tests with PostgreSQL, Redis and two Kubernetes control planes"

@@ -148,7 +148,7 @@ func (u unsure) write(ctx context.Context, fn func(context.Context, ports.Reposi
 		return fn(ctx, watched{tx, u.r.sim.commits, &notes})
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // it is the store
+		return err
 	}
 	for _, text := range notes {
 		u.r.sim.log.note("replica %d stores %s", u.r.number, text)

@@ -35,7 +35,7 @@ func (x caller) compare(y caller) int {
 }
 
 // world is the simulation itself: gateways and people. idle is it, too, once nobody else has anything to do at this moment.
-var world, idle = caller{replica: -1}, caller{replica: -2} //nolint:gochecknoglobals // constants
+var world, idle = caller{replica: -1}, caller{replica: -2}
 
 type waiter struct {
 	caller
