@@ -258,7 +258,7 @@ func (e *Engine) reload(ctx context.Context) error {
 		return err
 	}
 	e.pledge(nil)
-	if err := e.refreshRollouts(ctx, nil); err != nil {
+	if err := e.loadRollouts(ctx); err != nil {
 		e.world = nil
 		return err
 	}

@@ -35,18 +35,22 @@ func (x *stepped) moved() bool { return x.out.Changed || x.rewatch }
 // rolling reports whether the stack's rollout goes on.
 func (x *stepped) rolling() bool { return x.out.Rollout != nil && x.out.Rollout.Phase.Open() }
 
-// refreshRollouts reads again what governs these stacks; nil are all.
+// loadRollouts reads what governs all stacks.
+func (e *Engine) loadRollouts(ctx context.Context) (err error) {
+	if e.world.rollouts, err = e.store.Rollouts().Governing(ctx, nil); err != nil {
+		return fmt.Errorf("read rollouts: %w", err)
+	}
+	return nil
+}
+
+// refreshRollouts reads again what governs these stacks.
 func (e *Engine) refreshRollouts(ctx context.Context, ids []stack.ID) error {
-	if ids != nil && len(ids) == 0 {
+	if len(ids) == 0 {
 		return nil
 	}
 	got, err := e.store.Rollouts().Governing(ctx, ids)
 	if err != nil {
 		return fmt.Errorf("read rollouts: %w", err)
-	}
-	if ids == nil {
-		e.world.rollouts = got
-		return nil
 	}
 	for _, id := range ids {
 		delete(e.world.rollouts, id)

@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
+	"github.com/colliery-io/brokkr/pkg/domain/event"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -18,7 +20,12 @@ type told struct {
 	ports.Facts
 	subjects map[stack.ID]placement.Subject
 	priors   map[stack.ID]placement.Prior
+	clusters []placement.Cluster
 	asked    []stack.ID
+}
+
+func (f *told) Clusters(context.Context, []agent.ID) ([]placement.Cluster, error) {
+	return f.clusters, nil
 }
 
 func (f *told) Subjects(_ context.Context, ids []stack.ID) (out []placement.Subject, _ error) {
@@ -79,5 +86,26 @@ func TestAPolicyAloneReadsNoAssignments(t *testing.T) {
 	}
 	if len(w.index.policies["p"]) != 2 {
 		t.Errorf("the policy reaches %d stacks, want 2", len(w.index.policies["p"]))
+	}
+}
+
+// nothingElse is a store of which nothing but facts may be asked.
+type nothingElse struct {
+	ports.Store
+	facts *told
+}
+
+func (s nothingElse) Facts() ports.Facts { return s.facts }
+
+// What clusters tell concerns no stack by itself: nothing is read about any.
+func TestEventsOfClustersReadNoStacks(t *testing.T) {
+	t.Parallel()
+	e, f := empty(), &told{clusters: []placement.Cluster{{Agent: "a"}}}
+	e.store = nothingElse{facts: f}
+	if err := e.take(t.Context(), []event.Event{{Type: event.AgentChanged, Agent: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := e.world.clusters["a"]; !known || len(f.asked) > 0 {
+		t.Errorf("the cluster is known: %t; assignments were read of %v, want none", known, f.asked)
 	}
 }
