@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the notes of a version: notes.sh v1.2.3. They are its section of CHANGELOG.md, and the commits since the release before it. A
 # pre-release without a section of its own gets that of what is unreleased; where there is no release before, there is no list of commits.
+# Links to files lead nowhere from a page of releases: with GITHUB_REPOSITORY they lead to the files of the tag.
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: notes.sh VERSION" >&2; exit 2; }
 version=${1#v}
@@ -21,7 +22,9 @@ if [ -z "${text//[[:space:]]/}" ]; then
   echo "notes.sh: CHANGELOG.md has no section '## [$version]'" >&2
   exit 1
 fi
-printf '%s\n' "$text" | sed -e '/./,$!d'
+files='' # where they are
+if [ -n "${GITHUB_REPOSITORY:-}" ]; then files="${GITHUB_SERVER_URL:-https://github.com}/$GITHUB_REPOSITORY/blob/v$version/"; fi
+printf '%s\n' "$text" | sed -E -e '/./,$!d' -e "s@\]\(([^):#]+(#[^)]*)?)\)@](${files}\1)@g"
 
 # The commits: a tag that is not there yet is what is checked out. A release is compared with the release before it, a pre-release also with
 # the pre-release before it.

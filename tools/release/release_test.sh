@@ -56,6 +56,10 @@ gives "### Added - this" ./notes.sh v1.2.3
 gives "- other" ./notes.sh v1.2.30
 gives "- soon" ./notes.sh v1.3.0-rc.1
 refuses "has no section '## [1.2.4]'" ./notes.sh v1.2.4
+printf '## [1.0.0]\n- [a](docs/a.md#b-c), [b](README.md) ([c](https://example.com/x))\n' >"$CHANGELOG"
+GITHUB_REPOSITORY='' gives "- [a](docs/a.md#b-c), [b](README.md) ([c](https://example.com/x))" ./notes.sh v1.0.0
+at=https://github.example/o/r/blob/v1.0.0
+GITHUB_SERVER_URL=https://github.example GITHUB_REPOSITORY=o/r gives "- [a]($at/docs/a.md#b-c), [b]($at/README.md) ([c](https://example.com/x))" ./notes.sh v1.0.0
 
 # The commits since the release before: a pre-release in between does not count for a release, and does for another pre-release.
 repository=$dir/repository
