@@ -313,6 +313,7 @@ type Decisions interface {
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions. Several decisions, about a stack each, are committed together or not at all;
 	// an agent that more than one of them concerns gets one new revision. Revisions have gaps: they grow by one or more.
+	// The verdicts of a record, with all that they point to, are the caller's again when Commit returns.
 	Commit(ctx context.Context, commits ...Commit) (map[agent.ID]delivery.Revision, error)
 	// Latest returns the newest record of the stack and its hold, if there is one.
 	Latest(ctx context.Context, s stack.ID) (placement.Record, *placement.Hold, error)

@@ -107,7 +107,8 @@ func copyRecord(r placement.Record) placement.Record {
 	d := r.Decision
 	d.Verdicts = slices.Clone(d.Verdicts)
 	for i := range d.Verdicts {
-		d.Verdicts[i].Reasons, d.Verdicts[i].Scores = slices.Clone(d.Verdicts[i].Reasons), slices.Clone(d.Verdicts[i].Scores)
+		v := &d.Verdicts[i]
+		v.Reasons, v.Scores, v.Spread = slices.Clone(v.Reasons), slices.Clone(v.Scores), slices.Clone(v.Spread)
 	}
 	d.Policy, d.Picks, d.Unmet = ptr(d.Policy), slices.Clone(d.Picks), ptr(d.Unmet)
 	d.Changes, d.Hold, d.WakeAt = slices.Clone(d.Changes), copyHold(d.Hold), microPtr(d.WakeAt)

@@ -66,12 +66,16 @@ func decisionCommit(w *world) {
 	wantSame(w.T, "hold", hold, nil)
 	wantSame(w.T, "generation", w.subject(p.stack.ID).Generation, c.Generation+1)
 
-	c.Record.Decision.Verdicts[0].Reasons[0].Message = "changed by the caller"
-	rec.Decision.Verdicts[1].Reasons[0].Message = "changed by the reader"
+	for i, list := range [][]placement.Verdict{c.Record.Decision.Verdicts, rec.Decision.Verdicts} { // the caller's, and the reader's
+		v := &list[i]
+		v.Reasons[0].Message, v.Scores[0].Points, v.Spread[0].Domain = "changed", -1, "changed"
+	}
 	again, _, err := w.Decisions().Latest(w.ctx, p.stack.ID)
 	wantNone(w.T, "latest", err)
 	for _, v := range again.Decision.Verdicts {
 		wantSame(w.T, "reason", v.Reasons[0].Message, "pinned")
+		wantSame(w.T, "points", v.Scores[0].Points, 88)
+		wantSame(w.T, "domain", v.Spread[0].Domain, "eu")
 	}
 }
 

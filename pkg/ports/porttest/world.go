@@ -171,6 +171,8 @@ func (w *world) decision(s stack.ID, changes ...placement.Change) ports.Commit {
 		d.Verdicts = append(d.Verdicts, placement.Verdict{
 			Agent: c.Agent, Cluster: "a cluster", Picked: c.State == delivery.Assigned,
 			Reasons: []placement.Reason{{Rule: placement.RuleTarget, Message: c.Reason}},
+			Scores:  []placement.Score{{Name: "balance", Observed: "2 stacks", Weight: 1, Points: 88}},
+			Spread:  []placement.Fullness{{By: "annotation.region", Domain: "eu", Picked: 1}},
 		})
 	}
 	return ports.Commit{
