@@ -173,10 +173,13 @@ func TestRememberedIsAsFromScratch(t *testing.T) {
 			}
 			in.Fleet, in.Policy = f, policies[which]
 			step := decide(in, now)
-			if step.Verdicts != nil {
+			if len(step.Verdicts) > 0 {
 				told := telling.Explain(in, now)
 				if diff := cmp.Diff(step, told); diff != "" {
 					t.Fatalf("-in memory of its own +in memory that is used again:\n%s", diff)
+				}
+				if diff := cmp.Diff(placement.Thorough().Explain(in, now), told); diff != "" {
+					t.Fatalf("-by all rules +in short:\n%s", diff)
 				}
 				if kept, err := packer.Pack(told); err != nil {
 					t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // Explain is Decide with the verdict on every cluster: each reason with what is wanted and observed, and the points. Its
-// work and its answer grow with the fleet.
+// work and its answer grow with the fleet. What several verdicts have in common lies in one place: their lists must not be changed.
 func Explain(in Input, now time.Time) Decision { return new(Telling).Explain(in, now) }
 
 // byPolicy reports whether the policy says where the stack runs: not if it is deleted, marked or has no object.

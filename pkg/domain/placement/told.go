@@ -76,12 +76,13 @@ func (m *memory) common(list []Reason) []Reason {
 	if len(m.refusing) >= maxCommon {
 		clear(m.refusing)
 	}
+	list = slices.Clip(list) // others must not write behind it
 	m.refusing[b.String()] = list
 	return list
 }
 
-// inPoints is a score as it is told.
-func (m *memory) inPoints(score int64) string {
+// scoreText is a score as it is told.
+func (m *memory) scoreText(score int64) string {
 	s, ok := m.scored[score]
 	if !ok {
 		if len(m.scored) >= maxCommon {

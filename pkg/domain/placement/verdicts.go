@@ -19,6 +19,7 @@ type Telling struct {
 	spread   []Fullness
 	alike    []int32 // by domain of the first spread: the slot that was told of last; -1: none
 	fullness [][]Fullness
+	thorough bool // every cluster is judged again, by all rules: for tests of what is not
 }
 
 // Explain is the function of that name. The verdicts count until it is called again, and what they hold may be common to several of them:
@@ -47,6 +48,9 @@ func take[T any](s *[]T, appended []T) []T {
 // begin makes room for what is told by r of so many clusters.
 func (t *Telling) begin(r *run, clusters int) {
 	ranked := min(len(r.cands)+r.pins.count()+r.prior.count(), clusters)
+	if t.verdicts == nil { // that there are none is not the same as that nothing was told
+		t.verdicts = make([]Verdict, 0, clusters)
+	}
 	t.verdicts = slices.Grow(t.verdicts[:0], clusters)[:clusters]
 	t.reasons = slices.Grow(t.reasons[:0], ranked+clusters/8)
 	t.scores = slices.Grow(t.scores[:0], ranked*(len(r.c.document.Prefer)+1))
@@ -66,6 +70,10 @@ func (r *run) verdicts(t *Telling) []Verdict {
 	order := r.m.order(r.f)
 	t.begin(r, len(order))
 	low, refused, why := r.fewest(), r.refused(), r.m.refusalsOf(&r.c.clusters, r.f, r.now)
+	if t.thorough {
+		clear(refused)
+		clear(r.sure)
+	}
 	r.texts = r.texts[:0]
 	for p := range r.c.scales {
 		r.texts = append(r.texts, r.m.textsOf(r.c.scales[p].property, r.f, r.now))
@@ -154,7 +162,7 @@ func (r *run) lost(i int, score int64) Reason {
 	if r.atMost == "" {
 		r.atMost = "at most " + strconv.Itoa(r.most()) + " clusters"
 	}
-	return Reason{Rule: RuleOutranked, Wanted: r.atMost, Observed: r.m.inPoints(score), Message: "it fits, but others come first"}
+	return Reason{Rule: RuleOutranked, Wanted: r.atMost, Observed: r.m.scoreText(score), Message: "it fits, but others come first"}
 }
 
 // full says how full the domain of spread s is in which slot i is.
