@@ -117,7 +117,7 @@ type Deps struct {
 	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided.
 	CEL func(expression string) (placement.Expr, error)
 
-	NewID  func() string       // of the replica, rollouts and events; random ones if nil
+	NewID  func() string       // of the replica, rollouts and events, safe for concurrent use; random ones if nil
 	Random func(n int64) int64 // below n, for what replicas are not to do at once; the process's if nil
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +39,7 @@ type Options struct {
 	Window     time.Duration // of the fleet's removal brake; 10 min
 	// CEL compiles the expressions of policies; nil: what a policy with one reaches is not decided, and the log says so.
 	CEL    func(expression string) (placement.Expr, error)
-	NewID  func() string       // of rollouts and events; random ones
+	NewID  func() string       // of rollouts and events, safe for concurrent use; random ones
 	Random func(n int64) int64 // below n; the process's
 }
 
@@ -86,6 +84,7 @@ type Engine struct {
 	opt     Options
 
 	world  *world
+	torn   bool // the snapshot has only a part of what events told
 	cursor ports.Cursor
 	dirty  map[stack.ID]cause
 	retry  map[stack.ID]int      // failed tries in a row of what is dirty
@@ -212,7 +211,7 @@ func (e *Engine) gather(ctx context.Context, first int) {
 
 // round brings the snapshot up to date and decides for a turn; more says that dirty stacks are left.
 func (e *Engine) round(ctx context.Context, full bool) (more bool, err error) {
-	if full || e.world == nil {
+	if full || e.world == nil || e.torn {
 		if err := e.reload(ctx); err != nil {
 			return false, err
 		}
@@ -262,6 +261,7 @@ func (e *Engine) reload(ctx context.Context) error {
 		e.world = nil
 		return err
 	}
+	e.torn = false
 	clear(e.alarms)
 	e.forget()
 	for id := range w.subjects {
@@ -283,104 +283,14 @@ func (e *Engine) catchUp(ctx context.Context) error {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
 		if err := e.take(ctx, events); err != nil {
-			return err // the cursor stays: the same events are read again
+			e.torn = true // the same events would find a part of what they tell known already, and nobody whom it concerns
+			return err
 		}
 		e.cursor = cursor
 		if len(events) < outboxPage {
 			return nil
 		}
 	}
-}
-
-func (e *Engine) take(ctx context.Context, events []event.Event) error {
-	stacks, agents := map[stack.ID]cause{}, map[agent.ID]cause{}
-	ruled := map[stack.ID]cause{} // of these nothing but the policy has changed
-	var latest cause              // of agents
-	var decided []stack.ID
-	removed := false // by other replicas
-	for _, ev := range events {
-		c := cause{event: ev.Type, traceparent: ev.Traceparent}
-		switch ev.Type {
-		case event.StackCreated, event.StackChanged, event.StackDeleted, event.StackRestored, event.DeploymentCreated, event.PlacementApproved, event.RemovalAcknowledged, event.RolloutActed:
-			stacks[ev.Stack] = c
-		case event.AgentRegistered, event.AgentChanged, event.AgentDeregistered, event.ConsentChanged:
-			agents[ev.Agent], latest = c, c
-			if ev.Stack != "" {
-				stacks[ev.Stack] = c
-			}
-		case event.GeneratorDeleted:
-			for id, s := range e.world.subjects {
-				if s.Generator == ev.Generator {
-					stacks[id] = c
-				}
-			}
-		case event.AssignmentReported:
-			for _, id := range e.awaiting(ev.Stack) {
-				e.dirty[id] = c
-			}
-		case event.PolicyChanged, event.PolicyDeleted, event.PolicyAttached, event.PolicyDetached:
-			for _, id := range e.world.reached(ev) {
-				ruled[id] = c
-			}
-		case event.PlacementDecided:
-			if e.theirs(ev) {
-				decided = append(decided, ev.Stack)
-				removed = removed || whole(ev.Data["removals"]) > 0
-			}
-		case event.PolicyCreated, // it is attached to nothing yet
-			event.DeploymentApplied, event.DeploymentFailed, event.DeploymentDeleted, event.RolloutMoved,
-			event.DiagnosticRequested, event.DiagnosticCompleted,
-			event.WorkOrderCreated, event.WorkOrderClaimed, event.WorkOrderCompleted, event.WorkOrderFailed:
-			// no fact of placement: what agents report and are asked for
-		}
-	}
-	delete(stacks, "")
-	delete(agents, "")
-	maps.DeleteFunc(ruled, func(id stack.ID, _ cause) bool { _, more := stacks[id]; return more })
-	f := e.store.Facts()
-	old := e.world.some(keys(agents))
-	all := slices.Concat(keys(stacks), keys(ruled))
-	former := e.world.known(all)
-	if err := e.world.refreshClusters(ctx, f, keys(agents), e.now()); err != nil {
-		return err
-	}
-	if err := e.world.refreshStacks(ctx, f, keys(stacks)); err != nil {
-		return err
-	}
-	if err := e.world.refreshSubjects(ctx, f, keys(ruled)); err != nil {
-		return err
-	}
-	if err := e.refreshRollouts(ctx, all); err != nil {
-		return err
-	}
-	for id, was := range former {
-		if e.world.subjects[id].Generation > was.Generation { // the event that tells of it comes later
-			decided = append(decided, id)
-		}
-	}
-	if err := e.heed(ctx, decided); err != nil {
-		return err
-	}
-	e.named(all, former)
-	if removed {
-		if err := e.recount(ctx); err != nil {
-			return err
-		}
-	}
-	maps.Copy(stacks, ruled)
-	for id, c := range stacks {
-		if _, ok := e.world.subjects[id]; ok {
-			e.dirty[id] = c
-		}
-	}
-	if len(agents) > 0 {
-		for _, id := range e.concerned(keys(agents), old, e.now()) {
-			if _, ok := stacks[id]; !ok {
-				e.dirty[id] = latest
-			}
-		}
-	}
-	return nil
 }
 
 func keys[K comparable, V any](m map[K]V) []K {

@@ -14,18 +14,17 @@ type inbox struct {
 	gained              <-chan int
 }
 
-// news is what of it has come.
-type news struct {
+// arrivals is what of it has come.
+type arrivals struct {
 	woken, polled, alarmed, resync, gained bool
 	shard                                  int // that was gained
 }
 
-func (n news) any() bool { return n != news{} }
+func (n arrivals) any() bool { return n != arrivals{} }
 
 // wait waits until something has come, not at all if more is to be done anyway, and takes of each kind what is there. So what has come
-// at the same time is served by one round, and in the same way each time: of several that are ready a select takes any. The alarm does
-// nothing but to end the wait.
-func (in *inbox) wait(ctx context.Context, more bool) (n news) {
+// at the same time is served by one round, and in the same way each time: of several that are ready a select takes any.
+func (in *inbox) wait(ctx context.Context, more bool) (n arrivals) {
 	if !more {
 		select {
 		case <-ctx.Done():

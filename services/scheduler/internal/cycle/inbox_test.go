@@ -19,10 +19,10 @@ func TestWhatHasComeIsTakenTogether(t *testing.T) {
 		resync <- time.Time{}
 		gained <- 7
 		gained <- 8
-		if got, want := in.wait(t.Context(), false), (news{woken: true, polled: true, resync: true, gained: true, shard: 7}); got != want {
+		if got, want := in.wait(t.Context(), false), (arrivals{woken: true, polled: true, resync: true, gained: true, shard: 7}); got != want {
 			t.Fatalf("first: got %+v, want %+v", got, want)
 		}
-		if got, want := in.wait(t.Context(), true), (news{woken: true, gained: true, shard: 8}); got != want {
+		if got, want := in.wait(t.Context(), true), (arrivals{woken: true, gained: true, shard: 8}); got != want {
 			t.Fatalf("then: got %+v, want %+v", got, want)
 		}
 		if got := in.wait(t.Context(), true); got.any() {

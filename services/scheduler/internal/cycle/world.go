@@ -5,6 +5,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -112,9 +113,39 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 			delete(w.promises, id)
 		}
 	}
+	w.leave(gone)
 	w.fleet = w.fleet.With(got, gone)
 	w.list = nil
 	return nil
+}
+
+// leave forgets what was assigned to agents that are gone: it went with them, which nobody decided.
+func (w *world) leave(gone []agent.ID) {
+	if len(gone) == 0 {
+		return
+	}
+	for id, p := range w.priors {
+		var left placement.Prior
+		for _, a := range gone {
+			x, there := p[a]
+			if !there {
+				continue
+			}
+			if left == nil {
+				left = maps.Clone(p)
+			}
+			delete(left, a)
+			if x.State == delivery.Assigned {
+				w.assigned--
+			}
+		}
+		if left != nil {
+			w.priors[id] = left
+		}
+	}
+	for _, a := range gone {
+		delete(w.load, a)
+	}
 }
 
 // refreshStacks reads these stacks and their assignments again.
@@ -153,7 +184,7 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 }
 
 // refreshSubjects reads these stacks again without their assignments, which a policy alone does not change. Those of which more has changed,
-// for somebody has decided about them or they are no longer there, are read whole.
+// for somebody has decided about them or they are no longer there, are read as a whole.
 func (w *world) refreshSubjects(ctx context.Context, f ports.Facts, ids []stack.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -166,16 +197,16 @@ func (w *world) refreshSubjects(ctx context.Context, f ports.Facts, ids []stack.
 	for _, s := range subjects {
 		found[s.Stack] = s.Generation == w.subjects[s.Stack].Generation
 	}
-	var same, whole []stack.ID
+	var same, more []stack.ID
 	for _, id := range ids {
 		if found[id] {
 			same = append(same, id)
 		} else {
-			whole = append(whole, id)
+			more = append(more, id)
 		}
 	}
 	w.replace(same, slices.DeleteFunc(subjects, func(s placement.Subject) bool { return !found[s.Stack] }))
-	return w.refreshStacks(ctx, f, whole)
+	return w.refreshStacks(ctx, f, more)
 }
 
 // replace makes subjects what is known of these stacks.

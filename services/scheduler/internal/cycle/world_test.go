@@ -3,12 +3,14 @@ package cycle
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
+	"github.com/colliery-io/brokkr/pkg/domain/fault"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
 	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
@@ -89,6 +91,40 @@ func TestAPolicyAloneReadsNoAssignments(t *testing.T) {
 	}
 }
 
+// What was assigned to an agent that is gone went with it: neither brakes nor counts know it any longer.
+func TestWhatWasAssignedGoesWithItsAgent(t *testing.T) {
+	t.Parallel()
+	assigned := func(agents ...agent.ID) placement.Prior {
+		p := placement.Prior{}
+		for _, a := range agents {
+			p[a] = delivery.Assignment{Agent: a, State: delivery.Assigned}
+		}
+		return p
+	}
+	leaving := assigned("a", "b")
+	leaving["a"] = delivery.Assignment{Agent: "a", State: delivery.Removing}
+	f := &told{subjects: map[stack.ID]placement.Subject{"s": {Stack: "s"}, "t": {Stack: "t"}, "u": {Stack: "u"}},
+		priors: map[stack.ID]placement.Prior{"s": assigned("a", "b"), "t": leaving, "u": assigned("b")}, clusters: []placement.Cluster{{Agent: "a"}, {Agent: "b"}}}
+	w := empty().world
+	if err := w.refreshClusters(t.Context(), f, []agent.ID{"a", "b"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.refreshStacks(t.Context(), f, []stack.ID{"s", "t", "u"}); err != nil {
+		t.Fatal(err)
+	}
+	f.clusters = nil
+	if err := w.refreshClusters(t.Context(), f, []agent.ID{"a"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[stack.ID]placement.Prior{"s": assigned("b"), "t": assigned("b"), "u": assigned("b")}
+	if diff := cmp.Diff(want, w.priors); diff != "" {
+		t.Errorf("assignments (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[agent.ID]int{"b": 3}, w.load); diff != "" || w.assigned != 3 {
+		t.Errorf("%d are assigned, want 3 (-want +got):\n%s", w.assigned, diff)
+	}
+}
+
 // nothingElse is a store of which nothing but facts may be asked.
 type nothingElse struct {
 	ports.Store
@@ -107,5 +143,60 @@ func TestEventsOfClustersReadNoStacks(t *testing.T) {
 	}
 	if _, known := e.world.clusters["a"]; !known || len(f.asked) > 0 {
 		t.Errorf("the cluster is known: %t; assignments were read of %v, want none", known, f.asked)
+	}
+}
+
+// halfway is a store that fails after the clusters were read, once.
+type halfway struct {
+	ports.Store
+	facts  *told
+	events []event.Event
+	ends   int
+}
+
+func (s *halfway) Facts() ports.Facts       { return failing{s.facts} }
+func (s *halfway) Outbox() ports.Outbox     { return halfOutbox{s: s} }
+func (s *halfway) Removals() ports.Removals { return away{} }
+
+type failing struct{ *told }
+
+func (failing) Subjects(context.Context, []stack.ID) ([]placement.Subject, error) {
+	return nil, errAway
+}
+
+type away struct{ ports.Removals }
+
+func (away) Since(context.Context, time.Time) ([]placement.Removal, error) { return nil, errAway }
+
+var errAway = fault.New(fault.Unavailable, "unavailable", "the store is away")
+
+type halfOutbox struct {
+	ports.Outbox
+	s *halfway
+}
+
+func (o halfOutbox) Read(context.Context, ports.Cursor, time.Time, time.Duration, int) ([]event.Event, ports.Cursor, error) {
+	return o.s.events, ports.Cursor{}, nil
+}
+
+func (o halfOutbox) End(context.Context) (ports.Cursor, error) {
+	o.s.ends++
+	return ports.Cursor{}, nil
+}
+
+// A snapshot that has taken a part of what events tell is read anew: with the same events once more nobody would be found whom that part
+// concerns.
+func TestATornSnapshotIsReadAnew(t *testing.T) {
+	t.Parallel()
+	e := empty()
+	s := &halfway{facts: &told{clusters: []placement.Cluster{{Agent: "a"}}}, events: []event.Event{{Type: event.AgentChanged, Agent: "a"}, {Type: event.StackChanged, Stack: "s"}}}
+	e.store = s
+	for i := range 3 {
+		if _, err := e.round(t.Context(), false); !fault.Is(err, fault.Unavailable) {
+			t.Fatalf("round %d: got %v, want that the store is away", i, err)
+		}
+		if s.ends != i {
+			t.Fatalf("after round %d everything was read anew %d times, want %d", i, s.ends, i)
+		}
 	}
 }
