@@ -153,8 +153,8 @@ func (s *simulation) checkCounts(now glance) {
 	s.checkSpread(now)
 }
 
-// patient is for how long a region that had nobody to take the stack may be without it when somebody is back: schedulers may be away,
-// or a decision held, as long as there is trouble.
+// patient is for how long a region that had nobody to take the stack may be without it when somebody is back: schedulers may be away as
+// long as there is trouble. While a decision is held, for others use up what may be removed, it does not pass.
 const patient = 10 * time.Minute
 
 // checkSpread: the spread stack is once in each region; twice, as the skew of one admits, only while each region that lacks it has, or
@@ -175,10 +175,12 @@ func (s *simulation) checkSpread(now glance) {
 	most := 1
 	for i := range regions {
 		r := fmt.Sprint("region", i)
-		if !able[r] {
+		at, ever := s.barren[r]
+		lacks := picked[r] == 0 && ever && time.Since(at) < patient
+		if !able[r] || (lacks && s.held[s.spread] != nil) {
 			s.barren[r] = time.Now()
 		}
-		if at, ever := s.barren[r]; picked[r] == 0 && ever && time.Since(at) < patient {
+		if lacks || (picked[r] == 0 && !able[r]) {
 			most = 2
 		}
 	}

@@ -160,7 +160,7 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 		if !fault.Is(err, fault.Conflict) {
 			return err
 		}
-		return e.world.refreshStacks(ctx, f, []stack.ID{id}) // its policy has changed
+		return e.readAgain(ctx, id) // its policy has changed
 	}
 	if err := e.refreshRollouts(ctx, []stack.ID{id}); err != nil {
 		return err
@@ -180,7 +180,21 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	if err := e.world.refreshClusters(ctx, f, agents, e.now()); err != nil {
 		return err
 	}
-	return e.world.refreshStacks(ctx, f, []stack.ID{id})
+	return e.readAgain(ctx, id)
+}
+
+// readAgain reads the stack and its assignments. If another replica has decided about it, the event that tells of that finds the decision
+// known, so that it is heeded here.
+func (e *Engine) readAgain(ctx context.Context, id stack.ID) error {
+	was := e.world.subjects[id].Generation
+	if err := e.world.refreshStacks(ctx, e.store.Facts(), []stack.ID{id}); err != nil {
+		return err
+	}
+	if e.world.subjects[id].Generation != was {
+		return e.heard(ctx, []stack.ID{id})
+	}
+	e.pledge([]stack.ID{id}) // assignments are read after the stack, and may be newer
+	return nil
 }
 
 // decideOnce decides and commits; without news it writes nothing.

@@ -146,6 +146,11 @@ func (e *Engine) heed(ctx context.Context, decided []stack.ID) error {
 	if err := e.world.refreshStacks(ctx, e.store.Facts(), decided); err != nil {
 		return err
 	}
+	return e.heard(ctx, decided)
+}
+
+// heard is the rest of heed, once the stacks have been read.
+func (e *Engine) heard(ctx context.Context, decided []stack.ID) error {
 	if err := e.learn(ctx); err != nil {
 		return err
 	}

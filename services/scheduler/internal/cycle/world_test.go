@@ -91,6 +91,33 @@ func TestAPolicyAloneReadsNoAssignments(t *testing.T) {
 	}
 }
 
+// After a race that was lost a stack is read again, with what another replica has given it: its room is promised from then on, also where
+// the assignments that were read are newer than the stack.
+func TestWhatOthersGaveIsPromisedWhenItIsReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, generation := range []int64{1, 2} {
+		ref := &policy.Ref{ID: "p", Revision: 1}
+		f := &told{subjects: map[stack.ID]placement.Subject{"s": {Stack: "s", Generation: 1, Policy: ref}}, priors: map[stack.ID]placement.Prior{}, clusters: []placement.Cluster{{Agent: "a"}}}
+		e := empty()
+		e.store = nothingElse{facts: f}
+		e.know(policy.Policy{ID: "p", Revision: 1, Document: policy.Document{Name: "p", Requires: &policy.Requirements{CPU: "3"}}})
+		if err := e.world.refreshClusters(t.Context(), f, []agent.ID{"a"}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.world.refreshStacks(t.Context(), f, []stack.ID{"s"}); err != nil {
+			t.Fatal(err)
+		}
+		f.subjects["s"] = placement.Subject{Stack: "s", Generation: generation, Policy: ref}
+		f.priors["s"] = placement.Prior{"a": {Agent: "a", State: delivery.Assigned, Placed: time.Now()}}
+		if err := e.readAgain(t.Context(), "s"); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.world.clusters["a"].Assumed.CPU; got != 3000 {
+			t.Errorf("read in generation %d: %d millicores are promised of the cluster, want 3000", generation, got)
+		}
+	}
+}
+
 // What was assigned to an agent that is gone went with it: neither brakes nor counts know it any longer.
 func TestWhatWasAssignedGoesWithItsAgent(t *testing.T) {
 	t.Parallel()
