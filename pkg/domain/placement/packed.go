@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/flate" // of the same format as the standard library's, and three times as fast
+	"github.com/klauspost/compress/flate" // of the same format as the standard library's, and about twice as fast
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 )

@@ -191,7 +191,9 @@ func (e *Engine) readAgain(ctx context.Context, id stack.ID) error {
 		return err
 	}
 	if e.world.subjects[id].Generation != was {
-		return e.heard(ctx, []stack.ID{id})
+		err := e.heard(ctx, []stack.ID{id})
+		e.torn = e.torn || err != nil // it would not be heeded later either
+		return err
 	}
 	e.pledge([]stack.ID{id}) // assignments are read after the stack, and may be newer
 	return nil

@@ -256,7 +256,7 @@ func (e *Engine) reload(ctx context.Context) error {
 		e.world = nil
 		return err
 	}
-	e.pledge(nil)
+	e.pledgeAll()
 	if err := e.loadRollouts(ctx); err != nil {
 		e.world = nil
 		return err

@@ -69,17 +69,24 @@ func (e *Engine) rooms(list []*pending) {
 	}
 }
 
-// pledge makes promises of what the assignments of these stacks, nil for all, have that is perhaps not in what the clusters have
-// told: also those that other replicas, or this one before it started, have decided. What they have no longer is promised no
-// longer.
+// pledgeAll makes promises anew of what all assignments have that is perhaps not in what the clusters have told: also those that other
+// replicas, or this one before it started, have decided.
+func (e *Engine) pledgeAll() {
+	clear(e.world.promises)
+	e.promise(keys(e.world.priors))
+}
+
+// pledge does the same for these stacks. What they have no longer is promised no longer.
 func (e *Engine) pledge(ids []stack.ID) {
-	w := e.world
-	if ids == nil {
-		clear(w.promises)
-		ids = keys(w.priors)
-	} else {
-		w.promises.Release(ids...)
+	if len(ids) == 0 {
+		return
 	}
+	e.world.promises.Release(ids...)
+	e.promise(ids)
+}
+
+func (e *Engine) promise(ids []stack.ID) {
+	w := e.world
 	for _, id := range ids {
 		s := w.subjects[id]
 		if s.Policy == nil {

@@ -85,9 +85,7 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if err := e.heed(ctx, decided); err != nil {
 		return err
 	}
-	if len(changed) > 0 {
-		e.pledge(changed) // assignments are read after the stacks, and may be newer
-	}
+	e.pledge(changed) // assignments are read after the stacks, and may be newer
 	e.named(all, former)
 	if removed {
 		if err := e.recount(ctx); err != nil {

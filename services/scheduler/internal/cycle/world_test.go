@@ -118,6 +118,27 @@ func TestWhatOthersGaveIsPromisedWhenItIsReadAgain(t *testing.T) {
 	}
 }
 
+// noPolicies is a store that is away when policies are read.
+type noPolicies struct{ nothingElse }
+
+func (noPolicies) Policies() ports.Policies { return awayPolicies{} }
+
+type awayPolicies struct{ ports.Policies }
+
+func (awayPolicies) Live(context.Context, []policy.ID) ([]policy.Policy, error) { return nil, errAway }
+
+// What another replica decided and is known, but was not heeded, is heeded with everything else.
+func TestADecisionThatWasNotHeededTearsTheSnapshot(t *testing.T) {
+	t.Parallel()
+	f := &told{subjects: map[stack.ID]placement.Subject{"s": {Stack: "s", Generation: 2, Policy: &policy.Ref{ID: "p", Revision: 1}}}, priors: map[stack.ID]placement.Prior{}}
+	e := empty()
+	e.store = noPolicies{nothingElse{facts: f}}
+	e.world.put(placement.Subject{Stack: "s", Generation: 1})
+	if err := e.readAgain(t.Context(), "s"); !fault.Is(err, fault.Unavailable) || !e.torn {
+		t.Errorf("got %v, torn: %t; want that the store is away, and a snapshot that is read anew", err, e.torn)
+	}
+}
+
 // What was assigned to an agent that is gone went with it: neither brakes nor counts know it any longer.
 func TestWhatWasAssignedGoesWithItsAgent(t *testing.T) {
 	t.Parallel()
