@@ -298,9 +298,9 @@ type Commit struct {
 // Room is what decisions that give room of a cluster rest on, beside the cluster itself: what else is there, or is to be.
 type Room struct {
 	Agent agent.ID // the decision changes what is assigned to it
-	// Stacks are as many as are assigned there when everything that is committed together is written, as far as its decisions know.
-	Stacks int
-	// Spare is how many there may be of which they do not know: others have decided about these meanwhile, and for them there is room too.
+	// Stacks are assigned there when everything that is committed together is written, as far as its decisions know; each once, in any order.
+	Stacks []stack.ID
+	// Spare is how many others there may be: somebody else has decided about these meanwhile, and for them there is room too.
 	Spare int
 }
 
@@ -308,7 +308,8 @@ type Room struct {
 type Decisions interface {
 	// Commit checks that the lease is held in its epoch and not over, that stack version, generation and policy are as expected,
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
-	// It is one too if more stacks are assigned to an agent then than a Room of one of the decisions says.
+	// It is one too if more stacks are assigned to an agent then of which a Room of one of the decisions does not know than it has to spare. One
+	// that left unnoticed makes up for none that came: what it used is free when the cluster says so.
 	// The blobs of variants must have been put (else Refused, foreign_key_violation).
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions. Several decisions, about a stack each, are committed together or not at all;

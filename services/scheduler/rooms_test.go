@@ -3,6 +3,8 @@ package scheduler_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -122,6 +124,72 @@ func TestRoomIsGivenOnceByTwoReplicas(t *testing.T) {
 		}
 	})
 }
+
+// One that leaves and one that comes are as many as were there. The room is given once all the same to somebody who knows of neither.
+func TestOneThatLeavesUnnoticedMakesNoRoom(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				var gates [2]*gate
+				for i := range gates {
+					gates[i] = &gate{Store: f.store}
+					t.Cleanup(f.start(gates[i]))
+				}
+				time.Sleep(30 * time.Second) // they share
+				leaving := asks("")
+				leaving.Strategy = policy.Strategy{}
+				leaving.Clusters = &policy.Selector{Expressions: []policy.Expression{{Key: "label.small", Operator: policy.DoesNotExist}}}
+				of := map[string][]stack.ID{}
+				for i := 0; len(of) < 2 || len(slices.MinFunc(slices.Collect(maps.Values(of)), fewer)) < 2; i++ {
+					s := f.stack(fmt.Sprint("s", i))
+					of[f.of(s)] = append(of[f.of(s)], s)
+				}
+				a := f.agent("a")
+				f.says(a, cores(4))
+				for i := range 9 { // enough for nobody to take fright at one that is lost
+					f.agent(fmt.Sprint("other", i))
+				}
+				for _, list := range of { // each replica has one that leaves, and one that comes
+					f.follow(list[0], leaving)
+					f.follow(list[1], asks("3"))
+					f.publish(list[0], "content")
+					f.publish(list[1], "content")
+				}
+				settle()
+				if n := f.stacksOn(a); n != 2 {
+					t.Fatalf("%d stacks are on the cluster at first, want the two that leave it", n)
+				}
+				for _, g := range gates {
+					g.close()
+				}
+				f.label(a, "small")
+				synctest.Wait()
+				for _, i := range order {
+					if n := gates[i].open(); n != 1 {
+						t.Fatalf("replica %d waited with %d writes, want one", i, n)
+					}
+					synctest.Wait()
+				}
+				settle()
+				came := 0
+				for _, list := range of {
+					came += len(f.on(list[1]))
+					if slices.Contains(f.on(list[0]), a) {
+						t.Errorf("%s is where it had to leave", list[0])
+					}
+				}
+				if came != 1 {
+					t.Errorf("%d stacks of three cores each came to the cluster of four, want one", came)
+				}
+			})
+		})
+	}
+}
+
+func fewer(x, y []stack.ID) int { return len(x) - len(y) }
 
 // Where there is room for what the other replica may have decided meanwhile, and where no room is asked for, both are stored at once.
 func TestReplicasWithRoomDoNotWaitForEachOther(t *testing.T) {

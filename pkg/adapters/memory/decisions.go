@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
@@ -35,7 +36,7 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 				if _, changed := revisions[r.Agent]; !changed {
 					return nil, fault.Newf(fault.Invalid, "invalid_decision", "the decision gives room of agent %s, which it does not change", r.Agent)
 				}
-				if c.stacksOf(r.Agent) > r.Stacks+r.Spare {
+				if c.unknown(r) > r.Spare {
 					return nil, stale("what is assigned to agent", r.Agent)
 				}
 			}
@@ -44,14 +45,14 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 	})
 }
 
-// stacksOf is how many stacks are assigned to an agent.
-func (c *change) stacksOf(a agent.ID) int {
+// unknown is how many stacks are assigned to an agent of which the room does not know.
+func (c *change) unknown(r ports.Room) int {
 	n := 0
-	c.assignments.from(two{string(a), ""}, func(k two, x delivery.Assignment) bool {
-		if k.a == string(a) && x.State == delivery.Assigned {
+	c.assignments.from(two{string(r.Agent), ""}, func(k two, x delivery.Assignment) bool {
+		if k.a == string(r.Agent) && x.State == delivery.Assigned && !slices.Contains(r.Stacks, x.Stack) {
 			n++
 		}
-		return k.a == string(a)
+		return k.a == string(r.Agent)
 	})
 	return n
 }

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -92,15 +93,24 @@ func TestWhatIsAssignedWithoutBeingCountedCounts(t *testing.T) {
 	dsn := migrated(t)
 	s, db := open(t, dsn), connect(t, dsn)
 	a := assigningTo(t, s, 5)
-	load := func(what string, want int, kept bool) {
+	load := func(what string, n int, kept bool) {
 		t.Helper()
 		list, err := s.Facts().Clusters(t.Context(), []agent.ID{a.agent})
-		if err != nil || len(list) != 1 || list[0].Load != want {
-			t.Errorf("%s: %+v, %v: want a load of %d", what, list, err, want)
+		if err != nil || len(list) != 1 || list[0].Load != n {
+			t.Errorf("%s: %+v, %v: want a load of %d", what, list, err, n)
 		}
 		var is bool
-		if err := db.QueryRowContext(t.Context(), `SELECT COALESCE(assigned IS NOT NULL AND counted_in = revision, false) FROM agent_revisions`).Scan(&is); err != nil || is != kept {
+		var ids int64
+		if err := db.QueryRowContext(t.Context(), `SELECT COALESCE(assigned IS NOT NULL AND counted_in = revision, false), assigned_ids FROM agent_revisions`).Scan(&is, &ids); err != nil || is != kept {
 			t.Errorf("%s: the count is kept: %t (%v), want %t", what, is, err, kept)
+		}
+		want := int64(0)
+		for _, id := range column(t, db, `SELECT stack_id FROM assignments WHERE state = 'assigned'`) {
+			u := uuid.MustParse(id)
+			want ^= int64(binary.BigEndian.Uint64(u[8:])) //nolint:gosec // the same bits
+		}
+		if kept && ids != want {
+			t.Errorf("%s: the ids come to %#x, want %#x", what, ids, want)
 		}
 	}
 	a.must(t, a.stacks[0], delivery.Assigned)
@@ -125,7 +135,7 @@ func TestWhatIsAssignedWithoutBeingCountedCounts(t *testing.T) {
 	}
 	before(a.stacks[2])
 	load("one more, of the version before", 2, false)
-	if _, err := a.to(t, a.stacks[3], delivery.Assigned, ports.Room{Agent: a.agent, Stacks: 2}); !fault.Is(err, fault.Conflict) {
+	if _, err := a.to(t, a.stacks[3], delivery.Assigned, ports.Room{Agent: a.agent, Stacks: []stack.ID{a.stacks[0], a.stacks[3]}}); !fault.Is(err, fault.Conflict) {
 		t.Errorf("the room that it has is given again: %v", err)
 	}
 	a.must(t, a.stacks[3], delivery.Assigned)

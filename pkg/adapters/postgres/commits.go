@@ -45,7 +45,7 @@ func (r decisions) Commit(ctx context.Context, commits ...ports.Commit) (map[age
 		if err != nil {
 			return nil, err
 		}
-		if err := checkRooms(grown, commits); err != nil {
+		if err := in.checkRooms(ctx, grown, commits); err != nil {
 			return nil, err
 		}
 		revisions := make(map[agent.ID]delivery.Revision, len(grown))

@@ -234,13 +234,13 @@ func (u *undo) back(e *Engine) {
 	}
 	maps.Copy(w.clusters, u.clusters)
 	for id := range u.subjects {
+		w.holdings.move(id, w.priors[id], u.priors[id])
 		restore(w.priors, u.priors, id)
 		restore(w.rollouts, u.rollouts, id)
 		restore(w.depends, u.depends, id)
 	}
-	for a, c := range u.clusters {
+	for a := range u.clusters {
 		restore(w.promises, u.promises, a)
-		w.load[a] = c.Load
 	}
 	w.list = nil
 }

@@ -205,6 +205,7 @@ func (e *Engine) decideOnce(ctx context.Context, id stack.ID, c cause, lease por
 	if err != nil || p == nil {
 		return err
 	}
+	e.rooms(p)
 	start := time.Now()
 	within := trace.ContextWithSpan(ctx, p.span)
 	revisions, err := e.writing([]*pending{p})(within)

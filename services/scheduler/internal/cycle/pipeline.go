@@ -79,7 +79,7 @@ func (l *pipeline) send(ctx context.Context) error {
 	if len(f.list) == 1 { // its trace shows the commit
 		within = trace.ContextWithSpan(ctx, f.list[0].span)
 	}
-	l.rooms(f.list)
+	l.rooms(f.list...)
 	write := l.writing(f.list)
 	go func() {
 		defer close(f.over)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
@@ -107,13 +108,6 @@ func TestDecidingGoesOnWhileDecisionsAreCommitted(t *testing.T) {
 	}
 }
 
-// loads is what clusters have, without those that have nothing.
-func loads(of map[agent.ID]int) map[agent.ID]int {
-	out := maps.Clone(of)
-	maps.DeleteFunc(out, func(_ agent.ID, n int) bool { return n == 0 })
-	return out
-}
-
 // What is taken back leaves nothing in the snapshot: neither where stacks are, nor what clusters have and were promised, nor what
 // was removed.
 func TestTakingBackLeavesNothing(t *testing.T) {
@@ -126,9 +120,9 @@ func TestTakingBackLeavesNothing(t *testing.T) {
 	ref := &policy.Ref{ID: "p", Revision: 1}
 	e.ready["p"] = ready{revision: 1, compiled: compiled}
 	w := e.world
-	w.load, w.blocked, w.assigned = map[agent.ID]int{"a": 1}, map[stack.ID]int{}, 1
+	w.holdings, w.blocked, w.assigned = holdings{"a": {"one"}}, map[stack.ID]int{}, 1
 	for _, a := range []agent.ID{"a", "b"} {
-		w.clusters[a] = placement.Cluster{Agent: a, Load: w.load[a]}
+		w.clusters[a] = placement.Cluster{Agent: a, Load: len(w.holdings[a])}
 	}
 	w.fleet = placement.NewFleet(w.all())
 	w.put(placement.Subject{Stack: "one", Generation: 1, Policy: ref, Blocked: []placement.Blocked{{Agents: []agent.ID{"a"}}}})
@@ -140,13 +134,16 @@ func TestTakingBackLeavesNothing(t *testing.T) {
 		subjects map[stack.ID]placement.Subject
 		priors   map[stack.ID]placement.Prior
 		promises placement.Promises
-		load     map[agent.ID]int
 		blocked  map[stack.ID]int
 		assigned int
 		lost     int
 	}
 	known := func() state {
-		return state{maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), w.promises.Clone(), loads(w.load), maps.Clone(w.blocked), w.assigned, e.window.Lost(now)}
+		t.Helper()
+		if diff := cmp.Diff(holdingsOf(w.priors), w.holdings); diff != "" {
+			t.Errorf("what clusters have (-by the assignments +known):\n%s", diff)
+		}
+		return state{maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), w.promises.Clone(), maps.Clone(w.blocked), w.assigned, e.window.Lost(now)}
 	}
 	move := func(s stack.ID, changes ...placement.Change) *pending {
 		d := placement.Decision{Stack: s, Changes: changes}

@@ -3,6 +3,7 @@ package cycle
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/cluster"
@@ -41,7 +42,7 @@ func (e *Engine) know(p policy.Policy) {
 	e.most = cluster.Resources{CPU: max(e.most.CPU, cpu), Memory: max(e.most.Memory, memory), Pods: max(e.most.Pods, pods), GPU: max(e.most.GPU, gpu)}
 }
 
-// gives returns of which clusters the decision, which the snapshot does not have yet, gives room away, and what it rests on there.
+// gives returns of which clusters the decision, which the snapshot does not have yet, gives room away, and how much there is for others.
 func (e *Engine) gives(s placement.Subject, d placement.Decision) []ports.Room {
 	if s.Policy == nil || s.Over() {
 		return nil
@@ -53,18 +54,28 @@ func (e *Engine) gives(s placement.Subject, d placement.Decision) []ports.Room {
 	var out []ports.Room
 	for _, ch := range d.Changes {
 		if c, there := e.world.clusters[ch.Agent]; there && ch.State == delivery.Assigned && e.world.priors[s.Stack][ch.Agent].State != delivery.Assigned {
-			out = append(out, ports.Room{Agent: ch.Agent, Stacks: c.Load + 1, Spare: placement.Spare(c, needs, e.most)})
+			out = append(out, ports.Room{Agent: ch.Agent, Spare: placement.Spare(c, needs, e.most)})
 		}
 	}
 	return out
 }
 
-// rooms brings what the decisions that are committed together say of the room that they give away to what all of them come to. The snapshot
-// has them already.
-func (e *Engine) rooms(list []*pending) {
+// rooms says in decisions that are committed together what they know to be assigned where they give room away. Whoever commits them may go
+// on with that while the snapshot changes.
+func (e *Engine) rooms(list ...*pending) {
+	known := map[agent.ID][]stack.ID{}
 	for _, p := range list {
-		for i := range p.commit.Rooms {
-			p.commit.Rooms[i].Stacks = e.world.clusters[p.commit.Rooms[i].Agent].Load
+		for _, r := range p.commit.Rooms {
+			stacks, copied := known[r.Agent]
+			if !copied {
+				stacks = slices.Clone(e.world.holdings[r.Agent])
+			}
+			known[r.Agent] = with(stacks, p.subject.Stack)
+		}
+	}
+	for _, p := range list {
+		for i, r := range p.commit.Rooms {
+			p.commit.Rooms[i].Stacks = known[r.Agent]
 		}
 	}
 }

@@ -24,7 +24,7 @@ type world struct {
 	list     []placement.Cluster // of clusters, nil when they have changed: see all
 	fleet    *placement.Fleet    // of clusters, for policies
 	promises placement.Promises
-	load     map[agent.ID]int // of priors: how many stacks are assigned to each cluster
+	holdings holdings // of priors
 	subjects map[stack.ID]placement.Subject
 	index    index // of subjects
 	priors   map[stack.ID]placement.Prior
@@ -49,9 +49,9 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 	if w.priors, err = f.Prior(ctx, nil); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
-	w.load = placement.Loads(w.priors)
+	w.holdings = holdingsOf(w.priors)
 	for _, c := range clusters {
-		c.Load = w.load[c.Agent]
+		c.Load = len(w.holdings[c.Agent])
 		w.clusters[c.Agent] = c
 	}
 	for _, s := range subjects {
@@ -59,8 +59,8 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 		w.index.add(s)
 	}
 	w.fleet = placement.NewFleet(w.all())
-	for _, n := range w.load {
-		w.assigned += n
+	for _, list := range w.holdings {
+		w.assigned += len(list)
 	}
 	return w, nil
 }
@@ -103,7 +103,7 @@ func (w *world) refreshClusters(ctx context.Context, f ports.Facts, ids []agent.
 		delete(w.clusters, id) // gone unless it was read again
 	}
 	for i := range got {
-		got[i].Load, got[i].Assumed = w.load[got[i].Agent], w.promises.Assumed(got[i], now)
+		got[i].Load, got[i].Assumed = len(w.holdings[got[i].Agent]), w.promises.Assumed(got[i], now)
 		w.clusters[got[i].Agent] = got[i]
 	}
 	var gone []agent.ID
@@ -144,7 +144,7 @@ func (w *world) leave(gone []agent.ID) {
 		}
 	}
 	for _, a := range gone {
-		delete(w.load, a)
+		delete(w.holdings, a)
 	}
 }
 
@@ -163,20 +163,24 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	}
 	was := map[agent.ID]placement.Cluster{}
 	for _, id := range ids {
-		w.count(w.priors[id], -1, was)
-		delete(w.priors, id)
+		w.note(w.priors[id], was)
+		w.assigned -= w.priors[id].Assigned()
 	}
 	w.replace(ids, subjects)
-	for id, p := range priors {
-		w.priors[id] = p
-		w.count(p, 1, was)
+	for _, id := range ids {
+		p := priors[id]
+		w.note(p, was)
+		w.assigned += p.Assigned()
+		w.holdings.move(id, w.priors[id], p)
+		restore(w.priors, priors, id)
 	}
 	for a, c := range was {
-		if c.Load == w.load[a] {
+		n := len(w.holdings[a])
+		if c.Load == n {
 			delete(was, a)
 			continue
 		}
-		c.Load = w.load[a]
+		c.Load = n
 		w.clusters[a] = c
 	}
 	w.changed(was)
@@ -222,26 +226,19 @@ func (w *world) replace(ids []stack.ID, subjects []placement.Subject) {
 	}
 }
 
-// count adds n for each cluster to which a stack is assigned, and notes these clusters as they are.
-func (w *world) count(p placement.Prior, n int, noted map[agent.ID]placement.Cluster) {
+// note keeps the clusters to which a stack is assigned as they are.
+func (w *world) note(p placement.Prior, noted map[agent.ID]placement.Cluster) {
 	for a, x := range p {
-		if x.State != delivery.Assigned {
-			continue
-		}
-		w.assigned += n
-		w.load[a] += n
-		if c, there := w.clusters[a]; there {
+		if c, there := w.clusters[a]; there && x.State == delivery.Assigned {
 			noted[a] = c
 		}
 	}
 }
 
-// settle brings load and promises of the clusters to where the decision leaves them, and returns those that change as they were.
+// settle brings promises of the clusters, and how many stacks they have, to where the decision leaves them, and returns those that change
+// as they were.
 func (w *world) settle(d placement.Decision, needs cluster.Resources, now time.Time) map[agent.ID]placement.Cluster {
 	was := w.promises.Settle(d, needs, w.priors[d.Stack], w.clusters, now)
-	for a := range was {
-		w.load[a] = w.clusters[a].Load
-	}
 	w.changed(was)
 	return was
 }
@@ -269,6 +266,13 @@ func (w *world) committed(d placement.Decision, now time.Time) {
 	w.put(w.subjects[d.Stack].After(d, now))
 	prior := w.priors[d.Stack].After(d, now)
 	w.assigned += prior.Assigned() - w.priors[d.Stack].Assigned()
+	for _, c := range d.Changes {
+		if c.State == delivery.Assigned {
+			w.holdings.add(c.Agent, d.Stack)
+		} else {
+			w.holdings.remove(c.Agent, d.Stack)
+		}
+	}
 	w.priors[d.Stack] = prior
 }
 

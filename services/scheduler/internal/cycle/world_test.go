@@ -83,8 +83,8 @@ func TestAPolicyAloneReadsNoAssignments(t *testing.T) {
 	if diff := cmp.Diff(f.subjects, w.subjects); diff != "" {
 		t.Errorf("stacks (-in the store +known):\n%s", diff)
 	}
-	if w.assigned != 2 || w.load["a"] != 2 {
-		t.Errorf("%d are assigned, %d to the cluster, want 2", w.assigned, w.load["a"])
+	if w.assigned != 2 || len(w.holdings["a"]) != 2 {
+		t.Errorf("%d are assigned, %d to the cluster, want 2", w.assigned, len(w.holdings["a"]))
 	}
 	if len(w.index.policies["p"]) != 2 {
 		t.Errorf("the policy reaches %d stacks, want 2", len(w.index.policies["p"]))
@@ -168,7 +168,7 @@ func TestWhatWasAssignedGoesWithItsAgent(t *testing.T) {
 	if diff := cmp.Diff(want, w.priors); diff != "" {
 		t.Errorf("assignments (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[agent.ID]int{"b": 3}, w.load); diff != "" || w.assigned != 3 {
+	if diff := cmp.Diff(holdings{"b": {"s", "t", "u"}}, w.holdings); diff != "" || w.assigned != 3 {
 		t.Errorf("%d are assigned, want 3 (-want +got):\n%s", w.assigned, diff)
 	}
 }

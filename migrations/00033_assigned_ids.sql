@@ -1,0 +1,8 @@
+-- +goose Up
+
+-- Which stacks these are: the last eight bytes of their ids, XORed. As of now if assigned is; NULL is not known, and the next commit that
+-- assigns to the agent finds it out.
+ALTER TABLE agent_revisions ADD COLUMN assigned_ids bigint;
+
+-- +goose Down
+ALTER TABLE agent_revisions DROP COLUMN assigned_ids;
