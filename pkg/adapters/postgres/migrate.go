@@ -154,12 +154,37 @@ func withProvider(ctx context.Context, dsn string, patience time.Duration, fn fu
 		}
 		return t.unreachable(err)
 	}
+	if err := suits(ctx, db, t); err != nil {
+		return err
+	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files,
 		goose.WithSessionLocker(migrationLock{patience}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	return fn(t, p)
+}
+
+// oldestServer is the first version of PostgreSQL that has all that statements use, which is bit_xor.
+const oldestServer = 14
+
+const serverVersion = `SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version')`
+
+// suits refuses servers that are too old, before anything is written: some statements would fail, and these only later.
+func suits(ctx context.Context, db *sql.DB, t target) error {
+	var major int
+	var version string
+	if err := db.QueryRowContext(ctx, serverVersion).Scan(&major, &version); err != nil {
+		return migrationFault(t, "ask for the version of the server", err)
+	}
+	return t.suits(major, version)
+}
+
+func (t target) suits(major int, version string) error {
+	if major < oldestServer {
+		return fault.Newf(fault.Refused, "server_outdated", "the PostgreSQL at %s is of version %s, and %d or newer is needed: upgrade it, or name another one", t, version, oldestServer)
+	}
+	return nil
 }
 
 func migrationFault(t target, act string, err error) error {
