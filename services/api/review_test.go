@@ -140,7 +140,29 @@ func TestDependencyCyclesAreRefused(t *testing.T) {
 	before = w.end()
 	refused("by attaching to a label", request{method: "PUT", path: labelPath}, "unpinned", "web", "held", "unpinned")
 
+	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.unpinned.ID) + "/labels/slow"})
+	with := func(name string, stacks ...string) policyAnswer {
+		t.Helper()
+		return answer[policyAnswer](w, asOwner, "POST", "/placement-policies", `{"name":"`+name+`","affinity":{"with_stacks":["`+strings.Join(stacks, `","`)+`"]}}`)
+	}
+	withWeb, withOne, withBoth := with("with-web", "web"), with("with-one", "late"), with("with-both", "late", "unpinned")
+	before = w.end()
+	refused("to be with one that waits", attach(w.unpinned, withWeb), "unpinned", "web", "held", "unpinned")
 	late := w.newStack("late")
+	w.ok(asOwner, attach(late, withOne)) // with itself, which is nothing
+	w.ok(asOwner, attach(w.unpinned, withOne))
+	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.unpinned.ID) + "/placement-policy"})
+	w.ok(asOwner, attach(late, withBoth)) // with itself and another
+	before = w.end()
+	refused("of two with each other", attach(w.unpinned, withOne), "unpinned", "late", "unpinned")
+	refused("of two that share a policy", attach(w.unpinned, withBoth), "unpinned", "late", "unpinned")
+	w.ok(asOwner, attach(late, withOne))
+	w.ok(asOwner, attach(w.unpinned, withOne))
+	before = w.end()
+	refused("of two with each other by a revision", request{method: "PUT", path: "/placement-policies/" + withOne.ID,
+		body: `{"name":"with-one","affinity":{"with_stacks":["late","unpinned"]}}`}, "unpinned", "late", "unpinned")
+	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.unpinned.ID) + "/placement-policy"})
+
 	w.ok(asOwner, attach(late, onWeb))
 	onGhost := depends("on-ghost", "ghost")
 	w.ok(asOwner, attach(w.unpinned, onGhost)) // late -> web -> held -> unpinned -> ghost, which is not there

@@ -183,7 +183,7 @@ func (a *app) warnings(all []client.PolicyProblem) {
 // cycleHint says what to do about stacks that would wait for one another.
 func cycleHint(err error) error {
 	if client.IsCode(err, "dependency_cycle") {
-		return hint(err, "take one of the steps out of depends_on, or attach a policy without it")
+		return hint(err, "take one of the steps out of depends_on or affinity.with_stacks, or attach a policy without it")
 	}
 	return err
 }

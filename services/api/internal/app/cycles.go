@@ -87,7 +87,7 @@ func (a *App) noCycleWithout(ctx context.Context, tx ports.Repositories, g tenan
 	return nil
 }
 
-// depending returns the documents of a generator's policies that reach stacks by labels and let them depend on others.
+// depending returns the documents of a generator's policies that reach stacks by labels and let them wait for others.
 func depending(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID) (map[policy.ID]policy.Document, error) {
 	out, q := map[policy.ID]policy.Document{}, policy.List().All(page.DefaultLimit)
 	for {
@@ -96,7 +96,7 @@ func depending(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID
 			return nil, fmt.Errorf("list the generator's placement policies: %w", err)
 		}
 		for _, p := range some.Items {
-			if len(p.Labels) > 0 && len(p.Document.DependsOn) > 0 {
+			if len(p.Labels) > 0 && (len(p.Document.DependsOn) > 0 || (p.Document.Affinity != nil && len(p.Document.Affinity.WithStacks) > 0)) {
 				out[p.ID] = p.Document
 			}
 		}

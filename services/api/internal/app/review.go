@@ -77,51 +77,79 @@ func stacksNamed(ctx context.Context, tx ports.Repositories, g tenancy.Generator
 }
 
 // noCycle refuses (Refused, dependency_cycle) what would let stacks of a generator wait for one another for ever: stacks that
-// depend as d says, if what they wait for depends, through however many stacks, on one of them. Closes says which stacks
-// those are.
+// wait as d says, for those on which they depend and those with which they are to be, if what they wait for waits, through however many
+// stacks, for one of them. Closes says which stacks those are.
 func (a *App) noCycle(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, closes func(stack.ID, *policy.Ref) bool) error {
 	w := walk{tx: tx, generator: g, closes: closes, seen: map[stack.ID]bool{}, documents: map[policy.ID]policy.Document{}}
-	return w.from(ctx, d)
+	return w.from(ctx, d, "")
 }
 
-// walk follows dependencies, depth first.
+// walk follows what stacks wait for, depth first.
 type walk struct {
 	tx        ports.Repositories
 	generator tenancy.GeneratorID
 	closes    func(stack.ID, *policy.Ref) bool
 	seen      map[stack.ID]bool
 	documents map[policy.ID]policy.Document
-	path      []string // names, from what the first document depends on
+	path      []string // names, from what the first document waits for
 }
 
-func (w *walk) from(ctx context.Context, d policy.Document) error {
+// from follows what the stack waits for about which d decides; "": the stacks that the walk is about.
+func (w *walk) from(ctx context.Context, d policy.Document, name string) error {
 	for _, x := range d.DependsOn {
-		found, err := stacksNamed(ctx, w.tx, w.generator, x.Stack)
-		if err != nil {
+		if err := w.follow(ctx, x.Stack, false); err != nil {
 			return err
 		}
-		for _, s := range found {
-			if w.seen[s.ID] {
-				continue
-			}
-			w.seen[s.ID] = true
-			w.path = append(w.path, s.Name)
-			if err := w.visit(ctx, s); err != nil {
-				return err
-			}
-			w.path = w.path[:len(w.path)-1]
+	}
+	if d.Affinity == nil {
+		return nil
+	}
+	for _, with := range d.Affinity.WithStacks {
+		if with == name {
+			continue // no stack waits for itself so: those that share a policy may all be named in it
+		}
+		if err := w.follow(ctx, with, true); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (w *walk) visit(ctx context.Context, s stack.Stack) error {
+// follow goes on to the stack with this name; with: not because it is depended on, but to be where it is.
+func (w *walk) follow(ctx context.Context, name string, with bool) error {
+	found, err := stacksNamed(ctx, w.tx, w.generator, name)
+	if err != nil {
+		return err
+	}
+	for _, s := range found {
+		if w.seen[s.ID] {
+			continue
+		}
+		w.seen[s.ID] = true
+		w.path = append(w.path, s.Name)
+		if err := w.visit(ctx, s, with && len(w.path) == 1); err != nil {
+			return err
+		}
+		w.path = w.path[:len(w.path)-1]
+	}
+	return nil
+}
+
+// visit looks at a stack, and follows what it waits for. If it is one of those that the walk is about, the path has led back to it, but for
+// perhaps itself: one that was reached by its own first step.
+func (w *walk) visit(ctx context.Context, s stack.Stack, perhapsItself bool) error {
 	ref, err := w.tx.Policies().Effective(ctx, s.ID)
 	if err != nil {
 		return fmt.Errorf("get the policy of stack %s: %w", s.Name, err)
 	}
-	if w.closes(s.ID, ref) {
-		cycle := append([]string{s.Name}, w.path...)
+	switch closes := w.closes(s.ID, ref); {
+	case closes && perhapsItself:
+		delete(w.seen, s.ID) // whoever comes here again has gone round
+	case closes:
+		cycle := w.path
+		if len(cycle) == 1 || cycle[0] != s.Name {
+			cycle = append([]string{s.Name}, cycle...)
+		}
 		text := cycle[0]
 		for _, n := range cycle[1:] {
 			text += " -> " + n
@@ -140,7 +168,7 @@ func (w *walk) visit(ctx context.Context, s stack.Stack) error {
 		d = p.Document
 		w.documents[ref.ID] = d
 	}
-	return w.from(ctx, d)
+	return w.from(ctx, d, s.Name)
 }
 
 // closesOne is true of one stack; closesAll of those about which a policy decides.
