@@ -308,8 +308,8 @@ type Room struct {
 type Decisions interface {
 	// Commit checks that the lease is held in its epoch and not over, that stack version, generation and policy are as expected,
 	// and that the agent of each change is live and still has Change.Version; if one is not so, it is a Conflict and nothing is written.
-	// It is one too if more stacks are assigned to an agent then of which a Room of one of the decisions does not know than it has to spare. One
-	// that left unnoticed makes up for none that came: what it used is free when the cluster says so.
+	// It is one too if, of the stacks that are assigned to an agent then, more than Room.Spare are not in Room.Stacks. One that left unnoticed makes
+	// up for none that came: what it used is free when the cluster says so.
 	// The blobs of variants must have been put (else Refused, foreign_key_violation).
 	// It then writes the assignments, grows the revision of each agent concerned, stores hold and record with the
 	// next generation, and returns the new revisions. Several decisions, about a stack each, are committed together or not at all;

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -30,7 +31,7 @@ func Migrate(ctx context.Context, dsn string, logger *slog.Logger, options ...Mi
 	for _, set := range options {
 		set(&o)
 	}
-	return withProvider(ctx, dsn, o.patience, func(t target, p *goose.Provider) error {
+	return withProvider(ctx, dsn, o, func(t target, p *goose.Provider) error {
 		current, wanted, err := p.GetVersions(ctx)
 		if err != nil {
 			return migrationFault(t, "read schema version", err)
@@ -55,14 +56,17 @@ func Migrate(ctx context.Context, dsn string, logger *slog.Logger, options ...Mi
 // MigrateOption changes what Migrate does.
 type MigrateOption func(*migrateOptions)
 
-type migrateOptions struct{ patience time.Duration }
+type migrateOptions struct {
+	patience time.Duration
+	oldest   int // major version of the server; 0: oldestServer
+}
 
 // Patience bounds how long Migrate waits for the database to take a connection, and then for others who migrate; without it, until its context ends.
 func Patience(d time.Duration) MigrateOption { return func(o *migrateOptions) { o.patience = d } }
 
 // MigrateDown takes the schema back to a version; 0 drops everything, data included.
 func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Logger) error {
-	return withProvider(ctx, dsn, 0, func(t target, p *goose.Provider) error {
+	return withProvider(ctx, dsn, migrateOptions{}, func(t target, p *goose.Provider) error {
 		results, err := p.DownTo(ctx, version)
 		for _, r := range results {
 			logger.InfoContext(ctx, "took the database schema back", "version", r.Source.Version, "took", r.Duration.String())
@@ -76,7 +80,7 @@ func MigrateDown(ctx context.Context, dsn string, version int64, logger *slog.Lo
 
 // Version returns the version of the database's schema (0: none), and the one that this program brings it to.
 func Version(ctx context.Context, dsn string) (current, wanted int64, err error) {
-	err = withProvider(ctx, dsn, 0, func(t target, p *goose.Provider) error {
+	err = withProvider(ctx, dsn, migrateOptions{}, func(t target, p *goose.Provider) error {
 		current, wanted, err = p.GetVersions(ctx)
 		if err != nil {
 			return migrationFault(t, "read schema version", err)
@@ -127,7 +131,7 @@ func newestMigration() (int64, error) {
 	return newest, nil
 }
 
-func withProvider(ctx context.Context, dsn string, patience time.Duration, fn func(target, *goose.Provider) error) (err error) {
+func withProvider(ctx context.Context, dsn string, o migrateOptions, fn func(target, *goose.Provider) error) (err error) {
 	t, err := newTarget(dsn, Options{StatementTimeout: migrationTimeout, ApplicationName: "brokkr-migrate"}.withDefaults())
 	if err != nil {
 		return err
@@ -143,8 +147,8 @@ func withProvider(ctx context.Context, dsn string, patience time.Duration, fn fu
 		}
 	}()
 	reach, cancel := ctx, func() {}
-	if patience > 0 {
-		reach, cancel = context.WithTimeout(ctx, patience)
+	if o.patience > 0 {
+		reach, cancel = context.WithTimeout(ctx, o.patience)
 	}
 	err = db.PingContext(reach)
 	cancel()
@@ -154,11 +158,11 @@ func withProvider(ctx context.Context, dsn string, patience time.Duration, fn fu
 		}
 		return t.unreachable(err)
 	}
-	if err := suits(ctx, db, t); err != nil {
+	if err := suits(ctx, db, t, cmp.Or(o.oldest, oldestServer)); err != nil {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files,
-		goose.WithSessionLocker(migrationLock{patience}), goose.WithDisableGlobalRegistry(true))
+		goose.WithSessionLocker(migrationLock{o.patience}), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -171,18 +175,14 @@ const oldestServer = 14
 const serverVersion = `SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version')`
 
 // suits refuses servers that are too old, before anything is written: some statements would fail, and these only later.
-func suits(ctx context.Context, db *sql.DB, t target) error {
+func suits(ctx context.Context, db *sql.DB, t target, oldest int) error {
 	var major int
 	var version string
 	if err := db.QueryRowContext(ctx, serverVersion).Scan(&major, &version); err != nil {
 		return migrationFault(t, "ask for the version of the server", err)
 	}
-	return t.suits(major, version)
-}
-
-func (t target) suits(major int, version string) error {
-	if major < oldestServer {
-		return fault.Newf(fault.Refused, "server_outdated", "the PostgreSQL at %s is of version %s, and %d or newer is needed: upgrade it, or name another one", t, version, oldestServer)
+	if major < oldest {
+		return fault.Newf(fault.Refused, "server_outdated", "the PostgreSQL at %s is of version %s, and %d or newer is needed: upgrade it, or name another one", t, version, oldest)
 	}
 	return nil
 }

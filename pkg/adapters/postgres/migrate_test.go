@@ -134,6 +134,19 @@ func TestMigrateMakesTheFirstGenerators(t *testing.T) {
 	}
 }
 
+// A server that is too old is named, with what to do, before anything is written.
+func TestAServerThatIsTooOldIsRefused(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.Postgres(t)
+	err := postgres.Migrate(t.Context(), dsn, quietLog, postgres.Oldest(99))
+	if !fault.Is(err, fault.Refused) || !strings.Contains(err.Error(), "and 99 or newer is needed: upgrade it") {
+		t.Errorf("got %v, want it refused", err)
+	}
+	if left := describe(t, connect(t, dsn)); len(left) != 0 {
+		t.Errorf("it was refused after this was written:\n%s", strings.Join(left, "\n"))
+	}
+}
+
 // Replicas that start together migrate once, and none of them goes on before the schema is there.
 func TestMigrateTogether(t *testing.T) {
 	t.Parallel()

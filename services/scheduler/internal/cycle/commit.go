@@ -154,7 +154,6 @@ func (e *Engine) relearn(ctx context.Context) error {
 
 // reread brings the stack, its assignments and every agent that a decision on it would change up to date.
 func (e *Engine) reread(ctx context.Context, id stack.ID) error {
-	f := e.store.Facts()
 	d, _, err := e.decide(ctx, id, e.now())
 	if err != nil {
 		if !fault.Is(err, fault.Conflict) {
@@ -177,10 +176,23 @@ func (e *Engine) reread(ctx context.Context, id stack.ID) error {
 	for _, c := range d.Changes {
 		agents = append(agents, c.Agent)
 	}
-	if err := e.world.refreshClusters(ctx, f, agents, e.now()); err != nil {
+	if err := e.renew(ctx, agents); err != nil {
 		return err
 	}
 	return e.readAgain(ctx, id)
+}
+
+// renew reads clusters again, before any event tells of what has changed: it will find that known, so that whom it concerns is made dirty
+// here.
+func (e *Engine) renew(ctx context.Context, agents []agent.ID) error {
+	old := e.world.some(agents)
+	if err := e.world.refreshClusters(ctx, e.store.Facts(), agents, e.now()); err != nil {
+		return err
+	}
+	for _, id := range e.concerned(agents, old, e.now()) {
+		e.soil(id, cause{event: event.AgentChanged})
+	}
+	return nil
 }
 
 // readAgain reads the stack and its assignments. If another replica has decided about it, the event that tells of that finds the decision
@@ -191,9 +203,7 @@ func (e *Engine) readAgain(ctx context.Context, id stack.ID) error {
 		return err
 	}
 	if e.world.subjects[id].Generation != was {
-		err := e.heard(ctx, []stack.ID{id})
-		e.torn = e.torn || err != nil // it would not be heeded later either
-		return err
+		return e.heard(ctx, []stack.ID{id})
 	}
 	e.pledge([]stack.ID{id}) // assignments are read after the stack, and may be newer
 	return nil

@@ -143,15 +143,19 @@ func (e *Engine) heed(ctx context.Context, decided []stack.ID) error {
 	if len(decided) == 0 {
 		return nil
 	}
+	slices.Sort(decided)
+	decided = slices.Compact(decided) // two decisions of a stack may be told of at once
 	if err := e.world.refreshStacks(ctx, e.store.Facts(), decided); err != nil {
 		return err
 	}
 	return e.heard(ctx, decided)
 }
 
-// heard is the rest of heed, once the stacks have been read.
+// heard is the rest of heed, once the stacks have been read. If it fails the snapshot knows what it has not heeded, and no event would tell of
+// that once more.
 func (e *Engine) heard(ctx context.Context, decided []stack.ID) error {
 	if err := e.learn(ctx); err != nil {
+		e.torn = true
 		return err
 	}
 	e.pledge(decided)

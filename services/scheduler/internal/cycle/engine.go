@@ -215,7 +215,8 @@ func (e *Engine) round(ctx context.Context, full bool) (more bool, err error) {
 		if err := e.reload(ctx); err != nil {
 			return false, err
 		}
-	} else if err := e.catchUp(ctx); err != nil {
+	}
+	if err := e.catchUp(ctx); err != nil { // also with what came while everything was read
 		return false, err
 	}
 	e.rouse()

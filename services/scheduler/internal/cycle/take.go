@@ -77,12 +77,15 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if err := e.refreshRollouts(ctx, all); err != nil {
 		return err
 	}
-	for id, was := range former {
-		if e.world.subjects[id].Generation > was.Generation { // the event that tells of it comes later
+	for _, id := range all {
+		if e.world.subjects[id].Generation > former[id].Generation { // the event that tells of it comes later
 			decided = append(decided, id)
 		}
 	}
 	if err := e.heed(ctx, decided); err != nil {
+		return err
+	}
+	if err := e.learn(ctx); err != nil {
 		return err
 	}
 	e.pledge(changed) // assignments are read after the stacks, and may be newer

@@ -31,10 +31,11 @@ type world struct {
 	rollouts map[stack.ID]rollout.Rollout // that govern
 	blocked  map[stack.ID]int             // clusters that keep what they have though something else is wanted; none: absent
 	depends  map[stack.ID][]stack.ID      // whose reports the rollout of a stack waits for, beside its own
-	assigned int                          // assignments in state assigned, over the fleet
+	assigned int // assignments in state assigned, over the fleet
 }
 
-// load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit.
+// load reads everything. The three reads are of different moments: what rests on a stale one is refused by the commit. Assignments of stacks
+// that are not known, because they came meanwhile, are left to the events that tell of them.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
 	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(),
 		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: placement.Promises{}}
@@ -49,6 +50,11 @@ func load(ctx context.Context, f ports.Facts) (*world, error) {
 	if w.priors, err = f.Prior(ctx, nil); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
+	known := make(map[stack.ID]bool, len(subjects))
+	for _, s := range subjects {
+		known[s.Stack] = true
+	}
+	maps.DeleteFunc(w.priors, func(id stack.ID, _ placement.Prior) bool { return !known[id] })
 	w.holdings = holdingsOf(w.priors)
 	for _, c := range clusters {
 		c.Load = len(w.holdings[c.Agent])
@@ -148,7 +154,7 @@ func (w *world) leave(gone []agent.ID) {
 	}
 }
 
-// refreshStacks reads these stacks and their assignments again.
+// refreshStacks reads these stacks and their assignments again, as load does.
 func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -161,17 +167,17 @@ func (w *world) refreshStacks(ctx context.Context, f ports.Facts, ids []stack.ID
 	if err != nil {
 		return fmt.Errorf("read assignments of %d stacks: %w", len(ids), err)
 	}
+	w.replace(ids, subjects)
 	was := map[agent.ID]placement.Cluster{}
 	for _, id := range ids {
-		w.note(w.priors[id], was)
-		w.assigned -= w.priors[id].Assigned()
-	}
-	w.replace(ids, subjects)
-	for _, id := range ids {
-		p := priors[id]
-		w.note(p, was)
-		w.assigned += p.Assigned()
-		w.holdings.move(id, w.priors[id], p)
+		if _, known := w.subjects[id]; !known {
+			delete(priors, id)
+		}
+		before, after := w.priors[id], priors[id]
+		w.note(before, was)
+		w.note(after, was)
+		w.assigned += after.Assigned() - before.Assigned()
+		w.holdings.move(id, before, after)
 		restore(w.priors, priors, id)
 	}
 	for a, c := range was {
