@@ -114,6 +114,57 @@ func TestTheFleetsBrakeOutlivesARestart(t *testing.T) {
 	})
 }
 
+// What is too large for the room that is left most of the time finds its own after it has waited for a whole window: others that come later and
+// are small do not take all of it for ever.
+func TestTheFleetsWindowKeepsRoomForWhoHasWaited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := working(t)
+		var wide []agent.ID
+		for i := range 41 {
+			wide = append(wide, f.agent(fmt.Sprint("wide", i), "wide"))
+		}
+		large := f.stack("large", "wide")
+		f.publish(large, "content")
+		f.agent("one", "part")
+		f.publish(f.stack("part", "part"), "content") // 42 assignments: the window admits its floor of 10
+		more := 0
+		small := func(n int) {
+			for range n { // one more cluster, and one less
+				more++
+				a := f.agent(fmt.Sprint("more", more), "part")
+				settle()
+				f.unlabel(a, "part")
+				settle()
+			}
+		}
+		small(4)
+		for _, a := range wide[:8] { // less than its share
+			f.unlabel(a, "wide")
+		}
+		settle()
+		waits := func() bool {
+			t.Helper()
+			_, hold, err := f.store.Decisions().Latest(t.Context(), large)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return hold != nil
+		}
+		if !waits() {
+			t.Fatal("there is room for all of it at once")
+		}
+		began := time.Now()
+		for waits() && time.Since(began) < time.Hour {
+			small(1)
+			time.Sleep(90 * time.Second)
+		}
+		if took := time.Since(began); took < 10*time.Minute || took > 25*time.Minute {
+			t.Errorf("it has waited for %s, want longer than the window of ten minutes, and not for two and more", took)
+		}
+	})
+}
+
 // acknowledge lets agents say that what was taken away is gone.
 func (x *thinned) acknowledge() {
 	x.t.Helper()

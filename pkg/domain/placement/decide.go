@@ -20,7 +20,11 @@ type Brake struct {
 	AtOne int     // removals below this number are never held
 	// Fleet bounds what the decisions about all stacks remove together; nil: it does not.
 	Fleet *FleetWindow
+	Ahead int // removals of other stacks for which the window's room is kept: Waiting.Ahead
 }
+
+// left is how many removals the fleet's window admits of this stack.
+func (b Brake) left(now time.Time) int { return max(0, b.Fleet.Left(now)-b.Ahead) }
 
 // UsualBrake is the brake where no configuration says another: the scheduler's default, by which the api foretells, too.
 func UsualBrake() Brake {
@@ -197,9 +201,12 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
 	case s.Hold != nil && s.Hold.stays() && overlap(s.Hold.Removes, h.Removes):
 		h.Cause, h.Reason = s.Hold.Cause, s.Hold.Reason // a part of what waits for approval is still among the removals
-	case in.Brake.Fleet != nil && n > in.Brake.Fleet.Left(now):
+	case in.Brake.Fleet != nil && n > in.Brake.left(now):
 		h.Cause = HoldFleet
 		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.Fleet.Left(now))
+		if in.Brake.Ahead > 0 {
+			h.Reason += fmt.Sprintf(", and %d others have waited for longer", in.Brake.Ahead)
+		}
 	case nowhere:
 		h.Cause = HoldNowhere
 		h.Reason = fmt.Sprintf("would leave the stack without any cluster, where it has %d now", has)
@@ -212,6 +219,9 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 		}
 		h.Since = s.Hold.Since
 	}
+	if h.Cause == HoldFleet && s.Hold != nil && s.Hold.Cause == HoldFleet {
+		h.Since = s.Hold.Since // it keeps its place, whatever it is by now that waits
+	}
 	return &h
 }
 
@@ -223,7 +233,15 @@ func (b Brake) RoomFor(h *Hold, now time.Time) *time.Time {
 	if h == nil || h.Cause != HoldFleet || b.Fleet == nil {
 		return nil
 	}
-	return b.Fleet.RoomAt(len(h.Removes), now)
+	n, most := len(h.Removes), b.Fleet.left(0)
+	if b.Ahead == 0 || n > most {
+		return b.Fleet.RoomAt(n, now)
+	}
+	if at := b.Fleet.RoomAt(min(n+b.Ahead, most), now); at != nil {
+		return at
+	}
+	at := b.Fleet.look(now) // there is room, which those that go before have not taken yet
+	return &at
 }
 
 // overlap reports whether two lists, which are in order, have one in common.

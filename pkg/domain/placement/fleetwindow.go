@@ -91,15 +91,21 @@ func (w FleetWindow) RoomAt(n int, now time.Time) *time.Time {
 		if lost -= r.Count; w.left(lost) < n {
 			continue
 		}
-		at := r.At.Add(w.Length + time.Microsecond)
-		if step := w.Length / looks; step > 0 { // what is held together is looked at together
-			if late := at.Sub(at.Truncate(step)); late > 0 {
-				at = at.Add(step - late)
-			}
-		}
+		at := w.look(r.At.Add(w.Length))
 		return &at
 	}
 	return nil
+}
+
+// look is when the window is looked at next after a moment: what is held together is looked at together.
+func (w FleetWindow) look(after time.Time) time.Time {
+	at := after.Add(time.Microsecond)
+	if step := w.Length / looks; step > 0 {
+		if late := at.Sub(at.Truncate(step)); late > 0 {
+			at = at.Add(step - late)
+		}
+	}
+	return at
 }
 
 // Knows reports whether r is among the removals.

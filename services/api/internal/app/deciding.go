@@ -24,6 +24,7 @@ type deciding struct {
 	policies map[policy.ID]*placement.Compiled
 	promises placement.Promises
 	brake    placement.Brake
+	waiting  placement.Waiting
 	fleet    *placement.Fleet // of clusters, once it is needed
 }
 
@@ -49,7 +50,7 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 		return nil, fmt.Errorf("read stacks: %w", err)
 	}
 	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, named: map[stackName]stack.ID{},
-		policies: map[policy.ID]*placement.Compiled{}, promises: placement.Promises{}, brake: brake}
+		policies: map[policy.ID]*placement.Compiled{}, promises: placement.Promises{}, brake: brake, waiting: placement.Waiting{}}
 	if w.priors, err = f.Prior(ctx, ids); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
@@ -67,6 +68,7 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 	follows := map[policy.ID]bool{}
 	for _, s := range subjects {
 		w.subjects[s.Stack] = s
+		w.waiting.Put(s)
 		if !s.Deleted {
 			w.named[stackName{s.Generator, s.Name}] = s.Stack
 		}
@@ -118,7 +120,7 @@ func (a *App) brake(ctx context.Context, tx ports.Repositories, ids []stack.ID) 
 	return out, nil
 }
 
-// until returns h with when the fleet's window has room for it as things are now; nil stays nil.
+// until returns h with when the fleet's window has room for it as things are now, but for what has waited for longer; nil stays nil.
 func (a *App) until(ctx context.Context, h *placement.Hold) (*placement.Hold, error) {
 	if h == nil || h.Cause != placement.HoldFleet {
 		return h, nil
@@ -133,6 +135,13 @@ func (a *App) until(ctx context.Context, h *placement.Hold) (*placement.Hold, er
 	out := *h
 	out.Until = brake.RoomFor(h, a.now())
 	return &out, nil
+}
+
+// brakeOf is the brake of a stack.
+func (w *deciding) brakeOf(s placement.Subject, now time.Time) placement.Brake {
+	out := w.brake
+	out.Ahead = w.waiting.Ahead(s, out.Fleet, now)
+	return out
 }
 
 // follows returns the policy that decides about a stack; nil: none does.
@@ -157,7 +166,7 @@ func (w *deciding) know(a *App, p policy.Policy) error {
 func (w *deciding) copy() *deciding {
 	out := *w
 	out.clusters, out.subjects, out.priors, out.policies, out.fleet = maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), maps.Clone(w.policies), nil
-	out.promises = w.promises.Clone()
+	out.promises, out.waiting = w.promises.Clone(), maps.Clone(w.waiting)
 	return &out
 }
 
@@ -176,13 +185,13 @@ func (w *deciding) revise(a *App, v policy.Policy) error {
 
 // decide decides as the scheduler would, with a verdict on every cluster.
 func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
-	return placement.Explain(w.input(id), now)
+	return placement.Explain(w.input(id, now), now)
 }
 
 // input is what a decision about a stack rests on.
-func (w *deciding) input(id stack.ID) placement.Input {
+func (w *deciding) input(id stack.ID, now time.Time) placement.Input {
 	s := w.subjects[id]
-	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brake}
+	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brakeOf(s, now)}
 	if in.Policy = w.follows(s); in.Policy == nil {
 		in.Clusters = slices.Collect(maps.Values(w.clusters))
 		return in

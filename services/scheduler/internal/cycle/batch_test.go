@@ -32,7 +32,7 @@ func (allShards) Gained() <-chan int            { return nil }
 func empty() *Engine {
 	e := New(nil, nil, nil, allShards{}, time.Now, slog.New(slog.DiscardHandler), noop.NewTracerProvider().Tracer(""), NewMetrics(prometheus.NewRegistry()), Options{})
 	e.world = &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(), fleet: placement.NewFleet(nil),
-		priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: placement.Promises{}, holdings: holdings{}}
+		priors: map[stack.ID]placement.Prior{}, rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, promises: placement.Promises{}, holdings: holdings{}, waiting: placement.Waiting{}}
 	return e
 }
 

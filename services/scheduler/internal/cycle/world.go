@@ -31,6 +31,7 @@ type world struct {
 	rollouts map[stack.ID]rollout.Rollout // that govern
 	blocked  map[stack.ID]int             // clusters that keep what they have though something else is wanted; none: absent
 	depends  map[stack.ID][]stack.ID      // whose reports the rollout of a stack waits for, beside its own
+	waiting  placement.Waiting
 	assigned int // assignments in state assigned, over the fleet
 }
 
@@ -38,7 +39,7 @@ type world struct {
 // that are not known, because they came meanwhile, are left to the events that tell of them.
 func load(ctx context.Context, f ports.Facts) (*world, error) {
 	w := &world{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, index: newIndex(),
-		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: placement.Promises{}}
+		rollouts: map[stack.ID]rollout.Rollout{}, depends: map[stack.ID][]stack.ID{}, blocked: map[stack.ID]int{}, promises: placement.Promises{}, waiting: placement.Waiting{}}
 	subjects, err := f.Subjects(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read stacks: %w", err)
@@ -225,6 +226,7 @@ func (w *world) replace(ids []stack.ID, subjects []placement.Subject) {
 		w.index.remove(w.subjects[id])
 		delete(w.subjects, id)
 		delete(w.blocked, id)
+		delete(w.waiting, id)
 	}
 	for _, s := range subjects {
 		w.put(s)
@@ -252,6 +254,7 @@ func (w *world) settle(d placement.Decision, needs cluster.Resources, now time.T
 // put makes s what the snapshot knows of its stack.
 func (w *world) put(s placement.Subject) {
 	w.subjects[s.Stack] = s
+	w.waiting.Put(s)
 	if n := countBlocked(s.Blocked); n > 0 {
 		w.blocked[s.Stack] = n
 	} else {
