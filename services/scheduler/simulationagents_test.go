@@ -22,6 +22,7 @@ type simulated struct {
 	number  int
 	region  string
 	labels  map[string]bool
+	closing closing
 	offline int           // seconds for which it still is
 	ahead   time.Duration // of its clock
 

@@ -95,6 +95,7 @@ func (s *simulation) check() {
 	s.checkRemovals(was, now)
 	s.checkCounts(now)
 	s.checkRoom(was, now)
+	s.checkOwners(was, now)
 	s.checkRollout(was, now)
 	s.sight(now)
 }
@@ -158,7 +159,7 @@ func (s *simulation) checkCounts(now glance) {
 const patient = 10 * time.Minute
 
 // checkSpread: the spread stack is once in each region; twice, as the skew of one admits, only while each region that lacks it has, or
-// had not long ago, no cluster that could take it: all that have the label were offline.
+// had not long ago, no cluster that could take it: all that have the label were offline or closed by their owners.
 func (s *simulation) checkSpread(now glance) {
 	s.t.Helper()
 	picked, able := map[string]int{}, map[string]bool{}
@@ -170,7 +171,7 @@ func (s *simulation) checkSpread(now glance) {
 		if now.assigned(s.spread, a.id) {
 			picked[a.region]++
 		}
-		able[a.region] = able[a.region] || (a.labels["spread"] && known[a.id].UnreachableSince == nil)
+		able[a.region] = able[a.region] || (a.labels["spread"] && known[a.id].UnreachableSince == nil && !a.closing.closed())
 	}
 	most := 1
 	for i := range regions {

@@ -57,6 +57,8 @@ func (s *simulation) change() {
 		doc := s.webPolicy()
 		s.log.note("web goes by %s", full(doc))
 		s.revise(s.web, doc)
+	case s.maybe(4):
+		s.tend(s.anyone())
 	case s.maybe(2):
 		s.approveHold(s.stacks()[s.rnd.IntN(len(s.stacks()))])
 	case s.maybe(6):

@@ -63,7 +63,8 @@ func (s *simulation) sight(now glance) {
 // complete fails for what never came to pass.
 func (x *sights) complete(t *testing.T) {
 	t.Helper()
-	want := []string{"a turn was given", "a decision is held", "an override cannot be applied", "a room is nowhere", "a room moves", "two decided at once", "a cluster is unreachable"}
+	want := []string{"a turn was given", "a decision is held", "an override cannot be applied", "a room is nowhere", "a room moves", "two decided at once", "a cluster is unreachable",
+		"a cluster is closed", "a cluster is tainted", "a stack waits for its turn to leave", "the turn of a stack to leave has come", "a cluster is emptied"}
 	for _, p := range rollout.Phases() {
 		if p != rollout.PhaseFailed && p != rollout.PhasePending && p != rollout.PhaseSuperseded { // they last no second, or do not govern
 			want = append(want, "web is "+string(p))
