@@ -27,9 +27,9 @@ import (
 // A simulated world around real schedulers: two replicas whose clocks differ and jump, that are killed and started again at any step of theirs,
 // over a store that is slow and whose answers get lost, so that both believe in one lease; two gateways that are started anew with all
 // that was on its way to them; agents that are slow, offline or started anew, whose clocks are wrong, whose reports are lost, repeated,
-// delayed and overtaken, and whose clusters fail with some objects and have little room; owners who cordon, drain and taint clusters and open
-// them again; people who publish, change labels and policies, approve what waits or not, pause, resume, abort and undo. All of it follows from the seed: one seed is one and the same
-// world, on any number of cores, see turns.
+// delayed and overtaken, and whose clusters fail with some objects and have little room; owners who cordon, drain and taint clusters and
+// open them again; people who publish, change labels and policies, approve what waits or not, pause, resume, abort and undo. All of it follows
+// from the seed: one seed is one and the same world, on any number of cores, see turns.
 type simulation struct {
 	*fleet
 	rnd      *rand.Rand
