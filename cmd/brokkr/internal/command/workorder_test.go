@@ -92,7 +92,7 @@ func TestWorkOrders(t *testing.T) {
 		"log-usage":        {"workorder log --succeeded --failed", nil, 2},
 		"log-usage-limit":  {"workorder log --limit -1", nil, 2},
 		"wait":             {"workorder wait " + orderID, base.with(routes{one: {ok(strings.Replace(waiting, orderID2, orderID, 1)), ok(claimed), gone}, entry: {ok(done)}}), 0},
-		"wait-timeout":     {"workorder wait " + orderID + " --timeout 30ms", base.with(routes{one: {ok(claimed)}}), 1},
+		"wait-timeout":     {"workorder wait " + orderID + " --timeout 1s", base.with(routes{one: {ok(claimed)}}), 1},
 		"wait-deleted":     {"workorder wait " + orderID, base.with(routes{one: {ok(claimed), gone}, entry: {noEntry}}), 1},
 		"usage":            {"workorder creat", nil, 2},
 	} {
