@@ -26,7 +26,7 @@ type allShards struct{}
 
 func (allShards) Of(stack.ID) int               { return 0 }
 func (allShards) Lease(int) (ports.Lease, bool) { return ports.Lease{}, true }
-func (allShards) Gained() <-chan int            { return nil }
+func (allShards) Gained() <-chan struct{}       { return nil }
 
 // empty returns an engine whose snapshot is empty.
 func empty() *Engine {

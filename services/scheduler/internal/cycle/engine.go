@@ -25,7 +25,7 @@ import (
 type Shards interface {
 	Of(s stack.ID) int
 	Lease(shard int) (ports.Lease, bool)
-	Gained() <-chan int
+	Gained() <-chan struct{}
 }
 
 // Options of the engine; the zero value of a field is its default.
@@ -154,11 +154,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.lookAtRollouts()
 			e.lapse()
 		}
-		full := got.resync
-		if got.gained {
-			e.gather(ctx, got.shard)
-			full = true
-		}
+		full := got.resync || got.gained // what others decided about the stacks of new shards meanwhile may not be known
 		rest = 0
 		if more, err = e.round(ctx, full); err != nil {
 			if ctx.Err() != nil {
@@ -184,29 +180,6 @@ func (e *Engine) Run(ctx context.Context) error {
 // jitter is d, give or take a tenth: replicas that start together do not read everything at once.
 func (e *Engine) jitter(d time.Duration) time.Duration {
 	return d*9/10 + time.Duration(e.opt.Random(int64(d)/5+1))
-}
-
-// gatherFor is how long further shards are waited for after one was gained: they come one after the other, and everything is
-// read once for all of them.
-const gatherFor = 50 * time.Millisecond
-
-// gather collects further shards. Then the snapshot must be read anew: what others decided meanwhile is not in it.
-func (e *Engine) gather(ctx context.Context, first int) {
-	n := 1
-	last := time.NewTimer(gatherFor)
-	defer last.Stop()
-	for {
-		select {
-		case <-e.shards.Gained():
-			n++
-			last.Reset(gatherFor)
-			continue
-		case <-last.C:
-		case <-ctx.Done():
-		}
-		e.log.DebugContext(ctx, "reading everything for new shards", "first", first, "shards", n)
-		return
-	}
 }
 
 // round brings the snapshot up to date and decides for a turn; more says that dirty stacks are left.

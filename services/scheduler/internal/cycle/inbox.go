@@ -11,13 +11,12 @@ import (
 type inbox struct {
 	wakeups             <-chan ports.Wakeup
 	poll, alarm, resync <-chan time.Time
-	gained              <-chan int
+	gained              <-chan struct{}
 }
 
 // arrivals is what of it has come.
 type arrivals struct {
 	woken, polled, alarmed, resync, gained bool
-	shard                                  int // that was gained
 }
 
 func (n arrivals) any() bool { return n != arrivals{} }
@@ -36,7 +35,7 @@ func (in *inbox) wait(ctx context.Context, more bool) (n arrivals) {
 			n.alarmed = true
 		case <-in.resync:
 			n.resync = true
-		case n.shard = <-in.gained:
+		case <-in.gained:
 			n.gained = true
 		}
 	}
@@ -49,13 +48,7 @@ func (in *inbox) wait(ctx context.Context, more bool) (n arrivals) {
 	}
 	n.polled = n.polled || came(in.poll)
 	n.resync = n.resync || came(in.resync)
-	if !n.gained {
-		select {
-		case n.shard = <-in.gained:
-			n.gained = true
-		default:
-		}
-	}
+	n.gained = n.gained || came(in.gained)
 	return n
 }
 
@@ -67,7 +60,7 @@ func (in *inbox) heard(open bool) bool {
 	return true
 }
 
-func came(c <-chan time.Time) bool {
+func came[T any](c <-chan T) bool {
 	select {
 	case <-c:
 		return true

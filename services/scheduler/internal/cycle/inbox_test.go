@@ -11,18 +11,18 @@ import (
 func TestWhatHasComeIsTakenTogether(t *testing.T) {
 	t.Parallel()
 	for range 50 { // a select takes any
-		wakeups, poll, resync, gained := make(chan ports.Wakeup, 2), make(chan time.Time, 1), make(chan time.Time, 1), make(chan int, 2)
+		wakeups, poll, resync, gained := make(chan ports.Wakeup, 2), make(chan time.Time, 1), make(chan time.Time, 1), make(chan struct{}, 2)
 		in := inbox{wakeups: wakeups, poll: poll, resync: resync, gained: gained}
 		wakeups <- ports.Wakeup{}
 		wakeups <- ports.Wakeup{}
 		poll <- time.Time{}
 		resync <- time.Time{}
-		gained <- 7
-		gained <- 8
-		if got, want := in.wait(t.Context(), false), (arrivals{woken: true, polled: true, resync: true, gained: true, shard: 7}); got != want {
+		gained <- struct{}{}
+		gained <- struct{}{}
+		if got, want := in.wait(t.Context(), false), (arrivals{woken: true, polled: true, resync: true, gained: true}); got != want {
 			t.Fatalf("first: got %+v, want %+v", got, want)
 		}
-		if got, want := in.wait(t.Context(), true), (arrivals{woken: true, gained: true, shard: 8}); got != want {
+		if got, want := in.wait(t.Context(), true), (arrivals{woken: true, gained: true}); got != want {
 			t.Fatalf("then: got %+v, want %+v", got, want)
 		}
 		if got := in.wait(t.Context(), true); got.any() {

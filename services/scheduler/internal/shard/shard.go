@@ -31,7 +31,7 @@ type Keeper struct {
 	ttl    time.Duration
 	now    func() time.Time
 	log    *slog.Logger
-	gained chan int
+	gained chan struct{}
 
 	mu   sync.Mutex
 	held map[int]mine
@@ -46,7 +46,7 @@ type mine struct {
 // NewKeeper returns a keeper for this many shards; ttl is how long a lease lives without renewal.
 func NewKeeper(leases ports.Leases, holder string, shards int, ttl time.Duration, now func() time.Time, log *slog.Logger) *Keeper {
 	return &Keeper{leases: leases, holder: holder, shards: shards, ttl: ttl, now: now, log: log,
-		gained: make(chan int, shards), held: map[int]mine{}}
+		gained: make(chan struct{}, 1), held: map[int]mine{}}
 }
 
 // Of returns the shard of a stack.
@@ -56,8 +56,8 @@ func (k *Keeper) Of(s stack.ID) int {
 	return int(h.Sum32() % uint32(k.shards))
 }
 
-// Gained delivers each shard whose lease this replica has just taken.
-func (k *Keeper) Gained() <-chan int { return k.gained }
+// Gained delivers when this replica has just taken the leases of shards, once for all of them.
+func (k *Keeper) Gained() <-chan struct{} { return k.gained }
 
 // Lease returns the lease on a shard if this replica holds it.
 func (k *Keeper) Lease(shard int) (ports.Lease, bool) {
@@ -114,9 +114,19 @@ func (k *Keeper) round(ctx context.Context) error {
 	if me < 0 {
 		return fmt.Errorf("membership of %s is not listed", k.holder)
 	}
+	gained := false
+	defer func() { // also if it fails on its way
+		if gained {
+			select {
+			case k.gained <- struct{}{}:
+			default: // what was gained before has not been looked at yet
+			}
+		}
+	}()
 	for i := range k.shards {
 		if i%len(members) == me {
-			if err := k.take(ctx, i); err != nil {
+			news, err := k.take(ctx, i)
+			if gained = gained || news; err != nil {
 				return err
 			}
 			continue
@@ -134,30 +144,27 @@ func (k *Keeper) round(ctx context.Context) error {
 	return nil
 }
 
-func (k *Keeper) take(ctx context.Context, i int) error {
+// take takes or renews the lease of a shard; news says that it was not held before.
+func (k *Keeper) take(ctx context.Context, i int) (news bool, err error) {
 	before := k.now()
 	l, err := k.leases.Acquire(ctx, name(i), k.holder, k.ttl)
 	if fault.Is(err, fault.Conflict) { // its former holder has not let go yet
 		k.mu.Lock()
 		delete(k.held, i)
 		k.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("take shard %d: %w", i, err)
+		return false, fmt.Errorf("take shard %d: %w", i, err)
 	}
 	k.mu.Lock()
 	old, had := k.held[i]
 	k.held[i] = mine{lease: l, safe: before.Add(k.ttl * 9 / 10)}
 	k.mu.Unlock()
-	if !had || old.lease.Epoch != l.Epoch {
+	if news = !had || old.lease.Epoch != l.Epoch; news {
 		k.log.InfoContext(ctx, "took a shard", "shard", i, "epoch", l.Epoch)
-		select {
-		case k.gained <- i:
-		case <-ctx.Done():
-		}
 	}
-	return nil
+	return news, nil
 }
 
 func (k *Keeper) release(ctx context.Context) {
