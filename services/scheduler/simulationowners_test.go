@@ -179,7 +179,10 @@ func (s *simulation) emptied() string {
 		}
 		stands := false
 		for _, m := range drain.Next(in).Moving {
-			stands = stands || s.made[s.newest[m.Stack]].fate > 0 || s.waits(m.Stack)
+			stands = stands || s.waits(m.Stack)
+			for _, w := range in.Elsewhere[m.Stack] { // perhaps not the newest object: a rollout may have turned back
+				stands = stands || s.made[w.Object].fate > 0
+			}
 		}
 		for _, w := range in.Here {
 			if w.State == delivery.Assigned && !stands && !s.waits(w.Stack) {

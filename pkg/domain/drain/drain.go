@@ -62,7 +62,8 @@ func Next(in Input) Step {
 	return out
 }
 
-// unsettled says what a released stack waits for; nothing if it has left and is well wherever it came since it was released.
+// unsettled says what a released stack waits for; nothing if it has left and is well wherever it came since it was released. What becomes of it
+// where it was before, as by a rollout, is not waited for.
 func unsettled(in Input, s stack.ID, since time.Time, here delivery.State) string {
 	if here == delivery.Assigned {
 		return "it is still assigned here: the decision has not been made, or waits for approval"
@@ -72,7 +73,7 @@ func unsettled(in Input, s stack.ID, since time.Time, here delivery.State) strin
 		return "where it is now is not known yet"
 	}
 	for _, w := range places {
-		if w.Agent == in.Agent || w.State != delivery.Assigned || w.Since.Before(since) || in.Unreachable[w.Agent] {
+		if w.Agent == in.Agent || w.State != delivery.Assigned || w.Placed.Before(since) || in.Unreachable[w.Agent] {
 			continue
 		}
 		st := w.Status

@@ -19,7 +19,7 @@ import (
 var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func wanted(a agent.ID, s stack.ID, state delivery.State, since time.Time, st *delivery.Status) delivery.Wanted {
-	return delivery.Wanted{Assignment: delivery.Assignment{Agent: a, Stack: s, Object: "o", State: state, Since: since}, Status: st}
+	return delivery.Wanted{Assignment: delivery.Assignment{Agent: a, Stack: s, Object: "o", State: state, Since: since, Placed: since}, Status: st}
 }
 
 func status(p delivery.Phase, h delivery.Health, o stack.ObjectID) *delivery.Status {
@@ -30,6 +30,8 @@ func TestNextWaitsUntilWhatMovedIsWell(t *testing.T) {
 	t.Parallel()
 	healthy := status(delivery.PhaseApplied, delivery.HealthHealthy, "o")
 	after, before := began.Add(time.Second), began.Add(-time.Hour)
+	updated := wanted("other", "a", delivery.Assigned, before, status(delivery.PhaseApplied, delivery.HealthFailing, "o"))
+	updated.Since = after
 	for name, tc := range map[string]struct {
 		here        delivery.State // of a, which was released; empty: it has left
 		elsewhere   []delivery.Wanted
@@ -37,16 +39,17 @@ func TestNextWaitsUntilWhatMovedIsWell(t *testing.T) {
 		unreachable bool
 		settled     bool
 	}{
-		"not decided yet":             {here: delivery.Assigned},
-		"nowhere to go":               {settled: true},
-		"leaving, and nowhere to go":  {here: delivery.Removing, settled: true},
-		"not read":                    {unknown: true},
-		"new elsewhere, not applied":  {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, nil)}},
-		"applied, not healthy":        {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, status(delivery.PhaseApplied, delivery.HealthProgressing, "o"))}},
-		"healthy with another object": {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, status(delivery.PhaseApplied, delivery.HealthHealthy, "old"))}},
-		"healthy elsewhere":           {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, healthy)}, settled: true},
-		"sick where it was before":    {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, before, status(delivery.PhaseFailed, delivery.HealthFailing, "o"))}, settled: true},
-		"the other is unreachable":    {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, nil)}, unreachable: true, settled: true},
+		"not decided yet":              {here: delivery.Assigned},
+		"nowhere to go":                {settled: true},
+		"leaving, and nowhere to go":   {here: delivery.Removing, settled: true},
+		"not read":                     {unknown: true},
+		"new elsewhere, not applied":   {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, nil)}},
+		"applied, not healthy":         {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, status(delivery.PhaseApplied, delivery.HealthProgressing, "o"))}},
+		"healthy with another object":  {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, status(delivery.PhaseApplied, delivery.HealthHealthy, "old"))}},
+		"healthy elsewhere":            {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, healthy)}, settled: true},
+		"sick where it was before":     {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, before, status(delivery.PhaseFailed, delivery.HealthFailing, "o"))}, settled: true},
+		"and has another object there": {elsewhere: []delivery.Wanted{updated}, settled: true},
+		"the other is unreachable":     {elsewhere: []delivery.Wanted{wanted("other", "a", delivery.Assigned, after, nil)}, unreachable: true, settled: true},
 	} {
 		in := drain.Input{
 			Agent: "me", Drain: cluster.Drain{Budget: 1, Released: map[stack.ID]time.Time{"a": began}}, Elsewhere: map[stack.ID][]delivery.Wanted{"a": tc.elsewhere},
