@@ -158,7 +158,7 @@ func (s *simulation) checkCounts(now glance) {
 // long as there is trouble. While a decision is held, for others use up what may be removed, it does not pass.
 const patient = 10 * time.Minute
 
-// checkSpread: the spread stack is once in each region; twice, as the skew of one admits, only while each region that lacks it has, or
+// checkSpread: the spread stack is once in each region; once more, as the skew of one admits, for each region that lacks it and has, or
 // had not long ago, no cluster that could take it: all that have the label were offline or closed by their owners.
 func (s *simulation) checkSpread(now glance) {
 	s.t.Helper()
@@ -182,7 +182,7 @@ func (s *simulation) checkSpread(now glance) {
 			s.barren[r] = time.Now()
 		}
 		if lacks || (picked[r] == 0 && !able[r]) {
-			most = 2
+			most++
 		}
 	}
 	for i := range regions {
