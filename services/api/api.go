@@ -179,7 +179,7 @@ func New(_ context.Context, c Config, d Deps) (*Service, error) {
 	if d.HealthRules != nil {
 		cases.Rules = d.HealthRules
 	}
-	if cases.Brake = d.Brake; d.Brake == (placement.Brake{}) {
+	if cases.Brake = d.Brake; d.Brake.Share == 0 && d.Brake.Fleet == nil {
 		cases.Brake = UsualBrake()
 	}
 	cases.KeepDeleted = d.KeepDeletedStacks

@@ -161,6 +161,8 @@ func TestDependencyCyclesAreRefused(t *testing.T) {
 	before = w.end()
 	refused("of two with each other by a revision", request{method: "PUT", path: "/placement-policies/" + withOne.ID,
 		body: `{"name":"with-one","affinity":{"with_stacks":["late","unpinned"]}}`}, "unpinned", "late", "unpinned")
+	refused("of two with each other by a planned revision", request{method: "POST", path: "/placement/plan",
+		body: `{"policy":{"policy_id":"` + withOne.ID + `","document":{"name":"with-one","affinity":{"with_stacks":["late","unpinned"]}}}}`}, "unpinned", "late", "unpinned")
 	w.ok(asOwner, request{method: "DELETE", path: "/stacks/" + string(w.unpinned.ID) + "/placement-policy"})
 
 	w.ok(asOwner, attach(late, onWeb))

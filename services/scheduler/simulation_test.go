@@ -244,7 +244,7 @@ func (s *simulation) heal() {
 	}
 	s.ended()
 	if wrong := s.emptied(); wrong != "" {
-		s.failf("a quarter of an hour after all trouble %s", wrong)
+		s.failf("long after all trouble %s", wrong)
 	}
 	for _, a := range s.agents {
 		s.open(a)

@@ -19,8 +19,8 @@ import (
 // closing is what the owner of a cluster has said of it, so that nothing new may come.
 type closing struct {
 	since   time.Time // nothing new from then on; zero: it is open
-	drained time.Time // all has to leave from then on, perhaps in turns
-	budget  int       // the largest since then
+	said    time.Time // when the owner last said something
+	budget  int       // of a drain, the largest since then
 	tainted bool      // all has to leave at once
 }
 
@@ -56,9 +56,6 @@ func (s *simulation) tend(a *simulated) {
 		s.close(a, fmt.Sprintf("drains, with the budget %d,", budget), func(ctx context.Context, tx ports.Repositories) (bool, error) {
 			return tx.Drains().Start(ctx, a.id, cluster.Drain{Since: time.Now(), Budget: budget})
 		})
-		if a.closing.drained.IsZero() {
-			a.closing.drained = time.Now()
-		}
 		if a.closing.budget = max(a.closing.budget, budget); budget == 0 {
 			a.closing.budget = len(s.stacks())
 		}
@@ -67,8 +64,9 @@ func (s *simulation) tend(a *simulated) {
 
 func (s *simulation) close(a *simulated, what string, fn func(context.Context, ports.Repositories) (bool, error)) {
 	s.tell(a, what, fn)
+	a.closing.said = time.Now()
 	if !a.closing.closed() {
-		a.closing.since = time.Now()
+		a.closing.since = a.closing.said
 	}
 }
 
@@ -132,7 +130,7 @@ func (s *simulation) checkOwners(was, now glance) {
 				released++
 			}
 			stays := id == s.base || id == s.over // but for its owner nobody takes them from there
-			if stays && was.assigned(id, a.id) && !now.assigned(id, a.id) && !turn && !a.closing.tainted {
+			if stays && was.assigned(id, a.id) && !now.assigned(id, a.id) && !turn && !a.closing.tainted && time.Since(a.closing.said) > decided {
 				s.failf("%s left %s before its turn: %+v", id, a.id, d)
 			}
 		}
@@ -142,10 +140,10 @@ func (s *simulation) checkOwners(was, now glance) {
 	}
 }
 
-// waits reports whether the stack waits for room in the fleet's window, not longer than may be: others that have waited for longer go first.
+// waits reports whether the stack waits for room in the fleet's window. For how long it may says TestTheFleetsWindowKeepsRoomForWhoHasWaited.
 func (s *simulation) waits(id stack.ID) bool {
 	h := s.held[id]
-	return h != nil && h.Cause == placement.HoldFleet && time.Since(h.Since) < 30*time.Minute
+	return h != nil && h.Cause == placement.HoldFleet
 }
 
 // emptied says which cluster was not emptied that had to be, long ago; empty: all were, but for what waits for a stack that fails elsewhere

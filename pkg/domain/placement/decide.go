@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,12 +20,9 @@ type Brake struct {
 	Share float64 // of the stack's clusters; more is held
 	AtOne int     // removals below this number are never held
 	// Fleet bounds what the decisions about all stacks remove together; nil: it does not.
-	Fleet *FleetWindow
-	Ahead int // removals of other stacks for which the window's room is kept: Waiting.Ahead
+	Fleet   *FleetWindow
+	Waiting Waiting // for its room, as far as is known; it is only read
 }
-
-// left is how many removals the fleet's window admits of this stack.
-func (b Brake) left(now time.Time) int { return max(0, b.Fleet.Left(now)-b.Ahead) }
 
 // UsualBrake is the brake where no configuration says another: the scheduler's default, by which the api foretells, too.
 func UsualBrake() Brake {
@@ -85,7 +83,7 @@ func Decide(in Input, now time.Time) Decision {
 	held := in.Subject.Hold != nil && in.Subject.Hold.Cause == HoldNowhere
 	nowhere := (in.Subject.Decided != nil || held) && in.Subject.Policy == nil && picks == 0 && !consent
 	if hold := brake(in, removals, now, nowhere); hold != nil {
-		d.Hold, d.WakeAt = hold, in.Brake.RoomFor(hold, now)
+		d.Hold, d.WakeAt = hold, in.Brake.RoomFor(in.Subject, hold, now)
 	} else {
 		d.Changes = append(d.Changes, removals...)
 	}
@@ -194,33 +192,35 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 	if same && s.Approved != 0 && s.Approved == s.Generation {
 		return nil
 	}
-	n := len(removals)
+	n, left, ahead := len(removals), math.MaxInt, 0
+	if in.Brake.Fleet != nil {
+		left, ahead = in.Brake.Fleet.Left(now), in.Brake.Waiting.Ahead(s, in.Brake.Fleet, now)
+	}
 	switch {
 	case n >= in.Brake.AtOne && float64(n) > in.Brake.Share*float64(has):
 		h.Cause = HoldShare
 		h.Reason = fmt.Sprintf("would remove the stack from %d of its %d clusters at once, more than %.0f %%", n, has, in.Brake.Share*100)
 	case s.Hold != nil && s.Hold.stays() && overlap(s.Hold.Removes, h.Removes):
 		h.Cause, h.Reason = s.Hold.Cause, s.Hold.Reason // a part of what waits for approval is still among the removals
-	case in.Brake.Fleet != nil && n > in.Brake.left(now):
-		h.Cause = HoldFleet
-		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, in.Brake.Fleet.Left(now))
-		if in.Brake.Ahead > 0 {
-			h.Reason += fmt.Sprintf(", and %d others have waited for longer", in.Brake.Ahead)
-		}
-	case nowhere:
+	case nowhere: // also where the window has no room: that alone would let it go
 		h.Cause = HoldNowhere
 		h.Reason = fmt.Sprintf("would leave the stack without any cluster, where it has %d now", has)
+	case n > left-ahead:
+		h.Cause = HoldFleet
+		h.Reason = fmt.Sprintf("would remove %d assignments where the fleet's window admits %d more", n, left)
+		if ahead > 0 {
+			h.Reason += ", and others have waited for longer"
+		}
 	default:
 		return nil
 	}
-	if same {
-		if s.Hold.Cause == h.Cause {
-			return s.Hold
-		}
-		h.Since = s.Hold.Since
-	}
-	if h.Cause == HoldFleet && s.Hold != nil && s.Hold.Cause == HoldFleet {
+	switch {
+	case same && s.Hold.Cause == h.Cause:
+		return s.Hold
+	case h.Cause == HoldFleet && s.Hold != nil && s.Hold.Cause == HoldFleet:
 		h.Since = s.Hold.Since // it keeps its place, whatever it is by now that waits
+	case same && h.Cause != HoldFleet:
+		h.Since = s.Hold.Since
 	}
 	return &h
 }
@@ -228,16 +228,16 @@ func brake(in Input, removals []Change, now time.Time, nowhere bool) *Hold {
 // stays reports whether only an approval ends the hold, or that nothing of it would be removed.
 func (h *Hold) stays() bool { return h.Cause == HoldShare || h.Cause == "" }
 
-// RoomFor is when the fleet's window has room for what it holds, if nothing else happens; nil: it holds nothing, or never has.
-func (b Brake) RoomFor(h *Hold, now time.Time) *time.Time {
+// RoomFor is when the fleet's window has room for what it holds of s, if nothing else happens; nil: it holds nothing, or never has.
+func (b Brake) RoomFor(s Subject, h *Hold, now time.Time) *time.Time {
 	if h == nil || h.Cause != HoldFleet || b.Fleet == nil {
 		return nil
 	}
-	n, most := len(h.Removes), b.Fleet.left(0)
-	if b.Ahead == 0 || n > most {
+	n, most, ahead := len(h.Removes), b.Fleet.left(0), b.Waiting.Ahead(s, b.Fleet, now)
+	if ahead == 0 || n > most {
 		return b.Fleet.RoomAt(n, now)
 	}
-	if at := b.Fleet.RoomAt(min(n+b.Ahead, most), now); at != nil {
+	if at := b.Fleet.RoomAt(min(n+ahead, most), now); at != nil {
 		return at
 	}
 	at := b.Fleet.look(now) // there is room, which those that go before have not taken yet

@@ -189,7 +189,7 @@ func (r *run) capacity(c *Cluster, n cluster.Resources, say sayer) {
 }
 
 func (r *run) affinity(a *policy.Affinity, i int, say sayer) {
-	own := r.in.Subject.Name // a policy that several stacks have may name each of them: with the others, or apart from them
+	own := r.in.Subject.Name // stacks that share a policy may be named in it, to be with one of them or apart from each other
 	for j, name := range a.WithStacks {
 		if name == own {
 			continue

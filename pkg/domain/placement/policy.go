@@ -64,7 +64,7 @@ func decideByPolicy(in Input, now time.Time, tell *Telling) Decision {
 	slices.SortFunc(removals, byAgent)
 	if hold := brake(in, removals, now, picks == 0 && !consent); hold != nil {
 		d.Hold, d.Moves = hold, 0 // what is held has not moved, and must not use up the moves that it needs when it is approved
-		if at := in.Brake.RoomFor(hold, now); at != nil {
+		if at := in.Brake.RoomFor(in.Subject, hold, now); at != nil {
 			r.wakeAt(*at)
 		}
 		if most := r.c.document.Strategy.Count; r.count() && most != nil {

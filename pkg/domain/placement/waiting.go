@@ -18,16 +18,24 @@ func (q Waiting) Put(s Subject) {
 	}
 }
 
-// Ahead is how many removals go before those of s. Usually none do: whoever fits goes. But what would find room in the window and has waited
-// for longer than it is long, because others have taken all that came, goes before everybody who waits for less long.
+// patience is for how many windows room is kept. What has not gone by then is kept by something else, and must not keep the others.
+const patience = 6
+
+// Ahead is how many removals go before those of s, at most as many as an empty window admits. Usually none do: whoever fits goes. But what
+// would find room in the window and has waited for longer than it is long, because others have taken all that came, goes before everybody
+// who waits for less long.
 func (q Waiting) Ahead(s Subject, w *FleetWindow, now time.Time) int {
-	if w == nil {
+	if w == nil || len(q) == 0 {
 		return 0
 	}
 	n, most := 0, w.left(0)
 	for id, h := range q {
-		if id != s.Stack && len(h.Removes) <= most && now.Sub(h.Since) > w.Length && h.before(id, s) {
-			n += len(h.Removes)
+		waits := now.Sub(h.Since)
+		if id == s.Stack || len(h.Removes) > most || waits <= w.Length || waits > patience*w.Length || !h.before(id, s) {
+			continue
+		}
+		if n += len(h.Removes); n >= most {
+			return most
 		}
 	}
 	return n

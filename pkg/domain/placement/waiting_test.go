@@ -1,12 +1,14 @@
 package placement_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
+	"github.com/colliery-io/brokkr/pkg/domain/policy"
 	"github.com/colliery-io/brokkr/pkg/domain/stack"
 )
 
@@ -36,6 +38,7 @@ func TestWhoHasWaitedForAWholeWindowGoesFirst(t *testing.T) {
 		"one that has waited for longer": {waits("x", 1, 12*time.Minute), 0},
 		"as long, behind it":             {waits("x", 1, 11*time.Minute), 6},
 		"as long, before it":             {waits("a", 1, 11*time.Minute), 0},
+		"what could not go for an hour":  {waits("x", 1, 61*time.Minute), 0},
 	} {
 		if got := q.Ahead(tc.s, w, now); got != tc.want {
 			t.Errorf("%s: %d removals go first, want %d", name, got, tc.want)
@@ -44,6 +47,16 @@ func TestWhoHasWaitedForAWholeWindowGoesFirst(t *testing.T) {
 	if got := q.Ahead(placement.Subject{Stack: "new"}, nil, now); got != 0 {
 		t.Errorf("without a window %d removals go first", got)
 	}
+	q.Put(waits("other", 6, 20*time.Minute))
+	if got := q.Ahead(placement.Subject{Stack: "new"}, w, now); got != 10 {
+		t.Errorf("%d removals go first, want no more than an empty window admits", got)
+	}
+	q.Put(placement.Subject{Stack: "other"})
+	q.Put(waits("old", 6, 61*time.Minute))
+	if got := q.Ahead(placement.Subject{Stack: "new"}, w, now); got != 0 {
+		t.Errorf("%d removals go first where one could not go for an hour", got)
+	}
+	q.Put(waits("old", 6, 11*time.Minute))
 	q.Put(placement.Subject{Stack: "old"})
 	if got := q.Ahead(placement.Subject{Stack: "new"}, w, now); got != 0 {
 		t.Errorf("%d removals go first after the one that did has gone", got)
@@ -54,7 +67,11 @@ func TestWhoHasWaitedForAWholeWindowGoesFirst(t *testing.T) {
 func TestRoomIsKeptForWhoGoesFirst(t *testing.T) {
 	t.Parallel()
 	in := func(ahead int, w *placement.FleetWindow) placement.Input {
-		return placement.Input{Subject: subject(), Clusters: []placement.Cluster{cluster("c0"), cluster("c1")}, Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: w, Ahead: ahead}}
+		q := placement.Waiting{}
+		for i := range ahead {
+			q.Put(waits(stack.ID(fmt.Sprint("old", i)), 1, time.Hour))
+		}
+		return placement.Input{Subject: subject(), Clusters: []placement.Cluster{cluster("c0"), cluster("c1")}, Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: w, Waiting: q}}
 	}
 	lost := func(x placement.Input) placement.Input {
 		for i := range x.Clusters {
@@ -66,7 +83,7 @@ func TestRoomIsKeptForWhoGoesFirst(t *testing.T) {
 		t.Errorf("there is room for two beside eight: hold %+v, changes %+v", d.Hold, d.Changes)
 	}
 	d := placement.Decide(lost(in(9, admitting(10))), now)
-	if d.Hold == nil || d.Hold.Cause != placement.HoldFleet || len(d.Changes) != 0 || !strings.Contains(d.Hold.Reason, "and 9 others have waited for longer") {
+	if d.Hold == nil || d.Hold.Cause != placement.HoldFleet || len(d.Changes) != 0 || !strings.Contains(d.Hold.Reason, "and others have waited for longer") {
 		t.Fatalf("nine go first where there is room for ten: hold %+v, changes %+v", d.Hold, d.Changes)
 	}
 	if d.WakeAt == nil || !d.WakeAt.After(now) || d.WakeAt.After(now.Add(11*time.Second)) {
@@ -80,8 +97,33 @@ func TestRoomIsKeptForWhoGoesFirst(t *testing.T) {
 		}
 	}
 	again := lost(in(9, admitting(10)))
-	again.Subject.Hold = &placement.Hold{Cause: placement.HoldFleet, Since: now.Add(-time.Hour), Removes: []agent.ID{"c0"}, Fingerprint: "of one alone"}
-	if d := placement.Decide(again, now); d.Hold == nil || !d.Hold.Since.Equal(now.Add(-time.Hour)) {
+	again.Subject.Hold = &placement.Hold{Cause: placement.HoldFleet, Since: now.Add(-time.Minute), Removes: []agent.ID{"c0"}, Fingerprint: "of one alone"}
+	if d := placement.Decide(again, now); d.Hold == nil || !d.Hold.Since.Equal(now.Add(-time.Minute)) {
 		t.Errorf("more waits than before: %+v; want it to keep its place", d.Hold)
+	}
+}
+
+// What would leave a stack nowhere waits for approval also while the window has no room: that there is room again lets it not go.
+func TestWhatWouldLeaveAStackNowhereWaitsForNoRoom(t *testing.T) {
+	t.Parallel()
+	full := admitting(10).With(removed(10, 9*time.Minute))
+	in := placement.Input{Subject: subject(func(s *placement.Subject) { s.Labels = nil; s.Decided = &policy.Ref{ID: "p"} }), Clusters: []placement.Cluster{cluster("c0"), cluster("c1")},
+		Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: &full}}
+	for range 3 { // whatever the window has room for
+		d := placement.Decide(in, now)
+		if d.Hold == nil || d.Hold.Cause != placement.HoldNowhere || len(d.Changes) != 0 {
+			t.Fatalf("hold %+v, changes %+v; want it held for it would be nowhere", d.Hold, d.Changes)
+		}
+		in.Subject = in.Subject.After(d, now)
+		in.Brake.Fleet = admitting(10)
+	}
+	young := subject()
+	young.Hold = &placement.Hold{Cause: placement.HoldNowhere, Since: now.Add(-time.Hour), Removes: []agent.ID{"c0"}}
+	in = placement.Input{Subject: young, Clusters: []placement.Cluster{cluster("c0"), cluster("c1")}, Prior: prior("o2", "c0", "c1"), Brake: placement.Brake{Share: 0.2, AtOne: 5, Fleet: &full}}
+	in.Clusters[0].Labels = nil
+	first := placement.Decide(in, now)
+	in.Subject.Hold.Fingerprint = first.Hold.Fingerprint
+	if d := placement.Decide(in, now); d.Hold == nil || d.Hold.Cause != placement.HoldFleet || !d.Hold.Since.Equal(now) {
+		t.Errorf("hold %+v; want one that begins to wait for room now", d.Hold)
 	}
 }

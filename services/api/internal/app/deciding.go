@@ -23,8 +23,7 @@ type deciding struct {
 	priors   map[stack.ID]placement.Prior
 	policies map[policy.ID]*placement.Compiled
 	promises placement.Promises
-	brake    placement.Brake
-	waiting  placement.Waiting
+	brake    placement.Brake  // with the holds of all these stacks
 	fleet    *placement.Fleet // of clusters, once it is needed
 }
 
@@ -50,7 +49,8 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 		return nil, fmt.Errorf("read stacks: %w", err)
 	}
 	w := &deciding{clusters: map[agent.ID]placement.Cluster{}, subjects: map[stack.ID]placement.Subject{}, named: map[stackName]stack.ID{},
-		policies: map[policy.ID]*placement.Compiled{}, promises: placement.Promises{}, brake: brake, waiting: placement.Waiting{}}
+		policies: map[policy.ID]*placement.Compiled{}, promises: placement.Promises{}, brake: brake}
+	w.brake.Waiting = placement.Waiting{}
 	if w.priors, err = f.Prior(ctx, ids); err != nil {
 		return nil, fmt.Errorf("read assignments: %w", err)
 	}
@@ -68,7 +68,7 @@ func (a *App) readDeciding(ctx context.Context, tx ports.Repositories, ids []sta
 	follows := map[policy.ID]bool{}
 	for _, s := range subjects {
 		w.subjects[s.Stack] = s
-		w.waiting.Put(s)
+		w.brake.Waiting.Put(s)
 		if !s.Deleted {
 			w.named[stackName{s.Generator, s.Name}] = s.Stack
 		}
@@ -133,15 +133,8 @@ func (a *App) until(ctx context.Context, h *placement.Hold) (*placement.Hold, er
 		return h, fmt.Errorf("count assignments: %w", err)
 	}
 	out := *h
-	out.Until = brake.RoomFor(h, a.now())
+	out.Until = brake.RoomFor(placement.Subject{}, h, a.now())
 	return &out, nil
-}
-
-// brakeOf is the brake of a stack.
-func (w *deciding) brakeOf(s placement.Subject, now time.Time) placement.Brake {
-	out := w.brake
-	out.Ahead = w.waiting.Ahead(s, out.Fleet, now)
-	return out
 }
 
 // follows returns the policy that decides about a stack; nil: none does.
@@ -166,7 +159,7 @@ func (w *deciding) know(a *App, p policy.Policy) error {
 func (w *deciding) copy() *deciding {
 	out := *w
 	out.clusters, out.subjects, out.priors, out.policies, out.fleet = maps.Clone(w.clusters), maps.Clone(w.subjects), maps.Clone(w.priors), maps.Clone(w.policies), nil
-	out.promises, out.waiting = w.promises.Clone(), maps.Clone(w.waiting)
+	out.promises, out.brake.Waiting = w.promises.Clone(), maps.Clone(w.brake.Waiting)
 	return &out
 }
 
@@ -185,13 +178,13 @@ func (w *deciding) revise(a *App, v policy.Policy) error {
 
 // decide decides as the scheduler would, with a verdict on every cluster.
 func (w *deciding) decide(id stack.ID, now time.Time) placement.Decision {
-	return placement.Explain(w.input(id, now), now)
+	return placement.Explain(w.input(id), now)
 }
 
 // input is what a decision about a stack rests on.
-func (w *deciding) input(id stack.ID, now time.Time) placement.Input {
+func (w *deciding) input(id stack.ID) placement.Input {
 	s := w.subjects[id]
-	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brakeOf(s, now)}
+	in := placement.Input{Subject: s, Prior: w.priors[id], Brake: w.brake}
 	if in.Policy = w.follows(s); in.Policy == nil {
 		in.Clusters = slices.Collect(maps.Values(w.clusters))
 		return in

@@ -150,7 +150,7 @@ func (a *App) moves(ctx context.Context, p tenancy.Principal, sub placement.Subj
 	}
 	newest, prior := sub.Newest, w.priors[sub.Stack]
 	sub.Newest = &stack.Object{Stack: sub.Stack, Checksum: preview.Checksum, Marker: preview.Marker}
-	w.subjects[sub.Stack], w.brake = sub, placement.Brake{}
+	w.subjects[sub.Stack], w.brake = sub, placement.Brake{Waiting: placement.Waiting{}}
 	decided := w.decide(sub.Stack, a.now())
 	same := newest != nil && newest.Marker == preview.Marker && len(preview.Changes)+preview.Masked == 0
 	out := []Move{}

@@ -36,7 +36,7 @@ func (w *deciding) unfold(ctx context.Context, was map[agent.ID]placement.Cluste
 			if s.Over() || (w.follows(s) == nil && (pass > 0 || !w.concerns(s, was))) {
 				continue
 			}
-			in := w.input(id, now)
+			in := w.input(id)
 			d := placement.Decide(in, now)
 			if !d.News(s) {
 				if before, known := out[id]; known {
@@ -84,7 +84,7 @@ func (w *deciding) settle(s placement.Subject, d placement.Decision, now time.Ti
 		w.fleet = w.fleet.With(changed, nil)
 	}
 	w.subjects[s.Stack], w.priors[s.Stack] = s.After(d, now), before.After(d, now)
-	w.waiting.Put(w.subjects[s.Stack])
+	w.brake.Waiting.Put(w.subjects[s.Stack])
 	if w.brake.Fleet != nil {
 		next := *w.brake.Fleet
 		if spent := d.Spends(s, now); spent.Count > 0 {
@@ -113,7 +113,7 @@ func compare(ctx context.Context, p tenancy.Principal, before, after *deciding, 
 			continue
 		}
 		is, came := then[id]
-		if !came && (after.follows(s) == nil || placement.Decide(before.input(id, now), now).Calm()) {
+		if !came && (after.follows(s) == nil || placement.Decide(before.input(id), now).Calm()) {
 			out.Unchanged++
 			continue
 		}
@@ -125,7 +125,7 @@ func compare(ctx context.Context, p tenancy.Principal, before, after *deciding, 
 		if x, changes := planned(s, before.decide(id, now), is); changes {
 			if x.Hold != nil {
 				hold := *x.Hold
-				hold.Until = after.brakeOf(s, now).RoomFor(&hold, now)
+				hold.Until = after.brake.RoomFor(s, &hold, now)
 				x.Hold = &hold
 			}
 			out.Stacks = append(out.Stacks, x)

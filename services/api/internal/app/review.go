@@ -80,7 +80,7 @@ func stacksNamed(ctx context.Context, tx ports.Repositories, g tenancy.Generator
 // wait as d says, for those on which they depend and those with which they are to be, if what they wait for waits, through however many
 // stacks, for one of them. Closes says which stacks those are.
 func (a *App) noCycle(ctx context.Context, tx ports.Repositories, g tenancy.GeneratorID, d policy.Document, closes func(stack.ID, *policy.Ref) bool) error {
-	w := walk{tx: tx, generator: g, closes: closes, seen: map[stack.ID]bool{}, documents: map[policy.ID]policy.Document{}}
+	w := walk{tx: tx, generator: g, document: d, closes: closes, seen: map[stack.ID]bool{}, documents: map[policy.ID]policy.Document{}}
 	return w.from(ctx, d, "")
 }
 
@@ -88,6 +88,7 @@ func (a *App) noCycle(ctx context.Context, tx ports.Repositories, g tenancy.Gene
 type walk struct {
 	tx        ports.Repositories
 	generator tenancy.GeneratorID
+	document  policy.Document // of the stacks that the walk is about: perhaps it is only planned
 	closes    func(stack.ID, *policy.Ref) bool
 	seen      map[stack.ID]bool
 	documents map[policy.ID]policy.Document
@@ -106,7 +107,7 @@ func (w *walk) from(ctx context.Context, d policy.Document, name string) error {
 	}
 	for _, with := range d.Affinity.WithStacks {
 		if with == name {
-			continue // no stack waits for itself so: those that share a policy may all be named in it
+			continue // no stack waits for itself so: one of those that share a policy may be named in it
 		}
 		if err := w.follow(ctx, with, true); err != nil {
 			return err
@@ -145,6 +146,7 @@ func (w *walk) visit(ctx context.Context, s stack.Stack, perhapsItself bool) err
 	switch closes := w.closes(s.ID, ref); {
 	case closes && perhapsItself:
 		delete(w.seen, s.ID) // whoever comes here again has gone round
+		return w.from(ctx, w.document, s.Name)
 	case closes:
 		cycle := w.path
 		if len(cycle) == 1 || cycle[0] != s.Name {

@@ -20,7 +20,7 @@ func (e *Engine) brake(now time.Time) placement.Brake {
 	e.window = e.window.Forget(now)
 	w := e.window
 	w.Assigned = e.world.assigned
-	return placement.Brake{Share: e.opt.Share, AtOne: e.opt.AtOne, Fleet: &w}
+	return placement.Brake{Share: e.opt.Share, AtOne: e.opt.AtOne, Fleet: &w, Waiting: e.world.waiting}
 }
 
 // removals reads what all replicas have removed within the window.

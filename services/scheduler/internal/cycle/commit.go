@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -189,7 +190,18 @@ func (e *Engine) renew(ctx context.Context, agents []agent.ID) error {
 	if err := e.world.refreshClusters(ctx, e.store.Facts(), agents, e.now()); err != nil {
 		return err
 	}
-	for _, id := range e.concerned(agents, old, e.now()) {
+	changed := slices.DeleteFunc(slices.Clone(agents), func(a agent.ID) bool {
+		before, after := old[a], e.world.clusters[a]
+		before.Load, before.Assumed = after.Load, after.Assumed
+		if before.ReportedAt != nil && after.ReportedAt != nil {
+			before.ReportedAt = after.ReportedAt // it told the same once more
+		}
+		return reflect.DeepEqual(before, after)
+	})
+	if len(changed) == 0 {
+		return nil // to ask whom it concerns costs more than to read it
+	}
+	for _, id := range e.concerned(changed, old, e.now()) {
 		e.soil(id, cause{event: event.AgentChanged})
 	}
 	return nil

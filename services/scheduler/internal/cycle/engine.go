@@ -276,7 +276,5 @@ func keys[K comparable, V any](m map[K]V) []K {
 }
 
 func (e *Engine) input(id stack.ID, now time.Time) placement.Input {
-	in := placement.Input{Subject: e.world.subjects[id], Prior: e.world.priors[id], Brake: e.brake(now)}
-	in.Brake.Ahead = e.world.waiting.Ahead(in.Subject, in.Brake.Fleet, now)
-	return in
+	return placement.Input{Subject: e.world.subjects[id], Prior: e.world.priors[id], Brake: e.brake(now)}
 }

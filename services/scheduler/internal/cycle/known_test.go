@@ -26,8 +26,11 @@ import (
 type shared struct {
 	nothingElse
 	policies []policy.Policy
+	events   []event.Event
 }
 
+func (s shared) Outbox() ports.Outbox     { return halfOutbox{s: &halfway{events: s.events}} }
+func (s shared) Removals() ports.Removals { return noRemovals{} }
 func (s shared) Policies() ports.Policies { return someLive{list: s.policies} }
 func (s shared) Rollouts() ports.Rollouts { return noRollouts{} }
 
@@ -44,6 +47,15 @@ func (noRollouts) Governing(context.Context, []stack.ID) (map[stack.ID]rollout.R
 	return map[stack.ID]rollout.Rollout{}, nil
 }
 
+type noRemovals struct{ ports.Removals }
+
+func (noRemovals) Since(context.Context, time.Time) ([]placement.Removal, error) { return nil, nil }
+
+// noShards are those of a replica that decides about nothing.
+type noShards struct{ allShards }
+
+func (noShards) Lease(int) (ports.Lease, bool) { return ports.Lease{}, false }
+
 // needing is a policy of three cores.
 func needing() policy.Policy {
 	return policy.Policy{ID: "p", Revision: 1, Document: policy.Document{Name: "p", Requires: &policy.Requirements{CPU: "3"}}}
@@ -56,7 +68,7 @@ func taking(t *testing.T, generation int64) (*Engine, *told) {
 		subjects: map[stack.ID]placement.Subject{"x": {Stack: "x", Generation: generation, Policy: &policy.Ref{ID: "p", Revision: 1}}},
 		priors:   map[stack.ID]placement.Prior{"x": {"a": {Agent: "a", Stack: "x", State: delivery.Assigned, Placed: time.Now()}}}}
 	e := empty()
-	e.store = shared{nothingElse{facts: f}, []policy.Policy{needing()}}
+	e.store = shared{nothingElse{facts: f}, []policy.Policy{needing()}, nil}
 	if err := e.world.refreshClusters(t.Context(), f, []agent.ID{"a"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +127,31 @@ func TestWhatIsAssignedToUnknownStacksIsNotKnown(t *testing.T) {
 	}
 }
 
+// What came while everything was read is known before anything is decided.
+func TestWhatCameMeanwhileIsKnownBeforeDeciding(t *testing.T) {
+	t.Parallel()
+	e, f := taking(t, 3) // of which no stack is told when everything is read
+	e.store, e.shards = shared{nothingElse{facts: f}, []policy.Policy{needing()}, []event.Event{{Type: event.StackCreated, Stack: "x"}}}, noShards{}
+	if _, err := e.round(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := e.world.subjects["x"]; !known || e.world.assigned != 1 {
+		t.Errorf("the stack is known: %t, and %d are assigned; want it, and one", known, e.world.assigned)
+	}
+}
+
+// A stack whose policy has come with it is known with its needs although nobody has told of a decision: assignments are read after stacks.
+func TestTheNeedsOfANewStackAreKnown(t *testing.T) {
+	t.Parallel()
+	e, _ := taking(t, 0)
+	if err := e.take(t.Context(), []event.Event{{Type: event.StackCreated, Stack: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.world.clusters["a"].Assumed.CPU; got != 3000 {
+		t.Errorf("%d millicores are promised, want 3000", got)
+	}
+}
+
 // What has changed of a cluster that is read again after a race finds whom it concerns: the event that tells of it will find it known.
 func TestAClusterThatIsReadAgainConcernsOthers(t *testing.T) {
 	t.Parallel()
@@ -130,6 +167,22 @@ func TestAClusterThatIsReadAgainConcernsOthers(t *testing.T) {
 	}
 	if diff := cmp.Diff([]stack.ID{"eu"}, slices.Sorted(maps.Keys(e.dirty))); diff != "" {
 		t.Errorf("dirty (-want +got):\n%s", diff)
+	}
+	clear(e.dirty)
+	now := time.Now()
+	f.clusters[0].Load = 7
+	if err := e.renew(t.Context(), []agent.ID{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(e.dirty) != 0 {
+		t.Errorf("dirty: %v, want nothing: the cluster is as it was", slices.Collect(maps.Keys(e.dirty)))
+	}
+	f.clusters[0].ReportedAt = &now // for the first time
+	if err := e.renew(t.Context(), []agent.ID{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(e.dirty) != 1 {
+		t.Errorf("dirty: %v, want the stack whose cluster has told something", slices.Collect(maps.Keys(e.dirty)))
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // learn reads the policies that decide about stacks of the snapshot and are not known in the revision that does, all at once.
 func (e *Engine) learn(ctx context.Context) error {
 	wanted := map[policy.ID]bool{}
-	for _, s := range e.world.subjects {
-		if s.Policy != nil && e.policies[s.Policy.ID].Revision != s.Policy.Revision {
+	for id, s := range e.world.subjects {
+		if e.unlearned(id) {
 			wanted[s.Policy.ID] = true
 		}
 	}
@@ -33,6 +33,12 @@ func (e *Engine) learn(ctx context.Context) error {
 		e.know(p)
 	}
 	return nil
+}
+
+// unlearned reports whether the policy that decides about a stack is not known in the revision that does.
+func (e *Engine) unlearned(id stack.ID) bool {
+	p := e.world.subjects[id].Policy
+	return p != nil && e.policies[p.ID].Revision != p.Revision
 }
 
 // know keeps a policy as it was read.

@@ -2,6 +2,7 @@ package cycle
 
 import (
 	"context"
+	"slices"
 
 	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	"github.com/colliery-io/brokkr/pkg/domain/event"
@@ -85,8 +86,10 @@ func (e *Engine) take(ctx context.Context, events []event.Event) error {
 	if err := e.heed(ctx, decided); err != nil {
 		return err
 	}
-	if err := e.learn(ctx); err != nil {
-		return err
+	if slices.ContainsFunc(all, e.unlearned) {
+		if err := e.learn(ctx); err != nil {
+			return err
+		}
 	}
 	e.pledge(changed) // assignments are read after the stacks, and may be newer
 	e.named(all, former)
