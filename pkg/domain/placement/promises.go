@@ -85,13 +85,17 @@ func (p Promises) Assumed(c Cluster, now time.Time) cluster.Resources {
 	for _, x := range p[c.Agent] {
 		if stands(x.At, c, now) {
 			keep = append(keep, x)
-			sum.CPU, sum.Memory, sum.Pods, sum.GPU = sum.CPU+x.Needs.CPU, sum.Memory+x.Needs.Memory, sum.Pods+x.Needs.Pods, sum.GPU+x.Needs.GPU
+			sum = plus(sum, x.Needs)
 		}
 	}
 	if p[c.Agent] = keep; len(keep) == 0 {
 		delete(p, c.Agent)
 	}
 	return sum
+}
+
+func plus(a, b cluster.Resources) cluster.Resources {
+	return cluster.Resources{CPU: a.CPU + b.CPU, Memory: a.Memory + b.Memory, Pods: a.Pods + b.Pods, GPU: a.GPU + b.GPU}
 }
 
 // Sum brings Assumed of the clusters to what is promised of them, and returns those that it changes as they were.
@@ -113,7 +117,8 @@ func (p Promises) Sum(clusters map[agent.ID]Cluster, now time.Time) map[agent.ID
 }
 
 // Settle brings load and promises of the clusters to where a decision leaves them that is about a stack with these needs and
-// this prior. It returns the clusters that it changes as they were.
+// this prior. It returns the clusters that it changes as they were. What was promised of them before is in Assumed; Sum forgets what ends by
+// time.
 func (p Promises) Settle(d Decision, needs cluster.Resources, prior Prior, clusters map[agent.ID]Cluster, now time.Time) map[agent.ID]Cluster {
 	was := map[agent.ID]Cluster{}
 	for _, ch := range d.Changes {
@@ -125,17 +130,18 @@ func (p Promises) Settle(d Decision, needs cluster.Resources, prior Prior, clust
 		switch {
 		case ch.State == delivery.Assigned && !here:
 			c.Load++
-			if needs != (cluster.Resources{}) {
+			if needs != (cluster.Resources{}) && stands(now, c, now) {
 				p[ch.Agent] = append(p[ch.Agent], Promise{Stack: d.Stack, Needs: needs, At: now})
+				c.Assumed = plus(c.Assumed, needs) // the others were summed up before: a cluster may have hundreds
 			}
 		case ch.State == delivery.Removing && here:
 			c.Load = max(c.Load-1, 0)
 			p[ch.Agent] = slices.DeleteFunc(p[ch.Agent], func(x Promise) bool { return x.Stack == d.Stack })
+			c.Assumed = p.Assumed(c, now)
 		default:
 			continue
 		}
 		was[ch.Agent] = old
-		c.Assumed = p.Assumed(c, now)
 		clusters[ch.Agent] = c
 	}
 	return was
