@@ -38,7 +38,7 @@ func TestWhoHasWaitedForAWholeWindowGoesFirst(t *testing.T) {
 		"one that has waited for longer": {waits("x", 1, 12*time.Minute), 0},
 		"as long, behind it":             {waits("x", 1, 11*time.Minute), 6},
 		"as long, before it":             {waits("a", 1, 11*time.Minute), 0},
-		"what could not go for an hour":  {waits("x", 1, 61*time.Minute), 0},
+		"what could not go for hours":    {waits("x", 1, 361*time.Minute), 0},
 	} {
 		if got := q.Ahead(tc.s, w, now); got != tc.want {
 			t.Errorf("%s: %d removals go first, want %d", name, got, tc.want)
@@ -52,9 +52,9 @@ func TestWhoHasWaitedForAWholeWindowGoesFirst(t *testing.T) {
 		t.Errorf("%d removals go first, want no more than an empty window admits", got)
 	}
 	q.Put(placement.Subject{Stack: "other"})
-	q.Put(waits("old", 6, 61*time.Minute))
+	q.Put(waits("old", 6, 361*time.Minute))
 	if got := q.Ahead(placement.Subject{Stack: "new"}, w, now); got != 0 {
-		t.Errorf("%d removals go first where one could not go for an hour", got)
+		t.Errorf("%d removals go first where one could not go for hours", got)
 	}
 	q.Put(waits("old", 6, 11*time.Minute))
 	q.Put(placement.Subject{Stack: "old"})

@@ -190,6 +190,7 @@ func (e *Engine) renew(ctx context.Context, agents []agent.ID) error {
 	if err := e.world.refreshClusters(ctx, e.store.Facts(), agents, e.now()); err != nil {
 		return err
 	}
+	e.roomIn(old, "") // of promises that have ended with what it has told, or by now
 	changed := slices.DeleteFunc(slices.Clone(agents), func(a agent.ID) bool {
 		before, after := old[a], e.world.clusters[a]
 		before.Load, before.Assumed = after.Load, after.Assumed

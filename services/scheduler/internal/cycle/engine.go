@@ -186,6 +186,7 @@ func (e *Engine) jitter(d time.Duration) time.Duration {
 func (e *Engine) round(ctx context.Context, full bool) (more bool, err error) {
 	if full || e.world == nil || e.torn {
 		if err := e.reload(ctx); err != nil {
+			e.torn = true // what it was for is looked at as soon as it can be
 			return false, err
 		}
 	}

@@ -186,6 +186,29 @@ func TestAClusterThatIsReadAgainConcernsOthers(t *testing.T) {
 	}
 }
 
+// What was promised of a cluster ends with a status that it told long after: that is found when it is read again, and no event tells of it.
+func TestRoomThatARereadFindsIsOffered(t *testing.T) {
+	t.Parallel()
+	e, f := taking(t, 1)
+	if err := e.take(t.Context(), []event.Event{decidedIn(1)}); err != nil {
+		t.Fatal(err)
+	}
+	e.world.put(placement.Subject{Stack: "y", Policy: &policy.Ref{ID: "other", Revision: 1}, Generator: "g", Newest: &stack.Object{}})
+	e.world.index.add(e.world.subjects["y"])
+	clear(e.dirty)
+	told := time.Now().Add(placement.Settling + time.Second)
+	f.clusters[0].ReportedAt, e.now = &told, func() time.Time { return told }
+	before := e.world.clusters["a"]
+	before.ReportedAt = &told
+	e.world.clusters["a"] = before // as it was told of, but for the promise
+	if err := e.renew(t.Context(), []agent.ID{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, dirty := e.dirty["y"]; !dirty || e.world.clusters["a"].Assumed.CPU != 0 {
+		t.Errorf("dirty: %v, promised %d; want the stack that may wait for room, and nothing", slices.Collect(maps.Keys(e.dirty)), e.world.clusters["a"].Assumed.CPU)
+	}
+}
+
 // What a commit names stays as it was when it was sent, while the snapshot goes on.
 func TestWhatACommitNamesStays(t *testing.T) {
 	t.Parallel()

@@ -144,7 +144,7 @@ func (k *Keeper) round(ctx context.Context) error {
 	return nil
 }
 
-// take takes or renews the lease of a shard; news says that it was not held before.
+// take takes or renews the lease of a shard; news says that it was not held just before.
 func (k *Keeper) take(ctx context.Context, i int) (news bool, err error) {
 	before := k.now()
 	l, err := k.leases.Acquire(ctx, name(i), k.holder, k.ttl)
@@ -159,9 +159,10 @@ func (k *Keeper) take(ctx context.Context, i int) (news bool, err error) {
 	}
 	k.mu.Lock()
 	old, had := k.held[i]
+	lapsed := !k.now().Before(old.safe) // for a while nobody decided
 	k.held[i] = mine{lease: l, safe: before.Add(k.ttl * 9 / 10)}
 	k.mu.Unlock()
-	if news = !had || old.lease.Epoch != l.Epoch; news {
+	if news = !had || lapsed || old.lease.Epoch != l.Epoch; news {
 		k.log.InfoContext(ctx, "took a shard", "shard", i, "epoch", l.Epoch)
 	}
 	return news, nil
