@@ -74,9 +74,7 @@ func (r *run) protect(s *policy.Stickiness, surplus int) bool {
 		}
 		lost := !r.picked.has(int(c.slot))
 		if end := r.in.Prior[r.f.at(int(c.slot)).Agent].Placed.Add(time.Duration(s.MinDwell)); end.After(r.now) {
-			if lost {
-				r.wakeAt(end)
-			}
+			r.wakeAt(end) // also of one that is picked: it loses its place then if those that may not be moved are more than there are places
 			mark(c)
 		} else if lost && !c.must {
 			free++

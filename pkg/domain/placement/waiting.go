@@ -18,8 +18,8 @@ func (q Waiting) Put(s Subject) {
 	}
 }
 
-// patience is for how many windows room is kept. What has not gone by then, which is longer than any queue takes, is kept by something else,
-// and must not keep the others.
+// patience is for how many windows room is kept. What has not gone by then is taken to be kept by something else, which must not keep the
+// others.
 const patience = 36
 
 // Ahead is how many removals go before those of s, at most as many as an empty window admits. Usually none do: whoever fits goes. But what

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/colliery-io/brokkr/pkg/domain/agent"
 	domain "github.com/colliery-io/brokkr/pkg/domain/cluster"
 	"github.com/colliery-io/brokkr/pkg/domain/delivery"
 	"github.com/colliery-io/brokkr/pkg/domain/placement"
@@ -107,6 +108,7 @@ func TestWakeAtIsWhenTheDecisionChanges(t *testing.T) {
 		doc      policy.Document
 		clusters []placement.Cluster
 		subject  func(*placement.Subject)
+		newly    string // the stack is there too, since now
 		after    time.Duration
 	}{
 		"toleration": {
@@ -119,6 +121,10 @@ func TestWakeAtIsWhenTheDecisionChanges(t *testing.T) {
 		"dwell": {
 			doc: policy.Document{Strategy: one, Prefer: cores, Stickiness: &policy.Stickiness{MinDwell: policy.Duration(time.Hour)}}, after: 15 * time.Minute,
 			clusters: []placement.Cluster{sized("here", 2), sized("other", 16)},
+		},
+		"dwell where the best of too many is picked": {
+			doc: policy.Document{Strategy: one, Prefer: cores, Stickiness: &policy.Stickiness{MinDwell: policy.Duration(time.Hour)}}, after: 15 * time.Minute,
+			clusters: []placement.Cluster{sized("here", 16), sized("also", 2)}, newly: "also",
 		},
 		"moves an hour": {
 			doc: policy.Document{Strategy: one, Prefer: cores, Stickiness: &policy.Stickiness{MaxMovesPerHour: 1}}, after: 50 * time.Minute,
@@ -152,6 +158,11 @@ func TestWakeAtIsWhenTheDecisionChanges(t *testing.T) {
 			p := in.Prior["here"]
 			p.Placed = now.Add(-45 * time.Minute)
 			in.Prior["here"] = p
+			if tc.newly != "" {
+				also := prior("o2", tc.newly)[agent.ID(tc.newly)]
+				also.Placed = now
+				in.Prior[also.Agent] = also
+			}
 			if tc.clusters[0].Agent != "here" {
 				in.Prior = nil
 			}
